@@ -1,0 +1,1 @@
+"""Deploy time: a bento becomes a function on a target."""

@@ -1,0 +1,1 @@
+"""The local platform: batches, scales to zero and starts cold like a serverless backend."""

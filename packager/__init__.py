@@ -1,0 +1,1 @@
+"""Build time: a project becomes a bento."""

@@ -1,0 +1,1 @@
+"""What ships inside every artifact and what a service imports."""

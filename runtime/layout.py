@@ -1,0 +1,57 @@
+"""Where things stand inside a bento's root directory: the same on every target."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ARCHIVE_PREFIX = "opt/bento"
+"""Directory that every layer's entries stand under, so that layers compose onto any base image."""
+
+
+@dataclass(frozen=True)
+class BentoRoot:
+    """A bento's unpacked files.
+
+    Args:
+        path: The directory that holds ``bento.json``, ``src``, ``runtime``, ``env`` and ``models``.
+    """
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        """The bento manifest, canonical JSON."""
+        return self.path / "bento.json"
+
+    @property
+    def source(self) -> Path:
+        """The project's code; the working directory of an instance."""
+        return self.path / "src"
+
+    @property
+    def runtime(self) -> Path:
+        """The directory that holds the slim ``bentofn`` package."""
+        return self.path / "runtime"
+
+    @property
+    def environment(self) -> Path:
+        """The installed dependencies."""
+        return self.path / "env"
+
+    @property
+    def models(self) -> Path:
+        """Model files, as ``<name>/<version>/...``."""
+        return self.path / "models"
+
+    @property
+    def boot_script(self) -> Path:
+        """The script that an interpreter runs to become a process of this bento."""
+        return self.runtime / "bentofn" / "runtime" / "boot.py"
+
+    @classmethod
+    def current(cls) -> BentoRoot | None:
+        """The root that this process runs from, or None in a project that was not built."""
+        value = os.environ.get("BENTOFN_ROOT")
+        return cls(Path(value)) if value else None

@@ -1,0 +1,180 @@
+"""The bento manifest: what the artifact's config blob says about a service.
+
+Written by the packager, read by the runtime and by every adapter. Plain data, stdlib only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bentofn.runtime.errors import UserError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class APIContract:
+    """One endpoint.
+
+    Args:
+        name: The method's name.
+        route: The path it answers on, with a leading slash.
+        input_schema: JSON schema of the request body.
+        output_schema: JSON schema of the response body.
+        batchable: Whether calls are joined into batches.
+        batch_dim: Axis along which inputs are joined and outputs split.
+        max_batch_size: Items in one batch at most.
+        max_latency_ms: Milliseconds after which a waiting call is answered with 503.
+        is_stream: Whether the response is a stream of chunks.
+        doc: The method's docstring.
+        examples: Request bodies that the service answers correctly.
+    """
+
+    name: str
+    route: str
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+    batchable: bool = False
+    batch_dim: tuple[int, int] = (0, 0)
+    max_batch_size: int = 100
+    max_latency_ms: int = 60_000
+    is_stream: bool = False
+    doc: str = ""
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class ServiceContract:
+    """What a service promises, as read from its class without making an instance.
+
+    Args:
+        name: The service's name.
+        import_string: ``module:Class`` relative to the code's root.
+        config: The service's BentoML configuration (traffic, resources, workers...), as given.
+        apis: Its endpoints, by name.
+        models: ``name:version`` of the models it declares (``latest`` allowed before a build).
+        has_deployment_hook: Whether a method is marked ``on_deployment``.
+        path_prefix: Path put before every route.
+    """
+
+    name: str
+    import_string: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    apis: tuple[APIContract, ...] = ()
+    models: tuple[str, ...] = ()
+    has_deployment_hook: bool = False
+    path_prefix: str = ""
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """A model of the store that a bento carries.
+
+    Args:
+        name: Its name.
+        version: Its exact version.
+        digest: Digest of its manifest in the store.
+        alias: Name that the service may use instead.
+    """
+
+    name: str
+    version: str
+    digest: str
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class BentoManifest:
+    """A built bento.
+
+    Args:
+        name: The bento's name.
+        version: Its version; by default the first digits of the digest of what it is made of.
+        contract: The service.
+        python: Minor version of the interpreter, such as ``3.11``.
+        platform: OCI platform, such as ``linux/amd64``.
+        models: The models it carries.
+        lock: The environment's lock, one requirement with hashes a line.
+        envs: Environment variables of the service; secrets are never among them.
+        labels: The user's labels.
+        description: The user's text.
+        docker: The ``docker`` section of the bentofile that concerns images (system packages...).
+        inputs: Name to digest of what the build read.
+    """
+
+    name: str
+    version: str
+    contract: ServiceContract
+    python: str
+    platform: str
+    models: tuple[ModelReference, ...] = ()
+    lock: tuple[str, ...] = ()
+    envs: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    docker: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tag(self) -> str:
+        """``name:version``."""
+        return f"{self.name}:{self.version}"
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, UTF-8, so that equal bentos have equal bytes."""
+        return canonical_json({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> BentoManifest:
+        """Read a manifest.
+
+        Raises:
+            UserError: It was written by a bentofn with another schema.
+        """
+        raw = json.loads(data)
+        found = raw.pop("schema_version", None)
+        if found != SCHEMA_VERSION:
+            raise UserError(
+                f"This bento has manifest schema {found}, this bentofn reads {SCHEMA_VERSION}; "
+                "build it again or use the bentofn that built it."
+            )
+        raw["contract"] = _contract(raw["contract"])
+        raw["models"] = tuple(ModelReference(**model) for model in raw["models"])
+        raw["lock"] = tuple(raw["lock"])
+        return cls(**raw)
+
+    @classmethod
+    def read(cls, path: Path) -> BentoManifest:
+        """Read a manifest file."""
+        return cls.from_json(path.read_bytes())
+
+
+def contract_from_json(data: bytes | str) -> ServiceContract:
+    """Read a service contract written with :func:`canonical_json`."""
+    return _contract(json.loads(data))
+
+
+def canonical_json(value: object) -> bytes:
+    """Serialise plain data (or a dataclass) so that equal values have equal bytes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _contract(raw: dict[str, Any]) -> ServiceContract:
+    apis = tuple(
+        APIContract(
+            **{
+                **api,
+                "batch_dim": tuple(api["batch_dim"]),
+                "examples": tuple(api["examples"]),
+            }
+        )
+        for api in raw["apis"]
+    )
+    return ServiceContract(**{**raw, "apis": apis, "models": tuple(raw["models"])})

@@ -1,0 +1,1 @@
+"""What `bentofn init` and the adapters render."""

@@ -1,0 +1,40 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help:  ## What this file can do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/installed  ## The tour: build the example, deploy it locally, answer from cold
+	$(BIN)/bentofn demo
+
+test: .venv/installed-dev  ## All tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev  ## Style, imports and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev  ## Put the code in our style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed-dev  ## Measure, and write the tables to benchmarks/results
+	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/import_cost.py
+
+clean:  ## Remove what the targets above made
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed-dev: pyproject.toml .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@

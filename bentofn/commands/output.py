@@ -1,0 +1,63 @@
+"""How commands speak: progress on stderr, results on stdout, one JSON document with ``--json``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+Report = Callable[[str], None]
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def json_option(command: Command) -> Command:
+    """Add ``--json``: the result as one JSON document on stdout."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document on stdout."
+    )(command)
+
+
+def print_json(document: object) -> None:
+    """Print the one document of a command."""
+    click.echo(json.dumps(document, indent=2, default=str))
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows in columns as wide as their widest cell."""
+    cells = [list(headers), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
+    for row in cells:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def human_size(size: int) -> str:
+    """Bytes as kB, MB or GB (powers of ten, as registries count)."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """Report steps on stderr: a spinner on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda step: click.echo(step, err=True)
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("") as status:
+
+        def report(step: str) -> None:
+            console.log(step, markup=False, highlight=False)
+            status.update(step)
+
+        yield report

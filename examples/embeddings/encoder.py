@@ -80,7 +80,9 @@ class SentenceEncoder:
             for part in ("query", "key", "value")
         )
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        attended = self._linear(f"{name}.attention.output.dense", attended.transpose(1, 2).flatten(2))
+        attended = self._linear(
+            f"{name}.attention.output.dense", attended.transpose(1, 2).flatten(2)
+        )
         hidden = self._norm(f"{name}.attention.output.LayerNorm", hidden + attended)
         inner = F.gelu(self._linear(f"{name}.intermediate.dense", hidden))
         outer = self._linear(f"{name}.output.dense", inner)

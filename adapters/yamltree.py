@@ -1,0 +1,160 @@
+"""A place in a YAML document that knows its path, so that every message can say where."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from bentofn.adapters.variables import resolve
+from bentofn.runtime.errors import UserError
+
+Literals = TypeVar("Literals", bound=str)
+
+
+class Node:
+    """A value of the document, absent ones included: ``node["a"]["b"]`` never fails.
+
+    Args:
+        value: The value, or None where it is absent.
+        file: The file's name.
+        path: The keys that lead here.
+        environ: What ``${env:NAME}`` is read from.
+    """
+
+    def __init__(
+        self, value: Any, file: str, path: tuple[str, ...], environ: Mapping[str, str]
+    ) -> None:
+        self._file = file
+        self._path = path
+        self._environ = environ
+        self.value: Any = resolve(value, self.where, environ) if isinstance(value, str) else value
+
+    @property
+    def where(self) -> str:
+        """The file and key path."""
+        return f"{self._file}: {'.'.join(self._path)}" if self._path else self._file
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether there are keys below."""
+        return isinstance(self.value, dict)
+
+    def error(self, problem: str) -> UserError:
+        """A mistake of the user's at this place (values never stand in a message)."""
+        return UserError(f"{self.where}: {problem}.")
+
+    def absent(self) -> Node:
+        """An absent value at this place."""
+        return Node(None, self._file, self._path, self._environ)
+
+    def __getitem__(self, key: str) -> Node:
+        value = self._mapping().get(key)
+        return Node(value, self._file, (*self._path, key), self._environ)
+
+    def keys(self) -> list[str]:
+        """The keys below, in order."""
+        return [str(key) for key in self._mapping()]
+
+    def only(self, known: Sequence[str], what: str = "key") -> None:
+        """Refuse keys that are not known, naming the nearest one that is."""
+        for key in self.keys():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+                raise UserError(f"{self.where}: there is no {what} {key!r}; {hint}")
+
+    def no_typo(self, read: Sequence[str]) -> None:
+        """Refuse a key that is nearly one of those that are read, where others are let through."""
+        for key in self.keys():
+            near = difflib.get_close_matches(key, read, n=1, cutoff=0.85)
+            if near and key not in read:
+                raise UserError(f"{self.where}: there is no key {key!r}; did you mean {near[0]!r}?")
+
+    def text(self, default: str | None = None) -> str:
+        """A string."""
+        if self.value is None and default is not None:
+            return default
+        if self.value is None:
+            raise self.error("it is missing; give it a text")
+        if isinstance(self.value, bool | dict | list):
+            raise self.error("it must be a text")
+        return str(self.value)
+
+    def texts(self, default: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of strings, or one string."""
+        if self.value is None:
+            return default
+        if isinstance(self.value, list):
+            return tuple(
+                Node(item, self._file, (*self._path, str(index)), self._environ).text()
+                for index, item in enumerate(self.value)
+            )
+        return (self.text(),)
+
+    def strings(self) -> dict[str, str]:
+        """Environment variables: a mapping of names to texts, numbers or booleans."""
+        found: dict[str, str] = {}
+        for key in self.keys():
+            value = self[key].value
+            if isinstance(value, bool):
+                found[key] = "true" if value else "false"
+            else:
+                found[key] = self[key].text(default="")
+        return found
+
+    def boolean(self, default: bool) -> bool:
+        """True or false."""
+        if self.value is None:
+            return default
+        if self.value in ("true", "false"):
+            return bool(self.value == "true")
+        if not isinstance(self.value, bool):
+            raise self.error("it must be true or false")
+        return self.value
+
+    def optional_number(self, *, above: float) -> float | None:
+        """A finite number over a limit, or None where absent."""
+        if self.value is None:
+            return None
+        try:
+            number = math.nan if isinstance(self.value, bool) else float(self.value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number) or number <= above:
+            raise self.error(f"it must be a number over {above:g}")
+        return number
+
+    def number(self, *, default: float, above: float) -> float:
+        """A finite number over a limit."""
+        found = self.optional_number(above=above)
+        return default if found is None else found
+
+    def optional_integer(self, *, least: int) -> int | None:
+        """A whole number from a limit on, or None where absent."""
+        number = self.optional_number(above=-math.inf)
+        if number is None:
+            return None
+        if number != int(number) or number < least:
+            raise self.error(f"it must be a whole number, {least} or more")
+        return int(number)
+
+    def integer(self, *, default: int, least: int) -> int:
+        """A whole number from a limit on."""
+        found = self.optional_integer(least=least)
+        return default if found is None else found
+
+    def choice(self, default: Literals, *others: Literals) -> Literals:
+        """One of several words; absent is the first."""
+        for word in (default, *others):
+            if self.value is None or self.value == word:
+                return word
+        raise self.error(f"it must be one of {', '.join((default, *others))}")
+
+    def _mapping(self) -> dict[Any, Any]:
+        if self.value is None:
+            return {}
+        if not isinstance(self.value, dict):
+            raise self.error("it must be a mapping of keys to values")
+        return self.value

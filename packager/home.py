@@ -1,0 +1,172 @@
+"""The directory that holds a user's bentos, models, deployments and caches."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.files import TEMPORARY_PREFIX, is_stale, make_directory, writing
+
+_LOCK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A user's state.
+
+    Args:
+        path: The directory; made, readable by its owner only, when something is first written.
+    """
+
+    path: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """``$BENTOFN_HOME``, or ``~/.bentofn``."""
+        value = os.environ.get("BENTOFN_HOME")
+        return cls(Path(value).expanduser().absolute() if value else Path.home() / ".bentofn")
+
+    @property
+    def store(self) -> Path:
+        """The OCI image layout of bentos and models."""
+        return self.path / "store"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again, at a price."""
+        return self.path / "cache"
+
+    @property
+    def roots(self) -> Path:
+        """Bento roots, one directory a bento, made of links into :attr:`unpacked`."""
+        return self.path / "roots"
+
+    @property
+    def unpacked(self) -> Path:
+        """Unpacked layers, one tree a group of layers."""
+        return self.path / "unpacked"
+
+    @property
+    def models(self) -> Path:
+        """Models as directories, ``<name>/<version>``."""
+        return self.path / "models"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the local platform."""
+        return self.path / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and process ids."""
+        return self.path / "run"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files; empty, and kept."""
+        return self.path / "locks"
+
+    @property
+    def deployments_db(self) -> Path:
+        """The SQLite database of deployments."""
+        return self.path / "deployments.db"
+
+    def create(self) -> Home:
+        """Make the directory, readable by its owner only; one that exists keeps its mode.
+
+        Raises:
+            UserError: It cannot be made.
+        """
+        make_directory(self.path, 0o700)
+        return self
+
+    def directory(self, path: Path) -> Path:
+        """Make one of the home's directories, such as ``home.directory(home.cache)``.
+
+        Raises:
+            UserError: It cannot be made.
+        """
+        self.create()
+        return make_directory(path)
+
+    @contextmanager
+    def lock(
+        self,
+        name: str,
+        *,
+        shared: bool = False,
+        waiting: Callable[[str], None] | None = None,
+    ) -> Iterator[None]:
+        """Hold the lock ``name`` among all processes and threads that use this home.
+
+        It is not reentrant. The kernel frees it when its holder dies.
+
+        Args:
+            name: Letters, digits, ``.``, ``_`` and ``-``.
+            shared: Whether other shared holders are let in.
+            waiting: Called once with a message if somebody else holds the lock.
+
+        Raises:
+            UserError: The home cannot be written.
+        """
+        descriptor = self._open_lock(name)
+        try:
+            operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            try:
+                fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting is not None:
+                    waiting(f"Waiting for another bentofn process that holds {name!r}...")
+                fcntl.flock(descriptor, operation)
+            yield
+        finally:
+            _unlock(descriptor)
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        """Like :meth:`lock`, exclusive, but gives False at once when somebody else holds it."""
+        descriptor = self._open_lock(name)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            _unlock(descriptor)
+
+    def _open_lock(self, name: str) -> int:
+        if not _LOCK_NAME.fullmatch(name):
+            raise ValueError(f"not a lock name: {name!r}")
+        directory = self.directory(self.locks)
+        with writing(directory):
+            return os.open(directory / name, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def leftovers(home: Home) -> list[Path]:
+    """Temporary files and directories that a killed process left in a home.
+
+    Those that a live process holds are not among them.
+    """
+    found: list[Path] = []
+    whole = {home.unpacked, home.roots}
+    for folder, directories, files in os.walk(home.path):
+        here = Path(folder)
+        temporary = [n for n in (*directories, *files) if n.startswith(TEMPORARY_PREFIX)]
+        found += [here / name for name in temporary]
+        if here in whole:
+            directories.clear()
+        directories[:] = [name for name in directories if not name.startswith(TEMPORARY_PREFIX)]
+    return sorted(path for path in found if is_stale(path))
+
+
+def _unlock(descriptor: int) -> None:
+    # Explicitly, because a child that was forked meanwhile holds the same open file.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)

@@ -1,0 +1,113 @@
+"""OCI descriptors, and the media types and annotations that bentofn writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bentofn.runtime.errors import UserError
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+BENTO_ARTIFACT = "application/vnd.bentofn.bento.v1+json"
+BENTO_CONFIG = "application/vnd.bentofn.bento.config.v1+json"
+
+# https://github.com/modelpack/model-spec/blob/main/docs/spec.md
+MODEL_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
+MODEL_CONFIG = "application/vnd.cncf.model.config.v1+json"
+MODEL_WEIGHT = "application/vnd.cncf.model.weight.v1.raw"
+MODEL_FILE = "application/vnd.cncf.model.weight.config.v1.raw"
+MODEL_PATH = "org.cncf.model.filepath"
+
+REF_NAME = "org.opencontainers.image.ref.name"
+CREATED = "org.opencontainers.image.created"
+TITLE = "org.opencontainers.image.title"
+SIZE = "io.bentofn.size"
+LAYER_KIND = "io.bentofn.layer.kind"
+LAYER_DIFF_ID = "io.bentofn.layer.diff-id"
+LAYER_PATH = "io.bentofn.layer.path"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A pointer to a blob.
+
+    Args:
+        media_type: What the blob is.
+        digest: ``sha256:`` and 64 hex digits.
+        size: Bytes.
+        annotations: OCI annotations.
+    """
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The descriptor as OCI JSON."""
+        raw: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+        }
+        if self.annotations:
+            raw["annotations"] = dict(self.annotations)
+        return raw
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Descriptor:
+        """Read a descriptor of a manifest or an index.
+
+        Raises:
+            UserError: It has no proper digest.
+        """
+        return cls(
+            media_type=str(raw.get("mediaType", "")),
+            digest=check_digest(str(raw.get("digest", ""))),
+            size=int(raw.get("size", 0)),
+            annotations=dict(raw.get("annotations") or {}),
+        )
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer of a bento, as users see it.
+
+    Args:
+        name: Its title.
+        kind: ``env``, ``bytecode``, ``runtime``, ``code`` or ``model``.
+        digest: Digest of its blob.
+        size: Bytes of its blob.
+    """
+
+    name: str
+    kind: str
+    digest: str
+    size: int
+
+    @classmethod
+    def of(cls, layer: Descriptor) -> LayerInfo:
+        """Describe a layer's descriptor."""
+        return cls(
+            name=layer.annotations.get(TITLE, layer.digest),
+            kind=layer.annotations.get(LAYER_KIND, ""),
+            digest=layer.digest,
+            size=layer.size,
+        )
+
+
+def check_digest(digest: str) -> str:
+    """Give a digest back.
+
+    Raises:
+        UserError: It is not ``sha256:`` and 64 hex digits.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise UserError(f"{digest!r} is not a sha256 digest; the manifest that holds it is broken.")
+    return digest

@@ -1,0 +1,360 @@
+"""Bentos and models in one OCI image layout that any OCI tool can read."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bentofn.packager.files import atomic_write, make_directory
+from bentofn.packager.home import Home
+from bentofn.packager.store.blobs import Blobs
+from bentofn.packager.store.descriptors import (
+    BENTO_ARTIFACT,
+    BENTO_CONFIG,
+    MANIFEST,
+    Descriptor,
+    LayerInfo,
+)
+from bentofn.packager.store.index import Entry, Kind, read_entry, read_index, write_index
+from bentofn.packager.store.tags import Tag, check_part, parse_tag
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import BentoManifest, canonical_json
+
+__all__ = ["Collected", "Entry", "Kind", "Store"]
+
+MINIMUM_AGE = 3600.0
+"""Seconds for which a blob that nothing reaches is left alone: its manifest may be on the way."""
+
+_INDEX_LOCK = "store"
+_USE_LOCK = "store-use"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a garbage collection did.
+
+    Args:
+        blobs: How many blobs it removed.
+        size: Their bytes.
+        busy: Whether it did nothing because something is being built.
+    """
+
+    blobs: int = 0
+    size: int = 0
+    busy: bool = False
+
+
+class Store:
+    """The store of one home; any number of processes may use it at once."""
+
+    def __init__(self, home: Home) -> None:
+        """Open a home's store, and make it if there is none.
+
+        Raises:
+            UserError: It cannot be made.
+        """
+        self.home = home
+        self.path = home.store
+        self.blobs = Blobs(self.path / "blobs" / "sha256")
+        self._index = self.path / "index.json"
+        home.create()
+        make_directory(self.blobs.directory)
+        if not (self.path / "oci-layout").exists():
+            atomic_write(self.path / "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+        if not self._index.exists():
+            with home.lock(_INDEX_LOCK):
+                if not self._index.exists():
+                    write_index(self._index, [])
+
+    @contextmanager
+    def using(self) -> Iterator[None]:
+        """Keep :meth:`gc` away from blobs that are not yet reached, for as long as a build runs."""
+        with self.home.lock(_USE_LOCK, shared=True):
+            yield
+
+    def put_bytes(self, data: bytes, media_type: str) -> Descriptor:
+        """Store bytes.
+
+        Raises:
+            UserError: The disk is full or the store cannot be written.
+        """
+        return Descriptor(media_type, self.blobs.put_bytes(data), len(data))
+
+    def put_file(self, path: Path, media_type: str, *, move: bool = False) -> Descriptor:
+        """Store a file, hashed while it is copied; ``move`` takes the file itself if it can.
+
+        Raises:
+            UserError: It cannot be read, the disk is full or the store cannot be written.
+        """
+        digest, size = self.blobs.put_file(path, move=move)
+        return Descriptor(media_type, digest, size)
+
+    def put_manifest(
+        self,
+        artifact_type: str,
+        config: Descriptor,
+        layers: Sequence[Descriptor],
+        annotations: Mapping[str, str] | None = None,
+    ) -> Descriptor:
+        """Store an OCI manifest, in canonical JSON.
+
+        Raises:
+            UserError: The disk is full or the store cannot be written.
+        """
+        manifest: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": artifact_type,
+            "config": config.to_json(),
+            "layers": [layer.to_json() for layer in layers],
+        }
+        if annotations:
+            manifest["annotations"] = dict(annotations)
+        return self.put_bytes(canonical_json(manifest), MANIFEST)
+
+    def blob_path(self, digest: str) -> Path:
+        """Where a blob stands; read it, never write it."""
+        return self.blobs.path(digest)
+
+    def has(self, digest: str) -> bool:
+        """Whether a blob is there."""
+        return self.blobs.has(digest)
+
+    def add(
+        self, kind: Kind, name: str, version: str, manifest: Descriptor, created: datetime
+    ) -> Entry:
+        """Give a stored manifest a name and a version; it becomes the newest of its name.
+
+        An entry of the same name and version is replaced. If it is already the newest and has
+        the same digest, nothing changes.
+
+        Raises:
+            UserError: The name or version breaks a rule, a blob that the manifest names is not in
+                the store, or the store cannot be written.
+        """
+        name, version = check_part(name), check_part(version, "version")
+        if version == "latest":
+            raise UserError("'latest' cannot be a version: it means the newest; choose another.")
+        with self.home.lock(_INDEX_LOCK):
+            entry = Entry(
+                kind=kind,
+                name=name,
+                version=version,
+                digest=manifest.digest,
+                created=created,
+                size=self._checked_size(manifest),
+                manifest_size=manifest.size,
+            )
+            raw = read_index(self._index)
+            newest = _newest([found for found in _entries(raw, kind) if found.name == name])
+            if newest and (newest.version, newest.digest) == (version, manifest.digest):
+                return newest
+            others = [item for item in raw if not _is(item, kind, name, version)]
+            write_index(self._index, [*others, entry.to_json()])
+            return entry
+
+    def add_bento(
+        self, bento: BentoManifest, layers: Sequence[Descriptor], created: datetime
+    ) -> Entry:
+        """Store a bento's config and manifest and name it; its layers are already stored.
+
+        Raises:
+            UserError: As :meth:`add`.
+        """
+        config = self.put_bytes(bento.to_json(), BENTO_CONFIG)
+        manifest = self.put_manifest(BENTO_ARTIFACT, config, layers)
+        return self.add("bento", bento.name, bento.version, manifest, created)
+
+    def list(self, kind: Kind) -> list[Entry]:
+        """Every bento or model, the newest first.
+
+        Raises:
+            UserError: The index is damaged.
+        """
+        entries = _entries(read_index(self._index), kind)
+        # Of equal times the later in the index is the newer.
+        return sorted(entries[::-1], key=lambda entry: entry.created, reverse=True)
+
+    def find(self, kind: Kind, tag: str) -> Entry | None:
+        """The entry that ``name``, ``name:version`` or ``name:latest`` means, or None.
+
+        Raises:
+            UserError: The tag breaks a rule.
+        """
+        wanted = parse_tag(tag)
+        for entry in self.list(kind):
+            if entry.name == wanted.name and wanted.version in (None, entry.version):
+                return entry
+        return None
+
+    def get(self, kind: Kind, tag: str) -> Entry:
+        """The entry that ``name``, ``name:version`` or ``name:latest`` means.
+
+        Raises:
+            UserError: There is none; the message names the nearest.
+        """
+        found = self.find(kind, tag)
+        if found is None:
+            raise UserError(self._not_found(kind, parse_tag(tag)))
+        return found
+
+    def delete(self, kind: Kind, tag: str) -> Entry:
+        """Forget a bento or a model; :meth:`gc` frees its space.
+
+        Raises:
+            UserError: There is none, or the store cannot be written.
+        """
+        with self.home.lock(_INDEX_LOCK):
+            entry = self.get(kind, tag)
+            raw = read_index(self._index)
+            kept = [item for item in raw if not _is(item, kind, entry.name, entry.version)]
+            write_index(self._index, kept)
+            return entry
+
+    def gc(self, minimum_age: float = MINIMUM_AGE) -> Collected:
+        """Remove the blobs that no manifest reaches, except young ones and while a build runs.
+
+        Args:
+            minimum_age: Seconds for which a blob is left alone after it was last put.
+
+        Raises:
+            UserError: A manifest is damaged, so that what it reaches is not known.
+        """
+        with self.home.try_lock(_USE_LOCK) as free:
+            if not free:
+                return Collected(busy=True)
+            with self.home.lock(_INDEX_LOCK):
+                return self._sweep(minimum_age)
+
+    def manifest(self, entry: Entry) -> dict[str, Any]:
+        """An entry's OCI manifest.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        return self._read_json(entry.digest, f"the manifest of {entry.kind} {entry.tag}")
+
+    def config(self, entry: Entry) -> bytes:
+        """The content of an entry's config blob.
+
+        Raises:
+            UserError: It or the manifest is damaged.
+        """
+        digest = Descriptor.from_json(self.manifest(entry)["config"]).digest
+        return self._read(digest, f"the config of {entry.kind} {entry.tag}")
+
+    def bento(self, entry: Entry) -> BentoManifest:
+        """An entry's bento manifest.
+
+        Raises:
+            UserError: It is damaged, or of another schema.
+        """
+        return BentoManifest.from_json(self.config(entry))
+
+    def descriptors(self, entry: Entry) -> tuple[Descriptor, ...]:
+        """The descriptors of an entry's layers, in order.
+
+        Raises:
+            UserError: The manifest is damaged.
+        """
+        return tuple(Descriptor.from_json(layer) for layer in self.manifest(entry)["layers"])
+
+    def layers(self, entry: Entry) -> tuple[LayerInfo, ...]:
+        """The layers of an entry, as users see them, in order.
+
+        Raises:
+            UserError: The manifest is damaged.
+        """
+        return tuple(LayerInfo.of(layer) for layer in self.descriptors(entry))
+
+    def _checked_size(self, manifest: Descriptor) -> int:
+        sizes = {manifest.digest: manifest.size}
+        for reached in _named(self._read_json(manifest.digest, "a manifest")):
+            path = self.blob_path(reached.digest)
+            if not path.is_file() or path.stat().st_size != reached.size:
+                raise UserError(
+                    f"The blob {reached.digest} is missing from {self.path} or damaged; "
+                    "do the same again to write it anew."
+                )
+            sizes[reached.digest] = reached.size
+        return sum(sizes.values())
+
+    def _sweep(self, minimum_age: float) -> Collected:
+        reached = self._reached([str(raw["digest"]) for raw in read_index(self._index)])
+        blobs = size = 0
+        for digest, length in list(self.blobs.older_than(minimum_age)):
+            if digest not in reached:
+                self.blobs.remove(digest)
+                blobs, size = blobs + 1, size + length
+        return Collected(blobs, size)
+
+    def _reached(self, roots: Sequence[str]) -> set[str]:
+        reached: set[str] = set()
+        manifests = [*roots]
+        while manifests:
+            digest = manifests.pop()
+            if digest in reached:
+                continue
+            reached.add(digest)
+            raw = self._read_json(digest, f"the manifest {digest}")
+            manifests += [str(nested["digest"]) for nested in raw.get("manifests", ())]
+            reached.update(named.digest for named in _named(raw))
+        return reached
+
+    def _read_json(self, digest: str, what: str) -> dict[str, Any]:
+        try:
+            raw = json.loads(self._read(digest, what))
+        except ValueError as error:
+            raise UserError(_damaged(what, digest)) from error
+        if not isinstance(raw, dict):
+            raise UserError(_damaged(what, digest))
+        return raw
+
+    def _read(self, digest: str, what: str) -> bytes:
+        try:
+            return self.blob_path(digest).read_bytes()
+        except FileNotFoundError as error:
+            raise UserError(_damaged(what, digest)) from error
+
+    def _not_found(self, kind: Kind, wanted: Tag) -> str:
+        entries = self.list(kind)
+        versions = [entry.version for entry in entries if entry.name == wanted.name]
+        if versions:
+            known, asked = versions, wanted.version or ""
+            near = [f"{wanted.name}:{near}" for near in difflib.get_close_matches(asked, known)]
+            near = near or [f"{wanted.name}:{versions[0]}"]
+        else:
+            near = difflib.get_close_matches(wanted.name, sorted({e.name for e in entries}))
+        lists = "bentofn list" if kind == "bento" else "bentofn models list"
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"There is no {kind} {wanted} in {self.path}; {hint}`{lists}` shows what there is."
+
+
+def _entries(raw: Sequence[Mapping[str, Any]], kind: Kind) -> list[Entry]:
+    found = (read_entry(item) for item in raw)
+    return [entry for entry in found if entry is not None and entry.kind == kind]
+
+
+def _newest(entries: Sequence[Entry]) -> Entry | None:
+    # The later one in the index wins among equal times.
+    return max(reversed(entries), key=lambda entry: entry.created, default=None)
+
+
+def _is(item: Mapping[str, Any], kind: Kind, name: str, version: str) -> bool:
+    entry = read_entry(item)
+    return entry is not None and (entry.kind, entry.name, entry.version) == (kind, name, version)
+
+
+def _named(manifest: Mapping[str, Any]) -> list[Descriptor]:
+    config = [manifest["config"]] if manifest.get("config") else []
+    return [Descriptor.from_json(raw) for raw in [*config, *manifest.get("layers", ())]]
+
+
+def _damaged(what: str, digest: str) -> str:
+    return f"The blob of {what} ({digest}) is missing or damaged; build or import it again."

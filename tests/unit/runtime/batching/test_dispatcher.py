@@ -1,0 +1,309 @@
+"""Requests in, batches to the callee, each requester's own answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bentofn.runtime.batching import (
+    BatchDispatcher,
+    BatchLengthMismatch,
+    BatchResult,
+    BatchTimeout,
+)
+from bentofn.runtime.errors import BentoMLException, ServiceUnavailable
+
+
+class Callee:
+    """Doubles what it gets; while ``gate`` is closed its calls wait."""
+
+    def __init__(self) -> None:
+        self.batches: list[Any] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, batch: Any) -> Any:
+        self.batches.append(batch)
+        await self.gate.wait()
+        return batch * 2 if isinstance(batch, np.ndarray) else [item * 2 for item in batch]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def dispatcher(call: Callable[[Any], Any], **options: Any) -> BatchDispatcher:
+    return BatchDispatcher(call, **{"max_batch_size": 4, "max_latency": 60.0, **options})
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def occupy(batcher: BatchDispatcher, callee: Callee) -> asyncio.Task[BatchResult]:
+    """Start one request and hold it in the callee."""
+    callee.gate.clear()
+    task = asyncio.create_task(batcher.submit(["first"]))
+    await turns()
+    assert callee.batches == [["first"]]
+    return task
+
+
+async def test_a_lone_request_is_answered_by_itself() -> None:
+    callee = Callee()
+    assert await dispatcher(callee).submit([3]) == BatchResult([6], 1)
+    assert callee.batches == [[3]]
+
+
+async def test_requests_of_one_turn_share_a_batch() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee)
+    results = await asyncio.gather(*(batcher.submit([n]) for n in range(6)))
+    assert [result.value for result in results] == [[2 * n] for n in range(6)]
+    assert [result.batch_size for result in results] == [4, 4, 4, 4, 2, 2]
+    assert callee.batches == [[0, 1, 2, 3], [4, 5]]
+
+
+async def test_requests_that_arrive_during_a_batch_form_the_next() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee)
+    first = await occupy(batcher, callee)
+    others = [asyncio.create_task(batcher.submit([n])) for n in (1, 2)]
+    await turns()
+    callee.gate.set()
+    assert (await first).batch_size == 1
+    assert await asyncio.gather(*others) == [BatchResult([2], 2), BatchResult([4], 2)]
+
+
+async def test_an_oversize_request_is_split_and_rejoined_in_order() -> None:
+    callee = Callee()
+    result = await dispatcher(callee).submit(np.arange(10))
+    assert [len(batch) for batch in callee.batches] == [4, 4, 2]
+    np.testing.assert_array_equal(result.value, np.arange(10) * 2)
+    assert result.batch_size == 4
+
+
+async def test_empty_requests_are_answered() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee)
+    assert await batcher.submit([]) == BatchResult([], 0)
+    alone, beside = await asyncio.gather(batcher.submit([]), batcher.submit([1]))
+    assert (alone, beside) == (BatchResult([], 1), BatchResult([2], 1))
+
+
+async def test_arrays_of_other_shapes_get_batches_of_their_own() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee)
+    shapes = [(1, 2), (1, 2), (1, 3), (1, 2)]
+    results = await asyncio.gather(*(batcher.submit(np.ones(shape)) for shape in shapes))
+    assert [batch.shape for batch in callee.batches] == [(2, 2), (1, 3), (1, 2)]
+    assert [result.value.shape for result in results] == shapes
+
+
+async def test_a_request_that_waits_too_long_is_refused_and_the_running_one_is_not() -> None:
+    callee, clock = Callee(), Clock()
+    batcher = dispatcher(callee, clock=clock, max_latency=0.25)
+    first = await occupy(batcher, callee)
+    late = asyncio.create_task(batcher.submit(["late"]))
+    await turns()
+    clock.now = 10.0
+    callee.gate.set()
+    with pytest.raises(BatchTimeout, match="within 250 ms") as raised:
+        await late
+    assert raised.value.error_code == 503
+    assert (await first).value == ["firstfirst"]
+    assert callee.batches == [["first"]]
+
+
+async def test_a_request_is_refused_while_the_batch_before_it_still_runs() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee, max_latency=0.01)
+    first = await occupy(batcher, callee)
+    with pytest.raises(BatchTimeout):
+        await batcher.submit(["late"])
+    callee.gate.set()
+    await first
+
+
+async def test_a_client_that_leaves_takes_its_request_out_of_the_queue() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee)
+    first = await occupy(batcher, callee)
+    gone, stays = (asyncio.create_task(batcher.submit([n])) for n in (1, 2))
+    await turns()
+    gone.cancel()
+    await turns()
+    callee.gate.set()
+    assert await stays == BatchResult([4], 1)
+    assert gone.cancelled()
+    await first
+    assert callee.batches == [["first"], [2]]
+
+
+async def test_a_client_that_leaves_during_the_batch_disturbs_no_other() -> None:
+    callee = Callee()
+    callee.gate.clear()
+    batcher = dispatcher(callee)
+    gone, stays = (asyncio.create_task(batcher.submit([n])) for n in (1, 2))
+    await turns()
+    gone.cancel()
+    await turns()
+    callee.gate.set()
+    assert await stays == BatchResult([4], 2)
+    assert await batcher.submit([5]) == BatchResult([10], 1)
+
+
+class Custom(BentoMLException):
+    """Cannot be rebuilt from its args."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), Custom(4, "no"), StopIteration()])
+async def test_every_member_of_a_batch_gets_the_error_and_the_next_batch_runs(
+    error: Exception,
+) -> None:
+    failing = True
+
+    def call(batch: list[int]) -> Any:
+        if failing:
+            raise error
+        return asyncio.sleep(0, batch)
+
+    batcher = dispatcher(call)
+    found = await asyncio.gather(*(batcher.submit([n]) for n in range(3)), return_exceptions=True)
+    expected = RuntimeError if isinstance(error, StopIteration) else type(error)
+    assert [type(each) for each in found] == [expected] * 3
+    failing = False
+    assert await batcher.submit([1]) == BatchResult([1], 1)
+
+
+async def test_members_do_not_share_an_errors_traceback() -> None:
+    async def call(batch: Any) -> Any:
+        raise BentoMLException("broken", error_code=418)
+
+    async def client(batcher: BatchDispatcher) -> tuple[BaseException, str]:
+        try:
+            await batcher.submit([1])
+        except BentoMLException as error:
+            return error, "".join(traceback.format_exception(error))
+        raise AssertionError("no error")
+
+    batcher = dispatcher(call)
+    reports = await asyncio.gather(*(client(batcher) for _ in range(3)))
+    assert len({id(error) for error, _ in reports}) == 3
+    for error, report in reports:
+        assert isinstance(error, BentoMLException)
+        assert error.error_code == 418
+        assert report.count("in client") == 1
+        assert report.count("in call") == 1
+
+
+async def test_an_answer_of_another_length_fails_the_batch() -> None:
+    async def call(batch: list[int]) -> list[int]:
+        return [1]
+
+    batcher = dispatcher(call)
+    found = await asyncio.gather(*(batcher.submit([n]) for n in (1, 2)), return_exceptions=True)
+    assert all(isinstance(each, BatchLengthMismatch) for each in found)
+
+
+async def test_answers_of_a_split_request_that_do_not_fit_together_fail_it() -> None:
+    async def call(batch: list[int]) -> Any:
+        return np.zeros((len(batch), len(batch)))
+
+    with pytest.raises(ValueError, match="must match exactly"):
+        await dispatcher(call).submit([0] * 6)
+
+
+async def test_close_rejects_what_waits_and_waits_for_what_runs() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee)
+    callee.gate.clear()
+    running = asyncio.create_task(batcher.submit(list(range(6))))
+    await turns()
+    waiting = asyncio.create_task(batcher.submit([9]))
+    await turns()
+    closing = asyncio.create_task(batcher.close())
+    with pytest.raises(ServiceUnavailable, match="stopping"):
+        await waiting
+    assert not closing.done()
+    callee.gate.set()
+    await closing
+    assert (await running).value == [0, 2, 4, 6, 8, 10]
+    with pytest.raises(ServiceUnavailable):
+        await batcher.submit([1])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_cancelled_call_leaves_nobody_waiting() -> None:
+    async def call(batch: Any) -> Any:
+        raise asyncio.CancelledError
+
+    with pytest.raises(ServiceUnavailable):
+        await dispatcher(call).submit([1])
+
+
+async def test_the_callee_sees_no_single_requests_context() -> None:
+    who = contextvars.ContextVar("who", default="nobody")
+
+    async def call(batch: list[int]) -> list[str]:
+        return [who.get()] * len(batch)
+
+    batcher = dispatcher(call)
+    who.set("somebody")
+    assert (await batcher.submit([1])).value == ["nobody"]
+
+
+async def test_batches_are_reported_with_their_items_and_seconds() -> None:
+    seen: list[tuple[int, float]] = []
+    callee, clock = Callee(), Clock()
+    batcher = dispatcher(
+        callee, clock=clock, on_batch=lambda items, seconds: seen.append((items, seconds))
+    )
+    first = await occupy(batcher, callee)
+    clock.now = 2.5
+    callee.gate.set()
+    await first
+    await batcher.close()
+    assert seen == [(1, 2.5)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    requests=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=20),
+    max_in_flight=st.integers(1, 3),
+)
+def test_everyone_gets_the_answer_to_their_own_items(
+    requests: list[tuple[int, int]], max_in_flight: int
+) -> None:
+    async def call(batch: list[tuple[int, int]]) -> list[tuple[str, int, int]]:
+        assert len(batch) <= 4
+        await turns(len(batch))
+        return [("answer", *item) for item in batch]
+
+    async def client(batcher: BatchDispatcher, who: int, size: int, delay: int) -> None:
+        await turns(delay)
+        result = await batcher.submit([(who, item) for item in range(size)])
+        assert result.value == [("answer", who, item) for item in range(size)]
+
+    async def everyone() -> None:
+        batcher = dispatcher(call, max_in_flight=max_in_flight)
+        clients = (client(batcher, who, *each) for who, each in enumerate(requests))
+        await asyncio.gather(*clients)
+        await batcher.close()
+
+    asyncio.run(everyone())

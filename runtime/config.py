@@ -1,0 +1,178 @@
+"""A service's configuration: BentoML's keys, checked when the service is declared.
+
+Source of the keys: BentoML 1.4, ``_bentoml_sdk/service/config.py`` and
+``configuration/v2/default_configuration.yaml``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bentofn.runtime.errors import UserError
+
+ServiceConfig = dict[str, Any]
+
+_CORS_KEYS = (
+    "enabled",
+    "access_control_allow_origins",
+    "access_control_allow_credentials",
+    "access_control_allow_methods",
+    "access_control_allow_headers",
+    "access_control_allow_origin_regex",
+    "access_control_max_age",
+    "access_control_expose_headers",
+)
+
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "backlog": (),
+    "endpoints": ("livez", "readyz"),
+    "extra_ports": (),
+    "grpc": (
+        "enabled",
+        "host",
+        "port",
+        "max_concurrent_streams",
+        "maximum_concurrent_rpcs",
+        "metrics",
+        "reflection",
+        "channelz",
+        "max_message_length",
+    ),
+    "http": ("host", "port", "proxy_port", "cors", "response"),
+    "http.cors": _CORS_KEYS,
+    "logging": ("access",),
+    "max_runner_connections": (),
+    "metrics": ("enabled", "namespace", "duration"),
+    "metrics.duration": ("buckets", "min", "max", "factor"),
+    "monitoring": ("enabled", "type", "options"),
+    "replicate_process": (),
+    "resources": ("cpu", "memory", "gpu", "gpu_type", "tpu_type"),
+    "runner_connection": ("timeout",),
+    "runner_probe": ("enabled", "timeout", "period"),
+    "ssl": (
+        "enabled",
+        "certfile",
+        "keyfile",
+        "keyfile_password",
+        "ca_certs",
+        "version",
+        "cert_reqs",
+        "ciphers",
+    ),
+    "threads": (),
+    "timeouts": ("keep_alive", "graceful_shutdown"),
+    "tracing": (
+        "exporter_type",
+        "sample_rate",
+        "timeout",
+        "max_tag_value_length",
+        "excluded_urls",
+        "zipkin",
+        "jaeger",
+        "otlp",
+    ),
+    "traffic": ("timeout", "max_concurrency", "concurrency", "external_queue"),
+    "workers": (),
+}
+"""Keys of each section; a section without keys is a plain value."""
+
+_TOP_LEVEL = tuple(key for key in _KEYS if "." not in key)
+_ARGUMENTS = ("name", "description", "path_prefix", "envs", "labels", "image", "cmd")
+_STAGES = ("all", "build", "runtime")
+
+
+@dataclass(frozen=True)
+class EnvVar:
+    """An environment variable of a service.
+
+    Args:
+        name: Its name.
+        value: Its value; None when the deployment provides it.
+        stage: Where it is set: while building, while running, or both.
+    """
+
+    name: str
+    value: str | None = None
+    stage: Literal["all", "build", "runtime"] = "all"
+
+
+def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
+    """Check a service's configuration.
+
+    Args:
+        owner: The class's name, for messages.
+        config: The keywords given to ``@bentofn.service``.
+
+    Raises:
+        UserError: A key is unknown, or a value that the runtime acts on cannot be used.
+    """
+    _check_keys(owner, "", config, (*_TOP_LEVEL, *_ARGUMENTS))
+    for section, value in config.items():
+        _check_section(owner, section, value)
+    traffic = config.get("traffic", {})
+    _check_positive(owner, "traffic.timeout", traffic.get("timeout"), (int, float))
+    _check_positive(owner, "traffic.max_concurrency", traffic.get("max_concurrency"), (int,))
+    _check_positive(owner, "traffic.concurrency", traffic.get("concurrency"), (int,))
+    _check_positive(owner, "threads", config.get("threads"), (int,))
+    if config.get("workers") != "cpu_count":
+        _check_positive(owner, "workers", config.get("workers"), (int,))
+    return dict(config)
+
+
+def check_envs(owner: str, envs: Iterable[Mapping[str, Any]] | None) -> tuple[EnvVar, ...]:
+    """Check a service's environment variables.
+
+    Raises:
+        UserError: An entry has no name, an unknown key or an unknown stage.
+    """
+    return tuple(_env(owner, env) for env in envs or ())
+
+
+def _env(owner: str, env: Mapping[str, Any]) -> EnvVar:
+    if not isinstance(env, Mapping) or not isinstance(env.get("name"), str) or not env["name"]:
+        raise UserError(
+            f'{owner}: each entry of envs is a mapping such as {{"name": "KEY", "value": "..."}}, '
+            f"not {env!r}."
+        )
+    _check_keys(owner, "envs", env, ("name", "value", "stage"))
+    stage = env.get("stage", "all")
+    if stage not in _STAGES:
+        raise UserError(f"{owner}: envs[{env['name']}].stage is {stage!r}; use one of {_STAGES}.")
+    value = env.get("value")
+    return EnvVar(env["name"], None if value is None else str(value), stage)
+
+
+def _check_section(owner: str, section: str, value: Any) -> None:
+    keys = _KEYS[section]
+    if not keys:
+        return
+    if not isinstance(value, Mapping):
+        raise UserError(
+            f"{owner}: {section} is a mapping with the keys {', '.join(keys)}, not {value!r}."
+        )
+    _check_keys(owner, section, value, keys)
+    for key, inner in value.items():
+        if f"{section}.{key}" in _KEYS:
+            _check_section(owner, f"{section}.{key}", inner)
+
+
+def _check_keys(owner: str, section: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    for key in given:
+        if key not in known:
+            path = f"{section}.{key}" if section else key
+            near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.0)
+            raise UserError(
+                f"{owner}: unknown configuration key {path!r} in @bentofn.service; "
+                f"did you mean {near[0]!r}?"
+            )
+
+
+def _check_positive(owner: str, path: str, value: Any, types: tuple[type, ...]) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, types) or value <= 0:
+        kind = "number" if float in types else "whole number"
+        raise UserError(f"{owner}: {path} must be a positive {kind}, not {value!r}.")

@@ -1,0 +1,113 @@
+"""Functions that run at the turning points of an instance's life."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.members import declared_members, underlying
+
+F = TypeVar("F", bound=Callable[..., Any])
+Hook = Callable[[], Any]
+
+_MARK = "__bentofn_hooks__"
+
+_before_snapshot: list[Hook] = []
+_after_restore: list[Hook] = []
+
+
+def on_deployment(func: F) -> F:
+    """Mark a static method that runs once, before the instances of a deployment start."""
+    return _mark(func, "on_deployment")
+
+
+def on_startup(func: F) -> F:
+    """Mark a method (sync or async) that runs in each instance before it serves."""
+    return _mark(func, "on_startup")
+
+
+def on_shutdown(func: F) -> F:
+    """Mark a method (sync or async) that runs in each instance after its last request."""
+    return _mark(func, "on_shutdown")
+
+
+def before_snapshot(func: F) -> F:
+    """Mark a method (sync or async) that runs before the instance's memory is kept."""
+    return _mark(func, "before_snapshot")
+
+
+def after_restore(func: F) -> F:
+    """Mark a method (sync or async) that runs in a restored instance before it serves."""
+    return _mark(func, "after_restore")
+
+
+def register_before_snapshot(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Have a function called before the snapshot, the last registered first.
+
+    Names and order are those of ``snapshot_restore_py``, so that a module written for Lambda
+    SnapStart works here: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+    """
+    _before_snapshot.append(partial(func, *args, **kwargs))
+
+
+def register_after_restore(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Have a function called after a restore, the first registered first."""
+    _after_restore.append(partial(func, *args, **kwargs))
+
+
+def marked(instance_or_cls: object, kind: str) -> list[Hook]:
+    """The methods marked for a turning point, in the order of their definition.
+
+    Args:
+        instance_or_cls: A service's instance, or its class for ``on_deployment``.
+        kind: The name of the decorator.
+    """
+    is_class = isinstance(instance_or_cls, type)
+    cls = cast(type, instance_or_cls) if is_class else type(instance_or_cls)
+    members = declared_members(cls)
+    names = [name for name, member in members.items() if kind in getattr(member, _MARK, ())]
+    return [getattr(instance_or_cls, name) for name in names]
+
+
+def check_hooks(cls: type) -> None:
+    """Check the marked methods of a class.
+
+    Raises:
+        UserError: An ``on_deployment`` method needs an instance.
+    """
+    for hook in marked(cls, "on_deployment"):
+        if inspect.signature(hook).parameters:
+            raise UserError(
+                f"{cls.__name__}: the on_deployment method {hook.__name__!r} runs before there is "
+                "an instance; make it a static method without parameters."
+            )
+
+
+def run_before_snapshot(instance: object) -> None:
+    """Run every hook that is due before the memory is kept: last registered, first run."""
+    for hook in reversed([*_before_snapshot, *marked(instance, "before_snapshot")]):
+        _run(hook)
+
+
+def run_after_restore(instance: object) -> None:
+    """Run every hook that is due after a restore: first registered, first run."""
+    for hook in [*_after_restore, *marked(instance, "after_restore")]:
+        _run(hook)
+
+
+def _run(hook: Hook) -> None:
+    result = hook()
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
+
+
+def _mark(func: F, kind: str) -> F:
+    target = underlying(func)
+    if not inspect.isfunction(target):
+        raise UserError(f"@bentofn.{kind} is for methods of a service, not for {func!r}.")
+    setattr(target, _MARK, (*getattr(target, _MARK, ()), kind))
+    return func

@@ -1,0 +1,1 @@
+"""Values on the wire: one module for each family of types."""

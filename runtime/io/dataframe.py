@@ -1,0 +1,36 @@
+"""pandas data frames: a JSON list of records on the wire."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+from pydantic_core import core_schema
+
+from bentofn.runtime.io.codec import Codec
+
+
+def matches(annotation: Any) -> bool:
+    """Whether the type is ``pandas.DataFrame``."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and annotation is getattr(pandas, "DataFrame", None)
+
+
+def annotate(annotation: Any) -> Any:
+    """The type with its codec."""
+    schema = {"type": "dataframe", "orient": "records"}
+    return Annotated[annotation, Codec(_parse, _serialise, schema)]
+
+
+def _parse(value: Any, info: core_schema.ValidationInfo) -> Any:
+    import pandas as pd
+
+    if isinstance(value, pd.DataFrame):
+        return value
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise ValueError('the data frame must be a list of records such as [{"column": 1}]')
+    return pd.DataFrame(value)
+
+
+def _serialise(value: Any) -> Any:
+    return value.to_dict(orient="records")

@@ -1,0 +1,82 @@
+"""Which types can be served, and how each family reads and writes its values.
+
+A family is a module with two functions: ``matches(annotation)`` and ``annotate(annotation)``.
+The latter returns the annotation with a codec attached, in pydantic's way
+(``Annotated[type, codec]``); pydantic then parses, serialises and describes values of the family
+wherever they stand. No family imports its library: an annotation that names a type of it has
+already done so.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
+
+from bentofn.runtime.io import dataframe, files, image, ndarray, tensor
+
+
+class Kind(Protocol):
+    """A family of types."""
+
+    def matches(self, annotation: Any) -> bool:
+        """Whether a type belongs to the family."""
+
+    def annotate(self, annotation: Any) -> Any:
+        """The type with its codec."""
+
+
+KINDS: tuple[Kind, ...] = (ndarray, tensor, dataframe, image, files)
+
+ACCEPTED = (
+    "pydantic models, dataclasses, str, bytes, numbers, bool, lists and dicts of these, "
+    "numpy.ndarray, torch.Tensor, pandas.DataFrame, PIL.Image.Image, pathlib.Path"
+)
+"""What a message says can be served."""
+
+
+def servable(annotation: Any) -> Any:
+    """Attach codecs to every type in an annotation that needs one."""
+    for kind in KINDS:
+        if kind.matches(annotation):
+            return kind.annotate(annotation)
+    origin = get_origin(annotation)
+    if origin is None or origin is Literal:
+        return annotation
+    arguments = get_args(annotation)
+    if origin is Annotated:
+        return Annotated[(servable(arguments[0]), *annotation.__metadata__)]
+    if origin is Union or origin is types.UnionType:
+        return Union[tuple(servable(argument) for argument in arguments)]
+    if isinstance(origin, type) and issubclass(origin, Callable):  # type: ignore[arg-type]
+        return annotation
+    return origin[tuple(servable(argument) for argument in arguments)]
+
+
+def plain(annotation: Any) -> Any:
+    """An annotation without its metadata and without ``None`` as an alternative."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return plain(get_args(annotation)[0])
+    if origin is Union or origin is types.UnionType:
+        others = [each for each in get_args(annotation) if each is not type(None)]
+        if len(others) == 1:
+            return plain(others[0])
+    return annotation
+
+
+def is_file(annotation: Any) -> bool:
+    """Whether values of a type come as an uploaded file."""
+    return files.matches(plain(annotation)) or image.matches(plain(annotation))
+
+
+def takes_files(annotation: Any) -> bool:
+    """Whether values of a type come as one uploaded file or as several."""
+    bare = plain(annotation)
+    return is_file(bare) or (is_list(bare) and any(map(is_file, get_args(bare))))
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether a type is a list."""
+    bare = plain(annotation)
+    return bare is list or get_origin(bare) is list

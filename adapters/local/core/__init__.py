@@ -1,0 +1,1 @@
+"""The platform's rules as state machines: events with times in, commands out, no I/O."""

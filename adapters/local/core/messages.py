@@ -1,0 +1,119 @@
+"""What a pool is told and what it answers. Times are seconds on any one monotonic clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RequestArrived:
+    """A request for the function; ``request`` is unique."""
+
+    request: int
+
+
+@dataclass(frozen=True)
+class RequestFinished:
+    """The instance that had the request answered it, or will not."""
+
+    request: int
+
+
+@dataclass(frozen=True)
+class RequestCancelled:
+    """The caller went away, whether the request waited or ran."""
+
+    request: int
+
+
+@dataclass(frozen=True)
+class InstanceReady:
+    """A starting instance serves."""
+
+    instance: str
+
+
+@dataclass(frozen=True)
+class InstanceFailed:
+    """A starting instance did not come to serve."""
+
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class InstanceExited:
+    """An instance that served is gone, whether asked to go or not."""
+
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class InstanceWanted:
+    """Have at least one instance, requests or not."""
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Take no more requests, finish what there is, and go to zero."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = (
+    RequestArrived
+    | RequestFinished
+    | RequestCancelled
+    | InstanceReady
+    | InstanceFailed
+    | InstanceExited
+    | InstanceWanted
+    | Drain
+    | Tick
+)
+
+
+@dataclass(frozen=True)
+class StartInstance:
+    """Start an instance; answered by InstanceReady or InstanceFailed."""
+
+    instance: str
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Give a request to an instance; ``started`` says that it waited for this one's start."""
+
+    request: int
+    instance: str
+    started: bool
+
+
+@dataclass(frozen=True)
+class StopInstance:
+    """Stop an instance; answered by InstanceExited, or InstanceFailed if it was starting."""
+
+    instance: str
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Answer a request with an HTTP status and a sentence."""
+
+    request: int
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class WakeAt:
+    """Send a Tick at this time; it replaces an earlier WakeAt."""
+
+    time: float
+
+
+Command = StartInstance | Dispatch | StopInstance | Refuse | WakeAt

@@ -1,0 +1,293 @@
+"""The pool under every order of events: nothing lost, nothing twice, never over the limits."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bentofn.adapters.local.core.messages import (
+    Command,
+    Dispatch,
+    Drain,
+    Event,
+    InstanceExited,
+    InstanceFailed,
+    InstanceReady,
+    InstanceWanted,
+    Refuse,
+    RequestArrived,
+    RequestCancelled,
+    RequestFinished,
+    StartInstance,
+    StopInstance,
+    Tick,
+    WakeAt,
+)
+from bentofn.adapters.local.core.pool import Pool, PoolRules
+
+
+def rules(**changes: object) -> PoolRules:
+    usual = {
+        "concurrency": 2,
+        "min_instances": 0,
+        "max_instances": 3,
+        "queue_limit": 5,
+        "queue_full_status": 503,
+        "idle_timeout": 60.0,
+        "start_attempts": 3,
+        "start_backoff": 0.2,
+        "start_hold": 30.0,
+    }
+    return PoolRules(**{**usual, **changes})  # type: ignore[arg-type]
+
+
+def kinds(commands: list[Command]) -> list[str]:
+    return [type(command).__name__ for command in commands]
+
+
+class World(RuleBasedStateMachine):
+    """Plays the shell: obeys commands late and in any order, and keeps its own books."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 100.0
+        self.requests = 0
+        self.waiting: set[int] = set()
+        self.running: dict[int, str] = {}
+        self.starting: set[str] = set()
+        self.ready: set[str] = set()
+        self.stopping: set[str] = set()
+        self.wake_at: float | None = None
+
+    @initialize(
+        concurrency=st.integers(1, 4),
+        minimum=st.integers(0, 2),
+        maximum=st.integers(1, 4),
+        queue_limit=st.integers(0, 6),
+    )
+    def make(self, concurrency: int, minimum: int, maximum: int, queue_limit: int) -> None:
+        self.rules = rules(
+            concurrency=concurrency,
+            min_instances=min(minimum, maximum),
+            max_instances=maximum,
+            queue_limit=queue_limit,
+        )
+        self.pool = Pool(self.rules, "i")
+        self.send(Tick())
+
+    def send(self, event: Event) -> None:
+        for command in self.pool.handle(event, self.now):
+            self.obey(command)
+
+    def obey(self, command: Command) -> None:
+        match command:
+            case StartInstance(instance):
+                assert instance not in self.starting | self.ready | self.stopping
+                self.starting.add(instance)
+            case StopInstance(instance):
+                assert instance in self.starting | self.ready
+                assert instance not in self.running.values()
+                self.starting.discard(instance)
+                self.ready.discard(instance)
+                self.stopping.add(instance)
+            case Dispatch(request, instance):
+                assert request in self.waiting
+                assert instance in self.ready
+                self.waiting.remove(request)
+                self.running[request] = instance
+                busy = sum(1 for name in self.running.values() if name == instance)
+                assert busy <= self.rules.concurrency
+            case Refuse(request):
+                assert request in self.waiting or request in self.running
+                self.waiting.discard(request)
+                self.running.pop(request, None)
+            case WakeAt(time):
+                assert time > self.now
+                self.wake_at = time
+
+    @rule(count=st.integers(1, 5))
+    def arrive(self, count: int) -> None:
+        for _ in range(count):
+            self.requests += 1
+            self.waiting.add(self.requests)
+            self.send(RequestArrived(self.requests))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        request = data.draw(st.sampled_from(sorted(self.running)))
+        del self.running[request]
+        self.send(RequestFinished(request))
+
+    @precondition(lambda self: self.running or self.waiting)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        request = data.draw(st.sampled_from(sorted({*self.running, *self.waiting})))
+        self.running.pop(request, None)
+        self.waiting.discard(request)
+        self.send(RequestCancelled(request))
+
+    @precondition(lambda self: self.starting)
+    @rule(data=st.data(), works=st.booleans())
+    def start(self, data: st.DataObject, works: bool) -> None:
+        instance = data.draw(st.sampled_from(sorted(self.starting)))
+        self.starting.remove(instance)
+        if works:
+            self.ready.add(instance)
+            self.send(InstanceReady(instance))
+        else:
+            self.send(InstanceFailed(instance, "it does not import"))
+
+    @precondition(lambda self: self.ready or self.stopping)
+    @rule(data=st.data())
+    def exit(self, data: st.DataObject) -> None:
+        instance = data.draw(st.sampled_from(sorted(self.ready | self.stopping)))
+        self.ready.discard(instance)
+        self.stopping.discard(instance)
+        self.send(InstanceExited(instance, "killed by signal 9"))
+        assert instance not in self.running.values()
+
+    @rule(seconds=st.floats(0.01, 120.0))
+    def pass_time(self, seconds: float) -> None:
+        self.advance(self.now + seconds)
+
+    @rule()
+    def want(self) -> None:
+        self.send(InstanceWanted())
+        assert self.starting or self.ready or len(self.stopping) == self.rules.max_instances
+
+    def advance(self, until: float) -> None:
+        while self.wake_at is not None and self.wake_at <= until:
+            self.now, self.wake_at = self.wake_at, None
+            self.send(Tick())
+        self.now = until
+
+    @invariant()
+    def within_limits(self) -> None:
+        if self.requests == 0 and not hasattr(self, "rules"):
+            return
+        assert len(self.starting | self.ready | self.stopping) <= self.rules.max_instances
+        assert len(self.waiting) <= self.rules.queue_limit
+        assert self.pool.queued == len(self.waiting)
+
+    def settle(self) -> None:
+        """Let everything that was begun end well, with time passing as the pool asks for it."""
+        while self.starting or self.stopping or self.waiting or self.running:
+            for instance in sorted(self.stopping):
+                self.stopping.discard(instance)
+                self.send(InstanceExited(instance, "stopped"))
+            for instance in sorted(self.starting):
+                self.starting.discard(instance)
+                self.ready.add(instance)
+                self.send(InstanceReady(instance))
+            for request in sorted(self.running):
+                del self.running[request]
+                self.send(RequestFinished(request))
+            if self.waiting and not (self.starting or self.stopping or self.running):
+                assert self.wake_at is not None, "requests wait for nothing"
+                self.advance(self.wake_at)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "rules"):
+            return
+        self.settle()
+        for _ in range(self.rules.max_instances + 2):
+            self.advance(self.now + self.rules.idle_timeout + self.rules.start_hold)
+            self.settle()
+        assert len(self.ready) == self.rules.min_instances
+        self.send(Drain())
+        self.settle()
+        assert self.pool.empty
+
+
+World.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestWorld = World.TestCase
+
+
+def test_requests_that_come_during_a_start_share_it() -> None:
+    pool = Pool(rules(), "i")
+    assert kinds(pool.handle(RequestArrived(1), 0.0)) == ["StartInstance"]
+    assert pool.handle(RequestArrived(2), 0.1) == []
+    assert pool.handle(InstanceReady("i1"), 1.0) == [
+        Dispatch(1, "i1", started=True),
+        Dispatch(2, "i1", started=True),
+    ]
+
+
+def test_one_more_than_fits_starts_another_instance() -> None:
+    pool = Pool(rules(), "i")
+    started = [pool.handle(RequestArrived(n), 0.0) for n in range(5)]
+    assert [kinds(commands) for commands in started] == [
+        ["StartInstance"],
+        [],
+        ["StartInstance"],
+        [],
+        ["StartInstance"],
+    ]
+
+
+def test_a_warm_instance_answers_without_a_start() -> None:
+    pool = Pool(rules(), "i")
+    pool.handle(InstanceWanted(), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    assert pool.handle(RequestArrived(1), 2.0) == [Dispatch(1, "i1", started=False)]
+
+
+def test_the_instance_used_last_is_preferred_and_the_others_go() -> None:
+    pool = Pool(rules(concurrency=1), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    pool.handle(RequestArrived(2), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(InstanceReady("i2"), 1.0)
+    pool.handle(RequestFinished(1), 2.0)
+    pool.handle(RequestFinished(2), 2.0)
+    assert pool.handle(RequestArrived(3), 50.0)[0] == Dispatch(3, "i2", started=False)
+    assert StopInstance("i1") in pool.handle(Tick(), 62.0)
+    assert [i.id for i in pool.instances.values() if i.state == "ready"] == ["i2"]
+
+
+def test_a_start_that_keeps_failing_ends_the_wait_with_its_sentence() -> None:
+    pool = Pool(rules(), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    now, starts = 0.0, 1
+    for attempt in (1, 2):
+        commands = pool.handle(InstanceFailed(f"i{attempt}", "no module named x"), now)
+        (wake,) = commands
+        assert isinstance(wake, WakeAt)
+        now = wake.time
+        starts += kinds(pool.handle(Tick(), now)).count("StartInstance")
+    assert starts == 3
+    assert pool.handle(InstanceFailed("i3", "no module named x"), now) == [
+        Refuse(1, 503, "no module named x")
+    ]
+    assert kinds(pool.handle(RequestArrived(2), now + 1)) == ["StartInstance"]
+
+
+def test_a_crash_answers_its_requests_and_the_waiting_ones_get_a_new_instance() -> None:
+    pool = Pool(rules(concurrency=1, max_instances=1), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(RequestArrived(2), 1.0)
+    assert pool.handle(InstanceExited("i1", "killed by signal 9"), 2.0) == [
+        Refuse(1, 502, "killed by signal 9"),
+        StartInstance("i2"),
+    ]
+
+
+def test_reserved_concurrency_of_zero_refuses() -> None:
+    pool = Pool(rules(max_instances=0), "i")
+    (refusal,) = pool.handle(RequestArrived(1), 0.0)
+    assert isinstance(refusal, Refuse)
+    assert refusal.status == 429
+
+
+def test_a_draining_pool_serves_what_waits_and_nothing_else() -> None:
+    pool = Pool(rules(), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    assert pool.handle(Drain(), 0.1) == []
+    assert kinds(pool.handle(RequestArrived(2), 0.2)) == ["Refuse"]
+    assert kinds(pool.handle(InstanceReady("i1"), 1.0)) == ["Dispatch"]
+    assert pool.handle(RequestFinished(1), 2.0) == [StopInstance("i1")]
+    pool.handle(InstanceExited("i1", "stopped"), 3.0)
+    assert pool.empty

@@ -50,13 +50,13 @@ def writing(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise UserError(
-                f"The disk that holds {directory} is full; free some space there, "
-                "or set BENTOFN_HOME to a directory on another disk."
+                f"The disk that holds {directory} is full; free some space there, or use another "
+                "disk (BENTOFN_HOME says where bentofn keeps its files)."
             ) from error
         if error.errno in _FORBIDDEN:
             raise UserError(
-                f"Cannot write in {directory} ({os.strerror(error.errno)}); make it writable, "
-                "or set BENTOFN_HOME to a directory of your own."
+                f"Cannot write in {directory} ({os.strerror(error.errno)}); make it writable, or "
+                "use another directory (BENTOFN_HOME says where bentofn keeps its files)."
             ) from error
         raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,8 +179,10 @@ class Store:
             UserError: The index is damaged.
         """
         entries = _entries(read_index(self._index), kind)
-        # Of equal times the later in the index is the newer.
-        return sorted(entries[::-1], key=lambda entry: entry.created, reverse=True)
+        # A stable sort, so that of equal times the later in the index is the newer.
+        entries.sort(key=lambda entry: entry.created)
+        entries.reverse()
+        return entries
 
     def find(self, kind: Kind, tag: str) -> Entry | None:
         """The entry that ``name``, ``name:version`` or ``name:latest`` means, or None.
@@ -318,9 +321,12 @@ class Store:
 
     def _read(self, digest: str, what: str) -> bytes:
         try:
-            return self.blob_path(digest).read_bytes()
+            data = self.blob_path(digest).read_bytes()
         except FileNotFoundError as error:
             raise UserError(_damaged(what, digest)) from error
+        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+            raise UserError(_damaged(what, digest))
+        return data
 
     def _not_found(self, kind: Kind, wanted: Tag) -> str:
         entries = self.list(kind)

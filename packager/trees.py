@@ -1,0 +1,194 @@
+"""Unpacked layers: one directory a group of layers, shared by every bento that has the group.
+
+A tree has its name only when it is whole. Trees can be made again from the store at any time, so
+they are not flushed to the disk one file at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bentofn.packager.files import CHUNK, remove_tree, temporary_directory, writing
+from bentofn.packager.home import Home
+from bentofn.packager.layers.files import check_path
+from bentofn.packager.layers.unpack import DamagedLayer, unpack_layer
+from bentofn.packager.store import Descriptor, LayerInfo, Store
+from bentofn.packager.store.blobs import hash_stream
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import canonical_json
+
+TREES_LOCK = "unpacked"
+"""Held shared by whoever makes or links trees, alone by whoever removes them."""
+
+_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
+
+
+def layers_key(kind: str, layers: Sequence[Descriptor]) -> str:
+    """The name of the tree that layers make when they are unpacked in order."""
+    return _key(kind, [layer.digest for layer in layers])
+
+
+def files_key(files: Mapping[str, str]) -> str:
+    """The name of the tree of a model's files, given as path to digest."""
+    return _key("model", sorted(files.items()))
+
+
+def unpack_tree(
+    home: Home, store: Store, key: str, layers: Sequence[Descriptor], prefix: str
+) -> Path:
+    """Make sure of the tree of some layers.
+
+    Args:
+        home: The home.
+        store: Its store.
+        key: The tree's name.
+        layers: The layers, in order; a later one replaces files of an earlier one.
+        prefix: Path in the layers that becomes the tree.
+
+    Returns:
+        The tree.
+
+    Raises:
+        UserError: A layer is damaged or not safe to unpack, or the disk is full.
+    """
+
+    def fill(target: Path) -> None:
+        for layer in layers:
+            blob = store.blob_path(layer.digest)
+            try:
+                unpack_layer(blob, layer.media_type, layer.digest, target, prefix)
+            except DamagedLayer as error:
+                store.blobs.remove(layer.digest)
+                title = LayerInfo.of(layer).name
+                raise UserError(
+                    f"The layer {title!r} ({layer.digest}) is damaged or missing in {store.path}; "
+                    "build the bento again to write it anew."
+                ) from error
+
+    return _ensure(home, key, fill)
+
+
+def link_tree(home: Home, store: Store, files: Mapping[str, str]) -> Path:
+    """Make sure of the tree of a model's files: links to their blobs.
+
+    Args:
+        home: The home.
+        store: Its store.
+        files: Path in the tree to digest.
+
+    Returns:
+        The tree.
+
+    Raises:
+        UserError: A blob is damaged, or the disk is full.
+    """
+
+    def fill(target: Path) -> None:
+        for path, digest in sorted(files.items()):
+            check_path(path)
+            _verify(store, path, digest)
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            _link(store.blob_path(digest), target / path)
+
+    return _ensure(home, files_key(files), fill)
+
+
+def adopt_tree(home: Home, key: str, tree: Path) -> bool:
+    """Move a directory to the place of a tree, unless the tree is there; it is gone afterwards.
+
+    Returns:
+        False if the directory is on another disk and the tree must be unpacked instead.
+
+    Raises:
+        UserError: The disk is full or the home cannot be written.
+    """
+    unpacked = home.directory(home.unpacked)
+    with home.lock(f"unpack-{key}"), writing(unpacked):
+        if not (unpacked / key).is_dir():
+            _normalise(tree)
+            try:
+                tree.rename(unpacked / key)
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    return False
+                raise
+    remove_tree(tree)
+    return True
+
+
+def discard(path: Path) -> None:
+    """Remove a directory so that a kill leaves it whole or under a temporary name."""
+    with temporary_directory(path.parent) as temporary:
+        path.rename(temporary / path.name)
+
+
+def _ensure(home: Home, key: str, fill: Callable[[Path], None]) -> Path:
+    tree = home.unpacked / key
+    if tree.is_dir():
+        return tree
+    unpacked = home.directory(home.unpacked)
+    with home.lock(f"unpack-{key}"):
+        if not tree.is_dir():
+            with temporary_directory(unpacked) as temporary:
+                fill(temporary)
+                temporary.chmod(0o755)
+                temporary.rename(tree)
+    return tree
+
+
+def _verify(store: Store, path: str, digest: str) -> None:
+    try:
+        with store.blob_path(digest).open("rb", buffering=CHUNK) as blob:
+            found, _ = hash_stream(blob)
+    except FileNotFoundError:
+        found = ""
+    if found != digest:
+        store.blobs.remove(digest)
+        raise UserError(
+            f"The model file {path!r} ({digest}) is damaged or missing in {store.path}; "
+            "import the model again to write it anew."
+        )
+
+
+def _link(blob: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(blob)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        path.symlink_to(blob.absolute())
+
+
+def _normalise(tree: Path) -> None:
+    """Give a directory the modes that its layers have, and remove its empty folders."""
+    for folder, directories, files in os.walk(tree, topdown=False):
+        here = Path(folder)
+        for name in files:
+            _normalise_file(here / name)
+        for name in directories:
+            path = here / name
+            if not path.is_symlink() and not any(path.iterdir()):
+                path.rmdir()
+        here.chmod(0o755)
+
+
+def _normalise_file(path: Path) -> None:
+    status = path.lstat()
+    wanted = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
+    if stat.S_ISLNK(status.st_mode) or stat.S_IMODE(status.st_mode) == wanted:
+        return
+    if status.st_nlink > 1:
+        # Its other names are not ours: an installer may have linked it from its cache.
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+    path.chmod(wanted)
+
+
+def _key(kind: str, content: object) -> str:
+    return f"{kind}-{hashlib.sha256(canonical_json(content)).hexdigest()[:32]}"

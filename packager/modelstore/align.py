@@ -6,15 +6,9 @@ import shutil
 from pathlib import Path
 
 from bentofn.packager.files import CHUNK
-from bentofn.packager.store.blobs import open_source
-from bentofn.runtime.errors import UserError
-
-PAGE = 4096
-"""Bytes that the data's start is a multiple of."""
+from bentofn.packager.modelstore.safetensors_file import DATA_ALIGNMENT, read_header
 
 _LENGTH = 8
-_MAX_HEADER = 100_000_000
-"""Source: MAX_HEADER_SIZE of https://github.com/huggingface/safetensors."""
 
 
 def is_aligned(source: Path) -> bool:
@@ -23,7 +17,7 @@ def is_aligned(source: Path) -> bool:
     Raises:
         UserError: It is no safetensors file or cannot be read.
     """
-    return (_LENGTH + _header_size(source)) % PAGE == 0
+    return read_header(source).data_start % DATA_ALIGNMENT == 0
 
 
 def align(source: Path, target: Path) -> None:
@@ -34,19 +28,10 @@ def align(source: Path, target: Path) -> None:
     Raises:
         UserError: The source is no safetensors file or cannot be read.
     """
-    size = _header_size(source)
-    padding = -(_LENGTH + size) % PAGE
-    with open_source(source) as read, target.open("wb") as write:
+    start = read_header(source).data_start
+    padding = -start % DATA_ALIGNMENT
+    with source.open("rb") as read, target.open("wb") as write:
         read.seek(_LENGTH)
-        write.write((size + padding).to_bytes(_LENGTH, "little"))
-        write.write(read.read(size) + b" " * padding)
+        write.write((start - _LENGTH + padding).to_bytes(_LENGTH, "little"))
+        write.write(read.read(start - _LENGTH) + b" " * padding)
         shutil.copyfileobj(read, write, CHUNK)
-
-
-def _header_size(source: Path) -> int:
-    with open_source(source) as file:
-        size = int.from_bytes(file.read(_LENGTH), "little")
-        whole = file.seek(0, 2)
-    if not 2 <= size <= min(_MAX_HEADER, whole - _LENGTH):
-        raise UserError(f"{source} is not a safetensors file, or was cut short; fetch it again.")
-    return size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ from typing import Any
 from bentofn.packager.files import temporary_directory
 from bentofn.packager.modelstore.access import ModelInfo, put_config
 from bentofn.packager.modelstore.align import align, is_aligned
-from bentofn.packager.modelstore.convert import convert_checkpoint
+from bentofn.packager.modelstore.convert import INDEX_SUFFIX, convert_checkpoint
 from bentofn.packager.modelstore.safetensors_file import tensor_digests
 from bentofn.packager.modelstore.scan import Found, scan
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
@@ -26,8 +27,6 @@ from bentofn.packager.store.descriptors import (
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
-_INDEX_SUFFIX = ".bin.index.json"
-
 
 @dataclass
 class _Model:
@@ -36,6 +35,15 @@ class _Model:
     layers: dict[str, Descriptor] = field(default_factory=dict)
     tensors: dict[str, dict[str, str]] = field(default_factory=dict)
     tied: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def put(self, path: str, stored: Descriptor) -> None:
+        if path in self.layers:
+            raise UserError(
+                f"The model already has a file {path} beside the one that would be converted to "
+                "it, and they differ; leave one of them out."
+            )
+        annotations = {MODEL_PATH: path}
+        self.layers[path] = Descriptor(stored.media_type, stored.digest, stored.size, annotations)
 
 
 def import_model(
@@ -66,150 +74,85 @@ def import_model(
     name = check_part(name)
     version = None if version is None else check_part(version, "version")
     found = scan(source)
+    shards = _shards(found)
+    model = _Model()
     with store.using(), temporary_directory(store.home.directory(store.home.cache)) as scratch:
-        model = _Model()
-        _put_weights(store, model, found, scratch)
-        converted = _convert(store, model, found, scratch, report)
-        _put_files(store, model, found, converted)
+        for file in found:
+            if file.role == "weights":
+                _put_weights(store, model, file.path, file.source, scratch)
+            elif file.role == "file":
+                model.put(file.path, store.put_file(file.source, MODEL_FILE))
+        for file in found:
+            if file.role == "checkpoint" and file.source not in shards:
+                _put_checkpoint(store, model, file, scratch, report)
         return _add(store, model, name, version, labels or {}, metadata or {})
 
 
-def _put_weights(store: Store, model: _Model, found: Sequence[Found], scratch: Path) -> None:
-    for file in found:
-        if file.role == "weights":
-            _put_safetensors(store, model, file.path, file.source, scratch, move=False)
-
-
-def _put_safetensors(
-    store: Store, model: _Model, path: str, source: Path, scratch: Path, *, move: bool
+def _put_weights(
+    store: Store, model: _Model, path: str, source: Path, scratch: Path, *, move: bool = False
 ) -> None:
     model.tensors[path] = tensor_digests(source)
     if not is_aligned(source):
         aligned = scratch / "aligned"
         align(source, aligned)
         source, move = aligned, True
-    model.layers[path] = _layer(store.put_file(source, MODEL_WEIGHT, move=move), path)
+    model.put(path, store.put_file(source, MODEL_WEIGHT, move=move))
 
 
-def _convert(
-    store: Store,
-    model: _Model,
-    found: Sequence[Found],
-    scratch: Path,
-    report: Callable[[str], None],
-) -> dict[str, str | None]:
-    """Convert the checkpoints; returns their paths to their new paths, None for the dropped."""
-    converted: dict[str, str | None] = {}
-    for file in found:
-        if file.role != "checkpoint":
-            continue
-        target = scratch / "converted.safetensors"
-        conversion = convert_checkpoint(file.source, target)
-        twin = _same_weights(file.path, tensor_digests(target), found, model)
-        if twin is not None:
-            report(f"Dropped {file.path}: {twin} holds the same weights as safetensors.")
-            converted[file.path] = None
-            target.unlink()
-            continue
-        path = _new_path(file.path)
-        if path in model.layers:
-            raise UserError(
-                f"{file.source} and {path} hold different weights under one name; "
-                "leave one of them out."
-            )
-        report(f"Converted {file.path} to {path}.")
-        converted[file.path] = path
-        _put_safetensors(store, model, path, target, scratch, move=True)
+def _put_checkpoint(
+    store: Store, model: _Model, file: Found, scratch: Path, report: Callable[[str], None]
+) -> None:
+    folder = PurePosixPath(file.path).parent
+    with temporary_directory(scratch) as here:
+        conversion = convert_checkpoint(file.source, here / _converted_name(file.path))
+        weights = [path for path in conversion.files if path.suffix == ".safetensors"]
+        tensors = {name: d for path in weights for name, d in tensor_digests(path).items()}
+        if twins := _same_weights(model, folder, tensors):
+            report(f"Dropped {file.path}: {twins} holds the same weights as safetensors.")
+            return
+        if conversion.ignored:
+            report(f"Left out of {file.path}: {', '.join(conversion.ignored)}.")
+        for written in conversion.files:
+            path = str(folder / written.name)
+            report(f"Converted {file.path} to {path}.")
+            if written in weights:
+                _put_weights(store, model, path, written, here, move=True)
+            else:
+                model.put(path, store.put_file(written, MODEL_FILE, move=True))
         if conversion.tied:
-            model.tied[path] = dict(conversion.tied)
-    return converted
+            model.tied[str(folder / conversion.files[-1].name)] = dict(conversion.tied)
 
 
-def _same_weights(
-    path: str, tensors: Mapping[str, str], found: Sequence[Found], model: _Model
-) -> str | None:
-    """The safetensors file, or files, beside a checkpoint that hold all of its tensors."""
-    folder = PurePosixPath(path).parent
-    beside = [
-        file.path
-        for file in found
-        if file.role == "weights" and PurePosixPath(file.path).parent == folder
-    ]
-    held = {name: digest for file in beside for name, digest in model.tensors[file].items()}
+def _same_weights(model: _Model, folder: PurePosixPath, tensors: Mapping[str, str]) -> str:
+    """The safetensors files in a folder that hold all of some tensors, or nothing."""
+    beside = [path for path in model.tensors if PurePosixPath(path).parent == folder]
+    held = {name: digest for path in beside for name, digest in model.tensors[path].items()}
     # Of tied tensors the two files may have kept different names.
     contents = set(held.values())
-    if beside and all(held.get(n, d) == d and d in contents for n, d in tensors.items()):
-        return ", ".join(beside)
-    return None
+    same = all(held.get(name, d) == d and d in contents for name, d in tensors.items())
+    return ", ".join(beside) if same else ""
 
 
-def _put_files(
-    store: Store, model: _Model, found: Sequence[Found], converted: Mapping[str, str | None]
-) -> None:
+def _shards(found: Sequence[Found]) -> set[Path]:
+    """The checkpoints that an index names, and that are converted with it."""
+    shards: set[Path] = set()
     for file in found:
-        if file.role != "file":
-            continue
-        path, content = file.path, None
-        if path.endswith(_INDEX_SUFFIX):
-            index = _shard_index(file, converted, model)
-            if index is not None:
-                path, content = index
-        if path is None:
-            continue
-        if path in model.layers:
-            raise UserError(f"The model has {path} already; leave {file.source} out.")
-        stored = (
-            store.put_file(file.source, MODEL_FILE)
-            if content is None
-            else store.put_bytes(content, MODEL_FILE)
-        )
-        model.layers[path] = _layer(stored, path)
+        if file.role == "checkpoint" and file.path.endswith(INDEX_SUFFIX):
+            with suppress(ValueError, KeyError, AttributeError, TypeError):
+                names = json.loads(file.source.read_bytes())["weight_map"].values()
+                shards.update(file.source.parent / name for name in names)
+    return shards
 
 
-def _shard_index(
-    file: Found, converted: Mapping[str, str | None], model: _Model
-) -> tuple[str | None, bytes | None] | None:
-    """The index of converted shards under its new name, (None, None) if they were dropped.
-
-    Returns None when the file is no index of shards that were converted.
-    """
-    folder = PurePosixPath(file.path).parent
-    try:
-        index = json.loads(file.source.read_bytes())
-        weights = {tensor: str(folder / shard) for tensor, shard in index["weight_map"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    if not all(shard in converted for shard in weights.values()):
-        return None
-    moved = {tensor: converted[shard] for tensor, shard in weights.items()}
-    index["weight_map"] = {
-        tensor: PurePosixPath(shard).name
-        for tensor, shard in moved.items()
-        if shard is not None and tensor in model.tensors[shard]
-    }
-    if not index["weight_map"]:
-        return None, None
-    path = _renamed(file.path.removesuffix(_INDEX_SUFFIX)) + ".safetensors.index.json"
-    return path, json.dumps(index, indent=2, sort_keys=True).encode()
-
-
-def _new_path(path: str) -> str:
-    return str(PurePosixPath(_renamed(path)).with_suffix(".safetensors"))
-
-
-def _renamed(path: str) -> str:
-    """``pytorch_model*`` as ``model*``, which is how transformers calls safetensors.
+def _converted_name(path: str) -> str:
+    """``pytorch_model*`` becomes ``model*``, which is how transformers calls safetensors.
 
     Source: rename() of https://github.com/huggingface/safetensors, bindings/python/convert.py.
     """
-    pure = PurePosixPath(path)
-    if not pure.name.startswith("pytorch_model"):
-        return path
-    return str(pure.with_name(pure.name.removeprefix("pytorch_")))
-
-
-def _layer(stored: Descriptor, path: str) -> Descriptor:
-    return Descriptor(stored.media_type, stored.digest, stored.size, {MODEL_PATH: path})
+    name = PurePosixPath(path).name.removeprefix("pytorch_")
+    if name.endswith(INDEX_SUFFIX):
+        return f"{PurePosixPath(name.removesuffix(INDEX_SUFFIX)).stem}.safetensors{INDEX_SUFFIX}"
+    return f"{PurePosixPath(name).stem}.safetensors"
 
 
 def _add(

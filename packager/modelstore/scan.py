@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bentofn.packager.modelstore.convert import CHECKPOINT_SUFFIXES, INDEX_SUFFIX
 from bentofn.packager.store.blobs import open_source
 from bentofn.runtime.errors import UserError
 
 Role = Literal["weights", "checkpoint", "file"]
 
-CHECKPOINTS = (".bin", ".pt", ".pth")
+_SHARD_INDEXES = tuple(f"{suffix}{INDEX_SUFFIX}" for suffix in sorted(CHECKPOINT_SUFFIXES))
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
 _PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
 """The PROTO opcode and a protocol that has it. Source: CPython's Lib/pickletools.py."""
@@ -30,7 +31,8 @@ class Found:
     Args:
         path: Its path in the model, with ``/``.
         source: Where it stands.
-        role: ``weights`` (safetensors), ``checkpoint`` (to be converted) or ``file``.
+        role: ``weights`` (safetensors), ``checkpoint`` (torch's, or the index of a sharded one; to
+            be converted) or ``file``.
     """
 
     path: str
@@ -95,7 +97,10 @@ def _role(source: Path) -> Role:
     if suffix == ".safetensors":
         return "weights"
     pickled = bool(_PICKLE_START.match(start)) or (start[:4] == _ZIP and _zip_has_pickle(source))
-    if suffix in CHECKPOINTS and (pickled or suffix != ".bin"):
+    if source.name.endswith(_SHARD_INDEXES):
+        return "checkpoint"
+    # Anybody's binary file may be called .bin; .pt and .pth are torch's.
+    if suffix in CHECKPOINT_SUFFIXES and (pickled or suffix != ".bin"):
         return "checkpoint"
     if suffix in _PICKLES or pickled:
         raise UserError(

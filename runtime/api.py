@@ -78,7 +78,7 @@ def api(
     /,
     *,
     route: str | None = None,
-    name: str | None = None,  # noqa: ARG001 - BentoML accepts and ignores it
+    name: str | None = None,
     input_spec: Any = None,
     output_spec: Any = None,
     batchable: bool = False,

@@ -170,7 +170,7 @@ def _check_keys(owner: str, section: str, given: Mapping[str, Any], known: Itera
             )
 
 
-def _check_positive(owner: str, path: str, value: Any, types: tuple[type, ...]) -> None:
+def _check_positive(owner: str, path: str, value: Any, types: tuple[type[Any], ...]) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, types) or value <= 0:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic_core import SchemaError, SchemaValidator, from_json
+from pydantic_core import SchemaError, SchemaValidator, from_json, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.errors import UserError
@@ -71,9 +71,22 @@ class Input:
         data = {key: self._form_value(key, form.getlist(key)) for key in form if key in known}
         return self._call(self._validator.validate_python(data, context=context))
 
-    def from_example(self, example: Mapping[str, Any]) -> Any:
-        """The value of a declared example, as the request body would carry it."""
-        return example["root"] if self._root is not None else example
+    def example_body(self, example: Mapping[str, Any]) -> tuple[bytes, str]:
+        """The request body of a declared example, and its content type.
+
+        Raises:
+            UserError: The example does not have the form that the endpoint takes.
+        """
+        if self._root is None:
+            return to_json(example), "application/json"
+        if set(example) != {"root"}:
+            raise UserError('it takes the whole body, so that an example is {"root": value}')
+        if is_file(self._root):
+            raise UserError("it takes a file, which an example cannot hold")
+        value = example["root"]
+        if self._root in (str, bytes) and isinstance(value, str):
+            return value.encode(), self.media_type
+        return to_json(value), "application/json"
 
     def _call(self, model: Any) -> Arguments:
         values = model.__dict__
@@ -162,7 +175,7 @@ def _root_input(parameter: Parameter) -> Input:
     elif is_file(root):
         media_type = "*/*"
     return Input(
-        schema={"title": "Input", **adapter.json_schema()},
+        schema={"title": "Input", "root_input": True, **adapter.json_schema()},
         media_type=media_type,
         takes_files=is_file(root),
         _validator=adapter.validator,  # type: ignore[arg-type]

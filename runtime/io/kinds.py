@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from operator import getitem
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
 from bentofn.runtime.io import dataframe, files, image, ndarray, tensor
@@ -45,9 +46,9 @@ def servable(annotation: Any) -> Any:
         return annotation
     arguments = get_args(annotation)
     if origin is Annotated:
-        return Annotated[(servable(arguments[0]), *annotation.__metadata__)]
+        return getitem(Annotated, (servable(arguments[0]), *annotation.__metadata__))
     if origin is Union or origin is types.UnionType:
-        return Union[tuple(servable(argument) for argument in arguments)]
+        return Union[tuple(servable(argument) for argument in arguments)]  # noqa: UP007
     if isinstance(origin, type) and issubclass(origin, Callable):  # type: ignore[arg-type]
         return annotation
     return origin[tuple(servable(argument) for argument in arguments)]

@@ -23,7 +23,7 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 _UNBUILDABLE = (PydanticUserError, SchemaError, TypeError, ValueError, NotImplementedError)
 
 
-class InvalidOutput(Exception):
+class InvalidOutputError(Exception):
     """A result that is not of the type that its endpoint declares."""
 
 
@@ -42,7 +42,7 @@ class Output:
     Args:
         schema: JSON schema of the response body.
         media_type: What the response body is.
-        encode: Makes the body of a result; raises InvalidOutput.
+        encode: Makes the body of a result; raises InvalidOutputError.
     """
 
     schema: dict[str, Any]
@@ -53,7 +53,7 @@ class Output:
         """The bytes of one chunk of a stream: text and bytes as they are, else JSON.
 
         Raises:
-            InvalidOutput: The chunk is not of the declared type.
+            InvalidOutputError: The chunk is not of the declared type.
         """
         if isinstance(chunk, str):
             return chunk.encode()
@@ -61,7 +61,7 @@ class Output:
             return chunk
         content = self.encode(chunk).content
         if isinstance(content, Path):
-            raise InvalidOutput("a stream cannot carry files")
+            raise InvalidOutputError("a stream cannot carry files")
         return content
 
 
@@ -85,9 +85,9 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
         try:
             return write(value)
         except ValidationError as error:
-            raise InvalidOutput(str(error)) from error
+            raise InvalidOutputError(str(error)) from error
         except (TypeError, ValueError) as error:
-            raise InvalidOutput(f"{type(value).__name__}: {error}") from error
+            raise InvalidOutputError(f"{type(value).__name__}: {error}") from error
 
     return Output(schema=schema, media_type=media_type, encode=encode)
 
@@ -95,7 +95,7 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
 def _writer(annotation: Any, adapter: TypeAdapter[Any]) -> tuple[str, Callable[[Any], Body]]:
     kind = plain(annotation)
     validator: SchemaValidator = adapter.validator  # type: ignore[assignment]
-    serializer: SchemaSerializer = adapter.serializer  # type: ignore[assignment]
+    serializer: SchemaSerializer = adapter.serializer
     if annotation in (str, bytes):
         return TEXT, lambda value: _raw(validator.validate_python(value))
     if image.matches(kind):

@@ -1,0 +1,239 @@
+"""One endpoint of an instance: reads a request, calls the method, sends the response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import aclosing
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import ValidationError
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from bentofn.runtime.batching.dispatcher import BatchDispatcher
+from bentofn.runtime.context import Context, Cookie
+from bentofn.runtime.errors import BadInput
+from bentofn.runtime.http.calls import caller, chunks_of, is_stream
+from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, invalid_input
+from bentofn.runtime.http.exchange import Exchange, Header, Message, Receive, Reply
+from bentofn.runtime.http.interrupt import WhileConnected
+from bentofn.runtime.io.inputs import Arguments
+from bentofn.runtime.io.outputs import EVENT_STREAM
+from bentofn.runtime.io.spec import EndpointSpec
+
+BATCH_SIZE_HEADER = b"x-bentofn-batch-size"
+
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_PICKLE = "application/vnd.bentoml+pickle"
+_MAX_FIELD_BYTES = 64 * 1024 * 1024
+_END = object()
+
+
+class Endpoint:
+    """One endpoint of an instance.
+
+    Args:
+        spec: What it takes and returns.
+        instance: The service's instance.
+        state: The instance's ``Context.state``.
+    """
+
+    def __init__(self, spec: EndpointSpec, instance: object, state: dict[str, Any]) -> None:
+        self.spec = spec
+        self._bound = getattr(instance, spec.method.name)
+        self._state = state
+        self._needs_context = spec.signature.context is not None or spec.input.takes_files
+        self._latest: Context | None = None
+
+    def open(self, executor: Executor, on_batch: Callable[[int, float], None]) -> None:
+        """Get ready to answer; needs a running loop."""
+        method = self.spec.method
+        self._executor = executor
+        self._call = caller(self._bound, executor)
+        self._batches: BatchDispatcher | None = None
+        if method.batchable:
+            self._batches = BatchDispatcher(
+                self._call_batch,
+                max_batch_size=method.max_batch_size,
+                max_latency=method.max_latency_ms / 1000,
+                batch_dim=method.batch_dim,
+                on_batch=on_batch,
+            )
+
+    async def close(self) -> None:
+        """Reject what waits for a batch, and wait for the batches that run."""
+        if self._batches is not None:
+            await self._batches.close()
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer one request.
+
+        Raises:
+            Exception: Whatever the method raised; ClientLeftError when the client left.
+        """
+        if exchange.content_type == _PICKLE:
+            await exchange.reply(UNSUPPORTED_MEDIA_TYPE)
+        elif exchange.content_type.startswith(_FORMS):
+            await self._answer_form(exchange)
+        else:
+            await self._answer_body(exchange)
+
+    async def _answer_body(self, exchange: Exchange) -> None:
+        body = await exchange.body()
+        context = None
+        if self._needs_context:
+            context = Context(Request(exchange.scope, _replay(body)), self._state)
+        try:
+            arguments = self.spec.input.from_body(body, exchange.content_type, context)
+        except ValidationError as error:
+            await exchange.reply(invalid_input(error))
+        else:
+            await self._answer_call(exchange, arguments, context)
+        finally:
+            if context is not None:
+                context.close()
+
+    async def _answer_form(self, exchange: Exchange) -> None:
+        request = Request(exchange.scope, exchange.receive)
+        context = Context(request, self._state)
+        try:
+            form = await request.form(max_part_size=_MAX_FIELD_BYTES)
+            arguments = self.spec.input.from_form(form, context)
+        except MultiPartException as error:
+            raise BadInput(f"The form cannot be read: {error.message}") from error
+        except ValidationError as error:
+            await exchange.reply(invalid_input(error))
+        else:
+            await self._answer_call(exchange, arguments, context)
+        finally:
+            await request.close()
+            context.close()
+
+    async def _answer_call(
+        self, exchange: Exchange, arguments: Arguments, context: Context | None
+    ) -> None:
+        positional, named = arguments
+        headers: list[Header] = []
+        if self._batches is not None:
+            self._latest = context
+            batch = await self._batches.submit((*positional, *named.values())[0])
+            result = batch.value
+            headers.append((BATCH_SIZE_HEADER, str(batch.batch_size).encode()))
+        else:
+            result = await self._call(*positional, **named, **self._context_argument(context))
+        await self._respond(exchange, result, headers, context)
+        if context is not None and context.response.background is not None:
+            await context.response.background()
+
+    async def _call_batch(self, value: Any) -> Any:
+        # A batch has many callers and the method takes one context: as in BentoML, the latest's.
+        context = self._context_argument(self._latest)
+        if self.spec.signature.is_root:
+            return await self._call(value, **context)
+        return await self._call(**{self.spec.signature.parameters[0].name: value}, **context)
+
+    def _context_argument(self, context: Context | None) -> dict[str, Any]:
+        name = self.spec.signature.context
+        return {} if name is None else {name: context}
+
+    async def _respond(
+        self, exchange: Exchange, result: Any, headers: list[Header], context: Context | None
+    ) -> None:
+        status, media_type = 200, None
+        if context is not None:
+            status = context.response.status_code
+            media_type = context.response.headers.get("content-type")
+            headers += _context_headers(context)
+        if isinstance(result, Response):
+            await result(exchange.scope, exchange.receive, exchange.send)
+            return
+        if is_stream(result):
+            await self._stream(exchange, result, status, media_type or EVENT_STREAM, headers)
+            return
+        body = self.spec.output.encode(result)
+        if isinstance(body.content, Path):
+            await _send_file(exchange, body.content, status, media_type, headers)
+        else:
+            content_type = media_type or body.media_type
+            await exchange.reply(Reply(status, body.content, content_type, tuple(headers)))
+
+    async def _stream(
+        self,
+        exchange: Exchange,
+        stream: Any,
+        status: int,
+        media_type: str,
+        headers: list[Header],
+    ) -> None:
+        encode = self.spec.output.encode_chunk
+        with WhileConnected(exchange):
+            async with aclosing(chunks_of(stream, self._executor)) as chunks:
+                # An error before the first chunk can still become an HTTP error.
+                first = await anext(chunks, _END)
+                data = b"" if first is _END else encode(first)
+                await exchange.start(status, media_type, headers)
+                if first is not _END:
+                    await _send_chunk(exchange, data)
+                async for chunk in chunks:
+                    await _send_chunk(exchange, encode(chunk))
+            await exchange.send({"type": "http.response.body", "body": b""})
+
+
+async def _send_chunk(exchange: Exchange, data: bytes) -> None:
+    await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _send_file(
+    exchange: Exchange, path: Path, status: int, media_type: str | None, headers: list[Header]
+) -> None:
+    response = FileResponse(path, status_code=status, media_type=media_type, filename=path.name)
+    shown = response.media_type or ""
+    if shown.startswith(("image/", "audio/", "video/")):
+        response = FileResponse(
+            path,
+            status_code=status,
+            media_type=media_type,
+            filename=path.name,
+            content_disposition_type="inline",
+        )
+    response.raw_headers.extend(headers)
+    await response(exchange.scope, exchange.receive, exchange.send)
+
+
+def _context_headers(context: Context) -> list[Header]:
+    given = [each for each in context.response.headers.raw if each[0] != b"content-type"]
+    cookies = [(b"set-cookie", _cookie(each)) for each in context.response.cookies]
+    return [*given, *cookies]
+
+
+def _cookie(cookie: Cookie) -> bytes:
+    jar: SimpleCookie = SimpleCookie()
+    jar[cookie.key] = cookie.value
+    morsel = jar[cookie.key]
+    morsel["path"] = cookie.path
+    morsel["samesite"] = cookie.samesite
+    if cookie.max_age is not None:
+        morsel["max-age"] = str(cookie.max_age)
+    if cookie.expires is not None:
+        morsel["expires"] = cookie.expires
+    if cookie.domain is not None:
+        morsel["domain"] = cookie.domain
+    if cookie.secure:
+        morsel["secure"] = True
+    if cookie.httponly:
+        morsel["httponly"] = True
+    return morsel.OutputString().encode("latin-1")
+
+
+def _replay(body: bytes) -> Receive:
+    """An ASGI channel that gives a body which was already read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return receive

@@ -1,0 +1,144 @@
+"""One HTTP request and its response."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+CLIENT_CLOSED_REQUEST = 499
+"""Status that stands in metrics for a client that left (nginx's number); it is never sent."""
+
+_REQUEST_ID_HEADERS = (b"x-bentofn-request-id", b"x-bentoml-request-id")
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class ClientLeftError(Exception):
+    """The client closed the connection before it had sent its request."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole response.
+
+    Args:
+        status: HTTP status.
+        body: The body.
+        media_type: Value of Content-Type.
+        headers: Further headers, names in lower case.
+    """
+
+    status: int
+    body: bytes
+    media_type: str
+    headers: tuple[Header, ...] = ()
+
+
+def json_reply(status: int, content: Any) -> Reply:
+    """A reply with a JSON body."""
+    return Reply(status, to_json(content), "application/json")
+
+
+def text_reply(status: int, text: str, headers: tuple[Header, ...] = ()) -> Reply:
+    """A reply with a plain text body."""
+    return Reply(status, text.encode(), "text/plain; charset=utf-8", headers)
+
+
+class Exchange:
+    """One HTTP request and its response.
+
+    Args:
+        scope: The ASGI scope.
+        receive: The ASGI channel to read from.
+        send: The ASGI channel to write to.
+        server: Value of the response's Server header.
+    """
+
+    __slots__ = (
+        "_common",
+        "_receive",
+        "_send",
+        "content_type",
+        "on_start",
+        "request_id",
+        "scope",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, server: bytes) -> None:
+        self.scope = scope
+        self.content_type = ""
+        self.status = 0
+        self.on_start: Callable[[], None] | None = None
+        self._receive = receive
+        self._send = send
+        request_id = b""
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                self.content_type = value.decode("latin-1")
+            elif name in _REQUEST_ID_HEADERS and _REQUEST_ID.fullmatch(value):
+                request_id = value
+        request_id = request_id or os.urandom(8).hex().encode()
+        self.request_id = request_id.decode()
+        self._common = [(b"server", server), *((name, request_id) for name in _REQUEST_ID_HEADERS)]
+
+    @property
+    def started(self) -> bool:
+        """Whether the response's headers were sent."""
+        return self.status != 0
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI message, adding the headers that every response carries."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._common]
+            if self.on_start is not None:
+                self.on_start()
+        await self._send(message)
+
+    async def start(self, status: int, media_type: str, headers: Iterable[Header] = ()) -> None:
+        """Send the response's head."""
+        fields = [(b"content-type", media_type.encode("latin-1")), *headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": fields})
+
+    async def reply(self, reply: Reply) -> None:
+        """Send a whole response; its body is left out when the request is a HEAD."""
+        length = (b"content-length", str(len(reply.body)).encode())
+        await self.start(reply.status, reply.media_type, (length, *reply.headers))
+        body = b"" if self.scope["method"] == "HEAD" else reply.body
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def receive(self) -> Message:
+        """Read an ASGI message."""
+        return await self._receive()
+
+    async def body(self) -> bytes:
+        """Read the request's body.
+
+        Raises:
+            ClientLeftError: The client left before the end of it.
+        """
+        chunks: list[bytes] = []
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeftError
+            if not message.get("more_body", False):
+                last: bytes = message.get("body", b"")
+                return b"".join((*chunks, last)) if chunks else last
+            chunks.append(message.get("body", b""))
+
+    async def disconnected(self) -> None:
+        """Return when the client has left."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,127 @@
+"""The documents that describe a service: ``/schema.json`` and OpenAPI's ``/docs.json``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bentofn.runtime.io.spec import EndpointSpec
+from bentofn.runtime.service import Service
+
+_STANDARD_TYPES: Mapping[str, Mapping[str, Any]] = {
+    "tensor": {"type": "array", "items": {}},
+    "dataframe": {"type": "array", "items": {"type": "object"}},
+    "file": {"type": "string", "format": "binary"},
+}
+"""What OpenAPI calls the types that only BentoML's schemas have."""
+
+_ERRORS = {
+    "400": "The request is not what the endpoint takes.",
+    "429": "Too many requests run already.",
+    "500": "The service failed.",
+    "503": "The service is not ready, or no batch was free in time.",
+    "504": "The service did not answer in time.",
+}
+
+
+def schema_document(service: Service[Any], specs: Sequence[EndpointSpec]) -> dict[str, Any]:
+    """``/schema.json``: what BentoML's client reads to make its methods."""
+    return {
+        "name": service.name,
+        "type": "service",
+        "routes": [_route(service.path_prefix, spec) for spec in specs],
+    }
+
+
+def openapi_document(
+    service: Service[Any], specs: Sequence[EndpointSpec], version: str
+) -> dict[str, Any]:
+    """``/docs.json``: an OpenAPI 3.1 document, its server relative to where it was read from."""
+    components: dict[str, Any] = {}
+    paths = {spec.method.route: {"post": _operation(spec, components)} for spec in specs}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": service.name,
+            "description": service.description or (service.inner.__doc__ or ""),
+            "version": version,
+        },
+        "servers": [{"url": "."}],
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _route(prefix: str, spec: EndpointSpec) -> dict[str, Any]:
+    method = spec.method
+    output = dict(spec.output.schema)
+    if spec.signature.is_stream:
+        output.update(is_stream=True, media_type="text/event-stream")
+    return {
+        "name": method.name,
+        "route": prefix + method.route,
+        "doc": method.doc,
+        "batchable": method.batchable,
+        "is_task": False,
+        "is_stream": spec.signature.is_stream,
+        "input": spec.input.schema,
+        "output": output,
+    }
+
+
+def _operation(spec: EndpointSpec, components: dict[str, Any]) -> dict[str, Any]:
+    method = spec.method
+    body: dict[str, Any] = {"schema": _standard(method.name, spec.input.schema, components)}
+    if method.examples:
+        body["examples"] = {
+            f"example {number}": {
+                "value": example["root"] if spec.signature.is_root else dict(example)
+            }
+            for number, example in enumerate(method.examples, 1)
+        }
+    answer = {"schema": _standard(method.name, spec.output.schema, components)}
+    responses = {status: {"description": text} for status, text in _ERRORS.items()}
+    return {
+        "operationId": method.name,
+        "summary": method.doc.partition("\n")[0],
+        "description": method.doc,
+        "requestBody": {"required": True, "content": {spec.input.media_type: body}},
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "content": {spec.output.media_type.partition(";")[0]: answer},
+            },
+            **responses,
+        },
+    }
+
+
+def _standard(owner: str, schema: Mapping[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """A schema in OpenAPI's terms; its definitions move to the components."""
+    own = copy.deepcopy(dict(schema))
+    own.pop("root_input", None)
+    names: dict[str, str] = {}
+    definitions = own.pop("$defs", {})
+    for name, definition in definitions.items():
+        shared = components.get(name)
+        names[name] = name if shared in (None, _converted(definition, names)) else f"{owner}_{name}"
+    for name, definition in definitions.items():
+        components[names[name]] = _converted(definition, names)
+    converted: dict[str, Any] = _converted(own, names)
+    return converted
+
+
+def _converted(node: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_converted(each, names) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        name = node["$ref"].removeprefix("#/$defs/")
+        return {**node, "$ref": f"#/components/schemas/{names.get(name, name)}"}
+    standard = _STANDARD_TYPES.get(node["type"]) if isinstance(node.get("type"), str) else None
+    if standard is not None:
+        kept = {key: node[key] for key in ("title", "description", "default") if key in node}
+        return {**kept, **standard}
+    return {key: _converted(value, names) for key, value in node.items()}

@@ -1,0 +1,108 @@
+"""Warming up: every declared example goes through the application before the snapshot point."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.exchange import Message, Scope
+from bentofn.runtime.io.spec import EndpointSpec
+
+T = TypeVar("T")
+
+
+def warm_up(app: ServiceApp) -> list[str]:
+    """Send every declared example through an application that is not serving yet.
+
+    Afterwards no thread, no loop and no count of it is left. The ``on_startup`` and
+    ``on_shutdown`` methods are not run: the instance that is started later runs them.
+
+    Returns:
+        The routes that were warmed.
+
+    Raises:
+        UserError: An example is answered with a status of 400 or more.
+    """
+    return _run_to_end(_warm_up(app))
+
+
+async def _warm_up(app: ServiceApp) -> list[str]:
+    routes = []
+    await app.start(hooks=False)
+    try:
+        for spec in app.specs:
+            for example in spec.method.examples:
+                await _send(app, spec, example)
+            if spec.method.examples:
+                routes.append(spec.method.route)
+    finally:
+        await app.stop(hooks=False)
+    return routes
+
+
+async def _send(app: ServiceApp, spec: EndpointSpec, example: Mapping[str, Any]) -> None:
+    where = f"The example {dict(example)!r} of {spec.method.location} ({spec.method.route})"
+    try:
+        body, content_type = spec.input.example_body(example)
+    except UserError as error:
+        raise UserError(f"{where} cannot be sent: {error}.") from error
+    status, answer = await _post(
+        app, app.service.path_prefix + spec.method.route, body, content_type
+    )
+    if status >= 400:
+        raise UserError(
+            f"{where} is answered with {status}: {answer.decode(errors='replace')[:500]}; "
+            "the log says more. Correct the example or the method."
+        )
+
+
+async def _post(app: ServiceApp, path: str, body: bytes, content_type: str) -> tuple[int, bytes]:
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"warm-up"),
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ],
+        "client": ("127.0.0.1", 0),
+        "server": ("127.0.0.1", 80),
+    }
+    requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    answered = asyncio.Event()
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        if requests:
+            return requests.pop()
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    answered.set()
+    status: int = messages[0]["status"]
+    return status, b"".join(message.get("body", b"") for message in messages[1:])
+
+
+def _run_to_end(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop of its own. ``asyncio.Runner`` would do, but needs Python 3.11."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

@@ -1,0 +1,64 @@
+"""`bentofn list`, `get` and `delete`: the bentos of this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from bentofn.commands.models import delete_entries, entry_document
+from bentofn.commands.output import human_size, json_option, print_json, print_table
+from bentofn.packager.home import Home
+from bentofn.packager.store import Store
+
+
+@click.command("list")
+@json_option
+def list_bentos(as_json: bool) -> None:
+    """List the bentos on this machine."""
+    entries = Store(Home.default()).list("bento")
+    if as_json:
+        print_json([entry_document(entry) for entry in entries])
+        return
+    print_table(
+        ("BENTO", "SIZE", "CREATED", "DIGEST"),
+        [
+            (e.tag, human_size(e.size), f"{e.created:%Y-%m-%d %H:%M}", e.digest[:19])
+            for e in entries
+        ],
+    )
+
+
+@click.command()
+@click.argument("tag")
+@json_option
+def get(tag: str, as_json: bool) -> None:
+    """Show one bento: its manifest and its layers."""
+    store = Store(Home.default())
+    entry = store.get("bento", tag)
+    manifest = store.bento(entry)
+    layers = store.layers(entry)
+    if as_json:
+        document = entry_document(entry) | {"manifest": dataclasses.asdict(manifest)}
+        print_json(document | {"layers": [dataclasses.asdict(layer) for layer in layers]})
+        return
+    click.echo(f"{entry.tag}  {entry.digest}  {human_size(entry.size)}")
+    click.echo(
+        f"service {manifest.contract.import_string}, Python {manifest.python}, {manifest.platform}"
+    )
+    for api in manifest.contract.apis:
+        click.echo(f"  POST {manifest.contract.path_prefix}{api.route}")
+    for model in manifest.models:
+        click.echo(f"  model {model.name}:{model.version}")
+    print_table(
+        ("LAYER", "KIND", "SIZE", "DIGEST"),
+        [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in layers],
+    )
+
+
+@click.command()
+@click.argument("tags", nargs=-1, required=True)
+@json_option
+def delete(tags: tuple[str, ...], as_json: bool) -> None:
+    """Delete bentos from this machine."""
+    delete_entries(Store(Home.default()), "bento", tags, as_json)

@@ -1,0 +1,75 @@
+"""`bentofn build`: a project becomes a bento."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bentofn.commands.models import parse_labels
+from bentofn.commands.output import (
+    Report,
+    human_size,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+)
+from bentofn.packager.build import BuildOptions, BuildResult
+from bentofn.packager.build import build as build_project
+from bentofn.packager.home import Home
+
+
+@click.command()
+@click.argument(
+    "project", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path()
+)
+@click.option(
+    "-f", "--bentofile", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The build file; by default bentofile.yaml or pyproject.toml of the project.",
+)  # fmt: skip
+@click.option("--name", help="The bento's name.")
+@click.option("--version", help="Its version; by default from the digest of its content.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@json_option
+def build(
+    project: Path,
+    bentofile: Path | None,
+    name: str | None,
+    version: str | None,
+    labels: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Turn the PROJECT (by default the current directory) into a bento."""
+    options = BuildOptions(
+        name=name, version=version, labels=parse_labels(labels), bentofile=bentofile
+    )
+    with progress() as report:
+        result = build_project(project, Home.default(), options, report)
+    if as_json:
+        print_json(build_document(result))
+        return
+    print_table(
+        ("LAYER", "KIND", "SIZE", "DIGEST"),
+        [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in result.layers],
+    )
+    verb = "Nothing changed:" if result.reused else "Built"
+    click.echo(f"{verb} {result.tag} in {result.seconds:.2f} s")
+
+
+def build_document(result: BuildResult) -> dict[str, object]:
+    """A build's result as plain data."""
+    return {
+        "tag": result.tag,
+        "digest": result.digest,
+        "reused": result.reused,
+        "seconds": round(result.seconds, 3),
+        "steps": {name: round(seconds, 3) for name, seconds in result.steps.items()},
+        "layers": [
+            {"name": e.name, "kind": e.kind, "digest": e.digest, "size": e.size}
+            for e in result.layers
+        ],
+    }
+
+
+__all__ = ["Report", "build", "build_document"]

@@ -1,0 +1,100 @@
+"""`bentofn doctor`: what this machine offers, and leftovers of killed processes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+
+import click
+
+from bentofn import __version__
+from bentofn.commands.output import json_option, print_json, print_table
+from bentofn.packager.files import remove_tree
+from bentofn.packager.home import Home, leftovers
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        what: The thing.
+        ok: Whether it is as it should be.
+        detail: What was found.
+    """
+
+    what: str
+    ok: bool
+    detail: str
+
+
+@click.command()
+@click.option("--fix", is_flag=True, help="Remove leftovers.")
+@json_option
+def doctor(fix: bool, as_json: bool) -> None:
+    """What this machine offers; finds and clears leftovers."""
+    home = Home.default()
+    findings = [*machine(), storage(home)]
+    left = leftovers(home) if home.path.is_dir() else []
+    if fix:
+        for path in left:
+            remove_tree(path)
+    if as_json:
+        print_json(
+            {
+                "findings": [vars(finding) for finding in findings],
+                "leftovers": [str(path) for path in left],
+                "removed": fix,
+            }
+        )
+        return
+    print_table(
+        ("", "WHAT", "FOUND"),
+        [("ok" if each.ok else "--", each.what, each.detail) for each in findings],
+    )
+    for path in left:
+        click.echo(f"{'Removed' if fix else 'Leftover:'} {path}")
+    if left and not fix:
+        click.echo("bentofn doctor --fix removes them.")
+
+
+def machine() -> list[Finding]:
+    """What decides how fast a start can be here."""
+    forks = hasattr(os, "fork")
+    dies = sys.platform == "linux"
+    return [
+        Finding("bentofn", True, f"{__version__}, Python {platform.python_version()}"),
+        Finding(
+            "snapshot engine: template", forks, "a warmed parent that forks" if forks else "no fork"
+        ),
+        Finding(
+            "instances die with the platform",
+            True,
+            "at once, by the kernel" if dies else "when they next look at their control socket",
+        ),
+        _module("uvloop", "faster event loop"),
+        _module("torch", "import of torch checkpoints into the model store"),
+    ]
+
+
+def storage(home: Home) -> Finding:
+    """The home and the space that it has."""
+    place = home.path
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    writable = os.access(place, os.W_OK)
+    detail = f"{home.path}, {free / 1e9:.1f} GB free"
+    return Finding(
+        "home", writable and free > 1e9, detail if writable else f"{detail}, not writable"
+    )
+
+
+def _module(name: str, use: str) -> Finding:
+    from importlib.util import find_spec
+
+    found = find_spec(name) is not None
+    return Finding(name, found, use if found else f"not installed (for: {use})")

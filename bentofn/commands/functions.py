@@ -1,0 +1,225 @@
+"""`bentofn deploy`, `status`, `invoke`, `logs` and `destroy`: functions on a target."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from bentofn.adapters.protocol import Adapter, FunctionSpec, FunctionStatus
+from bentofn.adapters.registry import get_adapter
+from bentofn.commands.output import (
+    Command,
+    Report,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+)
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+
+def target_option(command: Command) -> Command:
+    """Add ``--target``."""
+    return click.option(
+        "--target", default="local", show_default=True, help="Where the function runs."
+    )(command)
+
+
+def adapter_of(target: str) -> Adapter:
+    """The adapter of a target, on this user's home."""
+    return get_adapter(target, Home.default())
+
+
+@click.command()
+@click.argument("source", default=".")
+@target_option
+@click.option("--function", "only", help="Deploy only this function of serverless.yml.")
+@click.option(
+    "--snapshot", type=click.Choice(["auto", "template", "none"]), help="Override the file's."
+)
+@click.option("--wait/--no-wait", default=True, help="Return when fast starts are prepared too.")
+@json_option
+def deploy(
+    source: str, target: str, only: str | None, snapshot: str | None, wait: bool, as_json: bool
+) -> None:
+    """Deploy SOURCE: a project's folder (with or without serverless.yml) or a bento's tag."""
+    adapter = adapter_of(target)
+    with progress() as report:
+        specs = resolve(source, only, report)
+        if snapshot is not None:
+            specs = [with_snapshot(spec, snapshot) for spec in specs]
+        deployed = [adapter.apply(spec, report, wait=wait) for spec in specs]
+    if as_json:
+        print_json([dataclasses.asdict(each) for each in deployed])
+        return
+    for each in deployed:
+        what = f"version {each.version}" if each.changed else f"version {each.version}, unchanged"
+        click.echo(f"{each.name}  {each.bento}  {what}, snapshot {each.snapshot}")
+        if each.note:
+            click.echo(f"  {each.note}")
+        click.echo(f"  {each.url}")
+
+
+def with_snapshot(spec: FunctionSpec, snapshot: str) -> FunctionSpec:
+    """The same function with another snapshot engine."""
+    assert snapshot in ("auto", "template", "none")
+    settings = dataclasses.replace(spec.settings, snapshot=snapshot)  # type: ignore[arg-type]
+    return dataclasses.replace(spec, settings=settings)
+
+
+def resolve(source: str, only: str | None, report: Report) -> list[FunctionSpec]:
+    """What ``deploy`` deploys: projects are built, tags are made exact.
+
+    Raises:
+        UserError: There is no such project, bento or function.
+    """
+    from bentofn.adapters.spec import default_spec, load_spec
+    from bentofn.packager.build import BuildOptions, build
+    from bentofn.packager.store import Store
+
+    home = Home.default()
+    project = Path(source)
+    if not project.is_dir():
+        if "/" in source or source.startswith("."):
+            raise UserError(
+                f"There is no folder {source}; name a project's folder or a bento's tag."
+            )
+        entry = Store(home).get("bento", source)
+        declared = default_spec(entry.name, bento=entry.tag)
+    else:
+        found = load_spec(project)
+        if found is None:
+            built = build(project, home, BuildOptions(), report)
+            declared = default_spec(built.tag.split(":")[0], bento=built.tag)
+        else:
+            declared = found
+    functions = dict(declared.functions)
+    if only is not None:
+        if only not in functions:
+            raise UserError(
+                f"serverless.yml declares no function {only!r}; it has: {', '.join(functions)}."
+            )
+        functions = {only: functions[only]}
+    specs = []
+    for function in functions.values():
+        if function.project is not None:
+            report(f"Building {function.project.name}")
+            tag = build(function.project, home, BuildOptions(), report).tag
+        else:
+            assert function.bento is not None
+            tag = Store(home).get("bento", function.bento).tag
+        specs.append(function.spec(tag))
+    return specs
+
+
+@click.command()
+@click.argument("name", required=False)
+@target_option
+@json_option
+def status(name: str | None, target: str, as_json: bool) -> None:
+    """Show one function, or all of them."""
+    functions = adapter_of(target).status(name)
+    if as_json:
+        print_json([dataclasses.asdict(function) for function in functions])
+        return
+    if not functions:
+        click.echo("No function is deployed; bentofn deploy SOURCE deploys one.")
+        return
+    print_table(
+        ("FUNCTION", "STATE", "INSTANCES", "SNAPSHOT", "REQUESTS", "STARTS", "BATCH", "URL"),
+        [_row(function) for function in functions],
+    )
+    for function in functions:
+        if function.note:
+            click.echo(f"{function.name}: {function.note}")
+
+
+def _row(function: FunctionStatus) -> tuple[object, ...]:
+    starts = ", ".join(
+        f"{count} {kind}" for kind, count in sorted(function.starts.items()) if count
+    )
+    return (
+        function.name,
+        function.state,
+        len(function.instances),
+        function.snapshot,
+        function.requests,
+        starts or "-",
+        function.largest_batch or "-",
+        function.url,
+    )
+
+
+@click.command()
+@click.argument("name")
+@click.argument("data", default="{}")
+@click.option("--api", help="Which endpoint, where the function has more than one.")
+@target_option
+def invoke(name: str, data: str, api: str | None, target: str) -> None:
+    """Call the function NAME with DATA: JSON, @FILE, or - for standard input."""
+    reply = adapter_of(target).invoke(name, _body(data), api=api)
+    for chunk in reply.body:
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+    if reply.headers.get("content-type", "").startswith(("application/json", "text/")):
+        click.echo()
+    if reply.status >= 400:
+        raise UserError(
+            f"{name} answered with status {reply.status}; bentofn logs {name} says more."
+        )
+
+
+def _body(data: str) -> bytes:
+    if data == "-":
+        return sys.stdin.buffer.read()
+    if data.startswith("@"):
+        try:
+            return Path(data[1:]).read_bytes()
+        except OSError as error:
+            raise UserError(f"Cannot read {data[1:]}: {error.strerror}.") from None
+    try:
+        json.loads(data)
+    except ValueError as error:
+        raise UserError(f"DATA is not JSON ({error}); quote it, or use @FILE or -.") from None
+    return data.encode()
+
+
+@click.command()
+@click.argument("name")
+@click.option("-f", "--follow", is_flag=True, help="Wait for more.")
+@click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
+@target_option
+@json_option
+def logs(name: str, follow: bool, tail: int | None, target: str, as_json: bool) -> None:
+    """Show what the function NAME wrote."""
+    lines = adapter_of(target).logs(name, follow=follow, tail=tail)
+    if as_json and not follow:
+        print_json([dataclasses.asdict(line) for line in lines])
+        return
+    for line in lines:
+        if as_json:
+            click.echo(json.dumps(dataclasses.asdict(line)))
+        else:
+            at = datetime.fromtimestamp(line.ts, timezone.utc)
+            click.echo(f"{at:%H:%M:%S.%f}Z {line.instance} {line.line}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@target_option
+@json_option
+def destroy(names: tuple[str, ...], target: str, as_json: bool) -> None:
+    """Remove functions; their bentos stay."""
+    adapter = adapter_of(target)
+    for name in names:
+        adapter.destroy(name)
+        if not as_json:
+            click.echo(f"Destroyed {name}")
+    if as_json:
+        print_json({"destroyed": list(names)})

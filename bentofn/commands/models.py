@@ -1,0 +1,149 @@
+"""`bentofn models`: the model store."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
+from bentofn.packager.home import Home
+from bentofn.packager.modelstore import describe_model, export_model, import_model
+from bentofn.packager.modelstore.access import model_files
+from bentofn.packager.store import Entry, Store
+from bentofn.runtime.errors import UserError
+
+
+@click.group()
+def models() -> None:
+    """Weights as safetensors, content-addressed."""
+
+
+@models.command("import")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", help="The model's name; by default the source's file or folder name.")
+@click.option("--version", help="Its version; by default from the digest of its content.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@json_option
+def import_(
+    source: Path, name: str | None, version: str | None, labels: tuple[str, ...], as_json: bool
+) -> None:
+    """Store a directory, a .safetensors file or a torch checkpoint (.pt, .bin)."""
+    name = name or source.absolute().name.removesuffix(source.suffix if source.is_file() else "")
+    store = Store(Home.default())
+    with progress() as report:
+        report(f"Importing {source}")
+        entry = import_model(store, source, name, version, parse_labels(labels))
+    document = _document(store, entry)
+    if as_json:
+        print_json(document)
+        return
+    click.echo(f"Imported {entry.tag} ({human_size(entry.size)})")
+    for key in ("dropped", "converted", "tied"):
+        if document.get(key):
+            click.echo(f"  {key}: {document[key]}")
+
+
+@models.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the models."""
+    store = Store(Home.default())
+    entries = store.list("model")
+    if as_json:
+        print_json([entry_document(entry) for entry in entries])
+        return
+    print_table(
+        ("MODEL", "SIZE", "CREATED", "DIGEST"),
+        [
+            (e.tag, human_size(e.size), f"{e.created:%Y-%m-%d %H:%M}", e.digest[:19])
+            for e in entries
+        ],
+    )
+
+
+@models.command()
+@click.argument("tag")
+@json_option
+def get(tag: str, as_json: bool) -> None:
+    """Show one model: its files and its tensors."""
+    store = Store(Home.default())
+    entry = store.get("model", tag)
+    document = _document(store, entry)
+    if as_json:
+        print_json(document)
+        return
+    click.echo(f"{entry.tag}  {entry.digest}  {human_size(entry.size)}")
+    print_table(
+        ("FILE", "SIZE"),
+        [(path, human_size(blob.size)) for path, blob in model_files(store, entry).items()],
+    )
+
+
+@models.command()
+@click.argument("tags", nargs=-1, required=True)
+@json_option
+def delete(tags: tuple[str, ...], as_json: bool) -> None:
+    """Delete models; bentos that carry them keep what they need."""
+    delete_entries(Store(Home.default()), "model", tags, as_json)
+
+
+@models.command()
+@click.argument("tag")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
+@json_option
+def export(tag: str, directory: Path, force: bool, as_json: bool) -> None:
+    """Write a model's files into a directory."""
+    entry = export_model(Store(Home.default()), tag, directory, force=force)
+    if as_json:
+        print_json(entry_document(entry) | {"directory": str(directory.absolute())})
+        return
+    click.echo(f"Wrote {entry.tag} to {directory}")
+
+
+def delete_entries(store: Store, kind: str, tags: tuple[str, ...], as_json: bool) -> None:
+    """Delete bentos or models and free what nothing else needs."""
+    assert kind in ("bento", "model")
+    for tag in tags:
+        store.get("bento" if kind == "bento" else "model", tag)
+    deleted = [store.delete("bento" if kind == "bento" else "model", tag) for tag in tags]
+    freed = store.gc()
+    if as_json:
+        print_json({"deleted": [entry.tag for entry in deleted], "freed_bytes": freed.size})
+        return
+    for entry in deleted:
+        click.echo(f"Deleted {entry.tag}")
+
+
+def parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
+    """``KEY=VALUE`` pairs of a command line.
+
+    Raises:
+        UserError: One has no ``=``.
+    """
+    wrong = next((label for label in labels if "=" not in label), None)
+    if wrong is not None:
+        raise UserError(
+            f"--label {wrong!r} is not KEY=VALUE; write for example --label team=vision."
+        )
+    return dict(label.split("=", 1) for label in labels)
+
+
+def entry_document(entry: Entry) -> dict[str, object]:
+    """An entry of the store as plain data."""
+    return {
+        "tag": entry.tag,
+        "name": entry.name,
+        "version": entry.version,
+        "digest": entry.digest,
+        "created": entry.created.isoformat(),
+        "size": entry.size,
+    }
+
+
+def _document(store: Store, entry: Entry) -> dict[str, object]:
+    files = {path: blob.size for path, blob in model_files(store, entry).items()}
+    info = dataclasses.asdict(describe_model(store, entry))
+    return info | entry_document(entry) | {"files": files}

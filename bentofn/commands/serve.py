@@ -1,0 +1,69 @@
+"""`bentofn serve`: one instance of a project or a bento, in the foreground."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+
+@click.command()
+@click.argument("target", default=".")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "-p", "--port", type=click.IntRange(0, 65535), envvar="PORT", default=3000, show_default=True,
+    help="0 takes a free one; the variable PORT sets it too.",
+)  # fmt: skip
+@click.option(
+    "--working-dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder to import from, where TARGET is module:Class.",
+)  # fmt: skip
+def serve(target: str, host: str, port: int, working_dir: Path | None) -> None:
+    """Run one instance of TARGET: a project's folder, module:Class, a file, or a bento's tag."""
+    if Path(target).is_dir():
+        _serve_project(Path(target), host, port)
+    elif working_dir is not None or target.endswith(".py") or ".py:" in target:
+        _serve_module(target, working_dir or Path(), host, port)
+    elif Path(f"{target.split(':')[0].replace('.', '/')}.py").is_file():
+        _serve_module(target, Path(), host, port)
+    else:
+        _serve_bento(target, host, port)
+
+
+def _serve_project(project: Path, host: str, port: int) -> None:
+    from bentofn.packager.config.discovery import load_config
+
+    config = load_config(project, Home.default())
+    for env in config.envs:
+        if env.value is not None:
+            os.environ.setdefault(env.name, env.value)
+    _serve_module(config.service, project / config.source_root, host, port)
+
+
+def _serve_module(target: str, directory: Path, host: str, port: int) -> None:
+    from bentofn.runtime import server
+
+    server.serve(target, directory.absolute(), host, port)
+
+
+def _serve_bento(tag: str, host: str, port: int) -> None:
+    from bentofn.adapters.local.engines.python import boot_command, find_python
+    from bentofn.packager.materialise import materialise
+    from bentofn.packager.store import Store
+
+    home = Home.default()
+    store = Store(home)
+    entry = store.find("bento", tag)
+    if entry is None:
+        raise UserError(f"{tag} is neither a folder nor a bento of this machine; see bentofn list.")
+    manifest = store.bento(entry)
+    python = find_python(manifest.python)
+    command = boot_command(
+        python, materialise(home, entry), "serve", "--host", host, "--port", str(port)
+    )
+    environment = {**manifest.envs, **os.environ}
+    os.execve(command[0], command, environment)

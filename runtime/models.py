@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,11 +52,24 @@ def get(tag: str) -> Model:
     root = BentoRoot.current()
     if root is not None:
         return _of_bento(root, tag)
-    # The packager is absent from an instance, and a project that runs without being built is the
-    # one case where the runtime reads the store.
-    store = importlib.import_module("bentofn.packager.modelstore")
-    name, version, path = store.local_path(tag)
-    return Model(name, version, path)
+    # The packager is absent from an instance; a project that runs without being built is the one
+    # case where the runtime reads the store.
+    from bentofn.packager.modelstore import local_path
+
+    return Model(*local_path(tag))
+
+
+def list_models() -> list[Model]:
+    """The models that there are: the bento's in an instance, the store's in a project."""
+    root = BentoRoot.current()
+    if root is not None:
+        references = BentoManifest.read(root.manifest).models
+        return [_model(root, reference) for reference in references]
+    from bentofn.packager.home import Home
+    from bentofn.packager.modelstore import local_path
+    from bentofn.packager.store import Store
+
+    return [Model(*local_path(entry.tag)) for entry in Store(Home.default()).list("model")]
 
 
 class ModelDescriptor:
@@ -126,10 +138,14 @@ def _of_bento(root: BentoRoot, tag: str) -> Model:
     name, _, version = tag.partition(":")
     for reference in references:
         if tag == reference.alias or _matches(reference, name, version):
-            path = root.models / reference.name / reference.version
-            return Model(reference.name, reference.version, path)
+            return _model(root, reference)
     known = ", ".join(f"{each.name}:{each.version}" for each in references) or "none"
     raise NotFound(f"Model {tag!r} is not in this bento; it carries: {known}.")
+
+
+def _model(root: BentoRoot, reference: ModelReference) -> Model:
+    path = root.models / reference.name / reference.version
+    return Model(reference.name, reference.version, path)
 
 
 def _matches(reference: ModelReference, name: str, version: str) -> bool:

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
 from bentofn.runtime.errors import BentoMLException, UserError
@@ -36,7 +35,7 @@ from bentofn.runtime.http.exchange import (
     text_reply,
 )
 from bentofn.runtime.http.interrupt import Deadline, DeadlineExceededError
-from bentofn.runtime.http.metrics import Metrics
+from bentofn.runtime.http.metrics import CONTENT_TYPE, Metrics
 from bentofn.runtime.http.openapi import openapi_document, schema_document
 from bentofn.runtime.io.outputs import InvalidOutputError
 from bentofn.runtime.io.spec import build_spec
@@ -264,7 +263,7 @@ class ServiceApp:
         hook = getattr(self.instance, "__metrics__", None)
         if hook is not None:
             text = await _value(hook(text))
-        return Reply(200, text.encode(), CONTENT_TYPE_LATEST)
+        return Reply(200, text.encode(), CONTENT_TYPE)
 
 
 def _version() -> str:

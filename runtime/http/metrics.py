@@ -1,5 +1,8 @@
 """Prometheus metrics with BentoML's families and labels.
 
+The counts are plain numbers: the client library, whose import takes as long as a quarter of the
+application's, is loaded only when someone reads them.
+
 Source: https://docs.bentoml.com/en/latest/build-with-bentoml/observability/metrics.html
 """
 
@@ -7,11 +10,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NAMESPACE = "bentoml_service"
 DURATION_BUCKETS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
@@ -20,9 +27,32 @@ DURATION_BUCKETS = (
 """Seconds; BentoML's default."""
 
 _SERVICE = ("runner_name", "service_name", "service_version")
-_ENDPOINT = ("endpoint", *_SERVICE)
-_OUTCOME = ("endpoint", "http_response_code", *_SERVICE)
-_BATCH = ("method_name", "worker_index", *_SERVICE)
+
+
+class Distribution:
+    """A histogram's counts.
+
+    Args:
+        bounds: The buckets' upper bounds, ascending.
+    """
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """Upper bound and number of values up to it, of each bucket."""
+        values, running = [], 0
+        for bound, count in zip((*self._bounds, math.inf), self._counts, strict=True):
+            running += count
+            values.append(("+Inf" if bound == math.inf else str(float(bound)), float(running)))
+        return values
 
 
 class Metrics:
@@ -38,84 +68,103 @@ class Metrics:
     def __init__(
         self, service: str, version: str, config: Mapping[str, Any], largest_batch: int
     ) -> None:
-        namespace = config.get("namespace", NAMESPACE)
-        registry = CollectorRegistry()
-        self._registry = registry
-        self._labels = (service, service, version)
-        self._total = Counter(
-            "request_total",
-            "Total number of HTTP requests",
-            _OUTCOME,
-            namespace=namespace,
-            registry=registry,
-        )
-        self._duration = Histogram(
-            "request_duration_seconds",
-            "API HTTP request duration in seconds",
-            _OUTCOME,
-            namespace=namespace,
-            registry=registry,
-            buckets=duration_buckets(config.get("duration", {})),
-        )
-        self._in_progress = Gauge(
-            "request_in_progress",
-            "Total number of HTTP requests in progress now",
-            _ENDPOINT,
-            namespace=namespace,
-            registry=registry,
-        )
-        self._last = Gauge(
-            "last_request_timestamp_seconds",
-            "Timestamp of the last HTTP request",
-            _SERVICE,
-            namespace=namespace,
-            registry=registry,
-        )
-        self._batch = Histogram(
-            "adaptive_batch_size",
-            "Adaptive batch size",
-            _BATCH,
-            namespace=namespace,
-            registry=registry,
-            buckets=[float(2**power) for power in range(math.ceil(math.log2(largest_batch)) + 1)],
-        )
-        # Looking a child up by its labels takes longer than adding to it.
-        self._running: dict[str, Any] = {}
-        self._outcomes: dict[tuple[str, int], tuple[Any, Any]] = {}
-        self._last_request = self._last.labels(*self._labels)
+        self._namespace = config.get("namespace", NAMESPACE)
+        self._labels = [service, service, version]
+        self._duration_bounds = duration_buckets(config.get("duration", {}))
+        powers = math.ceil(math.log2(largest_batch)) + 1
+        self._batch_bounds = [float(2**power) for power in range(powers)]
+        self._in_progress: Counter[str] = Counter()
+        self._totals: Counter[tuple[str, int]] = Counter()
+        self._durations: dict[tuple[str, int], Distribution] = {}
+        self._batches: dict[str, Distribution] = {}
+        self._last_request: float | None = None
 
     def began(self, route: str) -> None:
         """Count a request that began."""
-        if route not in self._running:
-            self._running[route] = self._in_progress.labels(route, *self._labels)
-        self._running[route].inc()
-        self._last_request.set(time.time())
+        self._in_progress[route] += 1
+        self._last_request = time.time()
 
     def ended(self, route: str, status: int, seconds: float) -> None:
         """Count a request that ended after some seconds."""
         key = (route, status)
-        if key not in self._outcomes:
-            labels = (route, str(status), *self._labels)
-            self._outcomes[key] = (self._total.labels(*labels), self._duration.labels(*labels))
-        total, duration = self._outcomes[key]
-        total.inc()
-        duration.observe(seconds)
-        self._running[route].dec()
+        if key not in self._durations:
+            self._durations[key] = Distribution(self._duration_bounds)
+        self._durations[key].add(seconds)
+        self._totals[key] += 1
+        self._in_progress[route] -= 1
 
     def batch(self, method: str, items: int) -> None:
         """Count a batch of some items."""
-        self._batch.labels(method, "1", *self._labels).observe(items)
+        if method not in self._batches:
+            self._batches[method] = Distribution(self._batch_bounds)
+        self._batches[method].add(items)
 
     def render(self) -> str:
         """The metrics in Prometheus' text format."""
-        text: bytes = generate_latest(self._registry)
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        registry = CollectorRegistry()
+        registry.register(self)
+        text: bytes = generate_latest(registry)
         return text.decode()
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics as the client library's families; its registry calls this."""
+        from prometheus_client.core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
+
+        def family(kind: Any, name: str, text: str, *labels: str) -> Any:
+            return kind(f"{self._namespace}_{name}", text, labels=[*labels, *_SERVICE])
+
+        outcome = ("endpoint", "http_response_code")
+        requests = family(CounterMetricFamily, "request", "Total number of HTTP requests", *outcome)
+        for (route, status), count in self._totals.items():
+            requests.add_metric([route, str(status), *self._labels], count)
+        yield requests
+        durations = family(
+            HistogramMetricFamily,
+            "request_duration_seconds",
+            "API HTTP request duration in seconds",
+            *outcome,
+        )
+        for (route, status), each in self._durations.items():
+            labels = [route, str(status), *self._labels]
+            durations.add_metric(labels, each.cumulative(), each.total)
+        yield durations
+        running = family(
+            GaugeMetricFamily,
+            "request_in_progress",
+            "Total number of HTTP requests in progress now",
+            "endpoint",
+        )
+        for route, count in self._in_progress.items():
+            running.add_metric([route, *self._labels], count)
+        yield running
+        last = family(
+            GaugeMetricFamily, "last_request_timestamp_seconds", "Timestamp of the last request"
+        )
+        if self._last_request is not None:
+            last.add_metric(self._labels, self._last_request)
+        yield last
+        batches = family(
+            HistogramMetricFamily,
+            "adaptive_batch_size",
+            "Adaptive batch size",
+            "method_name",
+            "worker_index",
+        )
+        for method, each in self._batches.items():
+            batches.add_metric([method, "1", *self._labels], each.cumulative(), each.total)
+        yield batches
 
 
 def duration_buckets(config: Mapping[str, Any]) -> Sequence[float]:
     """The bounds in seconds of ``metrics.duration``: given, exponential, or the default ones."""
     if "buckets" in config:
-        return [float(bound) for bound in config["buckets"]]
+        return sorted(float(bound) for bound in config["buckets"])
     if not {"min", "max", "factor"} <= set(config):
         return DURATION_BUCKETS
     bounds = [float(config["min"])]

@@ -1,0 +1,121 @@
+"""What the platform asks of an engine, and of an instance that it started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bentofn.runtime.errors import UserError
+
+Log = Callable[[str, str, str], None]
+"""Takes an instance's id (``template`` for a template), ``stdout`` or ``stderr``, and a line."""
+
+TEMPLATE_ID = "template"
+
+
+class StartFailed(UserError):  # noqa: N818 - reads as what happened, like UserError's kin
+    """An instance or a template did not start; the message says why."""
+
+
+class EngineRefused(Exception):  # noqa: N818 - not an error: the platform takes another engine
+    """The service works, but not with this engine; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """An instance to start.
+
+    Args:
+        instance_id: Its name, also that of its socket.
+        env: Its environment beside the engine's own; it wins where both name a variable.
+        threads: Its compute threads, unless ``OMP_NUM_THREADS`` is in its environment.
+    """
+
+    instance_id: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 1
+
+
+class Instance(Protocol):
+    """One running copy of a service."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
+    def pid(self) -> int:
+        """Its process, which leads a session of its own."""
+
+    @property
+    def socket_path(self) -> Path:
+        """The AF_UNIX socket on which it serves HTTP."""
+
+    async def ready(self) -> None:
+        """Wait until it serves.
+
+        Raises:
+            StartFailed: It ended, or said that it cannot start.
+        """
+
+    async def wait(self) -> int | None:
+        """Wait until it has ended.
+
+        Returns:
+            Its exit status, negative for a signal; None if nobody was left to learn it.
+        """
+
+    async def stop(self, grace: float) -> None:
+        """Ask it to finish, kill it after ``grace`` seconds, and wait until it has ended."""
+
+
+class Engine(Protocol):
+    """A way to start instances of one bento."""
+
+    @property
+    def name(self) -> str:
+        """``none`` or ``template``."""
+
+    async def prepare(self) -> None:
+        """Do ahead what can be done before an instance is needed; again, it does nothing.
+
+        Raises:
+            EngineRefused: The service cannot be started this way.
+            StartFailed: It cannot be started at all.
+        """
+
+    async def start(self, spec: InstanceSpec) -> Instance:
+        """Start an instance; it is not ready yet when this returns.
+
+        Raises:
+            EngineRefused: The service cannot be started this way.
+            StartFailed: It cannot be started at all.
+        """
+
+    async def close(self) -> None:
+        """Stop everything that this engine runs."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What every process of a bento is started with.
+
+    Args:
+        root: The bento's root.
+        python: The interpreter.
+        env: The whole environment; nothing is inherited from the platform.
+        sockets: A short directory, only its owner's, for the instances' sockets.
+        log: Where lines of output go.
+    """
+
+    root: Path
+    python: Path
+    env: Mapping[str, str]
+    sockets: Path
+    log: Log
+
+    def environment(self, spec: InstanceSpec | None = None) -> dict[str, str]:
+        """The environment of an instance, or of the template."""
+        return {**self.env, **(spec.env if spec else {}), "BENTOFN_ROOT": str(self.root)}

@@ -1,0 +1,108 @@
+"""Starts every instance from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.subprocess import Process
+from collections.abc import Mapping
+from pathlib import Path
+
+from bentofn.adapters.local.engines.base import InstanceSpec, Launch, Log, StartFailed
+from bentofn.adapters.local.engines.process import Output, RunningInstance
+from bentofn.adapters.local.engines.python import boot_command
+from bentofn.adapters.local.engines.sockets import Wires, socket_path
+
+
+class PlainEngine:
+    """The engine ``none``: an interpreter for every instance, which imports and constructs.
+
+    Args:
+        root: The bento's root.
+        python: The interpreter.
+        env: The environment of every instance; nothing is inherited from the platform.
+        sockets: A short directory, only its owner's, for the instances' sockets.
+        log: Called with an instance's id, the stream and a line.
+    """
+
+    name = "none"
+
+    def __init__(
+        self, root: Path, python: Path, env: Mapping[str, str], sockets: Path, log: Log
+    ) -> None:
+        self._launch = Launch(root, python, env, sockets, log)
+        self._instances: set[RunningInstance] = set()
+
+    async def prepare(self) -> None:
+        """Nothing can be done ahead."""
+
+    async def start(self, spec: InstanceSpec) -> RunningInstance:
+        """See :class:`bentofn.adapters.local.engines.base.Engine`."""
+        path = socket_path(self._launch.sockets, spec.instance_id)
+        wires = Wires.open(path)
+        options = ("--threads", str(spec.threads))
+        process = await spawn(self._launch, spec, wires, "instance", *options)
+        output = Output(spec.instance_id, self._launch.log)
+        await output.follow(wires)
+        exit_ = asyncio.create_task(status_of(process))
+        instance = RunningInstance(
+            spec.instance_id, process.pid, path, wires.control, output, exit_
+        )
+        self._instances.add(instance)
+        exit_.add_done_callback(lambda _: self._instances.discard(instance))
+        return instance
+
+    async def close(self) -> None:
+        """See :class:`bentofn.adapters.local.engines.base.Engine`."""
+        await stop_all(self._instances)
+
+
+async def spawn(
+    launch: Launch, spec: InstanceSpec | None, wires: Wires, process: str, *options: str
+) -> Process:
+    """Start one of a bento's processes and hand it its ends of the wires.
+
+    Linux kills the process when the thread that started it ends: the event loop's thread must live
+    as long as the platform.
+
+    Args:
+        launch: What to start it with.
+        spec: The instance that it is to be; None for a template.
+        wires: Made for it; closed if it cannot be started.
+        process: Its name in ``bentofn.runtime.boot``.
+        *options: Further options.
+
+    Raises:
+        StartFailed: The interpreter cannot be run.
+    """
+    sockets = {"--control-fd": wires.remote_control}
+    if wires.listener is not None:
+        sockets["--listen-fd"] = wires.listener
+    named = [part for flag, s in sockets.items() for part in (flag, str(s.fileno()))]
+    command = boot_command(launch.python, launch.root, process, *named, *options)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=wires.remote_stdout,
+            stderr=wires.remote_stderr,
+            pass_fds=[s.fileno() for s in sockets.values()],
+            env=launch.environment(spec),
+            start_new_session=True,
+        )
+    except BaseException as error:
+        wires.close()
+        if isinstance(error, OSError):
+            raise StartFailed(f"{launch.python} cannot be run: {error.strerror}") from error
+        raise
+    finally:
+        wires.close_remote()
+
+
+async def status_of(process: Process) -> int | None:
+    """A child's exit status, when it has ended."""
+    return await process.wait()
+
+
+async def stop_all(instances: set[RunningInstance], grace: float = 10.0) -> None:
+    """Stop instances side by side."""
+    await asyncio.gather(*(instance.stop(grace) for instance in list(instances)))

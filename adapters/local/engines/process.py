@@ -1,0 +1,141 @@
+"""The platform's view of one process that it started: its events, its output, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from bentofn.adapters.local.engines.base import Log, StartFailed
+from bentofn.adapters.local.engines.logs import LogPipe
+from bentofn.adapters.local.engines.sockets import Wires
+from bentofn.runtime.protocol import Decoder, Failed, Message, ProtocolError, Ready
+
+_DRAIN = 1.0  # seconds for the last lines of a process that ended; a grandchild may hold the pipe
+
+
+async def messages(control: socket.socket) -> AsyncIterator[Message]:
+    """What a process says, until it ends or says something that is no message."""
+    loop = asyncio.get_running_loop()
+    decoder = Decoder()
+    with contextlib.suppress(ConnectionError, ProtocolError):
+        while data := await loop.sock_recv(control, 1 << 16):
+            for message in decoder.feed(data):
+                yield message
+
+
+class Output:
+    """Where a process's lines go, and the last that it wrote to stderr."""
+
+    def __init__(self, id_: str, log: Log) -> None:
+        self._id = id_
+        self._log = log
+        self._pipes: list[LogPipe] = []
+        self.last_error = ""
+
+    async def follow(self, wires: Wires) -> None:
+        """Read both streams until they end."""
+        self._pipes = [
+            await LogPipe.read(wires.stdout, lambda line: self._log(self._id, "stdout", line)),
+            await LogPipe.read(wires.stderr, self._error_line),
+        ]
+
+    async def drained(self) -> None:
+        """Wait a moment for the lines of a process that has ended."""
+        if self._pipes:
+            await asyncio.wait([pipe.ended for pipe in self._pipes], timeout=_DRAIN)
+
+    def _error_line(self, line: str) -> None:
+        self.last_error = line.strip() or self.last_error
+        self._log(self._id, "stderr", line)
+
+
+class RunningInstance:
+    """An instance, however it was started.
+
+    Args:
+        id_: Its name.
+        pid: Its process, which leads a session of its own.
+        path: Its socket.
+        control: The platform's end of its control socket.
+        output: Its output.
+        exit_: Becomes its exit status when it ends.
+    """
+
+    def __init__(
+        self,
+        id_: str,
+        pid: int,
+        path: Path,
+        control: socket.socket,
+        output: Output,
+        exit_: asyncio.Future[int | None],
+    ) -> None:
+        self.id = id_
+        self.pid = pid
+        self.socket_path = path
+        self._control = control
+        self._output = output
+        self._exit = exit_
+        self._failure = ""
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # An instance that nobody waits for may fail without a warning about it.
+        self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
+        self._life = asyncio.create_task(self._live())
+
+    async def ready(self) -> None:
+        """See :class:`bentofn.adapters.local.engines.base.Instance`."""
+        await asyncio.shield(self._ready)
+
+    async def wait(self) -> int | None:
+        """See :class:`bentofn.adapters.local.engines.base.Instance`."""
+        await asyncio.shield(self._life)
+        return self._exit.result()
+
+    async def stop(self, grace: float) -> None:
+        """See :class:`bentofn.adapters.local.engines.base.Instance`."""
+        if not self._exit.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            await asyncio.wait([self._exit], timeout=grace)
+        if not self._exit.done():
+            self._kill()
+        await self.wait()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def _live(self) -> None:
+        reading = asyncio.create_task(self._read())
+        status = await asyncio.shield(self._exit)
+        self._kill()  # what the service started and left in its session
+        await self._output.drained()
+        await asyncio.wait([reading], timeout=_DRAIN)
+        reading.cancel()
+        self._control.close()
+        self.socket_path.unlink(missing_ok=True)
+        if not self._ready.done():
+            self._ready.set_exception(StartFailed(self._failure or ended(status, self._output)))
+
+    async def _read(self) -> None:
+        async for message in messages(self._control):
+            if isinstance(message, Ready) and not self._ready.done():
+                self._ready.set_result(None)
+            elif isinstance(message, Failed):
+                self._failure = message.error
+
+
+def ended(status: int | None, output: Output) -> str:
+    """The sentence for a process that ended without saying why."""
+    if status is None:
+        how = "its template ended"
+    elif status < 0:
+        how = f"signal {signal.Signals(-status).name} ended it"
+    else:
+        how = f"it exited with status {status}"
+    return f"{output.last_error} ({how})" if output.last_error else f"{how} before it was ready"

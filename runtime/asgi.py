@@ -1,0 +1,138 @@
+"""Serves an ASGI application with uvicorn, on a socket that is open already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.lifespan.on import LifespanOn
+
+from bentofn.runtime import lifeline
+from bentofn.runtime.errors import UserError
+
+GRACE = 10
+"""Seconds that running requests get to finish after SIGTERM."""
+
+KEEP_ALIVE = 75
+"""Seconds an idle connection stays open: longer than clients keep theirs (aiohttp 15, nginx 60),
+so that a client never sends on a connection that is just being closed."""
+
+
+BACKLOG = 2048
+"""Connections that wait to be accepted; uvicorn's own number."""
+
+
+class _Lifespan(LifespanOn):
+    """uvicorn's lifespan, which remembers why the application did not start."""
+
+    failure = ""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            self.failure = message.get("message", "")
+        await super().send(message)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which says when it serves and leaves signals as it found them."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit:
+            self.should_exit = True
+        if self.started:
+            self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn's own raises the signal again afterwards: a graceful stop would look like a kill.
+        before = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+
+def configure(app: Any) -> uvicorn.Config:
+    """uvicorn's settings for an application, with everything that serving imports imported."""
+    config = uvicorn.Config(
+        app,
+        http="httptools" if _importable("httptools") else "h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+    )
+    config.load()
+    config.lifespan_class = _Lifespan
+    _importable("uvloop")
+    return config
+
+
+def run(
+    config: uvicorn.Config,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    control: socket.socket | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; returns when what ran has finished.
+
+    Args:
+        config: From :func:`configure`.
+        listener: An open listening socket.
+        on_ready: Called once requests are answered.
+        control: The platform's control socket; its end of file ends the process at once.
+
+    Raises:
+        UserError: The application's start-up failed, an ``on_startup`` hook for instance.
+    """
+    server = Server(config, on_ready)
+
+    async def serve() -> None:
+        if control is not None:
+            asyncio.get_running_loop().add_reader(control, lifeline.check, control)
+        await server.serve(sockets=[listener])
+
+    loop = _new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(serve())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    if not server.started:
+        reason = getattr(server.lifespan, "failure", "") or "its log says why"
+        raise UserError(f"The service's start-up failed: {reason}")
+
+
+def _importable(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    if _importable("uvloop"):
+        loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
+        return loop
+    return asyncio.new_event_loop()

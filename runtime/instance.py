@@ -1,0 +1,62 @@
+"""One running copy of a service, started from nothing or out of a template."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+import uvicorn
+
+from bentofn.runtime import asgi, lifecycle, lifeline, threads
+from bentofn.runtime.hooks import run_after_restore
+from bentofn.runtime.protocol import Channel, Failed, Ready
+
+
+def main(options: Mapping[str, str]) -> int:
+    """The ``instance`` process: a plain start on the sockets that the platform passed."""
+    control = Channel(int(options["control-fd"]))
+    listener = open_listener(int(options["listen-fd"]))
+    threads.allow(os.environ, int(options.get("threads", "1")))
+
+    def start() -> uvicorn.Config:
+        with lifeline.Watch(control.socket):
+            prepared = lifecycle.prepare(options)
+            config = asgi.configure(prepared.app)
+        lifecycle.settle()
+        run_after_restore(prepared.instance)
+        return config
+
+    lifeline.die_with_parent()
+    return live(start, listener, control)
+
+
+def live(start: Callable[[], uvicorn.Config], listener: socket.socket, control: Channel) -> int:
+    """Serve until told to stop, and tell the platform how it goes.
+
+    Args:
+        start: What is left to do before serving.
+        listener: The socket to serve on.
+        control: The platform.
+
+    Returns:
+        The process's exit status.
+    """
+    try:
+        asgi.run(
+            start(),
+            listener,
+            on_ready=lambda: control.send(Ready(os.getpid())),
+            control=control.socket,
+        )
+    except Exception as error:
+        control.send(Failed(lifecycle.explain(error)))
+        return 1
+    return 0
+
+
+def open_listener(fd: int) -> socket.socket:
+    """The listening socket that the platform passed; children of the service do not get it."""
+    listener = socket.socket(fileno=fd)
+    listener.set_inheritable(False)
+    return listener

@@ -1,0 +1,140 @@
+"""A service's start, in the order that every way of starting keeps.
+
+Import, construct, warm up, before-snapshot hooks: :func:`prepare`, up to the snapshot point. Then
+the copy's own randomness, environment, threads, and after-restore hooks: :func:`restore`. A plain
+start runs the one after the other; a template runs the first once and the second in every clone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bentofn.runtime import renew, threads
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.hooks import run_after_restore, run_before_snapshot
+from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.warmup import warm_up
+from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.loading import load_service
+from bentofn.runtime.manifest import BentoManifest
+from bentofn.runtime.service import Service
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A service at its snapshot point: it has answered its examples and bound nothing.
+
+    Args:
+        service: The declaration.
+        instance: The service's instance.
+        app: Its ASGI application.
+        pools: The compute thread pools of what is loaded.
+    """
+
+    service: Service[Any]
+    instance: object
+    app: ServiceApp
+    pools: threads.Pools
+
+
+def target_of(root: BentoRoot) -> str:
+    """The import string of a bento's service.
+
+    Raises:
+        UserError: There is no bento, or it was built for another version of Python.
+    """
+    try:
+        manifest = BentoManifest.read(root.manifest)
+    except FileNotFoundError:
+        raise UserError(f"{root.path} is not a bento: it has no bento.json.") from None
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if manifest.python != running:
+        raise UserError(
+            f"{manifest.tag} was built for Python {manifest.python} and this is Python {running}; "
+            "start it with that version or build it again."
+        )
+    return manifest.contract.import_string
+
+
+def load(options: Mapping[str, str]) -> Service[Any]:
+    """Import the service that a boot process is for, and nothing more.
+
+    Raises:
+        UserError: The service cannot be imported.
+    """
+    target = options.get("service") or target_of(BentoRoot(Path(options["root"])))
+    return load_service(target, Path(options["source"]))
+
+
+def prepare(options: Mapping[str, str]) -> Prepared:
+    """Bring the service of a boot process to its snapshot point.
+
+    Raises:
+        UserError: The service cannot be imported, an annotation cannot be served or an example is
+            not answered.
+        Exception: Whatever the service's own constructor raises.
+    """
+    # Imports make many objects and little garbage: the collector would walk them for nothing.
+    gc.disable()
+    try:
+        service = load(options)
+    finally:
+        gc.enable()
+    return prepare_service(service)
+
+
+def prepare_service(service: Service[Any]) -> Prepared:
+    """Bring a service that is imported to its snapshot point; raises as :func:`prepare` does."""
+    instance = service()
+    app = ServiceApp(service, instance)
+    warm_up(app)
+    run_before_snapshot(instance)
+    return Prepared(service, instance, app, threads.Pools.find())
+
+
+def settle() -> None:
+    """Keep the collector from walking what a started service will always hold.
+
+    Walking it makes the slowest requests of a service with many objects (its second generation took
+    70 of 129 ms at the 99th percentile in BentoML), and in a clone it would copy every page.
+    """
+    gc.freeze()
+
+
+def restore(prepared: Prepared, env: Mapping[str, str], count: int) -> None:
+    """Turn a copy of a prepared process into an instance of its own.
+
+    Args:
+        prepared: What was copied.
+        env: The instance's whole environment.
+        count: Its number of compute threads, unless the environment says.
+    """
+    os.environ.clear()
+    os.environ.update(env)
+    threads.allow(os.environ, count)
+    time.tzset()
+    prepared.pools.resize(threads.wanted(env, count))
+    renew.renew(prepared.instance)
+    run_after_restore(prepared.instance)
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for what kept a service from starting.
+
+    A :class:`UserError` is its own sentence; of anything else the sentence says the type, the
+    message and the line it came from, and the traceback is printed for the log.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    traceback.print_exception(type(error), error, error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -1,0 +1,176 @@
+"""What a service's process and the platform say to each other: one JSON object a line.
+
+A fork request carries file descriptors beside its line (``SCM_RIGHTS``), in the order of
+:data:`FORK_FDS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+MAX_LINE = 1 << 20
+"""Longest message in bytes; an environment is the longest thing that is sent."""
+
+FORK_FDS = ("listen", "control", "stdout", "stderr")
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is no message."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An instance serves, or a template can fork."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The process could not start and exits; ``error`` is one sentence."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The service works but cannot be forked; ``error`` says why and what to do."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Ask a template for an instance."""
+
+    id: str
+    threads: int
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Forked:
+    """A template made the instance that was asked for."""
+
+    id: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class ForkFailed:
+    """A template could not make the instance that was asked for."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Exited:
+    """An instance of a template ended; a negative status is a signal's number."""
+
+    id: str
+    pid: int
+    status: int
+
+
+# typing.Union: a type alias in this form must also evaluate on Python 3.10 tools.
+Message = Union[Ready, Failed, Refused, Fork, Forked, ForkFailed, Exited]  # noqa: UP007
+
+_TAGS: dict[str, tuple[str, type[Message]]] = {
+    "ready": ("event", Ready),
+    "failed": ("event", Failed),
+    "refused": ("event", Refused),
+    "fork": ("op", Fork),
+    "forked": ("event", Forked),
+    "fork_failed": ("event", ForkFailed),
+    "exited": ("event", Exited),
+}
+_TAG_OF = {message: (key, name) for name, (key, message) in _TAGS.items()}
+
+
+def encode(message: Message) -> bytes:
+    """The message as its line."""
+    key, name = _TAG_OF[type(message)]
+    return json.dumps({key: name, **dataclasses.asdict(message)}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Read one line.
+
+    Raises:
+        ProtocolError: It is no message that this version knows.
+    """
+    try:
+        raw: dict[str, Any] = json.loads(line)
+        name = raw.pop("op", None) or raw.pop("event")
+        return _TAGS[name][1](**raw)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProtocolError(f"not a message: {line[:200]!r}") from error
+
+
+class Decoder:
+    """Joins the pieces that a stream delivers into messages."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take what arrived; returns the messages that it completes.
+
+        Raises:
+            ProtocolError: A line is no message, or is longer than :data:`MAX_LINE`.
+        """
+        self._pending += data
+        *lines, rest = self._pending.split(b"\n")
+        if max(map(len, (*lines, rest))) > MAX_LINE:
+            raise ProtocolError(f"a message is longer than {MAX_LINE} bytes")
+        self._pending = rest
+        return [decode(bytes(line)) for line in lines]
+
+
+class Channel:
+    """A process's blocking end of its control socket."""
+
+    def __init__(self, fd: int) -> None:
+        self.socket = socket.socket(fileno=fd)
+        self.socket.setblocking(True)
+        self.socket.set_inheritable(False)
+        self._decoder = Decoder()
+        self._fds: deque[int] = deque()
+
+    def fileno(self) -> int:
+        """The descriptor, for a poller."""
+        return self.socket.fileno()
+
+    def send(self, message: Message) -> None:
+        """Send a message; a platform that has gone is not an error here, its end of file is."""
+        try:
+            self.socket.sendall(encode(message))
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def receive(self) -> list[Message] | None:
+        """Wait for messages; None when the platform has gone."""
+        try:
+            data, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 16 * len(FORK_FDS))
+        except ConnectionResetError:
+            return None
+        self._fds.extend(fds)
+        return self._decoder.feed(data) if data else None
+
+    def take_fds(self) -> dict[str, int]:
+        """The descriptors that came with the oldest fork request not yet served, by name."""
+        return {name: self._fds.popleft() for name in FORK_FDS}
+
+    def close(self) -> None:
+        """Close this end, and what came through it and was not taken."""
+        while self._fds:
+            os.close(self._fds.popleft())
+        self.socket.close()

@@ -1,0 +1,93 @@
+"""``bentofn serve``: one instance in the foreground, of a project or of a bento."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bentofn.runtime import asgi, lifecycle, on_deployment
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.hooks import run_after_restore
+from bentofn.runtime.loading import load_service
+from bentofn.runtime.service import Service
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a listening TCP socket.
+
+    Raises:
+        UserError: The address cannot be bound.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise UserError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+    listener = socket.socket(family, kind, proto)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(asgi.BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UserError(_why_not_bound(host, port, error)) from None
+    return listener
+
+
+def _why_not_bound(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use by another process; choose another with --port or PORT"
+    if error.errno == errno.EACCES:
+        return f"port {port} needs privileges; choose one above 1023 with --port or PORT"
+    return f"Cannot listen on {host}:{port}: {error.strerror}."
+
+
+def serve(target: str, directory: Path, host: str, port: int) -> None:
+    """Serve a project in this process, for ``bentofn serve``, until Ctrl-C or SIGTERM.
+
+    Args:
+        target: As :func:`bentofn.runtime.loading.load_service` takes it.
+        directory: The project.
+        host: Address to bind.
+        port: Port to bind; 0 takes a free one.
+
+    Raises:
+        UserError: The service does not start, or the port cannot be bound.
+    """
+    with listen(host, port) as listener:
+        _serve(load_service(target, directory), listener)
+
+
+def main(options: Mapping[str, str]) -> int:
+    """The ``serve`` process of a bento: the same, from its root."""
+    try:
+        with listen(options.get("host", "127.0.0.1"), int(options.get("port", "3000"))) as listener:
+            _serve(lifecycle.load(options), listener)
+    except Exception as error:
+        print(lifecycle.explain(error), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(service: Service[Any], listener: socket.socket) -> None:
+    for env in service.envs:
+        if env.value is not None and env.stage != "build":
+            os.environ.setdefault(env.name, env.value)
+    on_deployment.run_hooks(service)
+    prepared = lifecycle.prepare_service(service)
+    config = asgi.configure(prepared.app)
+    lifecycle.settle()
+    run_after_restore(prepared.instance)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+
+    def on_ready() -> None:
+        print(f"{service.name} serves at http://{shown}:{port} (Ctrl-C stops it)", flush=True)
+
+    asgi.run(config, listener, on_ready)

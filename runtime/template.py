@@ -1,0 +1,162 @@
+"""A warmed service that answers nothing itself: it forks an instance whenever it is asked."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from select import POLLIN, poll
+
+import uvicorn
+
+from bentofn.runtime import asgi, instance, lifecycle, lifeline, threads
+from bentofn.runtime.protocol import (
+    Channel,
+    Exited,
+    Failed,
+    Fork,
+    Forked,
+    ForkFailed,
+    Ready,
+    Refused,
+)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """What a fresh copy of the template is to become.
+
+    Args:
+        request: What the platform asked for.
+        fds: The descriptors that came with it, by name.
+        template: Process id of the template.
+    """
+
+    request: Fork
+    fds: Mapping[str, int]
+    template: int
+
+
+def main(options: Mapping[str, str]) -> int:
+    """The ``template`` process. Returns in the template, and once in every clone."""
+    control = Channel(int(options["control-fd"]))
+    lifeline.die_with_parent()
+    threads.forbid(os.environ)
+    try:
+        with lifeline.Watch(control.socket):
+            prepared = lifecycle.prepare(options)
+            config = asgi.configure(prepared.app)
+    except Exception as error:
+        control.send(Failed(lifecycle.explain(error)))
+        return 1
+    refusal = threads.why_not_fork()
+    if refusal is not None:
+        control.send(Refused(refusal))
+        return 1
+    gc.collect()
+    lifecycle.settle()
+    control.send(Ready(os.getpid()))
+    clone = Nursery(control).serve()
+    if clone is None:
+        os._exit(0)
+    return become(clone, prepared, config)
+
+
+def become(clone: Clone, prepared: lifecycle.Prepared, config: uvicorn.Config) -> int:
+    """Live as the instance that was asked for; returns its exit status."""
+    os.setsid()
+    lifeline.die_with_parent()
+    if os.getppid() != clone.template:
+        return 1
+    for name, standard in (("stdout", 1), ("stderr", 2)):
+        os.dup2(clone.fds[name], standard)
+        os.close(clone.fds[name])
+
+    def start() -> uvicorn.Config:
+        lifecycle.restore(prepared, clone.request.env, clone.request.threads)
+        return config
+
+    listener = instance.open_listener(clone.fds["listen"])
+    return instance.live(start, listener, Channel(clone.fds["control"]))
+
+
+@dataclass
+class Nursery:
+    """The template's loop: forks, and reports how its clones end.
+
+    Args:
+        control: The platform.
+        clones: Process id to instance id of those that live.
+    """
+
+    control: Channel
+    clones: dict[int, str] = field(default_factory=dict)
+
+    def serve(self) -> Clone | None:
+        """Fork on request until the platform has gone.
+
+        Returns:
+            None in the template, when the platform has gone; in a clone what it is to become.
+        """
+        with _wakeup_on(signal.SIGCHLD) as wakeup:
+            poller = poll()
+            poller.register(self.control, POLLIN)
+            poller.register(wakeup, POLLIN)
+            while True:
+                ready = {fd for fd, _ in poller.poll()}
+                if wakeup in ready:
+                    os.read(wakeup, 1 << 12)
+                    self._report_exits()
+                if self.control.fileno() in ready:
+                    messages = self.control.receive()
+                    if messages is None:
+                        return None
+                    for message in messages:
+                        clone = self._fork(message) if isinstance(message, Fork) else None
+                        if clone is not None:
+                            return clone
+
+    def _fork(self, request: Fork) -> Clone | None:
+        template, fds = os.getpid(), self.control.take_fds()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            pid = -1
+            self.control.send(ForkFailed(request.id, f"the template cannot fork: {error.strerror}"))
+        if pid == 0:
+            self.control.close()
+            return Clone(request, fds, template)
+        for fd in fds.values():
+            os.close(fd)
+        if pid > 0:
+            self.clones[pid] = request.id
+            self.control.send(Forked(request.id, pid))
+        return None
+
+    def _report_exits(self) -> None:
+        # Only clones are waited for: a child that the service started is the service's to reap.
+        for pid, id_ in list(self.clones.items()):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                del self.clones[pid]
+                self.control.send(Exited(id_, pid, os.waitstatus_to_exitcode(status)))
+
+
+@contextmanager
+def _wakeup_on(signum: signal.Signals) -> Iterator[int]:
+    """A descriptor that becomes readable when the signal arrives, in this process only."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    handler = signal.signal(signum, lambda *_: None)
+    before = signal.set_wakeup_fd(write)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signum, handler)
+        os.close(read)
+        os.close(write)

@@ -1,0 +1,126 @@
+"""Compute threads: none before a fork, the instance's number after it.
+
+A fork copies one thread. A pool that was running (OpenMP's, OpenBLAS's, tokenizers') is gone in the
+copy while its memory says that it is there, and the next parallel region waits for ever. So a
+template computes with one thread, which makes no pool, and a clone's pools are made after the fork.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+"""Variables that libraries read, when they are loaded, for the size of their pools."""
+
+
+def forbid(environ: MutableMapping[str, str]) -> None:
+    """Make libraries that are loaded from now on compute in the calling thread."""
+    environ.update(dict.fromkeys(VARIABLES, "1"))
+    # One rayon thread is still a thread beside the caller; this makes tokenizers use none.
+    environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def allow(environ: MutableMapping[str, str], count: int) -> None:
+    """Let libraries that are loaded from now on use this many threads, unless a variable says."""
+    for name in VARIABLES:
+        environ.setdefault(name, str(count))
+
+
+def wanted(environ: Mapping[str, str], count: int) -> int:
+    """The number of compute threads: the user's ``OMP_NUM_THREADS`` if it is one, else ``count``.
+
+    OpenMP allows a list (one number a nesting level); the first is the one that counts here.
+    """
+    first = environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else count
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The thread pools of the libraries that are loaded.
+
+    Args:
+        controllers: One of threadpoolctl's library controllers for each library.
+    """
+
+    controllers: Sequence[Any]
+
+    @classmethod
+    def find(cls) -> Pools:
+        """Look through the loaded libraries: milliseconds, so do it before a fork."""
+        try:
+            from threadpoolctl import ThreadpoolController
+        except ImportError:
+            return cls(())
+        return cls(tuple(ThreadpoolController().lib_controllers))
+
+    def resize(self, count: int) -> None:
+        """Give every pool, and torch, this many threads; the threads are made when first used."""
+        for controller in self.controllers:
+            controller.set_num_threads(count)
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_num_threads(count)
+
+
+def running(settle: float = 1.0) -> list[str]:
+    """Name the threads of this process beside the calling one.
+
+    Args:
+        settle: Seconds that threads which are just ending get: the system forgets a thread a
+            moment after Python does.
+    """
+    deadline = time.monotonic() + settle
+    while (names := _running()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return names
+
+
+def _running() -> list[str]:
+    me = threading.get_native_id()
+    python = {t.native_id: t.name for t in threading.enumerate() if t.native_id != me}
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        return sorted(python.values())
+    native = {int(task.name): _comm(task) for task in tasks.iterdir() if int(task.name) != me}
+    return sorted(python.get(tid) or f"{comm} (native)" for tid, comm in native.items())
+
+
+def _comm(task: Path) -> str:
+    try:
+        return (task / "comm").read_text().strip()
+    except OSError:
+        return "ending"
+
+
+def why_not_fork() -> str | None:
+    """The sentence that says why this process cannot be forked, or None if it can be."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return (
+            "the service has initialised CUDA, which does not survive a fork; move its tensors to "
+            "the GPU in an after_restore or on_startup hook, or deploy with another snapshot engine"
+        )
+    names = running()
+    if not names:
+        return None
+    keeps = "1 thread" if len(names) == 1 else f"{len(names)} threads"
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return (
+        f"the service keeps {keeps} after its construction: {listed}; "
+        "start them in an after_restore or on_startup hook"
+    )

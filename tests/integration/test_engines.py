@@ -1,0 +1,545 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bentofn
+from bentofn.adapters.local.engines import (
+    Engine,
+    EngineRefused,
+    Instance,
+    InstanceSpec,
+    PlainEngine,
+    StartFailed,
+    TemplateEngine,
+    boot_command,
+    find_python,
+)
+from bentofn.runtime.manifest import BentoManifest, ServiceContract
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+PATIENCE = 60  # seconds; a bound for a busy machine, not a claim
+
+ECHO = """
+import os, random, sys
+import bentofn
+
+@bentofn.service
+class Echo:
+    def __init__(self) -> None:
+        self.built_by = os.getpid()
+        self.events: list[str] = []
+        print("constructed", flush=True)
+
+    @bentofn.before_snapshot
+    def before(self) -> None:
+        self.events.append("before")
+
+    @bentofn.after_restore
+    async def after(self) -> None:
+        self.events.append("after")
+
+    @bentofn.on_startup
+    def startup(self) -> None:
+        self.events.append("startup")
+
+    @bentofn.api(examples=[{"text": "warm"}])
+    def echo(self, text: str) -> str:
+        print(f"said {text}", flush=True)
+        print(f"noted {text}", file=sys.stderr, flush=True)
+        return text
+
+    @bentofn.api
+    def state(self) -> dict:
+        import threading
+        return {
+            "events": self.events,
+            "built_by": self.built_by,
+            "pid": os.getpid(),
+            "session": os.getsid(0),
+            "cwd": os.getcwd(),
+            "env": dict(os.environ),
+            "descriptors": sorted(os.readlink(f"/proc/self/fd/{fd}").split(":")[0]
+                                  for fd in os.listdir("/proc/self/fd")
+                                  if os.path.exists(f"/proc/self/fd/{fd}")),
+        }
+
+    @bentofn.api
+    def modules(self) -> list:
+        return sorted(sys.modules)
+
+    @bentofn.api
+    def end(self) -> None:
+        os._exit(9)
+"""
+
+RANDOM = """
+import random, ssl, tempfile, uuid
+import numpy as np
+import bentofn
+
+@bentofn.service
+class Random:
+    def __init__(self) -> None:
+        self.plain = random.Random()
+        self.generator = np.random.default_rng()
+        tempfile.mktemp()
+
+    @bentofn.api(examples=[{}])
+    def draw(self) -> list:
+        return [
+            str(value) for value in (
+                random.random(), np.random.random(), self.plain.random(), self.generator.random(),
+                ssl.RAND_bytes(16).hex(), tempfile.mktemp(), uuid.uuid1(), uuid.uuid4(),
+            )
+        ]
+"""
+
+TORCH = """
+import os
+import torch
+import bentofn
+
+@bentofn.service
+class Torch:
+    def __init__(self) -> None:
+        self.weights = torch.randn(600, 600)
+        self.generator = torch.Generator()
+
+    @bentofn.api(examples=[{}])
+    def multiply(self) -> dict:
+        product = (self.weights @ self.weights).relu().sum().item()
+        return {
+            "product": product,
+            "threads": torch.get_num_threads(),
+            "tasks": len(os.listdir("/proc/self/task")),
+            "random": [torch.rand(1).item(), torch.rand(1, generator=self.generator).item()],
+        }
+"""
+
+
+@pytest.fixture
+def make_root(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Makes a bento's root by hand: the project's code, and links to this checkout."""
+
+    def make(code: str, name: str) -> Path:
+        root = tmp_path / "root"
+        (root / "src").mkdir(parents=True)
+        (root / "src" / "service.py").write_text(code)
+        (root / "runtime").mkdir()
+        (root / "runtime" / "bentofn").symlink_to(Path(bentofn.__file__).parent)
+        (root / "env").symlink_to(sysconfig.get_path("purelib"))
+        manifest = BentoManifest(
+            name="test",
+            version="1",
+            contract=ServiceContract(name=name, import_string=f"service:{name}"),
+            python=PYTHON,
+            platform="linux/amd64",
+        )
+        (root / "bento.json").write_bytes(manifest.to_json())
+        return root
+
+    return make
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bfn") as directory:
+        yield Path(directory)
+
+
+class Lines:
+    """What the instances wrote."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, str]] = []
+
+    def __call__(self, instance_id: str, stream: str, line: str) -> None:
+        self.seen.append((instance_id, stream, line))
+
+    async def expect(self, *line: str) -> None:
+        while line not in self.seen:
+            await asyncio.sleep(0.01)
+
+
+ENGINES = {"none": PlainEngine, "template": TemplateEngine}
+
+
+@asynccontextmanager
+async def running(
+    kind: str,
+    root: Path,
+    sockets: Path,
+    env: Mapping[str, str] | None = None,
+    log: Callable[[str, str, str], None] = lambda *_: None,
+) -> AsyncIterator[Any]:
+    engine = ENGINES[kind](root, find_python(PYTHON), env or {"SHARED": "1"}, sockets, log)
+    try:
+        yield engine
+    finally:
+        await asyncio.wait_for(engine.close(), PATIENCE)
+
+
+async def call(instance: Instance, route: str, **body: object) -> Any:
+    reader, writer = await asyncio.open_unix_connection(str(instance.socket_path))
+    data = json.dumps(body).encode()
+    head = f"POST /{route} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    head_part, _, content = answer.partition(b"\r\n\r\n")
+    assert head_part.startswith(b"HTTP/1.1 200"), answer
+    if b"transfer-encoding: chunked" in head_part.lower():
+        content = b"".join(content.split(b"\r\n")[1::2])
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode()
+
+
+async def started(engine: Engine, spec: InstanceSpec) -> Instance:
+    instance = await asyncio.wait_for(engine.start(spec), PATIENCE)
+    await asyncio.wait_for(instance.ready(), PATIENCE)
+    return instance
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process that is not our child has ended."""
+
+    async def poll() -> None:
+        while True:
+            try:
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                return
+            if state == "Z":
+                return
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(poll(), PATIENCE)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_an_instance_lives_from_start_to_stop(
+    kind: str, make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    root = make_root(ECHO, "Echo")
+    lines = Lines()
+    async with running(kind, root, sockets, log=lines) as engine:
+        assert engine.name == kind
+        instance = await started(engine, InstanceSpec("one", {"MINE": "yes"}, threads=3))
+        assert await call(instance, "echo", text="hello") == "hello"
+        await asyncio.wait_for(lines.expect("one", "stdout", "said hello"), PATIENCE)
+        await asyncio.wait_for(lines.expect("one", "stderr", "noted hello"), PATIENCE)
+
+        state = await call(instance, "state")
+        assert state["events"] == ["before", "after", "startup"]
+        assert state["pid"] == state["session"] == instance.pid
+        assert (state["built_by"] == instance.pid) is (kind == "none")
+        assert Path(state["cwd"]) == root / "src"
+        env = state["env"]
+        assert env["MINE"] == "yes"
+        assert env["SHARED"] == "1"
+        assert env["BENTOFN_ROOT"] == str(root)
+        assert env["OMP_NUM_THREADS"] == "3"
+        assert "TOKENIZERS_PARALLELISM" not in env
+        assert "HOME" not in env
+
+        await asyncio.wait_for(instance.stop(10), PATIENCE)
+        assert await instance.wait() == 0
+        assert not instance.socket_path.exists()
+        await instance.stop(10)
+    owner = "one" if kind == "none" else "template"
+    assert (owner, "stdout", "constructed") in lines.seen
+
+
+async def test_clones_share_one_construction_and_nothing_else(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    async with running("template", make_root(ECHO, "Echo"), sockets) as engine:
+        await engine.prepare()
+        await engine.prepare()
+        clones = await asyncio.gather(
+            *(started(engine, InstanceSpec(f"c{i}", {"NUMBER": str(i)})) for i in range(4))
+        )
+        states = [await call(clone, "state") for clone in clones]
+        assert len({state["built_by"] for state in states}) == 1
+        assert [state["env"]["NUMBER"] for state in states] == ["0", "1", "2", "3"]
+        # Two pipes, the listening and the control socket, the connection, and the loop's own.
+        assert all(state["descriptors"].count("pipe") == 2 for state in states), states[0]
+        assert len({tuple(state["descriptors"]) for state in states}) == 1
+        await clones[0].stop(10)
+        assert await call(clones[1], "echo", text="still here") == "still here"
+
+
+async def test_a_clone_imports_nothing_to_answer(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    async with running("template", make_root(ECHO, "Echo"), sockets) as engine:
+        first = await started(engine, InstanceSpec("first"))
+        second = await started(engine, InstanceSpec("second"))
+        before = await call(first, "modules")
+        await call(second, "echo", text="a")
+        assert await call(second, "modules") == before
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_an_instance_that_dies_is_noticed(
+    kind: str, make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    async with running(kind, make_root(ECHO, "Echo"), sockets) as engine:
+        killed = await started(engine, InstanceSpec("killed"))
+        os.kill(killed.pid, signal.SIGKILL)
+        assert await asyncio.wait_for(killed.wait(), PATIENCE) == -signal.SIGKILL
+        left = await started(engine, InstanceSpec("left"))
+        with pytest.raises(AssertionError):
+            await call(left, "end")
+        assert await asyncio.wait_for(left.wait(), PATIENCE) == 9
+
+
+BROKEN = {
+    "constructor": (
+        "def __init__(self):\n        raise ValueError('no weights')",
+        "ValueError: no weights (service.py:6)",
+    ),
+    "exit": (
+        "def __init__(self):\n        import os, sys\n"
+        "        print('cannot go on', file=sys.stderr, flush=True)\n        os._exit(3)",
+        "cannot go on (it exited with status 3)",
+    ),
+    "hook": (
+        "@bentofn.on_startup\n    def connect(self):\n        raise ValueError('no database')",
+        "The service's start-up failed: no database",
+    ),
+    "restore": (
+        "@bentofn.after_restore\n    def connect(self):\n        raise ValueError('no network')",
+        "ValueError: no network (service.py:7)",
+    ),
+    "import": ("import missing_package", "missing_package"),
+}
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_a_service_that_does_not_start_says_why(
+    kind: str, broken: str, make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    code, sentence = BROKEN[broken]
+    root = make_root(f"import bentofn\n\n@bentofn.service\nclass Bad:\n    {code}\n", "Bad")
+    async with running(kind, root, sockets) as engine:
+        with pytest.raises(StartFailed) as failure:
+            await started(engine, InstanceSpec("bad"))
+        assert sentence in str(failure.value)
+
+
+async def test_a_service_with_threads_cannot_be_a_template(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    code = """
+import threading, time
+import bentofn
+
+@bentofn.service
+class Busy:
+    def __init__(self) -> None:
+        for number in range(2):
+            threading.Thread(target=time.sleep, args=(600,), name=f"w{number}", daemon=True).start()
+
+    @bentofn.api
+    def echo(self, text: str) -> str:
+        return text
+"""
+    root = make_root(code, "Busy")
+    async with running("template", root, sockets) as engine:
+        with pytest.raises(EngineRefused, match=r"keeps 2 threads after .*: w0, w1; start them"):
+            await asyncio.wait_for(engine.prepare(), PATIENCE)
+    async with running("none", root, sockets) as engine:
+        instance = await started(engine, InstanceSpec("plain"))
+        assert await call(instance, "echo", text="a") == "a"
+
+
+async def test_a_template_that_died_is_started_again(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    async with running("template", make_root(ECHO, "Echo"), sockets) as engine:
+        first = await started(engine, InstanceSpec("first"))
+        template = (await call(first, "state"))["built_by"]
+        os.kill(template, signal.SIGKILL)
+        assert await asyncio.wait_for(first.wait(), PATIENCE) is None
+        second = await started(engine, InstanceSpec("second"))
+        assert (await call(second, "state"))["built_by"] != template
+
+
+async def test_a_start_that_is_given_up_leaves_the_template_in_order(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    async with running("template", make_root(ECHO, "Echo"), sockets) as engine:
+        await engine.prepare()
+        given_up = asyncio.create_task(engine.start(InstanceSpec("given-up")))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        instance = await started(engine, InstanceSpec("kept"))
+        assert await call(instance, "echo", text="a") == "a"
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_nothing_outlives_a_killed_platform(
+    kind: str, make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    root = make_root(ECHO, "Echo")
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from bentofn.adapters.local.engines import *
+
+async def main():
+    engine = {ENGINES[kind].__name__}(
+        Path({str(root)!r}), find_python({PYTHON!r}), {{}}, Path({str(sockets)!r}), lambda *_: None
+    )
+    instance = await engine.start(InstanceSpec("one"))
+    await instance.ready()
+    print(instance.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+    platform = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    assert platform.stdout is not None
+    pid = int(await asyncio.wait_for(platform.stdout.readline(), PATIENCE))
+    platform.kill()
+    await platform.wait()
+    await gone(pid)
+
+
+async def test_four_clones_draw_four_different_things(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    async with running("template", make_root(RANDOM, "Random"), sockets) as engine:
+        clones = [await started(engine, InstanceSpec(f"c{i}")) for i in range(4)]
+        draws = [await call(clone, "draw") for clone in clones]
+        for column in zip(*draws, strict=True):
+            assert len(set(column)) == 4, column
+
+
+@pytest.mark.slow
+async def test_a_warmed_torch_computes_with_the_clones_own_threads(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    pytest.importorskip("torch")
+    async with running("template", make_root(TORCH, "Torch"), sockets) as engine:
+        clones = [await started(engine, InstanceSpec(f"c{i}", threads=2)) for i in range(2)]
+        answers = [await call(clone, "multiply") for clone in clones]
+        assert {answer["threads"] for answer in answers} == {2}
+        assert answers[0]["product"] == pytest.approx(answers[1]["product"])
+        assert answers[0]["tasks"] > 2
+        assert not set(answers[0]["random"]) & set(answers[1]["random"])
+
+
+def boot(root: Path, process: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = boot_command(find_python(PYTHON), root, process, *options)
+    return subprocess.run(command, capture_output=True, text=True, env={})
+
+
+def test_describe_names_what_a_start_imports(make_root: Callable[[str, str], Path]) -> None:
+    root = make_root(ECHO, "Echo")
+    output = root.parent / "answer.json"
+    done = boot(root, "describe", "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(output.read_bytes())
+    assert answer["contract"]["import_string"] == "service:Echo"
+    assert answer["modules"]["service"] == "src/service.py"
+    assert answer["modules"]["bentofn.runtime.template"] == "runtime/bentofn/runtime/template.py"
+    for module in ("uvicorn", "uvicorn.protocols.http.httptools_impl", "uvloop"):
+        assert answer["modules"][module].startswith("env/")
+
+
+def test_describe_works_before_there_is_a_root(make_root: Callable[[str, str], Path]) -> None:
+    root = make_root(ECHO, "Echo")
+    (root / "bento.json").unlink()
+    parts = [
+        part
+        for name, place in (("source", "src"), ("runtime", "runtime"), ("env", "env"))
+        for part in (f"--{name}", str(root / place))
+    ]
+    done = boot(root, "describe", *parts, "--service", "service:Echo")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["contract"]["name"] == "Echo"
+
+
+def test_describe_refuses_what_cannot_be_described(make_root: Callable[[str, str], Path]) -> None:
+    root = make_root("raise ValueError('half written')", "Echo")
+    output = root.parent / "answer.json"
+    done = boot(root, "describe", "--output", str(output))
+    assert done.returncode == 1
+    assert "half written" in json.loads(output.read_bytes())["error"]
+    assert "Traceback" not in done.stderr
+
+
+def test_deployment_hooks_run_once_and_say_why_they_fail(
+    make_root: Callable[[str, str], Path],
+) -> None:
+    code = """
+import bentofn
+
+@bentofn.service
+class Deployed:
+    def __init__(self) -> None:
+        print("constructed")
+
+    @bentofn.on_deployment
+    @staticmethod
+    def download() -> None:
+        print("downloaded")
+"""
+    root = make_root(code, "Deployed")
+    done = boot(root, "on-deployment")
+    assert (done.returncode, done.stdout) == (0, "downloaded\n")
+    (root / "src" / "service.py").write_text(code.replace('print("downloaded")', "1 / 0"))
+    done = boot(root, "on-deployment")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ZeroDivisionError: division by zero")
+
+
+def test_a_bento_is_served_in_the_foreground(make_root: Callable[[str, str], Path]) -> None:
+    root = make_root(ECHO, "Echo")
+    command = boot_command(find_python(PYTHON), root, "serve", "--port", "0")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={}) as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if "serves at" in line)
+        port = int(line.rpartition(" (")[0].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        taken = boot(root, "serve", "--port", str(port))
+        assert taken.returncode == 1
+        assert taken.stderr == (
+            f"port {port} is in use by another process; choose another with --port or PORT\n"
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_bento_for_another_python_is_refused(make_root: Callable[[str, str], Path]) -> None:
+    root = make_root(ECHO, "Echo")
+    manifest = json.loads((root / "bento.json").read_text())
+    (root / "bento.json").write_text(json.dumps({**manifest, "python": "3.2"}))
+    done = boot(root, "serve", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("test:1 was built for Python 3.2 and this is Python")

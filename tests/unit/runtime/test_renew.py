@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import random
+import tempfile
+import uuid
+
+import numpy as np
+
+from bentofn.runtime.renew import renew
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.plain = random.Random(7)
+        self.generator = np.random.default_rng(7)
+        self.legacy = np.random.RandomState(7)
+        self.bits = np.random.PCG64(7)
+        self.name = "unchanged"
+
+
+def draw(holder: Holder) -> list[object]:
+    return [
+        holder.plain.random(),
+        holder.generator.random(),
+        holder.legacy.random(),
+        int(holder.bits.random_raw()),
+    ]
+
+
+def test_generators_kept_by_the_service_are_seeded_anew() -> None:
+    first, second = Holder(), Holder()
+    assert draw(first) == draw(second)
+    renew(first)
+    assert not set(map(str, draw(first))) & set(map(str, draw(second)))
+    assert first.name == "unchanged"
+
+
+def test_global_generators_are_seeded_anew() -> None:
+    state = random.getstate()
+    numpy_state = np.random.get_state()
+    try:
+        random.seed(1)
+        np.random.seed(1)
+        expected = random.random(), np.random.random()
+        random.seed(1)
+        np.random.seed(1)
+        renew(object())
+        assert random.random() != expected[0]
+        assert np.random.random() != expected[1]
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)
+
+
+def test_names_and_clocks_start_over() -> None:
+    with tempfile.NamedTemporaryFile():
+        names = tempfile.__dict__["_name_sequence"]
+    uuid.__dict__["_last_timestamp"] = 1 << 62
+    renew(object())
+    assert tempfile.__dict__["_name_sequence"] is not names
+    assert uuid.__dict__["_last_timestamp"] is None
+    with tempfile.NamedTemporaryFile():
+        uuid.uuid1()
+
+
+def test_an_instance_without_attributes_is_fine() -> None:
+    class Slim:
+        __slots__ = ()
+
+    renew(Slim())

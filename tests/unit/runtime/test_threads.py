@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from bentofn.runtime import threads
+
+
+def test_a_template_computes_in_one_thread() -> None:
+    environ = {"OMP_NUM_THREADS": "8"}
+    threads.forbid(environ)
+    assert environ["OMP_NUM_THREADS"] == environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert environ["TOKENIZERS_PARALLELISM"] == "false"
+
+
+def test_the_users_number_wins() -> None:
+    environ = {"OMP_NUM_THREADS": "8"}
+    threads.allow(environ, 2)
+    assert environ["OMP_NUM_THREADS"] == "8"
+    assert environ["MKL_NUM_THREADS"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [("8", 8), ("4,2", 4), ("", 2), ("0", 2), ("many", 2), ("-1", 2)]
+)
+def test_the_number_is_read_as_openmp_does(value: str, count: int) -> None:
+    assert threads.wanted({"OMP_NUM_THREADS": value}, 2) == count
+
+
+def test_pools_get_the_number() -> None:
+    pytest.importorskip("numpy")
+    pools = threads.Pools.find()
+    before = [controller.num_threads for controller in pools.controllers]
+    try:
+        pools.resize(1)
+        assert {controller.num_threads for controller in pools.controllers} <= {1}
+    finally:
+        for controller, count in zip(pools.controllers, before, strict=True):
+            controller.set_num_threads(count)
+
+
+def test_threads_are_named_in_the_refusal() -> None:
+    stop = threading.Event()
+    worker = threading.Thread(target=stop.wait, name="prefetcher")
+    worker.start()
+    try:
+        assert "prefetcher" in threads.running(settle=0)
+        reason = threads.why_not_fork() if "torch" not in sys.modules else None
+        if reason is not None:
+            assert "prefetcher" in reason
+            assert "after_restore or on_startup hook" in reason
+    finally:
+        stop.set()
+        worker.join()
+    assert "prefetcher" not in threads.running(settle=0)

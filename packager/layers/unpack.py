@@ -19,6 +19,8 @@ from bentofn.packager.files import CHUNK, writing
 from bentofn.packager.layers.files import check_link, check_path
 from bentofn.runtime.errors import UserError
 
+_UNREADABLE = (tarfile.TarError, zstandard.ZstdError, gzip.BadGzipFile, zlib.error, EOFError)
+
 
 class DamagedLayer(Exception):  # noqa: N818 - an outcome for the caller to word
     """The bytes of a layer are not those that its digest promises, or no tar archive."""
@@ -42,18 +44,20 @@ def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix:
             nor symbolic link; or the disk is full.
     """
     try:
-        with blob.open("rb") as file:
-            source = _HashingReader(file)
-            _unpack(_decompressor(source, media_type), _Tree(target, prefix))
-            source.finish()
+        file = blob.open("rb")
     except FileNotFoundError as error:
-        if error.filename != str(blob):
-            raise
         raise DamagedLayer(f"{digest} is missing") from error
-    except (tarfile.TarError, zstandard.ZstdError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DamagedLayer(f"{digest}: {error}") from error
-    if source.digest != digest:
-        raise DamagedLayer(f"{digest} is {source.digest}")
+    with file:
+        source = _HashingReader(file)
+        try:
+            _unpack(_decompressor(source, media_type), _Tree(target, prefix))
+        except Exception as error:
+            # Damage can look like anything, an unsafe entry too.
+            if source.finish() != digest or isinstance(error, _UNREADABLE):
+                raise DamagedLayer(f"{digest}: {error}") from error
+            raise
+        if source.finish() != digest:
+            raise DamagedLayer(f"{digest} is other bytes")
 
 
 def _unpack(stream: BinaryIO, tree: _Tree) -> None:
@@ -145,10 +149,6 @@ class _HashingReader(io.RawIOBase):
         self._file = file
         self._hash = hashlib.sha256()
 
-    @property
-    def digest(self) -> str:
-        return f"sha256:{self._hash.hexdigest()}"
-
     def readable(self) -> bool:
         return True
 
@@ -158,10 +158,11 @@ class _HashingReader(io.RawIOBase):
         self._hash.update(data)
         return len(data)
 
-    def finish(self) -> None:
-        """Read what follows the archive's end, so that the digest covers the whole blob."""
+    def finish(self) -> str:
+        """Read what follows the archive's end; returns the digest of the whole blob."""
         while data := self._file.read(CHUNK):
             self._hash.update(data)
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 def _decompressor(source: _HashingReader, media_type: str) -> BinaryIO:

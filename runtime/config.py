@@ -119,6 +119,10 @@ def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
     _check_positive(owner, "threads", config.get("threads"), (int,))
     if config.get("workers") != "cpu_count":
         _check_positive(owner, "workers", config.get("workers"), (int,))
+    duration = config.get("metrics", {}).get("duration", {})
+    _check_positive(owner, "metrics.duration.min", duration.get("min"), (int, float))
+    if duration.get("factor", 2) <= 1:
+        raise UserError(f"{owner}: metrics.duration.factor must be above 1.")
     return dict(config)
 
 

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.hooks import Hook, marked
+from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.endpoint import Endpoint
 from bentofn.runtime.http.errors import (
     NOT_FOUND,
@@ -87,11 +88,12 @@ class ServiceApp:
         self.specs = [endpoint.spec for endpoint in self._endpoints]
         self._posts = self._routes()
         self._pages = self._page_table()
+        self._http = with_cors(self._answer_http, service.config.get("http", {}).get("cors", {}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            await self._answer(Exchange(scope, receive, send, self._server))
+            await self._http(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
@@ -145,8 +147,11 @@ class ServiceApp:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, exchange: Exchange) -> None:
-        path, method = exchange.scope["path"], exchange.scope["method"]
+    async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send, self._server)
+        # An application that mounts this one leaves the mount's path in front.
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        method = scope["method"]
         if method == "POST" and path in self._posts:
             await self._answer_api(self._posts[path], exchange)
         elif method in ("GET", "HEAD") and path in self._pages:

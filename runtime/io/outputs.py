@@ -85,7 +85,7 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
         try:
             return write(value)
         except ValidationError as error:
-            raise InvalidOutputError(str(error)) from error
+            raise InvalidOutputError(_faults(error)) from error
         except (TypeError, ValueError) as error:
             raise InvalidOutputError(f"{type(value).__name__}: {error}") from error
 
@@ -106,6 +106,14 @@ def _writer(annotation: Any, adapter: TypeAdapter[Any]) -> tuple[str, Callable[[
         return JSON, _untyped
     return JSON, lambda value: Body(
         serializer.to_json(validator.validate_python(value), fallback=_fallback), JSON
+    )
+
+
+def _faults(error: ValidationError) -> str:
+    """What is wrong and where, without the values: they may be the caller's secrets."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(
+        ".".join(map(str, ("result", *each["loc"]))) + f": {each['msg']}" for each in found
     )
 
 

@@ -1,0 +1,54 @@
+"""From a bento's name to the directory that its instances run from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.home import Home
+from bentofn.packager.materialise import materialise
+from bentofn.packager.store import Store
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.manifest import BentoManifest
+
+
+@dataclass(frozen=True)
+class LocalBento:
+    """A bento that is unpacked on this machine.
+
+    Args:
+        tag: ``name:version``, or the path that it was given by.
+        digest: Its digest.
+        root: Its files.
+        manifest: What it says about itself.
+    """
+
+    tag: str
+    digest: str
+    root: BentoRoot
+    manifest: BentoManifest
+
+
+def resolve_bento(home: Home, reference: str) -> LocalBento:
+    """Find a bento and unpack it where that was not done before.
+
+    Args:
+        home: Whose store.
+        reference: ``name[:version]``, or the absolute path of an unpacked bento.
+
+    Raises:
+        UserError: There is no such bento.
+    """
+    if reference.startswith("/"):
+        root = BentoRoot(Path(reference))
+        if not root.manifest.is_file():
+            raise UserError(f"{reference} holds no bento.json; give the path of an unpacked bento.")
+        content = root.manifest.read_bytes()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return LocalBento(reference, digest, root, BentoManifest.from_json(content))
+    store = Store(home)
+    entry = store.get("bento", reference)
+    root = BentoRoot(materialise(home, entry))
+    return LocalBento(entry.tag, entry.digest, root, store.bento(entry))

@@ -1,0 +1,97 @@
+"""The platform's client, for the command line: only the standard library, to start fast."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from bentofn.adapters.local.daemon import Endpoint
+from bentofn.adapters.protocol import (
+    Deployed,
+    FunctionSpec,
+    FunctionStatus,
+    Progress,
+    Reply,
+)
+from bentofn.runtime.errors import UserError
+
+_CHUNK = 1 << 16
+
+
+class Client:
+    """Talks to a platform that runs.
+
+    Args:
+        endpoint: Where, and the token.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
+        """See ``Adapter.apply``."""
+        body = json.dumps({"spec": spec.to_json(), "wait": wait}).encode()
+        response = self._control("POST", "apply", body)
+        for line in iter(response.readline, b""):
+            message = json.loads(line)
+            if "progress" in message:
+                progress(message["progress"])
+            elif "error" in message:
+                raise UserError(message["error"])
+            else:
+                return Deployed(**message["deployed"])
+        raise UserError("The local platform ended during the deployment; deploy again.")
+
+    def status(self) -> list[FunctionStatus]:
+        """All functions."""
+        found = json.loads(self._control("GET", "status").read())["functions"]
+        return [FunctionStatus.from_json(raw) for raw in found]
+
+    def destroy(self, name: str) -> None:
+        """See ``Adapter.destroy``."""
+        self._control("DELETE", f"functions/{name}").read()
+
+    def invoke(self, name: str, route: str, body: bytes) -> Reply:
+        """Send a JSON body to a function's route."""
+        headers = {"Content-Type": "application/json"}
+        response = self._send("POST", f"/{name}{route}", body, headers)
+        names = {key.lower(): value for key, value in response.getheaders()}
+        return Reply(response.status, names, _chunks(response))
+
+    def _control(self, method: str, path: str, body: bytes = b"") -> http.client.HTTPResponse:
+        headers = {"Authorization": f"Bearer {self._endpoint.token}"}
+        response = self._send(method, f"/_bentofn/{path}", body, headers)
+        if response.status != 200:
+            raise UserError(_sentence(response))
+        return response
+
+    def _send(
+        self, method: str, path: str, body: bytes, headers: dict[str, Any]
+    ) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self._endpoint.port)
+        try:
+            connection.request(method, path, body, {**headers, "Connection": "close"})
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise UserError(
+                f"The local platform at {self._endpoint.url} does not answer ({error}); "
+                "restart it with: bentofn emulator stop; bentofn emulator start."
+            ) from error
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    with response:
+        try:
+            while chunk := response.read1(_CHUNK):
+                yield chunk
+        except (OSError, http.client.HTTPException) as error:
+            raise UserError("The answer broke off before its end.") from error
+
+
+def _sentence(response: http.client.HTTPResponse) -> str:
+    try:
+        return str(json.loads(response.read())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"The local platform answered with status {response.status}."

@@ -1,0 +1,93 @@
+"""The control API under ``/_bentofn/``: what the client in another process may ask for.
+
+An apply answers with a stream of JSON lines: ``{"progress": "..."}`` and last either
+``{"deployed": {...}}`` or ``{"error": "..."}``. Everything else answers with one JSON document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hmac
+import json
+from typing import Any
+
+from aiohttp import web
+
+from bentofn.adapters.local.platform import Platform
+from bentofn.adapters.local.proxy import error_response, read_body
+from bentofn.adapters.local.revision import Refused
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.runtime.errors import UserError
+
+PREFIX = "/_bentofn/"
+_BODY_LIMIT = 8 << 20
+
+
+class Control:
+    """Answers those who know the token.
+
+    Args:
+        platform: What is controlled.
+        token: The secret of the state file.
+    """
+
+    def __init__(self, platform: Platform, token: str) -> None:
+        self._platform = platform
+        self._expected = f"Bearer {token}".encode()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request under the prefix."""
+        given = request.headers.get("Authorization", "").encode(errors="replace")
+        if not hmac.compare_digest(given, self._expected):
+            return error_response(401, "This is for bentofn itself; it knows the token.")
+        action, _, name = request.path.removeprefix(PREFIX).partition("/")
+        try:
+            match request.method, action:
+                case "GET", "status":
+                    found = [dataclasses.asdict(s) for s in self._platform.status()]
+                    return _json({"functions": found})
+                case "POST", "apply":
+                    return await self._apply(request)
+                case "DELETE", "functions":
+                    await self._platform.destroy(name)
+                    return _json({"destroyed": name})
+            return error_response(404, f"There is no {request.method} {request.path}.")
+        except UserError as error:
+            return error_response(400, str(error))
+        except Refused as refusal:
+            return error_response(refusal.status, refusal.reason)
+
+    async def _apply(self, request: web.BaseRequest) -> web.StreamResponse:
+        asked = json.loads(await read_body(request, _BODY_LIMIT))
+        spec = FunctionSpec.from_json(asked["spec"])
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+        async def work() -> None:
+            try:
+                deployed = await self._platform.apply(
+                    spec, lambda line: lines.put_nowait({"progress": line}), wait=asked["wait"]
+                )
+                lines.put_nowait({"deployed": dataclasses.asdict(deployed)})
+            except (UserError, OSError) as error:
+                lines.put_nowait({"error": str(error)})
+            finally:
+                lines.put_nowait(None)
+
+        task = asyncio.create_task(work())
+        try:
+            while (line := await lines.get()) is not None:
+                await response.write(json.dumps(line).encode() + b"\n")
+            await task
+        finally:
+            # The caller has gone: an apply that was not committed is taken back.
+            task.cancel()
+            await asyncio.wait([task])
+        await response.write_eof()
+        return response
+
+
+def _json(document: dict[str, Any]) -> web.Response:
+    return web.Response(body=json.dumps(document).encode(), content_type="application/json")

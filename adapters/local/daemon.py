@@ -1,0 +1,259 @@
+"""The platform as a process of its own: start, stop, whether it runs and where.
+
+Whether it runs is told by a lock that it holds, which no kill leaves behind; where it answers is in
+a state file that only its owner can read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.files import atomic_write
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+DEFAULT_PORT = 3600
+START_TIMEOUT = 60.0
+"""Seconds in which a started platform must answer."""
+STOP_TIMEOUT = 30.0
+"""Seconds for it to end after SIGTERM, before it is killed: its own limit is 10 and some."""
+
+_POLL = 0.02
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A platform that runs.
+
+    Args:
+        pid: Its process.
+        port: Its port on 127.0.0.1.
+        token: What its control API asks for. Never printed.
+        started: When, in seconds since the epoch.
+    """
+
+    pid: int
+    port: int
+    token: str = dataclasses.field(repr=False)
+    started: float
+
+    @property
+    def url(self) -> str:
+        """Where it answers, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def status(home: Home) -> Endpoint | None:
+    """The platform that runs on a home, or None."""
+    if not _alive(home):
+        return None
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
+        return Endpoint(**json.loads(_state_file(home).read_text()))
+    return None
+
+
+def start(home: Home, port: int = DEFAULT_PORT) -> Endpoint:
+    """Start a platform that outlives this process, and wait until it answers.
+
+    Args:
+        home: Whose functions.
+        port: Its port; 0 takes a free one.
+
+    Raises:
+        UserError: One runs already, the port is in use, or it does not start.
+    """
+    with home.lock("emulator-start"):
+        running = status(home)
+        if running is not None:
+            raise UserError(
+                f"The local platform already runs at {running.url}; "
+                "stop it with: bentofn emulator stop."
+            )
+        return _spawn(home, port)
+
+
+def ensure_running(home: Home, port: int = DEFAULT_PORT) -> Endpoint:
+    """The platform of a home, started if it does not run.
+
+    Args:
+        home: Whose functions.
+        port: Its port, should it have to be started.
+
+    Raises:
+        UserError: It does not start.
+    """
+    with home.lock("emulator-start"):
+        return status(home) or _spawn(home, port)
+
+
+def stop(home: Home) -> bool:
+    """Stop the platform, its running requests finished; deployments stay.
+
+    Returns:
+        False if none ran.
+    """
+    running = status(home)
+    if running is None:
+        return False
+    for signum, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, STOP_TIMEOUT)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signum)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if not _alive(home):
+                return True
+            time.sleep(_POLL)
+    raise UserError(f"The local platform (process {running.pid}) does not end.")
+
+
+def run(home: Home, port: int = DEFAULT_PORT, *, ready_fd: int | None = None) -> None:
+    """Be the platform, in the foreground, until SIGTERM or Ctrl-C.
+
+    Args:
+        home: Whose functions.
+        port: The port; 0 takes a free one.
+        ready_fd: Descriptor that is told when requests are answered.
+
+    Raises:
+        UserError: One runs already, or the port is in use.
+    """
+    from bentofn.adapters.local.core.profile import load_profile
+    from bentofn.adapters.local.emulator import bind, private_directory, serve
+    from bentofn.adapters.local.platform import Platform
+
+    with _be_the_only_one(home), bind(port) as listener:
+        port = listener.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        endpoint = Endpoint(os.getpid(), port, token, time.time())
+        sockets = private_directory(_socket_directory(home))
+
+        def on_ready() -> None:
+            atomic_write(
+                _state_file(home), json.dumps(dataclasses.asdict(endpoint)).encode(), 0o600
+            )
+            if ready_fd is None:
+                print(f"The local platform answers at {endpoint.url} (Ctrl-C stops it)", flush=True)
+            else:
+                _tell(ready_fd, {"ready": True})
+
+        async def main() -> None:
+            platform = Platform(home, load_profile("plain"), sockets, endpoint.url)
+            await serve(platform, listener, token, on_ready)
+
+        try:
+            asyncio.run(main())
+        finally:
+            _state_file(home).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                sockets.rmdir()
+
+
+def main(argv: list[str]) -> int:
+    """The detached process: ``python -m bentofn.adapters.local.daemon HOME PORT READY_FD``."""
+    home, port, ready_fd = Home(Path(argv[0])), int(argv[1]), int(argv[2])
+    try:
+        run(home, port, ready_fd=ready_fd)
+    except (UserError, OSError) as error:
+        print(error, file=sys.stderr)
+        with contextlib.suppress(OSError):
+            _tell(ready_fd, {"error": str(error)})
+        return 1
+    return 0
+
+
+def _spawn(home: Home, port: int) -> Endpoint:
+    log = home.directory(home.logs) / "emulator.log"
+    ready_read, ready_write = os.pipe()
+    command = [sys.executable, "-m", "bentofn.adapters.local.daemon"]
+    with log.open("ab") as output, os.fdopen(ready_read, "rb") as ready:
+        process = subprocess.Popen(
+            [*command, str(home.path), str(port), str(ready_write)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[ready_write],
+            start_new_session=True,
+            cwd="/",
+        )
+        os.close(ready_write)
+        answered, _, _ = select.select([ready], [], [], START_TIMEOUT)
+        answer = json.loads(ready.readline() or b"{}") if answered else {}
+    if "ready" in answer:
+        endpoint = status(home)
+        if endpoint is not None:
+            return endpoint
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    process.wait()
+    raise UserError(answer.get("error") or f"The local platform did not start; see {log}.")
+
+
+def _tell(fd: int, message: dict[str, object]) -> None:
+    os.write(fd, json.dumps(message).encode() + b"\n")
+    os.close(fd)
+
+
+def _state_file(home: Home) -> Path:
+    return home.run / "emulator.json"
+
+
+def _lock_file(home: Home) -> Path:
+    return home.run / "emulator.lock"
+
+
+def _socket_directory(home: Home) -> Path:
+    digest = hashlib.sha256(os.fsencode(home.path.resolve())).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"bentofn-{os.getuid()}-{digest}"
+
+
+def _alive(home: Home) -> bool:
+    try:
+        descriptor = os.open(_lock_file(home), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two that look do not take each other for the platform.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextlib.contextmanager
+def _be_the_only_one(home: Home) -> Iterator[None]:
+    path = home.directory(home.run) / _lock_file(home).name
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        for _ in range(50):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_POLL)  # somebody may only be looking
+        else:
+            raise UserError("The local platform of this home already runs.")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

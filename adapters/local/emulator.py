@@ -1,0 +1,136 @@
+"""The platform's HTTP server: functions by the first part of the path."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import html
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from bentofn.adapters.local import proxy
+from bentofn.adapters.local.control import PREFIX, Control
+from bentofn.adapters.local.platform import Platform
+from bentofn.packager.files import remove_tree
+from bentofn.runtime.errors import UserError
+
+HOST = "127.0.0.1"
+BACKLOG = 2048
+
+
+class Emulator:
+    """Takes every request to where it belongs.
+
+    Args:
+        platform: The functions.
+        token: What guards the control API.
+    """
+
+    def __init__(self, platform: Platform, token: str) -> None:
+        self._platform = platform
+        self._control = Control(platform, token)
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer any request; what no code expected is a 500 without its details."""
+        raw, question, query = request.raw_path.partition("?")
+        name, _, rest = raw.removeprefix("/").partition("/")
+        if raw.startswith(PREFIX):
+            return await self._control.answer(request)
+        if not name:
+            return self._overview(request)
+        try:
+            function = self._platform.get(name)
+        except UserError as error:
+            return proxy.error_response(404, str(error))
+        path = f"/{rest}{question}{query}"
+        return await proxy.answer(request, function, path, self._platform.profile.payload_limit)
+
+    def _overview(self, request: web.BaseRequest) -> web.Response:
+        found = [
+            {"name": s.name, "url": s.url, "state": s.state, "version": s.version}
+            for s in self._platform.status()
+        ]
+        if "text/html" not in request.headers.get("Accept", ""):
+            return web.Response(
+                body=json.dumps({"functions": found}).encode(), content_type="application/json"
+            )
+        rows = "".join(
+            f'<li><a href="/{html.escape(str(f["name"]))}/">{html.escape(str(f["name"]))}</a> '
+            f"version {f['version']}, {f['state']}</li>"
+            for f in found
+        )
+        page = f"<!doctype html><title>bentofn</title><h1>Functions</h1><ul>{rows}</ul>"
+        return web.Response(text=page, content_type="text/html")
+
+
+def bind(port: int) -> socket.socket:
+    """Take the platform's port on this machine; 0 takes a free one.
+
+    Raises:
+        UserError: Somebody else has it.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        code = getattr(error, "errno", None)
+        why = "is in use by another program" if code == errno.EADDRINUSE else f"is no use: {error}"
+        raise UserError(f"Port {port} {why}; choose another with --port.") from None
+    return listener
+
+
+async def serve(
+    platform: Platform, listener: socket.socket, token: str, on_ready: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests finish and stop the instances.
+
+    Args:
+        platform: The functions; they are recovered first.
+        listener: From :func:`bind`.
+        token: What guards the control API.
+        on_ready: Called once requests are answered.
+    """
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, ended.set)
+    emulator = Emulator(platform, token)
+    server = web.Server(emulator.answer, handler_cancellation=True, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=platform.profile.stop_grace)
+    await runner.setup()
+    site = web.SockSite(runner, listener)
+    try:
+        await platform.recover()
+        await site.start()
+        on_ready()
+        await ended.wait()
+    finally:
+        if site in runner.sites:
+            await site.stop()
+        await platform.close()
+        await runner.cleanup()
+
+
+def private_directory(path: Path) -> Path:
+    """Make an empty directory that only this user can enter, in place of an own older one.
+
+    Raises:
+        UserError: Somebody else made it.
+    """
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if path.is_symlink() or path.stat().st_uid != os.getuid():
+            raise UserError(f"{path} belongs to another user; set TMPDIR elsewhere.") from None
+        remove_tree(path)
+        path.mkdir(mode=0o700)
+    return path

@@ -1,0 +1,41 @@
+"""What an instance inherits: nothing but what is listed here, and how many threads it gets."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.protocol import FunctionSpec
+
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+
+
+def instance_environment(
+    spec: FunctionSpec, bento: LocalBento, environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The environment of a function's processes.
+
+    The bento's variables override the machine's, and the spec's override the bento's.
+    """
+    inherited = {name: environ[name] for name in INHERITED if name in environ}
+    own = {"BENTOFN_FUNCTION": spec.name, "BENTOFN_ROOT": str(bento.root.path)}
+    return {**inherited, **bento.manifest.envs, **spec.settings.environment, **own}
+
+
+def thread_count(spec: FunctionSpec, bento: LocalBento) -> int:
+    """Compute threads of an instance: the spec's cpu, else the service's, else the machine's."""
+    resources = bento.manifest.contract.config.get("resources") or {}
+    cpu = spec.settings.cpu or _cores(resources.get("cpu"))
+    return max(1, math.ceil(cpu)) if cpu else os.cpu_count() or 1
+
+
+def _cores(quantity: Any) -> float | None:
+    """Kubernetes's notation, as BentoML takes it: 2, "2" or "500m"."""
+    text = str(quantity) if quantity is not None else ""
+    try:
+        return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,129 @@
+"""A deployed function: its live version, and how another takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.revision import Revision, Stats
+from bentofn.adapters.local.state import Deployment
+from bentofn.adapters.protocol import FunctionSpec, FunctionStatus, Progress
+
+
+class Function:
+    """A function by name; requests go to its live revision.
+
+    Args:
+        name: Its name.
+        profile: The platform's rules.
+        log: Its log.
+        make_directory: Names a fresh directory for a revision's sockets.
+    """
+
+    def __init__(
+        self, name: str, profile: Profile, log: LogWriter, make_directory: Callable[[], Path]
+    ) -> None:
+        self.name = name
+        self.stats = Stats()
+        self.deploying = asyncio.Lock()
+        self.deployment: Deployment | None = None
+        self.live: Revision | None = None
+        self.trouble = ""
+        self._profile = profile
+        self._log = log
+        self._make_directory = make_directory
+        self._retiring: dict[asyncio.Task[None], Revision] = {}
+
+    async def prepare(
+        self, spec: FunctionSpec, bento: LocalBento, version: int, progress: Progress, *, wait: bool
+    ) -> Revision:
+        """Make a revision and prove that it starts; requests still go to the live one.
+
+        Raises:
+            UserError: It does not start; nothing of it is left.
+        """
+        revision = self.revision(spec, bento, version)
+        try:
+            if bento.manifest.contract.has_deployment_hook:
+                progress("Running the on_deployment hooks")
+                await revision.launcher.run_deployment_hook()
+            template = revision.launcher.prepare() if wait else None
+            if template is not None:
+                progress("Warming a template")
+                await template
+            progress("Starting an instance")
+            await revision.verify()
+        except BaseException:
+            await asyncio.shield(revision.close(0.0))
+            raise
+        return revision
+
+    def switch(self, revision: Revision, deployment: Deployment) -> None:
+        """Send requests to a revision from now on; the former one finishes what it has."""
+        former, self.live = self.live, revision
+        self.deployment = deployment
+        self.trouble = ""
+        revision.open()
+        if former is not None:
+            patience = former.spec.settings.timeout + self._profile.stop_grace
+            retiring = asyncio.get_running_loop().create_task(former.close(patience))
+            self._retiring[retiring] = former
+            retiring.add_done_callback(self._retiring.pop)
+
+    def forget(self) -> None:
+        """The function is not deployed any more; what it runs is for :meth:`close`."""
+        self.deployment = None
+        self.stats = Stats()
+
+    def revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
+        """A revision of this function, which runs nothing yet."""
+        return Revision(
+            spec, bento, version, self._profile, self._make_directory(), self._log, self.stats
+        )
+
+    async def close(self, patience: float) -> None:
+        """Stop all that runs.
+
+        Args:
+            patience: Seconds for running requests to finish.
+        """
+        revisions = list(self._retiring.values())
+        for retiring in list(self._retiring):
+            retiring.cancel()
+        if self.live is not None:
+            revisions.append(self.live)
+        self.live = None
+        await asyncio.gather(*(revision.close(patience) for revision in revisions))
+        self._log.close()
+
+    def status(self, url: str) -> FunctionStatus:
+        """How the function stands."""
+        assert self.deployment is not None
+        live, stats = self.live, self.stats
+        instances = live.instances() if live else ()
+        states = {instance.state for instance in instances}
+        state = "running" if "ready" in states else "starting" if "starting" in states else "zero"
+        note = self.trouble or (live.launcher.note if live else "") or stats.last_failure
+        return FunctionStatus(
+            name=self.name,
+            url=url,
+            version=self.deployment.version,
+            bento=self.deployment.spec.bento,
+            digest=self.deployment.digest,
+            deployed=self.deployment.created,
+            state=state if live else "broken",
+            snapshot=live.launcher.snapshot if live else "none",
+            note=note,
+            apis={a.name: a.route for a in live.bento.manifest.contract.apis} if live else {},
+            instances=instances,
+            queued=live.queued if live else 0,
+            requests=stats.requests,
+            refused=stats.refused,
+            starts=dict(stats.starts),
+            largest_batch=stats.largest_batch,
+            last_start_ms=stats.last_start_ms,
+        )

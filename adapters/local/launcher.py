@@ -1,0 +1,207 @@
+"""Starts a revision's instances with the fastest engine that works for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.engines import (
+    Engine,
+    EngineRefused,
+    Instance,
+    InstanceSpec,
+    PlainEngine,
+    StartFailed,
+    TemplateEngine,
+    boot_command,
+    find_python,
+)
+from bentofn.adapters.local.engines.base import Log
+from bentofn.adapters.local.environment import instance_environment
+from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.packager.files import remove_tree
+from bentofn.runtime.errors import UserError
+
+_TEMPLATE_ATTEMPTS = 3
+"""Templates made for one revision; one that is lost thrice is not worth a fourth."""
+
+
+class Launcher:
+    """The engines of one revision.
+
+    Args:
+        spec: The function.
+        bento: What it runs.
+        start_timeout: Seconds that an instance may take to serve.
+        sockets: A directory of its own for the sockets.
+        log: The function's log.
+    """
+
+    def __init__(
+        self,
+        spec: FunctionSpec,
+        bento: LocalBento,
+        start_timeout: float,
+        sockets: Path,
+        log: LogWriter,
+    ) -> None:
+        self._spec = spec
+        self._bento = bento
+        self._start_timeout = start_timeout
+        self._sockets = sockets
+        self._log = log
+        self._environment = instance_environment(spec, bento)
+        self._python: Path | None = None
+        self._plain: Engine | None = None
+        self._template: Engine | None = None
+        self._preparation: asyncio.Task[None] | None = None
+        self._given_up: list[Engine] = []
+        self._attempts = 0
+        self.note = ""
+
+    @property
+    def snapshot(self) -> str:
+        """How the next instance starts: ``template``, or plainly: ``preparing``, ``none``."""
+        if self._template is not None:
+            return "template"
+        preparing = self._preparation is not None and not self._preparation.done()
+        return "preparing" if preparing else "none"
+
+    @property
+    def next_kind(self) -> str:
+        """What the next start is called: ``restored`` or ``cold``."""
+        return "restored" if self._template is not None else "cold"
+
+    def prepare(self) -> asyncio.Task[None] | None:
+        """Have a template made in the background, unless there is one or none is wanted.
+
+        Returns:
+            The work; it raises StartFailed where the service does not start at all. A service
+            that cannot be forked is no error: ``note`` says why.
+        """
+        if self._template is None and (self._preparation is None or self._preparation.done()):
+            if self._spec.settings.snapshot == "none" or self._attempts >= _TEMPLATE_ATTEMPTS:
+                return None
+            self._attempts += 1
+            self._preparation = asyncio.create_task(self._prepare())
+            # Who does not wait for it reads the failure in the note.
+            self._preparation.add_done_callback(lambda t: t.cancelled() or t.exception())
+        return self._preparation
+
+    async def launch(self, name: str, threads: int) -> tuple[Instance, str]:
+        """Start an instance and wait until it serves.
+
+        Args:
+            name: Its name.
+            threads: Its compute threads.
+
+        Returns:
+            The instance and the kind of its start, ``restored`` or ``cold``.
+
+        Raises:
+            UserError: It does not serve.
+        """
+        spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name}, threads)
+        template = self._template
+        if template is not None:
+            try:
+                return await self._serve(template, spec), "restored"
+            except (StartFailed, EngineRefused) as error:
+                self._tell(f"the template is given up: {error}")
+                self._give_up(template)
+        instance = await self._serve(await self._plain_engine(), spec)
+        # Not earlier: the two would contend for the processor.
+        self.prepare()
+        return instance, "cold"
+
+    async def run_deployment_hook(self) -> None:
+        """Run the service's ``on_deployment`` methods, once and in a process of their own.
+
+        Raises:
+            UserError: They failed.
+        """
+        root, python, environment, _, log = await self._engine_arguments()
+        process = await asyncio.create_subprocess_exec(
+            *boot_command(python, root, "on-deployment"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), self._start_timeout)
+        except asyncio.TimeoutError:
+            raise UserError(f"on_deployment took over {self._start_timeout:g} s.") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+        lines = output.decode(errors="replace").splitlines()
+        for line in lines:
+            log("on-deployment", "stdout", line)
+        if process.returncode:
+            raise UserError(f"on_deployment failed: {lines[-1] if lines else 'no output'}")
+
+    async def close(self) -> None:
+        """Stop all that the engines run and remove their sockets."""
+        if self._preparation is not None:
+            self._preparation.cancel()
+            await asyncio.gather(self._preparation, return_exceptions=True)
+        for engine in (self._template, self._plain, *self._given_up):
+            if engine is not None:
+                await engine.close()
+        self._template = self._plain = None
+        remove_tree(self._sockets)
+
+    async def _serve(self, engine: Engine, spec: InstanceSpec) -> Instance:
+        instance = await engine.start(spec)
+        try:
+            await asyncio.wait_for(instance.ready(), self._start_timeout)
+        except asyncio.TimeoutError:
+            await instance.stop(0.0)
+            raise StartFailed(f"it did not serve within {self._start_timeout:g} s") from None
+        except BaseException:
+            await asyncio.shield(instance.stop(0.0))
+            raise
+        return instance
+
+    async def _prepare(self) -> None:
+        engine = TemplateEngine(*await self._engine_arguments())
+        try:
+            await engine.prepare()
+        except EngineRefused as error:
+            await engine.close()
+            self._attempts = _TEMPLATE_ATTEMPTS
+            self._tell(f"instances start plainly: {error}")
+        except BaseException as error:
+            await engine.close()
+            if isinstance(error, StartFailed):
+                self._tell(f"no template: {error}")
+            raise
+        else:
+            self.note = ""
+            self._template = engine
+            self._log.write("template", "platform", "ready")
+
+    def _give_up(self, template: Engine) -> None:
+        # Closing it now would end the instances that it has made.
+        if self._template is template:
+            self._template = None
+            self._given_up.append(template)
+
+    async def _plain_engine(self) -> Engine:
+        if self._plain is None:
+            self._plain = PlainEngine(*await self._engine_arguments())
+        return self._plain
+
+    async def _engine_arguments(self) -> tuple[Path, Path, dict[str, str], Path, Log]:
+        if self._python is None:
+            self._python = await asyncio.to_thread(find_python, self._bento.manifest.python)
+        self._sockets.mkdir(mode=0o700, exist_ok=True)
+        root = self._bento.root.path
+        return root, self._python, self._environment, self._sockets, self._log.write
+
+    def _tell(self, note: str) -> None:
+        self.note = note
+        self._log.write("template", "platform", note)

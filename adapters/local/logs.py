@@ -1,0 +1,117 @@
+"""A function's log: one JSON object a line, bounded by rotation, readable without the platform."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from bentofn.adapters.protocol import LogLine
+
+MAX_BYTES = 8 << 20
+"""Size at which a log is set aside; one that was set aside is kept."""
+
+POLL = 0.2
+"""Seconds between two looks for new lines."""
+
+
+def log_path(directory: Path, function: str) -> Path:
+    """Where a function's log stands."""
+    return directory / f"{function}.jsonl"
+
+
+class LogWriter:
+    """Appends to a function's log; opens it at the first line.
+
+    Args:
+        path: The log.
+        max_bytes: Size at which it is set aside.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._file: TextIO | None = None
+
+    def write(self, instance: str, stream: str, line: str) -> None:
+        """Append one line."""
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
+        entry = LogLine(time.time(), instance, stream, line)
+        self._file.write(json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n")
+        self._file.flush()
+        if self._file.tell() > self._max_bytes:
+            self.close()
+            self._path.replace(_set_aside(self._path))
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def remove_logs(directory: Path, function: str) -> None:
+    """Delete a function's log."""
+    path = log_path(directory, function)
+    for file in (path, _set_aside(path)):
+        file.unlink(missing_ok=True)
+
+
+def read_logs(
+    path: Path, *, follow: bool = False, since: float = 0.0, tail: int | None = None
+) -> Iterator[LogLine]:
+    """The lines of a log, as ``Adapter.logs`` gives them."""
+    old = list(_lines(_set_aside(path)))
+    file = path.open(encoding="utf-8") if path.exists() else None
+    now = list(_parse(file)) if file else []
+    kept = deque((line for line in (*old, *now) if line.ts > since), maxlen=tail)
+    yield from kept
+    while follow:
+        yield from (_parse(file) if file else ())
+        if _replaced(path, file):
+            if file:
+                file.close()
+            file = path.open(encoding="utf-8")
+        else:
+            time.sleep(POLL)
+    if file:
+        file.close()
+
+
+def _set_aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.1")
+
+
+def _lines(path: Path) -> Iterator[LogLine]:
+    if path.exists():
+        with path.open(encoding="utf-8") as file:
+            yield from _parse(file)
+
+
+def _parse(file: TextIO) -> Iterator[LogLine]:
+    while True:
+        place = file.tell()
+        line = file.readline()
+        if not line.endswith("\n"):
+            # Still being written; read it again when it is whole.
+            file.seek(place)
+            return
+        try:
+            yield LogLine(**json.loads(line))
+        except (ValueError, TypeError):
+            continue  # torn by a kill of the platform
+
+
+def _replaced(path: Path, file: TextIO | None) -> bool:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return file is None or os.fstat(file.fileno()).st_ino != found.st_ino

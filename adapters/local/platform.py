@@ -1,0 +1,181 @@
+"""All functions of a home: deployed, recovered, destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import sys
+from pathlib import Path
+
+from bentofn.adapters.local.bentos import LocalBento, resolve_bento
+from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
+from bentofn.adapters.local.state import State
+from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+
+class Platform:
+    """The functions that one process of the platform serves.
+
+    Args:
+        home: Whose bentos, deployments and logs.
+        profile: The rules.
+        sockets: A short private directory for the instances' sockets.
+        url: Where the platform answers, without a slash at its end.
+    """
+
+    def __init__(self, home: Home, profile: Profile, sockets: Path, url: str) -> None:
+        self.functions: dict[str, Function] = {}
+        self.profile = profile
+        self._home = home
+        self._state = State(home)
+        self._sockets = sockets
+        self._url = url
+        self._numbers = itertools.count(1)
+        self._background: asyncio.Task[None] | None = None
+
+    async def recover(self) -> None:
+        """Take up what was deployed, at zero instances, and warm templates one after another."""
+        deployments = await asyncio.to_thread(self._state.live)
+        for deployment in deployments:
+            function = self._function(deployment.spec.name)
+            function.deployment = deployment
+            try:
+                bento = await asyncio.to_thread(resolve_bento, self._home, deployment.spec.bento)
+            except (UserError, OSError) as error:
+                function.trouble = f"Its bento is not usable: {error}"
+                print(f"{function.name}: {function.trouble}", file=sys.stderr)
+                continue
+            revision = function.revision(deployment.spec, bento, deployment.version)
+            function.switch(revision, deployment)
+        self._background = asyncio.create_task(self._warm_templates())
+
+    async def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
+        """Make a function live as the spec says.
+
+        Args:
+            spec: The function.
+            progress: Told about each step.
+            wait: Whether to wait for the template.
+
+        Raises:
+            UserError: The new version does not start; the former one, if any, stays live.
+        """
+        progress("Unpacking the bento")
+        bento = await asyncio.to_thread(resolve_bento, self._home, spec.bento)
+        spec = dataclasses.replace(spec, bento=bento.tag)
+        function = self._function(spec.name)
+        async with function.deploying:
+            return await self._apply(function, spec, bento, progress, wait)
+
+    async def _apply(
+        self,
+        function: Function,
+        spec: FunctionSpec,
+        bento: LocalBento,
+        progress: Progress,
+        wait: bool,
+    ) -> Deployed:
+        now = function.deployment
+        if now and function.live and (now.spec, now.digest) == (spec, bento.digest):
+            if wait and (template := function.live.launcher.prepare()) is not None:
+                with contextlib.suppress(UserError):
+                    await asyncio.shield(template)
+            return self._deployed(function, changed=False)
+        version = now.version + 1 if now else 1
+        revision = await function.prepare(spec, bento, version, progress, wait=wait)
+
+        async def commit() -> None:
+            try:
+                deployment = await asyncio.to_thread(self._state.add, spec, bento.digest)
+            except BaseException:
+                await revision.close(0.0)
+                raise
+            function.switch(revision, deployment)
+
+        # Once begun it is done to its end, or the database and the traffic would disagree.
+        await asyncio.shield(asyncio.ensure_future(commit()))
+        return self._deployed(function, changed=True)
+
+    async def destroy(self, name: str) -> None:
+        """Remove a function and all that was made for it.
+
+        Raises:
+            UserError: There is none of this name.
+        """
+        function = self.get(name)
+        async with function.deploying:
+            await asyncio.to_thread(self._state.remove, name)
+            function.forget()
+            await function.close(self.profile.stop_grace)
+            remove_logs(self._home.logs, name)
+
+    def get(self, name: str) -> Function:
+        """A deployed function.
+
+        Raises:
+            UserError: There is none of this name.
+        """
+        function = self.functions.get(name)
+        if function is None or function.deployment is None:
+            deployed = sorted(f.name for f in self.functions.values() if f.deployment)
+            raise UserError(
+                f"There is no function {name!r} on the local platform; "
+                f"deployed: {', '.join(deployed) or 'none'}."
+            )
+        return function
+
+    def status(self) -> list[FunctionStatus]:
+        """All deployed functions, by name."""
+        return [
+            function.status(self.url_of(name))
+            for name, function in sorted(self.functions.items())
+            if function.deployment is not None
+        ]
+
+    def url_of(self, name: str) -> str:
+        """Where a function answers."""
+        return f"{self._url}/{name}"
+
+    async def close(self) -> None:
+        """Let running requests finish, then stop all functions; deployments stay."""
+        if self._background is not None:
+            self._background.cancel()
+            await asyncio.gather(self._background, return_exceptions=True)
+        functions = list(self.functions.values())
+        await asyncio.gather(*(f.close(self.profile.stop_grace) for f in functions))
+
+    def _function(self, name: str) -> Function:
+        if name not in self.functions:
+            log = LogWriter(log_path(self._home.logs, name))
+            self.functions[name] = Function(name, self.profile, log, self._socket_directory)
+        return self.functions[name]
+
+    def _socket_directory(self) -> Path:
+        return self._sockets / str(next(self._numbers))
+
+    def _deployed(self, function: Function, *, changed: bool) -> Deployed:
+        assert function.deployment is not None
+        assert function.live is not None
+        return Deployed(
+            name=function.name,
+            url=self.url_of(function.name),
+            version=function.deployment.version,
+            bento=function.deployment.spec.bento,
+            digest=function.deployment.digest,
+            changed=changed,
+            snapshot=function.live.launcher.snapshot,
+            note=function.live.launcher.note,
+        )
+
+    async def _warm_templates(self) -> None:
+        functions = list(self.functions.values())[: self.profile.recovered_templates]
+        for function in functions:
+            template = function.live.launcher.prepare() if function.live else None
+            if template is not None:
+                await asyncio.wait([template])

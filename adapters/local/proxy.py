@@ -1,0 +1,206 @@
+"""One request through the platform: read, wait for an instance, forward, stream back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from bentofn.adapters.local import cors
+from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.revision import Assignment, Refused, Revision, Ticket
+from bentofn.adapters.protocol import Url
+
+# RFC 9110 §7.6.1, with the old names that are still sent; Expect was answered here.
+_HOP_BY_HOP = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "  # noqa: SIM905
+    "trailers transfer-encoding upgrade expect".split()
+)
+BATCH_SIZE = "X-Bentofn-Batch-Size"
+START = "X-Bentofn-Start"
+INSTANCE = "X-Bentofn-Instance"
+
+
+async def answer(
+    request: web.BaseRequest, function: Function, path: str, payload_limit: int
+) -> web.StreamResponse:
+    """Answer a request for a function.
+
+    Args:
+        request: The caller's request.
+        function: A deployed function.
+        path: Path and query that the function's service sees.
+        payload_limit: Bytes that the body may hold.
+    """
+    url = function.deployment.spec.settings.url if function.deployment else None
+    if url and url.cors and cors.is_preflight(request.method, request.headers):
+        return web.Response(status=204, headers=cors.preflight_headers(url.cors, request.headers))
+    exchange = _Exchange(request, function, path, url)
+    try:
+        body = await read_body(request, payload_limit)
+        return await exchange.run(body)
+    except Refused as refusal:
+        return exchange.refuse(refusal)
+
+
+def error_response(status: int, sentence: str) -> web.Response:
+    """The platform's own answer, in the shape of a service's error."""
+    return web.Response(
+        status=status,
+        body=json.dumps({"error": sentence}).encode(),
+        content_type="application/json",
+    )
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """Read a whole body.
+
+    Raises:
+        Refused: It holds more than ``limit`` bytes (413).
+    """
+    if not request.can_read_body:
+        return b""
+    too_large = Refused(413, f"The body is larger than {limit} bytes, the platform's limit.")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise too_large
+    return bytes(body)
+
+
+class _Exchange:
+    """A request and what became of it."""
+
+    def __init__(
+        self, request: web.BaseRequest, function: Function, path: str, url: Url | None
+    ) -> None:
+        self._request = request
+        self._function = function
+        self._path = path
+        self._cors = url.cors if url else None
+        self._response: web.StreamResponse | None = None
+
+    async def run(self, body: bytes) -> web.StreamResponse:
+        revision = self._function.live
+        if revision is None:
+            raise Refused(503, self._function.trouble or "The function is being stopped.")
+        ticket = revision.submit()
+        cancelled = True
+        try:
+            assignment = await ticket.assigned
+            response = await self._forward(revision, ticket, assignment, body)
+            cancelled = False
+        finally:
+            revision.release(ticket, cancelled=cancelled)
+        return response
+
+    async def _forward(
+        self, revision: Revision, ticket: Ticket, assignment: Assignment, body: bytes
+    ) -> web.StreamResponse:
+        timeout = revision.spec.settings.timeout
+        transfer = asyncio.create_task(self._transfer(assignment, body))
+        waiting: set[asyncio.Future[web.StreamResponse] | asyncio.Future[Refused]]
+        waiting = {transfer, ticket.interrupted}
+        try:
+            await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if transfer.done():
+                return transfer.result()
+            if ticket.interrupted.done():
+                return self._cut(assignment, ticket.interrupted.result())
+            sentence = f"The function did not answer within its timeout of {timeout:g} s."
+            return self._cut(assignment, Refused(504, sentence))
+        except aiohttp.ClientError as error:
+            return self._cut(assignment, Refused(502, f"The instance broke off: {_say(error)}."))
+        finally:
+            transfer.cancel()
+
+    async def _transfer(self, assignment: Assignment, body: bytes) -> web.StreamResponse:
+        request = self._request
+        upstream = await assignment.upstream.send(
+            request.method, self._path, self._request_headers(), body
+        )
+        async with upstream:
+            self._count(upstream.headers)
+            response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+            response.headers.extend(self._response_headers(upstream.headers, assignment))
+            await response.prepare(request)
+            self._response = response
+            async for chunk in upstream.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+            return response
+
+    def _cut(self, assignment: Assignment, refusal: Refused) -> web.StreamResponse:
+        """End a request that its instance did not: with a status, or, too late, by breaking off."""
+        if self._response is None:
+            response = self.refuse(refusal)
+            response.headers[START] = assignment.start
+            response.headers[INSTANCE] = assignment.instance
+            return response
+        if self._request.transport is not None:
+            self._request.transport.abort()
+        return self._response
+
+    def refuse(self, refusal: Refused) -> web.StreamResponse:
+        """The platform's answer."""
+        response = error_response(refusal.status, refusal.reason)
+        if self._cors:
+            response.headers.update(
+                cors.response_headers(self._cors, self._request.headers.get("Origin"))
+            )
+        return response
+
+    def _count(self, headers: CIMultiDictProxy[str]) -> None:
+        stats = self._function.stats
+        stats.requests += 1
+        size = headers.get(BATCH_SIZE, "")
+        if size.isdecimal():
+            stats.largest_batch = max(stats.largest_batch, int(size))
+
+    def _request_headers(self) -> CIMultiDict[str]:
+        request = self._request
+        headers = _end_to_end(request.headers)
+        headers.popall("Content-Length", None)
+        peer = request.remote or "127.0.0.1"
+        before = headers.get("X-Forwarded-For")
+        headers["X-Forwarded-For"] = f"{before}, {peer}" if before else peer
+        headers["X-Forwarded-Proto"] = "http"
+        headers["X-Forwarded-Host"] = request.host
+        headers["X-Forwarded-Prefix"] = f"/{self._function.name}"
+        return headers
+
+    def _response_headers(
+        self, theirs: CIMultiDictProxy[str], assignment: Assignment
+    ) -> CIMultiDict[str]:
+        headers = _end_to_end(theirs)
+        if self._cors:
+            for name in [n for n in headers if n.lower().startswith(cors.PREFIX)]:
+                headers.popall(name, None)
+            headers.update(cors.response_headers(self._cors, self._request.headers.get("Origin")))
+        headers[START] = assignment.start
+        headers[INSTANCE] = assignment.instance
+        return headers
+
+
+def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    named = _names(headers.getall("Connection", []))
+    return CIMultiDict(
+        (name, value)
+        for name, value in headers.items()
+        if name.lower() not in _HOP_BY_HOP and name.lower() not in named
+    )
+
+
+def _names(values: Iterable[str]) -> set[str]:
+    return {name.strip().lower() for value in values for name in value.split(",")}
+
+
+def _say(error: Exception) -> str:
+    return str(error) or type(error).__name__

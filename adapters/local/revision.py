@@ -1,0 +1,292 @@
+"""One version of a function: its pool's decisions carried out with engines, sockets and time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.core.messages import (
+    Command,
+    Dispatch,
+    Drain,
+    Event,
+    InstanceExited,
+    InstanceFailed,
+    InstanceReady,
+    InstanceWanted,
+    Refuse,
+    RequestArrived,
+    RequestCancelled,
+    RequestFinished,
+    StartInstance,
+    StopInstance,
+    Tick,
+    WakeAt,
+)
+from bentofn.adapters.local.core.pool import Pool
+from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.engines import Instance
+from bentofn.adapters.local.environment import thread_count
+from bentofn.adapters.local.launcher import Launcher
+from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.upstream import Upstream
+from bentofn.adapters.protocol import FunctionSpec, InstanceStatus
+from bentofn.runtime.errors import UserError
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
+    """The platform answers a request itself.
+
+    Args:
+        status: HTTP status.
+        reason: One sentence.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The instance that answers a request; ``start`` is cold, restored or warm."""
+
+    instance: str
+    start: str
+    upstream: Upstream
+
+
+class Ticket:
+    """A request's place with a revision.
+
+    ``assigned`` becomes its instance, or raises Refused. After that ``interrupted`` becomes the
+    refusal if the instance ends under it.
+    """
+
+    def __init__(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.number = number
+        self.assigned: asyncio.Future[Assignment] = loop.create_future()
+        self.interrupted: asyncio.Future[Refused] = loop.create_future()
+
+
+@dataclass
+class Stats:
+    """What a function did since the platform started; revisions of it share one."""
+
+    requests: int = 0
+    refused: int = 0
+    largest_batch: int = 0
+    last_start_ms: float | None = None
+    last_failure: str = ""
+    starts: Counter[str] = field(default_factory=Counter)
+
+
+class Revision:
+    """A version of a function that can be sent requests.
+
+    Args:
+        spec: What was applied.
+        bento: What it runs.
+        version: Its number.
+        profile: The platform's rules.
+        sockets: A directory for its sockets; made when needed.
+        log: The function's log.
+        stats: The function's figures.
+    """
+
+    def __init__(
+        self,
+        spec: FunctionSpec,
+        bento: LocalBento,
+        version: int,
+        profile: Profile,
+        sockets: Path,
+        log: LogWriter,
+        stats: Stats,
+    ) -> None:
+        self.spec = spec
+        self.bento = bento
+        self.version = version
+        self.launcher = Launcher(spec, bento, profile.start_timeout, sockets, log)
+        rules = profile.pool_rules(spec.settings, bento.manifest.contract.apis)
+        self._pool = Pool(rules, f"v{version}-{os.urandom(2).hex()}-")
+        self._grace = profile.stop_grace
+        self._threads = thread_count(spec, bento)
+        self._log = log
+        self._stats = stats
+        self._loop = asyncio.get_running_loop()
+        self._tickets: dict[int, Ticket] = {}
+        self._arrived = 0
+        self._instances: dict[str, Instance] = {}
+        self._upstreams: dict[str, Upstream] = {}
+        self._kinds: dict[str, str] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        self._stops: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._first_start: asyncio.Future[None] | None = None
+
+    def open(self) -> None:
+        """Start the instances that are kept without requests."""
+        self._feed(Tick())
+
+    def submit(self) -> Ticket:
+        """Take in a request; it must be given back with :meth:`release`."""
+        self._arrived += 1
+        ticket = Ticket(self._arrived)
+        self._tickets[ticket.number] = ticket
+        self._feed(RequestArrived(ticket.number))
+        return ticket
+
+    def release(self, ticket: Ticket, *, cancelled: bool) -> None:
+        """A request is over: answered, or its caller has gone."""
+        del self._tickets[ticket.number]
+        event = RequestCancelled if cancelled else RequestFinished
+        self._feed(event(ticket.number))
+
+    async def verify(self) -> None:
+        """Start one instance and wait until it serves.
+
+        Raises:
+            UserError: It does not; the sentence is the instance's.
+        """
+        if self._pool.rules.max_instances > 0:
+            self._first_start = self._loop.create_future()
+            self._feed(InstanceWanted())
+            await self._first_start
+
+    async def close(self, patience: float) -> None:
+        """Drain, then stop what is left.
+
+        Args:
+            patience: Seconds for running requests to finish.
+        """
+        self._empty.clear()
+        self._feed(Drain())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), patience)
+        for ticket in list(self._tickets.values()):
+            if not ticket.assigned.done():
+                self._refuse(ticket.number, Refused(503, "The function was stopped; try again."))
+                self._feed(RequestCancelled(ticket.number))
+        await asyncio.gather(*(i.stop(0.0) for i in list(self._instances.values())))
+        await asyncio.gather(*self._lives.values(), *self._stops)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.launcher.close()
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for an instance."""
+        return self._pool.queued
+
+    def instances(self) -> tuple[InstanceStatus, ...]:
+        """What runs now."""
+        return tuple(
+            InstanceStatus(
+                id=instance.id,
+                state=instance.state,
+                start=self._kinds.get(instance.id, self.launcher.next_kind),
+                in_flight=len(instance.in_flight),
+                pid=self._instances[instance.id].pid if instance.id in self._instances else None,
+            )
+            for instance in self._pool.instances.values()
+        )
+
+    def _feed(self, event: Event) -> None:
+        for command in self._pool.handle(event, self._loop.time()):
+            self._obey(command)
+        if self._pool.empty:
+            self._empty.set()
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case StartInstance(name):
+                self._lives[name] = self._loop.create_task(self._live(name))
+            case StopInstance(name):
+                self._stop(name)
+            case Dispatch(request, name, started):
+                kind = self._kinds[name] if started else "warm"
+                assigned = self._tickets[request].assigned
+                if not assigned.done():
+                    assigned.set_result(Assignment(name, kind, self._upstreams[name]))
+            case Refuse(request, status, reason):
+                self._refuse(request, Refused(status, reason))
+            case WakeAt(time):
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = self._loop.call_at(time, self._feed, Tick())
+
+    def _refuse(self, request: int, refusal: Refused) -> None:
+        ticket = self._tickets[request]
+        if not ticket.assigned.done():
+            self._stats.refused += 1
+            ticket.assigned.set_exception(refusal)
+        elif not ticket.interrupted.done():
+            ticket.interrupted.set_result(refusal)
+
+    def _stop(self, name: str) -> None:
+        instance = self._instances.get(name)
+        if instance is None:
+            self._lives[name].cancel()
+            return
+        task = self._loop.create_task(instance.stop(self._grace))
+        self._stops.add(task)
+        task.add_done_callback(self._stops.discard)
+
+    async def _live(self, name: str) -> None:
+        """An instance's life, from its start to its end."""
+        began = self._loop.time()
+        try:
+            instance, kind = await self.launcher.launch(name, self._threads)
+        except (UserError, asyncio.CancelledError) as error:
+            del self._lives[name]
+            self._failed(name, str(error) or "the start was called off")
+            return
+        self._instances[name] = instance
+        self._kinds[name] = kind
+        self._upstreams[name] = Upstream(instance.socket_path)
+        milliseconds = (self._loop.time() - began) * 1000
+        self._stats.starts[kind] += 1
+        self._stats.last_start_ms = round(milliseconds, 1)
+        self._log.write(name, "platform", f"ready, {kind}, after {milliseconds:.0f} ms")
+        self._report_first(None)
+        self._feed(InstanceReady(name))
+        if self._pool.instances[name].state == "stopping":
+            self._stop(name)  # told to while it started, too late to call the start off
+        status = await instance.wait()
+        reason = _ending(status)
+        self._log.write(name, "platform", reason)
+        del self._lives[name], self._instances[name]
+        self._feed(InstanceExited(name, f"The instance that had the request ended: {reason}."))
+        await self._upstreams.pop(name).close()
+        del self._kinds[name]
+
+    def _failed(self, name: str, reason: str) -> None:
+        self._stats.last_failure = reason
+        self._log.write(name, "platform", f"did not start: {reason}")
+        self._report_first(UserError(reason))
+        self._feed(InstanceFailed(name, reason))
+
+    def _report_first(self, error: UserError | None) -> None:
+        first = self._first_start
+        if first is not None and not first.done():
+            if error is None:
+                first.set_result(None)
+            else:
+                first.set_exception(error)
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "it is gone"
+    if status < 0:
+        return f"killed by signal {-status}"
+    return f"exited with status {status}"

@@ -1,0 +1,127 @@
+"""Which functions are deployed: an SQLite database that survives any kill of the platform."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.packager.home import Home
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS deployments (
+    function TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    bento TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    PRIMARY KEY (target, function, version)
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS live ON deployments (target, function) WHERE live = 1;
+"""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One version of a function.
+
+    Args:
+        spec: What was applied, with the exact tag of the bento.
+        version: Its number, from 1.
+        digest: The bento's digest.
+        created: When, ISO 8601 in UTC.
+    """
+
+    spec: FunctionSpec
+    version: int
+    digest: str
+    created: str
+
+
+class State:
+    """The deployments of one target in a home.
+
+    Environment variables of a function are stored as they are; the database is readable by its
+    owner only. Every call opens the database for itself, so that any thread may call.
+
+    Args:
+        home: Where the database stands.
+        target: The target's name.
+    """
+
+    def __init__(self, home: Home, target: str = "local") -> None:
+        self._home = home
+        self._target = target
+
+    def add(self, spec: FunctionSpec, digest: str) -> Deployment:
+        """Make a new version live in the place of the function's former one."""
+        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        key = (self._target, spec.name)
+        with self._transaction() as database:
+            (version,) = database.execute(
+                "SELECT coalesce(max(version), 0) + 1 FROM deployments "
+                "WHERE target = ? AND function = ?",
+                key,
+            ).fetchone()
+            database.execute(
+                "UPDATE deployments SET live = 0 WHERE target = ? AND function = ?", key
+            )
+            database.execute(
+                "INSERT INTO deployments "
+                "(target, function, version, bento, digest, spec, created, live) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
+                (*key, version, spec.bento, digest, json.dumps(spec.to_json()), created),
+            )
+        return Deployment(spec, version, digest, created)
+
+    def live(self) -> list[Deployment]:
+        """The live version of every function, the one deployed last first."""
+        if not self._home.deployments_db.exists():
+            return []
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT spec, version, digest, created FROM deployments "
+                "WHERE target = ? AND live = 1 ORDER BY created DESC, function",
+                (self._target,),
+            ).fetchall()
+        return [
+            Deployment(FunctionSpec.from_json(json.loads(spec)), version, digest, created)
+            for spec, version, digest, created in rows
+        ]
+
+    def remove(self, function: str) -> bool:
+        """Forget all versions of a function; False if there was none."""
+        if not self._home.deployments_db.exists():
+            return False
+        with self._transaction() as database:
+            return (
+                database.execute(
+                    "DELETE FROM deployments WHERE target = ? AND function = ?",
+                    (self._target, function),
+                ).rowcount
+                > 0
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        path = self._home.create().deployments_db
+        if not path.exists():
+            path.touch(0o600)
+        with closing(sqlite3.connect(path, timeout=30.0, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            database.executescript(_SCHEMA)
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")

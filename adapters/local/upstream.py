@@ -1,0 +1,56 @@
+"""The platform's connections to one instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+_ADDED_BY_AIOHTTP = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+class Upstream:
+    """Sends requests to an instance over its socket, on connections that are kept.
+
+    Args:
+        socket_path: The instance's AF_UNIX socket.
+    """
+
+    def __init__(self, socket_path: Path) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(socket_path), limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=_NO_TIMEOUT,
+            skip_auto_headers=_ADDED_BY_AIOHTTP,
+        )
+
+    async def send(
+        self, method: str, path: str, headers: CIMultiDict[str] | Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        """Send a request; returns when the answer's headers are there.
+
+        Args:
+            method: The HTTP method.
+            path: Path and query as they came, escapes and all.
+            headers: The headers.
+            body: The whole body.
+
+        Raises:
+            aiohttp.ClientError: The instance did not answer.
+        """
+        return await self._session.request(
+            method,
+            URL(f"http://instance{path}", encoded=True),
+            headers=headers,
+            data=body or None,
+            allow_redirects=False,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()

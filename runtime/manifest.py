@@ -101,6 +101,7 @@ class BentoManifest:
         models: The models it carries.
         lock: The environment's lock, one requirement with hashes a line.
         envs: Environment variables of the service; secrets are never among them.
+        secrets: Names of the variables whose value only the deployment knows.
         labels: The user's labels.
         description: The user's text.
         docker: The ``docker`` section of the bentofile that concerns images (system packages...).
@@ -115,6 +116,7 @@ class BentoManifest:
     models: tuple[ModelReference, ...] = ()
     lock: tuple[str, ...] = ()
     envs: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     docker: Mapping[str, Any] = field(default_factory=dict)
@@ -146,6 +148,7 @@ class BentoManifest:
         raw["contract"] = _contract(raw["contract"])
         raw["models"] = tuple(ModelReference(**model) for model in raw["models"])
         raw["lock"] = tuple(raw["lock"])
+        raw["secrets"] = tuple(raw.get("secrets", ()))
         return cls(**raw)
 
     @classmethod

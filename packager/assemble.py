@@ -1,0 +1,289 @@
+"""Makes a bento's layers from a build's inputs, each only if its own inputs changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bentofn.packager.build_inputs import BuildInputs, check_unchanged
+from bentofn.packager.bytecode import compile_files, imported_files, refuse_broken
+from bentofn.packager.config.model import ModelChoice
+from bentofn.packager.contract import (
+    Description,
+    Parts,
+    cached_description,
+    describe,
+    keep_description,
+)
+from bentofn.packager.environment.layers import (
+    Environment,
+    add_bytecode,
+    make_environment,
+)
+from bentofn.packager.environment.resolve import Lock, resolve
+from bentofn.packager.home import Home
+from bentofn.packager.import_surface import import_surface
+from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
+from bentofn.packager.layers import LayerFile, put_layer
+from bentofn.packager.modelstore import model_layers
+from bentofn.packager.store import Descriptor, Entry, Store, check_part
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import ARCHIVE_PREFIX
+from bentofn.runtime.manifest import BentoManifest, ModelReference, canonical_json
+
+Report = Callable[[str], None]
+Step = Callable[[str], AbstractContextManager[None]]
+
+VERSION_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A bento whose layers are stored.
+
+    Args:
+        manifest: Its manifest.
+        layers: Its layers, in order.
+        wanted: The models that were asked for, as asked, to the digest that each led to.
+    """
+
+    manifest: BentoManifest
+    layers: tuple[Descriptor, ...]
+    wanted: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """One build.
+
+    Args:
+        inputs: What it is made from.
+        home: The home.
+        store: Its store.
+        scratch: A temporary folder.
+        report: Told what is going on.
+        step: Times one step.
+    """
+
+    inputs: BuildInputs
+    home: Home
+    store: Store
+    scratch: Path
+    report: Report
+    step: Step
+
+    def assemble(self) -> Assembled:
+        """Make all layers and the manifest.
+
+        Raises:
+            UserError: The project cannot be built; the message says why.
+        """
+        with self.step("code"):
+            code = self._code()
+        with self.step("lock"):
+            lock = self._lock()
+        with self.step("environment"):
+            environment = make_environment(
+                lock,
+                self.inputs.requirements.settings,
+                self.inputs.target,
+                self.inputs.project,
+                self.home,
+                self.store,
+                self.report,
+            )
+        with self.step("contract"):
+            description = self._description(lock, environment)
+        with self.step("bytecode"):
+            bytecode = self._bytecode(environment, description)
+        with self.step("models"):
+            references, wanted, models = self._models(description)
+        with self.step("runtime"):
+            runtime = self._runtime()
+        check_unchanged(self.inputs.tree)
+        layers = (*environment.layers, *bytecode, *models, runtime, code)
+        manifest = self._manifest(lock, description, references, layers)
+        return Assembled(manifest, layers, wanted)
+
+    def _code(self) -> Descriptor:
+        files = {file.path: file.source for file in self.inputs.tree.files}
+
+        def write() -> Descriptor:
+            compiled, broken = compile_files(
+                files, "src", self.inputs.target, self.scratch / "src-bytecode"
+            )
+            refuse_broken(broken)
+            entries = [
+                LayerFile(f"{ARCHIVE_PREFIX}/src/{file.path}", file.source, file.executable)
+                for file in self.inputs.tree.files
+            ]
+            return put_layer(self.store, [*entries, *compiled], kind="code", title="code")
+
+        key = layer_key("code", self.inputs.tree.digest, self.inputs.interpreter)
+        return cached_layer(self.home, self.store, key, write)
+
+    def _lock(self) -> Lock:
+        self.report("Resolving the requirements")
+        inputs = self.inputs
+        return resolve(inputs.project, inputs.requirements, inputs.target, self.home)
+
+    def _description(self, lock: Lock, environment: Environment) -> Description:
+        inputs = self.inputs
+        key = layer_key(
+            "contract",
+            self._surface(),
+            lock.digest,
+            inputs.runtime_digest,
+            inputs.interpreter,
+            inputs.service,
+            inputs.envs,
+        )
+        found = cached_description(key, self.home)
+        if found is not None:
+            return found
+        self.report(f"Importing {inputs.service}")
+        parts = Parts(
+            source=self._stage("src", {file.path: file.source for file in inputs.tree.files}),
+            runtime=self._stage("runtime", inputs.runtime),
+            env=environment.tree(self.home),
+        )
+        description = describe(
+            parts, inputs.service, inputs.target, inputs.envs, self.home, self.scratch
+        )
+        keep_description(key, description, self.home)
+        return description
+
+    def _surface(self) -> str:
+        tree = self.inputs.tree
+        python = {file.path: file.source for file in tree.files if file.path.endswith(".py")}
+        others = {path: digest for path, digest in tree.digests.items() if path not in python}
+        return import_surface({path: file.read_bytes() for path, file in python.items()}, others)
+
+    def _stage(self, place: str, files: Mapping[str, Path]) -> Path:
+        folder = self.scratch / place
+        for path, source in files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        return folder
+
+    def _bytecode(self, environment: Environment, description: Description) -> list[Descriptor]:
+        paths = imported_files(description.modules, "env")
+        if not paths:
+            return []
+        key = layer_key("bytecode", environment.digest, self.inputs.interpreter, paths)
+        found = find_layer(self.home, self.store, key)
+        if found is not None:
+            return [found]
+        self.report(f"Compiling {len(paths)} modules")
+        tree = environment.tree(self.home)
+        files = {path: tree / path for path in paths}
+        compiled, _ = compile_files(files, "env", self.inputs.target, self.scratch / "env-bytecode")
+
+        def write() -> Descriptor:
+            return put_layer(self.store, compiled, kind="bytecode", title="bytecode")
+
+        layer = cached_layer(self.home, self.store, key, write)
+        add_bytecode(self.home, environment, layer, compiled)
+        return [layer]
+
+    def _models(
+        self, description: Description
+    ) -> tuple[tuple[ModelReference, ...], dict[str, str], list[Descriptor]]:
+        declared = [ModelChoice(tag) for tag in description.contract.models]
+        references: dict[str, ModelReference] = {}
+        wanted: dict[str, str] = {}
+        layers: list[Descriptor] = []
+        for choice in (*self.inputs.config.models, *declared):
+            entry = find_model(self.store, choice.tag)
+            wanted[choice.tag] = entry.digest
+            if entry.tag not in references:
+                layers += model_layers(self.store, entry)
+                references[entry.tag] = ModelReference(
+                    entry.name, entry.version, entry.digest, choice.alias
+                )
+        return tuple(references.values()), wanted, layers
+
+    def _runtime(self) -> Descriptor:
+        files = self.inputs.runtime
+
+        def write() -> Descriptor:
+            compiled, broken = compile_files(
+                files, "runtime", self.inputs.target, self.scratch / "runtime-bytecode"
+            )
+            refuse_broken(broken)
+            entries = [
+                LayerFile(f"{ARCHIVE_PREFIX}/runtime/{path}", source)
+                for path, source in files.items()
+            ]
+            return put_layer(self.store, [*entries, *compiled], kind="runtime", title="runtime")
+
+        key = layer_key("runtime", self.inputs.runtime_digest, self.inputs.interpreter)
+        return cached_layer(self.home, self.store, key, write)
+
+    def _manifest(
+        self,
+        lock: Lock,
+        description: Description,
+        references: Sequence[ModelReference],
+        layers: Iterable[Descriptor],
+    ) -> BentoManifest:
+        inputs = self.inputs
+        contract = replace(
+            description.contract, models=tuple(f"{m.name}:{m.version}" for m in references)
+        )
+        name = inputs.options.name or inputs.config.name or _snake_case(contract.name)
+        manifest = BentoManifest(
+            name=check_part(name),
+            version="",
+            contract=contract,
+            python=inputs.target.python,
+            platform=inputs.target.platform,
+            models=tuple(references),
+            lock=lock.lines,
+            envs=inputs.envs,
+            secrets=tuple(sorted(env.name for env in inputs.config.envs if env.value is None)),
+            labels={**inputs.config.labels, **inputs.options.labels},
+            description=inputs.description,
+            docker=inputs.config.docker,
+            inputs={
+                "code": inputs.tree.digest,
+                "lock": lock.digest,
+                "runtime": inputs.runtime_digest,
+            },
+        )
+        version = inputs.options.version or _version(manifest, layers)
+        return replace(manifest, version=check_part(version, "version"))
+
+
+def find_model(store: Store, tag: str) -> Entry:
+    """The model that a tag means now.
+
+    Raises:
+        UserError: The store has none; the message says how to import it.
+    """
+    entry = store.find("model", tag)
+    if entry is None:
+        name, _, version = tag.partition(":")
+        option = f" --version {version}" if version not in ("", "latest") else ""
+        raise UserError(
+            f"The model {tag} is not in the model store; import it with "
+            f"`bentofn models import PATH --name {name}{option}`."
+        )
+    return entry
+
+
+def _version(manifest: BentoManifest, layers: Iterable[Descriptor]) -> str:
+    content = [manifest.to_json().decode(), [layer.digest for layer in layers]]
+    return hashlib.sha256(canonical_json(content)).hexdigest()[:VERSION_DIGITS]
+
+
+def _snake_case(name: str) -> str:
+    # BentoML names a bento after its service in snake case.
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub(r"[\s-]+", "_", words).lower()

@@ -1,0 +1,168 @@
+"""`bentofn build`: from a project to a bento in the store.
+
+A project that did not change since a bento was made of it is recognised by the digest of what a
+build reads, without importing the parts that make layers.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from bentofn.packager.build_inputs import BuildInputs, BuildOptions, gather
+from bentofn.packager.files import atomic_write, temporary_directory
+from bentofn.packager.home import Home
+from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
+from bentofn.packager.store.descriptors import MANIFEST
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import canonical_json
+
+__all__ = ["BuildOptions", "BuildResult", "build"]
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A built bento.
+
+    Args:
+        tag: ``name:version``.
+        digest: Digest of its OCI manifest.
+        layers: Its layers, in order.
+        reused: Whether nothing had changed since it was built before.
+        seconds: How long the build took.
+        steps: Name to seconds of each step.
+        warnings: What the user should know, one sentence each.
+    """
+
+    tag: str
+    digest: str
+    layers: list[LayerInfo]
+    reused: bool
+    seconds: float
+    steps: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+class _Steps:
+    """Times the steps of a build."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.perf_counter() - begin
+
+
+def build(
+    project: Path, home: Home, options: BuildOptions, report: Callable[[str], None]
+) -> BuildResult:
+    """Build a project into a bento of the home's store.
+
+    Args:
+        project: The folder that holds the service.
+        home: Where the bento and all caches go.
+        options: What the command line says.
+        report: Called with one short sentence for each thing that takes time.
+
+    Raises:
+        UserError: The project cannot be built; the message says what to do.
+    """
+    steps = _Steps()
+    with _sentences(home):
+        store = Store(home)
+        with store.using():
+            with steps("inputs"):
+                inputs = gather(project, home, options)
+            with steps("reuse"):
+                entry = _reuse(inputs, home, store)
+            reused = entry is not None
+            if entry is None:
+                entry = _make(inputs, home, store, report, steps)
+        return BuildResult(
+            tag=entry.tag,
+            digest=entry.digest,
+            layers=list(store.layers(entry)),
+            reused=reused,
+            seconds=time.perf_counter() - steps.started,
+            steps=steps.seconds,
+            warnings=inputs.warnings,
+        )
+
+
+def _make(
+    inputs: BuildInputs, home: Home, store: Store, report: Callable[[str], None], steps: _Steps
+) -> Entry:
+    from bentofn.packager.assemble import Assembler
+
+    with temporary_directory(home.directory(home.cache)) as scratch:
+        assembled = Assembler(inputs, home, store, scratch, report, steps).assemble()
+    with steps("store"):
+        created = datetime.now(timezone.utc)
+        entry = store.add_bento(assembled.manifest, assembled.layers, created)
+        _remember(inputs, home, entry, assembled.wanted)
+    return entry
+
+
+def _reuse(inputs: BuildInputs, home: Home, store: Store) -> Entry | None:
+    """The bento that the same inputs made before, if all of it is still there."""
+    try:
+        record = json.loads(_record(inputs, home).read_bytes())
+        manifest = Descriptor(MANIFEST, record["digest"], record["size"])
+        models, name, version = record["models"], record["name"], record["version"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    for tag, digest in models.items():
+        found = store.find("model", tag)
+        if found is None or found.digest != digest:
+            return None
+    if not store.has(manifest.digest):
+        return None
+    try:
+        return store.add("bento", name, version, manifest, datetime.now(timezone.utc))
+    except UserError:
+        # A blob that it names is gone: the full build makes what is missing, or says what is wrong.
+        return None
+
+
+def _remember(inputs: BuildInputs, home: Home, entry: Entry, models: Mapping[str, str]) -> None:
+    path = _record(inputs, home)
+    home.directory(path.parent)
+    record = {
+        "digest": entry.digest,
+        "size": entry.manifest_size,
+        "name": entry.name,
+        "version": entry.version,
+        "models": dict(models),
+    }
+    atomic_write(path, canonical_json(record))
+
+
+def _record(inputs: BuildInputs, home: Home) -> Path:
+    return home.cache / "builds" / f"{inputs.key}.json"
+
+
+@contextmanager
+def _sentences(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"The disk that holds {home.path} is full; free some space there, "
+                "or set BENTOFN_HOME to a directory on another disk."
+            ) from error
+        if isinstance(error, PermissionError) and error.filename:
+            raise UserError(f"{error.filename} cannot be read: permission denied.") from error
+        raise

@@ -1,0 +1,179 @@
+"""Everything that a build reads, read cheaply, and the digest that says whether it changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bentofn.packager.config.discovery import load_config
+from bentofn.packager.config.model import BuildConfig
+from bentofn.packager.digest_cache import hash_tree
+from bentofn.packager.environment.pip_config import read_pip_config
+from bentofn.packager.environment.requirements import Requirements, read_requirements
+from bentofn.packager.environment.resolve import lock_key
+from bentofn.packager.environment.target import Target, base_interpreter, find_target
+from bentofn.packager.home import Home
+from bentofn.packager.layer_cache import layer_key
+from bentofn.packager.runtime_files import runtime_digest, runtime_files
+from bentofn.packager.sources import HashedTree, collect
+from bentofn.runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What the command line says about a build; None takes the project's word.
+
+    Args:
+        name: The bento's name.
+        version: Its version; by default the first digits of its digest.
+        labels: Labels, added to those of the bentofile.
+        bentofile: A build file to read instead of the project's own.
+        platform: OCI platform, such as ``linux/amd64``; by default this machine's.
+        python: Minor version of the interpreter; by default the bentofile's, or this one's.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    bentofile: Path | None = None
+    platform: str | None = None
+    python: str | None = None
+
+
+@dataclass(frozen=True)
+class BuildInputs:
+    """What a build is made from.
+
+    Args:
+        project: The project's folder.
+        options: The command line.
+        config: The build file.
+        description: The user's text, read from its file if it stands in one.
+        tree: The project's files.
+        runtime: Path to file of the runtime.
+        runtime_digest: Its digest.
+        target: What the environment is for.
+        requirements: What it must satisfy.
+        lock_key: Names the lock of those.
+        warnings: What the user should know, one sentence each.
+    """
+
+    project: Path
+    options: BuildOptions
+    config: BuildConfig
+    description: str
+    tree: HashedTree
+    runtime: Mapping[str, Path]
+    runtime_digest: str
+    target: Target
+    requirements: Requirements
+    lock_key: str
+    warnings: tuple[str, ...]
+
+    @property
+    def interpreter(self) -> str:
+        """Names the exact interpreter, whose bytecode and imports are in the bento."""
+        return interpreter_identity(self.target)
+
+    @property
+    def service(self) -> str:
+        """The service, relative to the code's root in the bento."""
+        root = self.config.source_root
+        return self.config.service.removeprefix(f"{root}/") if root else self.config.service
+
+    @property
+    def envs(self) -> dict[str, str]:
+        """The environment variables that have a value."""
+        own = {env.name: env.value for env in self.config.envs if env.value is not None}
+        return {**docker_env(self.config.docker.get("env")), **own}
+
+    @property
+    def key(self) -> str:
+        """Digest of all inputs but the models, in hex."""
+        plain = self.config.to_plain()
+        plain.pop("warnings")
+        return layer_key(
+            "build",
+            plain,
+            self.description,
+            self.tree.digest,
+            self.runtime_digest,
+            self.lock_key,
+            self.interpreter,
+            [self.options.name, self.options.version, dict(self.options.labels)],
+        )
+
+
+def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
+    """Read a build's inputs.
+
+    Raises:
+        UserError: The project cannot be built; the message says why.
+    """
+    project = project.resolve()
+    config = load_config(project, home, options.bentofile)
+    found = collect(project, config.include, config.exclude, config.source_root)
+    runtime = runtime_files()
+    target = find_target(options.python or config.python_version, options.platform)
+    requirements = read_requirements(project, config.python, read_pip_config(os.environ))
+    return BuildInputs(
+        project=project,
+        options=options,
+        config=config,
+        description=_description(project, config.description),
+        tree=hash_tree(project, found.files, home),
+        runtime=runtime,
+        runtime_digest=runtime_digest(runtime),
+        target=target,
+        requirements=requirements,
+        lock_key=lock_key(project, requirements, target),
+        warnings=(*config.warnings, *found.warnings, *requirements.notes),
+    )
+
+
+def check_unchanged(tree: HashedTree) -> None:
+    """Make sure that what was packed is what was hashed.
+
+    Raises:
+        UserError: A file changed since it was hashed.
+    """
+    for file in tree.files:
+        try:
+            now = file.source.stat()
+        except OSError:
+            raise UserError(f"{file.path} vanished while the build ran; build again.") from None
+        if (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) != file.stat:
+            raise UserError(f"{file.path} changed while the build ran; build again.")
+
+
+def interpreter_identity(target: Target) -> str:
+    """Names an interpreter so that another patch release of it is another one."""
+    if target.interpreter == base_interpreter():
+        return f"{platform.python_implementation()} {platform.python_version()}"
+    real = target.interpreter.resolve()
+    stat = real.stat()
+    return hashlib.sha256(f"{real} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
+
+
+def docker_env(value: object) -> dict[str, str]:
+    """The variables of a bentofile's ``docker.env``: a mapping, or a list of ``NAME=value``."""
+    if isinstance(value, Mapping):
+        return {str(name): str(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        pairs = (str(item).partition("=") for item in value)
+        return {name: item for name, equals, item in pairs if equals}
+    return {}
+
+
+def _description(project: Path, text: str) -> str:
+    if not text.startswith("file:"):
+        return text
+    path = project / text.removeprefix("file:").strip()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"description: the file {path} cannot be read as text.") from None

@@ -1,0 +1,142 @@
+"""Compiles what a start imports ahead of time, with bytes that do not depend on this machine.
+
+The .pyc are unchecked and hash-based (PEP 552): valid whatever a file's time is. The path inside a
+code object is the one in the artifact (``/opt/bento/...``); where a root stands elsewhere, as on
+the local platform, the import system replaces it by the real path when it loads the file, so
+tracebacks find their source lines on every target.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bentofn.packager.environment.target import Target
+from bentofn.packager.layers import LayerFile
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import ARCHIVE_PREFIX
+
+MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that cannot be compiled.
+
+    Args:
+        path: Its path below the place, with ``/``.
+        line: The line of the mistake, from 1.
+        message: What the compiler says.
+    """
+
+    path: str
+    line: int
+    message: str
+
+
+def cache_path(path: str, target: Target) -> str:
+    """Where the import system looks for the bytecode of a file (PEP 3147)."""
+    source = PurePosixPath(path)
+    tag = f"cpython-{target.python.replace('.', '')}"
+    return (source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc").as_posix()
+
+
+def compile_files(
+    files: Mapping[str, Path], place: str, target: Target, output: Path
+) -> tuple[list[LayerFile], list[Broken]]:
+    """Compile Python files with the target's interpreter.
+
+    Args:
+        files: Path below the place to the file on this machine; others than ``.py`` are skipped.
+        place: ``src``, ``runtime`` or ``env``.
+        target: Whose interpreter compiles.
+        output: A folder for the bytecode.
+
+    Returns:
+        The bytecode as layer entries, and the files that could not be compiled.
+    """
+    paths = sorted(path for path in files if path.endswith(".py"))
+    jobs = [
+        [
+            str(files[path]),
+            f"/{ARCHIVE_PREFIX}/{place}/{path}",
+            str(output / cache_path(path, target)),
+        ]
+        for path in paths
+    ]
+    broken = _run(jobs, target) if jobs else []
+    by_source = {str(files[path]): path for path in paths}
+    entries = [
+        LayerFile(
+            path=f"{ARCHIVE_PREFIX}/{place}/{cache_path(path, target)}",
+            source=output / cache_path(path, target),
+        )
+        for path in paths
+        if (output / cache_path(path, target)).exists()
+    ]
+    return entries, [Broken(by_source[source], line, text) for source, line, text in broken]
+
+
+def refuse_broken(broken: Sequence[Broken]) -> None:
+    """Fail if a file of the project cannot be compiled.
+
+    Raises:
+        UserError: There is one; the message names file and line.
+    """
+    if not broken:
+        return
+    first = min(broken, key=lambda item: item.path)
+    more = f" ({len(broken) - 1} more files fail too)" if len(broken) > 1 else ""
+    raise UserError(
+        f"{first.path}:{first.line}: {first.message}; mend it, or list the file in .bentoignore"
+        f"{more}."
+    )
+
+
+def imported_files(modules: Mapping[str, str], place: str) -> list[str]:
+    """The source files below a place among the modules that a start imports, sorted.
+
+    Args:
+        modules: Module name to ``place/path``, as the describe process gives them.
+        place: ``src``, ``runtime`` or ``env``.
+    """
+    prefix = f"{place}/"
+    paths = {path[len(prefix) :] for path in modules.values() if path.startswith(prefix)}
+    return sorted(path for path in paths if path.endswith(".py"))
+
+
+def _run(jobs: Sequence[Sequence[str]], target: Target) -> list[tuple[str, int, str]]:
+    script = Path(__file__).with_name("compile_script.py")
+    # A fixed seed, because the order of a frozenset constant follows the hashes of its strings.
+    environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
+    workers = min(MOST_WORKERS, os.cpu_count() or 1, len(jobs))
+    # Not -I, which would ignore the seed; -S, -c and an emptied environment isolate as well.
+    done = subprocess.run(
+        [str(target.interpreter), "-S", "-B", "-W", "ignore", "-c", script.read_text()],
+        cwd="/",
+        input=json.dumps({"workers": workers, "jobs": jobs}),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UserError(
+            f"{target.interpreter} cannot compile Python files: {_last_line(done.stderr)}."
+        )
+    return list(_complaints(done.stdout.splitlines()))
+
+
+def _complaints(lines: Iterable[str]) -> Iterable[tuple[str, int, str]]:
+    for line in lines:
+        source, number, message = json.loads(line)
+        yield source, number, message
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it says nothing"

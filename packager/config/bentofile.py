@@ -1,0 +1,276 @@
+"""The schema of BentoML's bentofile.yaml, and how a mistake in one is told.
+
+Source: https://docs.bentoml.com/en/latest/reference/bentoml/bento-build-options.html
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bentofn.packager.config.model import (
+    BuildConfig,
+    EnvironmentVariable,
+    ModelChoice,
+    PythonOptions,
+)
+from bentofn.runtime.errors import UserError
+
+
+def _as_list(value: object) -> object:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
+Strings = Annotated[list[str], BeforeValidator(_as_list)]
+
+
+class Section(BaseModel):
+    """A mapping of a bentofile that knows all of its keys."""
+
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+
+class ModelSection(Section):
+    """One of ``models`` in its long form."""
+
+    tag: str
+    filter: str | None = None
+    alias: str | None = None
+
+
+class EnvSection(Section):
+    """One of ``envs``."""
+
+    name: str
+    value: str | None = None
+    stage: Literal["all", "build", "runtime"] = "all"
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _yaml_booleans(cls, value: object) -> object:
+        return str(value).lower() if isinstance(value, bool) else value
+
+
+class DockerSection(Section):
+    """``docker``: the image that ``bentofn containerize`` makes."""
+
+    distro: str | None = None
+    python_version: str | None = None
+    cuda_version: str | None = None
+    env: dict[str, str] | list[str] | str | None = None
+    system_packages: Strings = []
+    setup_script: str | None = None
+    base_image: str | None = None
+    dockerfile_template: str | None = None
+
+    @field_validator("python_version", mode="before")
+    @classmethod
+    def _quoted(cls, value: object) -> object:
+        if isinstance(value, float):
+            raise ValueError(
+                f"a version must stand in quotes, because YAML reads 3.10 as 3.1; "
+                f'write python_version: "{value}"'
+            )
+        return value
+
+
+class PythonSection(Section):
+    """``python``: the dependencies."""
+
+    requirements_txt: str | None = None
+    packages: Strings = []
+    lock_packages: bool = True
+    pack_git_packages: bool = True
+    index_url: str | None = None
+    no_index: bool | None = None
+    trusted_host: Strings = []
+    find_links: Strings = []
+    extra_index_url: Strings = []
+    pip_args: str | None = None
+    wheels: Strings = []
+    is_src_layout: bool = False
+
+
+class Bentofile(Section):
+    """A whole bentofile."""
+
+    service: str | None = None
+    name: str | None = None
+    description: str | None = None
+    labels: dict[str, str] = {}
+    include: Strings = ["*"]
+    exclude: Strings = []
+    models: list[ModelSection] = []
+    envs: list[EnvSection] = []
+    args: dict[str, Any] = {}
+    docker: DockerSection = DockerSection()
+    python: PythonSection = PythonSection()
+    conda: None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_sections(cls, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: item for key, item in value.items() if item is not None}
+        return value
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _short_models(cls, value: object) -> object:
+        if isinstance(value, list):
+            return [{"tag": item} if isinstance(item, str) else item for item in value]
+        return value
+
+    @field_validator("conda", mode="before")
+    @classmethod
+    def _no_conda(cls, value: object) -> object:
+        raise ValueError(
+            "conda environments are not supported; list the packages under python.packages "
+            "(PyPI has wheels of most) and system libraries under docker.system_packages"
+        )
+
+
+def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConfig:
+    """Check a bentofile's content.
+
+    Args:
+        raw: What YAML or TOML gave.
+        origin: Name of the file, and of the table in it, for messages.
+        default_service: The service to take if the content names none.
+
+    Raises:
+        UserError: A key is unknown, a value has the wrong type, or the service is not named.
+    """
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise UserError(f"{origin} must hold a mapping of keys, such as service: service:MyClass.")
+    try:
+        file = Bentofile.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(_sentence(error.errors()[0], origin)) from None
+    service = file.service or default_service
+    if not service:
+        raise UserError(
+            f'{origin} names no service and there is no service.py; add service: "file.py:Class".'
+        )
+    python, warnings = _python(file.python)
+    return BuildConfig(
+        origin=origin,
+        service=service,
+        name=file.name,
+        description=file.description or "",
+        labels=file.labels,
+        include=tuple(file.include),
+        exclude=tuple(file.exclude),
+        models=tuple(ModelChoice(item.tag, item.alias) for item in file.models),
+        envs=tuple(EnvironmentVariable(e.name, e.value) for e in file.envs if e.stage != "build"),
+        python=python,
+        python_version=file.docker.python_version,
+        docker=file.docker.model_dump(exclude_unset=True),
+        source_root="src" if file.python.is_src_layout else "",
+        warnings=tuple(f"{origin}: {text}" for text in (*_unapplied(file), *warnings)),
+    )
+
+
+def _unapplied(file: Bentofile) -> list[str]:
+    keys = [
+        f"docker.{key}"
+        for key in ("cuda_version", "dockerfile_template", "setup_script")
+        if getattr(file.docker, key) is not None
+    ]
+    keys += [f"models of {model.tag}: filter" for model in file.models if model.filter]
+    keys += ["args"] if file.args else []
+    texts = [f"{key} is recorded but not applied yet." for key in keys]
+    if not file.python.lock_packages:
+        texts.append("python.lock_packages: false has no effect: a bento always locks versions.")
+    build_only = [env.name for env in file.envs if env.stage == "build"]
+    if build_only:
+        texts.append(f"envs of stage build are not applied: {', '.join(build_only)}.")
+    return texts
+
+
+def _python(section: PythonSection) -> tuple[PythonOptions, list[str]]:
+    extra, warnings = _pip_arguments(section.pip_args or "")
+    return (
+        PythonOptions(
+            packages=tuple(section.packages),
+            requirements_files=(section.requirements_txt,) if section.requirements_txt else (),
+            index_url=extra.get("--index-url", [section.index_url])[-1],
+            extra_index_urls=(*section.extra_index_url, *extra.get("--extra-index-url", [])),
+            find_links=(*section.find_links, *extra.get("--find-links", [])),
+            trusted_hosts=(*section.trusted_host, *extra.get("--trusted-host", [])),
+            no_index=bool(section.no_index) or "--no-index" in extra,
+            prerelease="--pre" in extra,
+            wheels=tuple(section.wheels),
+        ),
+        warnings,
+    )
+
+
+_PIP_VALUES = {
+    "--index-url": "--index-url",
+    "-i": "--index-url",
+    "--extra-index-url": "--extra-index-url",
+    "--find-links": "--find-links",
+    "-f": "--find-links",
+    "--trusted-host": "--trusted-host",
+}
+_PIP_FLAGS = {"--no-index", "--pre"}
+
+
+def _pip_arguments(text: str) -> tuple[dict[str, list[Any]], list[str]]:
+    found: dict[str, list[Any]] = {}
+    warnings = []
+    words = iter(shlex.split(text))
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in _PIP_VALUES:
+            found.setdefault(_PIP_VALUES[name], []).append(value if equals else next(words, ""))
+        elif word in _PIP_FLAGS:
+            found[word] = []
+        elif word.startswith("-"):
+            warnings.append(f"python.pip_args: {name} is not applied.")
+    return found, warnings
+
+
+def _sentence(error: Mapping[str, Any], origin: str) -> str:
+    path = [part for part in error["loc"] if not _is_union_branch(part)]
+    where = ".".join(str(part) for part in path)
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}."
+        return f"{origin}: unknown key {where!r}; {hint}"
+    if error["type"] == "missing":
+        return f"{origin}: {where} is missing."
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{origin}: {where}: {message[0].lower()}{message[1:]}."
+
+
+def _is_union_branch(part: object) -> bool:
+    return isinstance(part, str) and (part == "str" or "[" in part)
+
+
+def _keys_at(path: list[Any]) -> list[str]:
+    model: type[BaseModel] = Bentofile
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [*get_args(annotation), annotation]
+        model = next(a for a in inner if isinstance(a, type) and issubclass(a, BaseModel))
+    return list(model.model_fields)

@@ -1,0 +1,162 @@
+"""Finds a project's build configuration, and remembers what it was read to be.
+
+A parsed configuration is cached by the digest of the text that it came from, so that an unchanged
+project is built without importing a YAML parser or pydantic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bentofn.packager.config.model import BuildConfig
+from bentofn.packager.files import atomic_write
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+SCHEMA = 1
+"""Raised when the same text would be read to mean something else."""
+
+BENTOFILES = ("bentofile.yaml", "bentofile.yml")
+
+
+def load_config(project: Path, home: Home, bentofile: Path | None = None) -> BuildConfig:
+    """Read the configuration of a project.
+
+    Looked for in BentoML's order: ``bentofile.yaml``; ``pyproject.toml`` with
+    ``[tool.bentofn.build]``, ``[tool.bentoml.build]`` or ``[project]``; ``service.py`` alone.
+
+    Args:
+        project: The project's folder.
+        home: Where parsed configurations are cached.
+        bentofile: A file to read instead, YAML or TOML.
+
+    Raises:
+        UserError: There is none, or it is malformed; the message names file, place and key.
+    """
+    if not project.is_dir():
+        raise UserError(f"{project} is not a directory; name the folder that holds your service.")
+    path = bentofile if bentofile is not None else _find(project)
+    if path is None:
+        return BuildConfig(origin="service.py", service="service.py")
+    text = _text(path)
+    default_service = _default_service(project)
+    src_layout = not (project / "service.py").exists() and (project / "src").is_dir()
+    key = hashlib.sha256(
+        "\0".join((str(SCHEMA), path.name, str(default_service), str(src_layout), text)).encode()
+    ).hexdigest()
+    cached = home.cache / "configs" / f"{key}.json"
+    try:
+        return BuildConfig.from_plain(json.loads(cached.read_bytes()))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        config = _parse(path, text, default_service, src_layout)
+    home.directory(cached.parent)
+    atomic_write(cached, json.dumps(config.to_plain()).encode())
+    return config
+
+
+def _find(project: Path) -> Path | None:
+    for name in BENTOFILES:
+        if (project / name).is_file():
+            return project / name
+    has_service = (project / "service.py").is_file()
+    pyproject = project / "pyproject.toml"
+    if pyproject.is_file():
+        text = _text(pyproject)
+        names_build = "tool.bentofn" in text or "tool.bentoml" in text
+        if names_build or has_service or (project / "src" / "service.py").is_file():
+            return pyproject
+    if has_service:
+        return None
+    raise UserError(
+        f"No bento can be built from {project}: it has no bentofile.yaml, no pyproject.toml with "
+        "[tool.bentofn.build] and no service.py; write a bentofile.yaml with the line "
+        'service: "service:MyClass" and the Python packages under python.packages, '
+        "or start with `bentofn init`."
+    )
+
+
+def _default_service(project: Path) -> str | None:
+    for candidate in ("service.py", "src/service.py"):
+        if (project / candidate).is_file():
+            return "service.py"
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}; check --bentofile.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a directory, not a build file.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}).") from None
+
+
+def _parse(path: Path, text: str, default_service: str | None, src_layout: bool) -> BuildConfig:
+    from bentofn.packager.config import bentofile
+
+    if path.suffix == ".toml":
+        return _from_pyproject(path, text, default_service, src_layout)
+    return bentofile.parse(_yaml(path, text), path.name, default_service=default_service)
+
+
+def _yaml(path: Path, text: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = error.problem or error.context or "it cannot be read"
+        raise UserError(f"{path.name}{place} is not valid YAML: {problem}.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path.name} is not valid YAML: {error}.") from None
+
+
+def _from_pyproject(
+    path: Path, text: str, default_service: str | None, src_layout: bool
+) -> BuildConfig:
+    from bentofn.packager.config import bentofile
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path.name} is not valid TOML: {error}.") from None
+    table = _build_table(document)
+    origin = path.name if table is None else f"{path.name} [tool.{table}.build]"
+    raw = document["tool"][table]["build"] if table else {}
+    config = bentofile.parse(raw, origin, default_service=default_service)
+    project = document.get("project", {})
+    python = replace(
+        config.python, packages=(*project.get("dependencies", ()), *config.python.packages)
+    )
+    warnings = config.warnings
+    if "dependencies" in project.get("dynamic", ()):
+        warnings += (f"{path.name}: dynamic dependencies are not read; list them in the build.",)
+    return replace(
+        config,
+        name=config.name or project.get("name"),
+        description=config.description or project.get("description", ""),
+        python=python,
+        source_root="src" if src_layout else config.source_root,
+        warnings=warnings,
+    )
+
+
+def _build_table(document: dict[str, Any]) -> str | None:
+    tool = document.get("tool", {})
+    for name in ("bentofn", "bentoml"):
+        if "build" in tool.get(name, {}):
+            return name
+    return None

@@ -1,0 +1,116 @@
+"""A project's build configuration, read and checked: plain data, cheap to import."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model that the bento carries.
+
+    Args:
+        tag: ``name``, ``name:version`` or ``name:latest``.
+        alias: Name that the service may use instead.
+    """
+
+    tag: str
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class EnvironmentVariable:
+    """A variable of the service's environment.
+
+    Args:
+        name: Its name.
+        value: Its value; None for a secret, whose value only the deployment knows.
+    """
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class PythonOptions:
+    """The ``python`` section of a bentofile, with ``[project].dependencies`` of a pyproject.
+
+    Args:
+        packages: Requirements, as pip writes them.
+        requirements_files: Requirement files, relative to the project.
+        index_url: The main package index, instead of the one that pip is set up with.
+        extra_index_urls: More indexes.
+        find_links: Folders or pages of wheels.
+        trusted_hosts: Hosts whose certificate is not checked.
+        no_index: Whether no index is asked at all.
+        prerelease: Whether versions before a release are taken (pip's ``--pre``).
+        wheels: Wheel files of the project.
+    """
+
+    packages: tuple[str, ...] = ()
+    requirements_files: tuple[str, ...] = ()
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    no_index: bool = False
+    prerelease: bool = False
+    wheels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What goes into a bento.
+
+    Args:
+        origin: The file that it was read from, relative to the project.
+        service: Where the service is: ``module:Class`` or ``file.py:Class``.
+        name: The bento's name; None takes the service's.
+        description: The user's text, or ``file:PATH`` of it.
+        labels: The user's labels.
+        include: gitignore patterns of the files that go in.
+        exclude: gitignore patterns of those that do not.
+        models: The models it carries besides those that the service declares.
+        envs: Its environment variables.
+        python: Its Python dependencies.
+        python_version: Minor version of its interpreter; None takes the one that builds.
+        docker: The ``docker`` section, as given.
+        source_root: Directory below the project whose content becomes the code's root:
+            ``""`` or ``"src"``.
+        warnings: What was accepted but is not applied, one sentence each.
+    """
+
+    origin: str
+    service: str
+    name: str | None = None
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    models: tuple[ModelChoice, ...] = ()
+    envs: tuple[EnvironmentVariable, ...] = ()
+    python: PythonOptions = PythonOptions()
+    python_version: str | None = None
+    docker: Mapping[str, Any] = field(default_factory=dict)
+    source_root: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """The configuration as JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_plain(cls, raw: Mapping[str, Any]) -> BuildConfig:
+        """The inverse of :meth:`to_plain`, of what :mod:`json` gives back."""
+        values = _tuples(raw)
+        values["models"] = tuple(ModelChoice(**item) for item in raw["models"])
+        values["envs"] = tuple(EnvironmentVariable(**item) for item in raw["envs"])
+        values["python"] = PythonOptions(**_tuples(raw["python"]))
+        return cls(**values)
+
+
+def _tuples(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

@@ -1,0 +1,147 @@
+"""Reads a service's contract by importing the service where it will run: in its artifact's parts.
+
+A child process imports it with the bento's own environment and runtime, never with what happens to
+be installed beside bentofn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.environment.target import Target
+from bentofn.packager.files import atomic_write
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import ServiceContract, canonical_json, contract_from_json
+
+IMPORT_LIMIT = 600
+"""Seconds after which an import that has not ended is taken for one that never ends."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What importing a service shows.
+
+    Args:
+        contract: The service's promises.
+        modules: Module to its file below the root, such as ``env/torch/__init__.py``.
+    """
+
+    contract: ServiceContract
+    modules: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a bento that is being built.
+
+    Args:
+        source: The project's code.
+        runtime: The folder that holds the slim ``bentofn``.
+        env: The installed dependencies.
+    """
+
+    source: Path
+    runtime: Path
+    env: Path
+
+
+def describe(
+    parts: Parts, service: str, target: Target, envs: Mapping[str, str], home: Home, scratch: Path
+) -> Description:
+    """Import a service in a process of its own and describe it.
+
+    Args:
+        parts: Where its code, runtime and environment stand.
+        service: ``module:Class`` or ``file.py:Class``.
+        target: Whose interpreter imports it.
+        envs: The environment variables of the bento.
+        home: Its models are found there.
+        scratch: A folder for the answer.
+
+    Raises:
+        UserError: It does not import, an endpoint cannot be served, or the import does not end.
+    """
+    answer = scratch / "description.json"
+    boot = parts.runtime / "bentofn" / "runtime" / "boot.py"
+    command = [str(target.interpreter), "-I", "-S", "-u", str(boot), "describe"]
+    for name, value in (
+        ("source", parts.source),
+        ("runtime", parts.runtime),
+        ("env", parts.env),
+        ("service", service),
+        ("output", answer),
+    ):
+        command += [f"--{name}", str(value)]
+    environment = {**os.environ, **envs, "BENTOFN_HOME": str(home.path)}
+    environment.pop("BENTOFN_ROOT", None)
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=IMPORT_LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"Importing {service} did not end within {IMPORT_LIMIT} s; move what waits or serves "
+            "out of the module level of your code."
+        ) from None
+    return _read(answer, service, done)
+
+
+def cached_description(key: str, home: Home) -> Description | None:
+    """The description that the same imports gave before."""
+    try:
+        return _description(json.loads(_path(key, home).read_bytes()))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_description(key: str, description: Description, home: Home) -> None:
+    """Remember a description under the digest of all that it depends on."""
+    path = _path(key, home)
+    home.directory(path.parent)
+    raw = {
+        "contract": json.loads(canonical_json(description.contract)),
+        "modules": dict(description.modules),
+    }
+    atomic_write(path, canonical_json(raw))
+
+
+def _path(key: str, home: Home) -> Path:
+    return home.cache / "contracts" / f"{key}.json"
+
+
+def _read(answer: Path, service: str, done: subprocess.CompletedProcess[bytes]) -> Description:
+    try:
+        raw = json.loads(answer.read_bytes())
+    except (FileNotFoundError, ValueError):
+        ending = f"was killed by signal {-done.returncode}" if done.returncode < 0 else "exited"
+        raise UserError(
+            f"The process that imported {service} {ending} without an answer"
+            f"{_last_words(done.stderr)}; try `python -c 'import ...'` on it."
+        ) from None
+    if "error" in raw:
+        raise UserError(str(raw["error"]))
+    return _description(raw)
+
+
+def _description(raw: Mapping[str, object]) -> Description:
+    contract = contract_from_json(canonical_json(raw["contract"]))
+    modules = raw["modules"]
+    if not isinstance(modules, dict):
+        raise TypeError("modules")
+    return Description(contract, modules)
+
+
+def _last_words(stderr: bytes) -> str:
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    return f" ({lines[-1][:200]})" if lines else ""

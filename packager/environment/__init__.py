@@ -1,0 +1,1 @@
+"""A bento's Python environment: resolved, locked, installed, split into layers."""

@@ -1,0 +1,109 @@
+"""Where packages come from, in the words that pip and uv share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """Indexes, wheel folders and how to reach them.
+
+    Args:
+        index_url: The main index; None for uv's own default.
+        extra_index_urls: More indexes.
+        find_links: Folders or pages of wheels.
+        trusted_hosts: Hosts whose certificate is not checked.
+        no_index: Whether no index is asked at all.
+        cert: File of the certificates to trust.
+        proxy: URL of a proxy for http and https.
+        timeout: Seconds to wait for a server.
+        prerelease: Whether versions before a release are taken.
+    """
+
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    no_index: bool = False
+    cert: str | None = None
+    proxy: str | None = None
+    timeout: int | None = None
+    prerelease: bool = False
+
+    def with_options(
+        self,
+        *,
+        index_url: str | None = None,
+        extra_index_urls: tuple[str, ...] = (),
+        find_links: tuple[str, ...] = (),
+        trusted_hosts: tuple[str, ...] = (),
+        no_index: bool = False,
+        prerelease: bool = False,
+    ) -> IndexSettings:
+        """Add options as pip's command line does: a single value replaces, a list grows."""
+        return replace(
+            self,
+            index_url=index_url or self.index_url,
+            extra_index_urls=_union(self.extra_index_urls, extra_index_urls),
+            find_links=_union(self.find_links, find_links),
+            trusted_hosts=_union(self.trusted_hosts, trusted_hosts),
+            no_index=no_index or self.no_index,
+            prerelease=prerelease or self.prerelease,
+        )
+
+    def uv_arguments(self) -> list[str]:
+        """Options of ``uv pip``; none holds a URL that may carry a password."""
+        # pip takes the best version of all indexes; uv by default only looks in the first one
+        # that has the package: https://docs.astral.sh/uv/pip/compatibility/
+        arguments = ["--index-strategy", "unsafe-best-match"]
+        if self.no_index:
+            arguments.append("--no-index")
+        if self.prerelease:
+            arguments += ["--prerelease", "allow"]
+        return arguments
+
+    def uv_environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """``base`` with what uv reads from its environment; what the user set there wins.
+
+        URLs go here and not into arguments, since every process may read another's arguments.
+        """
+        environment = dict(base)
+
+        def offer(name: str, value: str | None, *same: str) -> None:
+            if value and not any(base.get(key) for key in (name, *same)):
+                environment[name] = value
+
+        if not self.no_index:
+            offer("UV_DEFAULT_INDEX", self.index_url, "UV_INDEX_URL")
+            offer("UV_EXTRA_INDEX_URL", " ".join(self.extra_index_urls), "UV_INDEX")
+        # Wheel folders add up: the project's own wheels are never what the user meant to hide.
+        links = _union(
+            tuple(filter(None, base.get("UV_FIND_LINKS", "").split(","))), self.find_links
+        )
+        if links:
+            environment["UV_FIND_LINKS"] = ",".join(links)
+        offer("UV_INSECURE_HOST", " ".join(self.trusted_hosts))
+        offer("UV_HTTP_TIMEOUT", str(self.timeout) if self.timeout else None)
+        offer("SSL_CERT_FILE", self.cert)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            offer(name, self.proxy, name.lower(), "ALL_PROXY", "all_proxy")
+        return environment
+
+
+def mask(text: str) -> str:
+    """Hide the credentials of every URL in a text."""
+    return _CREDENTIALS.sub("****", text)
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a URL in a text carries a user name or a password."""
+    return any(match.group() != "git" for match in _CREDENTIALS.finditer(text))
+
+
+def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))

@@ -1,0 +1,182 @@
+"""An installed environment as layers: every large distribution its own, the others together."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.environment.index_settings import IndexSettings
+from bentofn.packager.environment.install import Distribution, distributions, install
+from bentofn.packager.environment.resolve import Lock
+from bentofn.packager.environment.target import Target
+from bentofn.packager.files import atomic_write, temporary_directory
+from bentofn.packager.home import Home
+from bentofn.packager.layer_cache import cached_layer, layer_key
+from bentofn.packager.layers import LayerEntry, LayerFile, put_layer
+from bentofn.packager.materialise import adopt_env, unpack_env
+from bentofn.packager.store import Descriptor, Store
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import ARCHIVE_PREFIX
+from bentofn.runtime.manifest import canonical_json
+
+LARGE = 50_000_000
+"""Bytes above which a distribution gets a layer of its own: a layer is the unit that a registry
+and a host keep, and nothing of a large wheel is shared between its versions."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A locked environment in the store.
+
+    Args:
+        layers: Its layers, the large distributions first.
+        digest: Names it: what it was made from.
+    """
+
+    layers: tuple[Descriptor, ...]
+    digest: str
+
+    def tree(self, home: Home) -> Path:
+        """The environment as a folder, with some bytecode or none; unpacked if it was removed."""
+        last = _last_bytecode(home, self.digest)
+        return unpack_env(home, (*self.layers, *last))
+
+
+def add_bytecode(
+    home: Home, environment: Environment, bytecode: Descriptor, files: Sequence[LayerFile]
+) -> None:
+    """Make the tree of an environment with its bytecode, out of the tree without.
+
+    Args:
+        home: The home.
+        environment: The environment.
+        bytecode: Its bytecode layer.
+        files: What that layer holds.
+    """
+    plain = unpack_env(home, environment.layers)
+    with temporary_directory(home.directory(home.unpacked)) as scratch:
+        tree = scratch / "env"
+        shutil.copytree(plain, tree, symlinks=True, copy_function=_link_or_copy)
+        for file in files:
+            target = tree / Path(file.path).relative_to(f"{ARCHIVE_PREFIX}/env")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(file.source, Path):
+                shutil.copyfile(file.source, target)
+        adopt_env(home, (*environment.layers, bytecode), tree)
+    atomic_write(_bytecode_path(home, environment.digest), canonical_json(bytecode.to_json()))
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _last_bytecode(home: Home, digest: str) -> list[Descriptor]:
+    try:
+        found = Descriptor.from_json(json.loads(_bytecode_path(home, digest).read_bytes()))
+    except (FileNotFoundError, ValueError, UserError):
+        return []
+    return [found] if Store(home).has(found.digest) else []
+
+
+def _bytecode_path(home: Home, digest: str) -> Path:
+    return home.cache / "envs" / f"{digest}.bytecode.json"
+
+
+def environment_key(lock: Lock, target: Target) -> str:
+    """Digest of what an environment is made from, in hex."""
+    return layer_key("environment", lock.digest, target.python, target.platform)
+
+
+def find_environment(key: str, home: Home, store: Store) -> Environment | None:
+    """The environment of a key, if the store still has all of it."""
+    try:
+        raw = json.loads(_path(home, key).read_bytes())
+        layers = tuple(Descriptor.from_json(item) for item in raw)
+    except (FileNotFoundError, ValueError):
+        return None
+    if all(store.has(layer.digest) for layer in layers):
+        return Environment(layers, key)
+    return None
+
+
+def make_environment(
+    lock: Lock,
+    settings: IndexSettings,
+    target: Target,
+    project: Path,
+    home: Home,
+    store: Store,
+    report: Callable[[str], None],
+) -> Environment:
+    """Install a lock and store it as layers, once for all builds that want it.
+
+    Raises:
+        UserError: A package cannot be had, or the disk is full.
+    """
+    key = environment_key(lock, target)
+    with home.lock(f"env-{key[:32]}", waiting=report):
+        found = find_environment(key, home, store)
+        if found is not None:
+            return found
+        with temporary_directory(home.directory(home.unpacked)) as scratch:
+            tree = scratch / "env"
+            report(f"Installing {len(lock.lines)} packages")
+            install(lock, settings, target, tree, project, home)
+            layers = tuple(_write_layers(tree, home, store, report))
+            adopt_env(home, layers, tree)
+        home.directory(_path(home, key).parent)
+        atomic_write(_path(home, key), canonical_json([layer.to_json() for layer in layers]))
+        return Environment(layers, key)
+
+
+def _path(home: Home, key: str) -> Path:
+    return home.cache / "envs" / f"{key}.json"
+
+
+def _write_layers(
+    tree: Path, home: Home, store: Store, report: Callable[[str], None]
+) -> list[Descriptor]:
+    found = distributions(tree)
+    large = [dist for dist in found if dist.size > LARGE and dist.name != "unowned"]
+    small = [dist for dist in found if dist not in large]
+    groups = [(dist.name, [dist]) for dist in large]
+    if small:
+        groups.append(("packages", small))
+    layers = []
+    for title, group in groups:
+        size = sum(dist.size for dist in group)
+        report(f"Packing {title} ({size / 1e6:.0f} MB)")
+        layers.append(_layer(tree, home, store, title, group))
+    return layers
+
+
+def _layer(
+    tree: Path, home: Home, store: Store, title: str, group: Sequence[Distribution]
+) -> Descriptor:
+    def write() -> Descriptor:
+        return put_layer(store, _entries(tree, group), kind="env", title=title)
+
+    key = layer_key("env", title, [(dist.name, dist.digest) for dist in group])
+    return cached_layer(home, store, key, write)
+
+
+def _entries(tree: Path, group: Sequence[Distribution]) -> list[LayerEntry]:
+    return [
+        LayerFile(
+            path=f"{ARCHIVE_PREFIX}/env/{file}",
+            source=tree / file,
+            executable=bool((tree / file).stat().st_mode & 0o100),
+        )
+        for dist in group
+        for file in dist.files
+    ]

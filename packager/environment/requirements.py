@@ -1,0 +1,193 @@
+"""A project's requirements as one list: files followed, options taken out, bentofn left out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.config.model import PythonOptions
+from bentofn.packager.environment.index_settings import IndexSettings, has_credentials, mask
+from bentofn.runtime.errors import UserError
+
+PROVIDED = "bentofn"
+"""The distribution that the runtime layer provides."""
+
+_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What an environment must satisfy.
+
+    Args:
+        packages: Requirements, one a line.
+        constraints: Constraints, one a line.
+        settings: Where packages come from.
+        wheels: Wheel files of the project.
+        notes: What was left out, one sentence each.
+    """
+
+    packages: tuple[str, ...]
+    constraints: tuple[str, ...]
+    settings: IndexSettings
+    wheels: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_requirements(
+    project: Path, options: PythonOptions, settings: IndexSettings
+) -> Requirements:
+    """Collect a project's requirements.
+
+    Args:
+        project: The project's folder.
+        options: What the bentofile says.
+        settings: What pip is configured to use.
+
+    Raises:
+        UserError: A file is missing, or a requirement cannot be locked (a local folder, a
+            repository, a URL with a password).
+    """
+    reader = _Reader(
+        settings.with_options(
+            index_url=options.index_url,
+            extra_index_urls=options.extra_index_urls,
+            find_links=tuple(_absolute(item, project) for item in options.find_links),
+            trusted_hosts=options.trusted_hosts,
+            no_index=options.no_index,
+            prerelease=options.prerelease,
+        )
+    )
+    for package in options.packages:
+        reader.requirement(package, "python.packages")
+    for name in options.requirements_files:
+        reader.file(project / name, name)
+    wheels = [(project / wheel).resolve() for wheel in options.wheels]
+    reader.packages += [_wheel_requirement(wheel) for wheel in wheels]
+    folders = tuple(str(wheel.parent) for wheel in wheels)
+    return Requirements(
+        packages=tuple(dict.fromkeys(reader.packages)),
+        constraints=tuple(dict.fromkeys(reader.constraints)),
+        settings=reader.settings.with_options(find_links=folders),
+        wheels=tuple(wheels),
+        notes=tuple(dict.fromkeys(reader.notes)),
+    )
+
+
+class _Reader:
+    def __init__(self, settings: IndexSettings) -> None:
+        self.settings = settings
+        self.packages: list[str] = []
+        self.constraints: list[str] = []
+        self.notes: list[str] = []
+        self._open: list[Path] = []
+
+    def requirement(self, text: str, origin: str, *, constraint: bool = False) -> None:
+        line = text.strip()
+        _refuse_unlockable(line, origin)
+        name = _NAME.match(line)
+        if name is None:
+            raise UserError(f"{origin}: {line!r} is not a requirement, such as numpy>=1.26.")
+        if _normal(name.group(1)) == PROVIDED:
+            self.notes.append(f"{origin}: {PROVIDED} is left out; every bento carries its runtime.")
+            return
+        (self.constraints if constraint else self.packages).append(line)
+
+    def file(self, path: Path, origin: str, *, constraint: bool = False) -> None:
+        path = path.resolve()
+        if path in self._open:
+            raise UserError(f"{origin} includes itself.")
+        self._open.append(path)
+        for line in _lines(path, origin):
+            if line.startswith("-"):
+                self._option(line, path, origin, constraint)
+            else:
+                self.requirement(line, origin, constraint=constraint)
+        self._open.pop()
+
+    def _option(self, line: str, path: Path, origin: str, constraint: bool) -> None:
+        option, value = _split_option(line)
+        if option in ("-r", "--requirement"):
+            self.file(path.parent / value, value, constraint=constraint)
+        elif option in ("-c", "--constraint"):
+            self.file(path.parent / value, value, constraint=True)
+        elif option in ("-e", "--editable"):
+            _refuse_unlockable(f"./{value}", origin)
+        elif option == "--no-index":
+            self.settings = self.settings.with_options(no_index=True)
+        elif option == "--pre":
+            self.settings = self.settings.with_options(prerelease=True)
+        elif option in ("-f", "--find-links"):
+            links = (_absolute(value, path.parent),)
+            self.settings = self.settings.with_options(find_links=links)
+        elif option in ("-i", "--index-url"):
+            self.settings = self.settings.with_options(index_url=value)
+        elif option == "--extra-index-url":
+            self.settings = self.settings.with_options(extra_index_urls=(value,))
+        elif option == "--trusted-host":
+            self.settings = self.settings.with_options(trusted_hosts=(value,))
+        else:
+            self.notes.append(f"{origin}: the option {option} is not applied.")
+
+
+def _lines(path: Path, origin: str) -> Iterator[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"The requirements file {origin} does not exist; looked for {path}."
+        ) from None
+    except (IsADirectoryError, UnicodeDecodeError):
+        raise UserError(f"The requirements file {origin} is not a UTF-8 text file.") from None
+    # pip removes comments after joining lines: https://pip.pypa.io/en/stable/reference/
+    # requirements-file-format/
+    for line in text.replace("\r\n", "\n").replace("\\\n", " ").split("\n"):
+        stripped = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if stripped:
+            yield " ".join(stripped.split())
+
+
+def _split_option(line: str) -> tuple[str, str]:
+    words = shlex.split(line)
+    option, equals, value = words[0].partition("=")
+    if not equals and not option.startswith("--") and len(option) > 2:
+        return option[:2], option[2:]
+    return option, value if equals else " ".join(words[1:])
+
+
+def _refuse_unlockable(line: str, origin: str) -> None:
+    target = line.partition("@")[2].strip() if "@" in line else line
+    if re.match(r"(git|hg|svn|bzr)\+", line) or re.match(r"(git|hg|svn|bzr)\+", target):
+        raise UserError(
+            f"{origin}: a repository ({mask(line)}) has no hash to lock; "
+            "build a wheel of it and list that under python.wheels."
+        )
+    if line.startswith((".", "/", "~", "-e", "file:")) or target.startswith("file:"):
+        raise UserError(
+            f"{origin}: {line} is a local path; put its code into the project, "
+            "or build a wheel of it and list that under python.wheels."
+        )
+    if has_credentials(line):
+        raise UserError(
+            f"{origin}: {mask(line)} carries a password, which would end up in the bento; "
+            "put it into ~/.netrc or pip's configuration."
+        )
+
+
+def _wheel_requirement(path: Path) -> str:
+    match = _WHEEL.fullmatch(path.name)
+    if match is None or not path.is_file():
+        raise UserError(f"python.wheels: {path} is not a wheel file.")
+    return f"{_normal(match['name'])}=={match['version'].replace('_', '-')}"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _absolute(link: str, folder: Path) -> str:
+    return link if "://" in link else str((folder / Path(link).expanduser()).resolve())

@@ -1,0 +1,93 @@
+"""Runs uv, the resolver and installer, and turns what it says into a sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from bentofn.packager.environment.index_settings import IndexSettings, mask
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+ESSENCE = 400
+"""Longest explanation of uv that is shown, in characters."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_TREE = re.compile(r"^[\s│├└╰─▶×·]+", re.MULTILINE)
+
+
+def uv_binary() -> Path:
+    """The uv program of the ``uv`` package.
+
+    Raises:
+        UserError: The package was installed without it.
+    """
+    import uv
+
+    try:
+        return Path(os.fsdecode(uv.find_uv_bin()))
+    except FileNotFoundError:
+        raise UserError(
+            "The uv package is installed without its program; run `pip install --force-reinstall "
+            "uv`."
+        ) from None
+
+
+def run_uv(
+    arguments: Sequence[str],
+    settings: IndexSettings,
+    *,
+    folder: Path,
+    what: str,
+    home: Home,
+    stdin: str | None = None,
+) -> str:
+    """Run ``uv pip`` and give back what it prints.
+
+    Args:
+        arguments: What follows ``uv pip``.
+        settings: Where packages come from.
+        folder: The working directory: the project, whose uv configuration counts.
+        what: What was being done, to start the message of a failure with.
+        home: The home that is written to, for the message of a full disk.
+        stdin: What uv reads from its standard input.
+
+    Raises:
+        UserError: uv failed; the message is its explanation, shortened and without passwords.
+    """
+    done = subprocess.run(
+        [str(uv_binary()), "pip", *arguments, *settings.uv_arguments(), "--color", "never"],
+        cwd=folder,
+        env=settings.uv_environment(os.environ),
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return done.stdout
+    if "No space left on device" in done.stderr or "os error 28" in done.stderr:
+        raise UserError(
+            f"The disk that holds {home.path} (or uv's cache) is full; free some space there, "
+            "or set BENTOFN_HOME to a directory on another disk."
+        )
+    raise UserError(f"{what}: {essence(done.stderr)}")
+
+
+def essence(stderr: str) -> str:
+    """uv's explanation in one line: no colours, no drawing, no repeated hints, no passwords."""
+    text = _ANSI.sub("", stderr)
+    lines = [
+        _TREE.sub("", line).removeprefix("error: ").strip()
+        for line in text.splitlines()
+        if not line.startswith(("Using ", "warning: ", "Resolved ", "Resolving "))
+    ]
+    joined = mask(" ".join(line for line in lines if line))
+    joined = joined.removeprefix("No solution found when resolving dependencies: ")
+    if len(joined) > ESSENCE:
+        joined = joined[:ESSENCE].rsplit(" ", 1)[0] + " ..."
+    return joined or "uv failed without saying why; run it again with RUST_LOG=debug."

@@ -204,8 +204,9 @@ def test_the_number_of_threads_does_not_change_the_bytes(
 def test_other_tools_read_a_layer(tmp_path: Path) -> None:
     store = Store(Home(tmp_path / "home"))
     files = [LayerFile("opt/é" + "x" * 150, b"long"), LayerLink("opt/l", "x")]
-    for compression, option in (("gzip", "--gzip"), ("none", "--no-auto-compress")):
-        layer = put_layer(store, files, kind="code", title="code", compression=compression)  # type: ignore[arg-type]
+    options: dict[Compression, str] = {"gzip": "--gzip", "none": "--no-auto-compress"}
+    for compression, option in options.items():
+        layer = put_layer(store, files, kind="code", title="code", compression=compression)
         listing = subprocess.run(
             ["tar", option, "-tf", store.blob_path(layer.digest)],
             capture_output=True,

@@ -40,7 +40,7 @@ Tree = dict[str, tuple[bytes, bool] | str]
 
 names = st.one_of(
     st.text(
-        st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=20
+        st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20
     ).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200),
     st.text("ab", min_size=101, max_size=180),
 )
@@ -203,7 +203,7 @@ def test_the_number_of_threads_does_not_change_the_bytes(
 
 def test_other_tools_read_a_layer(tmp_path: Path) -> None:
     store = Store(Home(tmp_path / "home"))
-    files = [LayerFile("opt/é" + "x" * 150, b"long"), LayerLink("opt/l", "x")]
+    files: list[LayerEntry] = [LayerFile("opt/é" + "x" * 150, b"long"), LayerLink("opt/l", "x")]
     options: dict[Compression, str] = {"gzip": "--gzip", "none": "--no-auto-compress"}
     for compression, option in options.items():
         layer = put_layer(store, files, kind="code", title="code", compression=compression)

@@ -21,7 +21,10 @@ from bentofn.packager.store import Store
 from bentofn.packager.store.descriptors import MODEL_WEIGHT
 from bentofn.runtime.errors import UserError
 
-WEIGHTS = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(3, dtype=np.float16)}
+WEIGHTS: dict[str, Any] = {
+    "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b": np.ones(3, dtype=np.float16),
+}
 
 
 @pytest.fixture

@@ -114,13 +114,21 @@ def run(
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(serve())
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(_finish(loop))
     finally:
         asyncio.set_event_loop(None)
         loop.close()
     if not server.started:
         reason = getattr(server.lifespan, "failure", "") or "its log says why"
         raise UserError(f"The service's start-up failed: {reason}")
+
+
+async def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    left = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await loop.shutdown_asyncgens()
 
 
 def _importable(name: str) -> bool:

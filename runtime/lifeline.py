@@ -73,10 +73,7 @@ class Watch:
         poller = poll()
         poller.register(self._control, POLLIN)
         poller.register(self._wake_read, POLLIN)
-        while True:
-            ready = [fd for fd, _ in poller.poll()]
-            if self._wake_read in ready:
-                return
+        ready = {fd for fd, _ in poller.poll()}
+        if self._wake_read not in ready:
+            # Either the end, or a message that waits for the main thread.
             check(self._control)
-            # Readable and not at its end: a message waits for the main thread.
-            poller.modify(self._control, 0)

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,33 +61,44 @@ def serve(target: str, directory: Path, host: str, port: int) -> None:
         UserError: The service does not start, or the port cannot be bound.
     """
     with listen(host, port) as listener:
-        _serve(load_service(target, directory), listener)
+        _serve(lambda: load_service(target, directory), listener)
 
 
 def main(options: Mapping[str, str]) -> int:
     """The ``serve`` process of a bento: the same, from its root."""
     try:
         with listen(options.get("host", "127.0.0.1"), int(options.get("port", "3000"))) as listener:
-            _serve(lifecycle.load(options), listener)
-    except Exception as error:
-        print(lifecycle.explain(error), file=sys.stderr)
+            _serve(lambda: lifecycle.load(options), listener)
+    except UserError as error:
+        print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
-def _serve(service: Service[Any], listener: socket.socket) -> None:
+def _serve(load: Callable[[], Service[Any]], listener: socket.socket) -> None:
+    try:
+        prepared = _start(load())
+        config = asgi.configure(prepared.app)
+    except Exception as error:
+        raise UserError(lifecycle.explain(error)) from None
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+
+    def on_ready() -> None:
+        name = prepared.service.name
+        print(f"{name} serves at http://{shown}:{port} (Ctrl-C stops it)", flush=True)
+
+    asgi.run(config, listener, on_ready)
+
+
+def _start(service: Service[Any]) -> lifecycle.Prepared:
     for env in service.envs:
         if env.value is not None and env.stage != "build":
             os.environ.setdefault(env.name, env.value)
     on_deployment.run_hooks(service)
     prepared = lifecycle.prepare_service(service)
-    config = asgi.configure(prepared.app)
     lifecycle.settle()
     run_after_restore(prepared.instance)
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-
-    def on_ready() -> None:
-        print(f"{service.name} serves at http://{shown}:{port} (Ctrl-C stops it)", flush=True)
-
-    asgi.run(config, listener, on_ready)
+    return prepared

@@ -12,7 +12,7 @@ from select import POLLIN, poll
 
 import uvicorn
 
-from bentofn.runtime import asgi, instance, lifecycle, lifeline, threads
+from bentofn.runtime import asgi, instance, lifecycle, lifeline, renew, threads
 from bentofn.runtime.protocol import (
     Channel,
     Exited,
@@ -56,6 +56,8 @@ def main(options: Mapping[str, str]) -> int:
     if refusal is not None:
         control.send(Refused(refusal))
         return 1
+    # Once here, so that what it does for the first time (OpenSSL's start) is not left to a clone.
+    renew.renew(prepared.instance)
     gc.collect()
     lifecycle.settle()
     control.send(Ready(os.getpid()))

@@ -28,6 +28,7 @@ from bentofn.adapters.local.engines import (
     boot_command,
     find_python,
 )
+from bentofn.adapters.local.engines.sockets import listen
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -171,7 +172,7 @@ class Lines:
         self.seen.append((instance_id, stream, line))
 
     async def expect(self, *line: str) -> None:
-        while line not in self.seen:
+        while line not in self.seen:  # noqa: ASYNC110 - bounded by the caller
             await asyncio.sleep(0.01)
 
 
@@ -216,20 +217,19 @@ async def started(engine: Engine, spec: InstanceSpec) -> Instance:
     return instance
 
 
+def alive(pid: int) -> bool:
+    """Whether a process that is not our child runs."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
 async def gone(pid: int) -> None:
     """Wait until a process that is not our child has ended."""
-
-    async def poll() -> None:
-        while True:
-            try:
-                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            except (FileNotFoundError, ProcessLookupError):
-                return
-            if state == "Z":
-                return
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(poll(), PATIENCE)
+    while alive(pid):  # noqa: ASYNC110 - bounded by the caller
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("kind", ENGINES)
@@ -278,11 +278,21 @@ async def test_clones_share_one_construction_and_nothing_else(
         states = [await call(clone, "state") for clone in clones]
         assert len({state["built_by"] for state in states}) == 1
         assert [state["env"]["NUMBER"] for state in states] == ["0", "1", "2", "3"]
-        # Two pipes, the listening and the control socket, the connection, and the loop's own.
-        assert all(state["descriptors"].count("pipe") == 2 for state in states), states[0]
         assert len({tuple(state["descriptors"]) for state in states}) == 1
         await clones[0].stop(10)
         assert await call(clones[1], "echo", text="still here") == "still here"
+
+
+async def test_a_clone_holds_no_more_descriptors_than_a_plain_instance(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    root = make_root(ECHO, "Echo")
+    held = []
+    for kind in ENGINES:
+        async with running(kind, root, sockets) as engine:
+            instance = await started(engine, InstanceSpec("one"))
+            held.append((await call(instance, "state"))["descriptors"])
+    assert held[0] == held[1]
 
 
 async def test_a_clone_imports_nothing_to_answer(
@@ -425,7 +435,7 @@ asyncio.run(main())
     pid = int(await asyncio.wait_for(platform.stdout.readline(), PATIENCE))
     platform.kill()
     await platform.wait()
-    await gone(pid)
+    await asyncio.wait_for(gone(pid), PATIENCE)
 
 
 async def test_four_clones_draw_four_different_things(
@@ -450,6 +460,33 @@ async def test_a_warmed_torch_computes_with_the_clones_own_threads(
         assert answers[0]["product"] == pytest.approx(answers[1]["product"])
         assert answers[0]["tasks"] > 2
         assert not set(answers[0]["random"]) & set(answers[1]["random"])
+
+
+@pytest.mark.slow
+async def test_a_torch_that_was_told_to_use_threads_cannot_be_a_template(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    pytest.importorskip("torch")
+    code = TORCH.replace("self.generator", "torch.set_num_threads(2); self.generator", 1)
+    async with running("template", make_root(code, "Torch"), sockets) as engine:
+        with pytest.raises(EngineRefused, match="keeps 1 thread after its construction"):
+            await asyncio.wait_for(engine.prepare(), PATIENCE)
+
+
+def test_an_instance_ends_when_the_platform_hangs_up(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    root = make_root(ECHO, "Echo")
+    ours, theirs = socket.socketpair()
+    with ours, theirs, listen(sockets / "one.sock") as listener:
+        fds = [theirs.fileno(), listener.fileno()]
+        options = ["--control-fd", str(fds[0]), "--listen-fd", str(fds[1])]
+        command = boot_command(find_python(PYTHON), root, "instance", *options)
+        with subprocess.Popen(command, pass_fds=fds, env={}, stdout=subprocess.PIPE) as process:
+            theirs.close()
+            assert json.loads(ours.recv(1000)) == {"event": "ready", "pid": process.pid}
+            ours.close()
+            assert process.wait(PATIENCE) == 1
 
 
 def boot(root: Path, process: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -534,6 +571,16 @@ def test_a_bento_is_served_in_the_foreground(make_root: Callable[[str, str], Pat
         )
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_service_that_fails_in_the_foreground_says_why(
+    make_root: Callable[[str, str], Path],
+) -> None:
+    code, sentence = BROKEN["constructor"]
+    root = make_root(f"import bentofn\n\n@bentofn.service\nclass Bad:\n    {code}\n", "Bad")
+    done = boot(root, "serve", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == sentence
 
 
 def test_a_bento_for_another_python_is_refused(make_root: Callable[[str, str], Path]) -> None:

@@ -15,7 +15,8 @@ from bentofn.adapters.local.engines.logs import LogPipe
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.runtime.protocol import Decoder, Failed, Message, ProtocolError, Ready
 
-_DRAIN = 1.0  # seconds for the last lines of a process that ended; a grandchild may hold the pipe
+DRAIN = 1.0
+"""Seconds for what a process said before it ended; its children may hold the pipes open longer."""
 
 
 async def messages(control: socket.socket) -> AsyncIterator[Message]:
@@ -47,7 +48,7 @@ class Output:
     async def drained(self) -> None:
         """Wait a moment for the lines of a process that has ended."""
         if self._pipes:
-            await asyncio.wait([pipe.ended for pipe in self._pipes], timeout=_DRAIN)
+            await asyncio.wait([pipe.ended for pipe in self._pipes], timeout=DRAIN)
 
     def _error_line(self, line: str) -> None:
         self.last_error = line.strip() or self.last_error
@@ -103,19 +104,17 @@ class RunningInstance:
                 os.kill(self.pid, signal.SIGTERM)
             await asyncio.wait([self._exit], timeout=grace)
         if not self._exit.done():
-            self._kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         await self.wait()
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
 
     async def _live(self) -> None:
         reading = asyncio.create_task(self._read())
         status = await asyncio.shield(self._exit)
-        self._kill()  # what the service started and left in its session
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)  # what the service started and left behind
         await self._output.drained()
-        await asyncio.wait([reading], timeout=_DRAIN)
+        await asyncio.wait([reading], timeout=DRAIN)
         reading.cancel()
         self._control.close()
         self.socket_path.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from bentofn.adapters.local.engines.base import (
     StartFailed,
 )
 from bentofn.adapters.local.engines.plain import spawn, status_of, stop_all
-from bentofn.adapters.local.engines.process import Output, RunningInstance, ended, messages
+from bentofn.adapters.local.engines.process import DRAIN, Output, RunningInstance, ended, messages
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.runtime.protocol import (
     Exited,
@@ -57,6 +57,7 @@ class Template:
         self._exits: dict[str, asyncio.Future[int | None]] = {}
         self._answers: dict[str, asyncio.Future[int]] = {}
         self._turn = asyncio.Lock()
+        self._failure: Exception | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
         self._ready.add_done_callback(_seen)
         self._life = asyncio.create_task(self._live())
@@ -126,14 +127,29 @@ class Template:
             self._answers.pop(request.id, None)
 
     async def _live(self) -> None:
-        failure: Exception | None = None
+        reading = asyncio.create_task(self._read())
+        status = await status_of(self._process)
+        await self._output.drained()
+        await asyncio.wait([reading], timeout=DRAIN)
+        reading.cancel()
+        self._control.close()
+        if not self._ready.done():
+            failure = self._failure or StartFailed(ended(status, self._output))
+            self._ready.set_exception(failure)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(TemplateGoneError())
+        for exit_ in self._exits.values():
+            exit_.set_result(None)
+
+    async def _read(self) -> None:
         async for message in messages(self._control):
             if isinstance(message, Ready) and not self._ready.done():
                 self._ready.set_result(None)
             elif isinstance(message, Refused):
-                failure = EngineRefused(message.error)
+                self._failure = EngineRefused(message.error)
             elif isinstance(message, Failed):
-                failure = StartFailed(message.error)
+                self._failure = StartFailed(message.error)
             elif isinstance(message, Forked):
                 self._answers[message.id].set_result(message.pid)
             elif isinstance(message, ForkFailed):
@@ -141,15 +157,6 @@ class Template:
                 self._answers[message.id].set_exception(StartFailed(message.error))
             elif isinstance(message, Exited):
                 self._exits.pop(message.id).set_result(message.status)
-        status = await status_of(self._process)
-        await self._output.drained()
-        self._control.close()
-        if not self._ready.done():
-            self._ready.set_exception(failure or StartFailed(ended(status, self._output)))
-        for answer in self._answers.values():
-            answer.set_exception(TemplateGoneError())
-        for exit_ in self._exits.values():
-            exit_.set_result(None)
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bentofn.adapters.local.bentos import LocalBento, resolve_bento
+from bentofn.adapters.local.environment import instance_environment, thread_count
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.manifest import BentoManifest, ServiceContract
+
+
+def bento(cpu: object = None, **envs: str) -> LocalBento:
+    config = {} if cpu is None else {"resources": {"cpu": cpu}}
+    contract = ServiceContract("Echo", "service:Echo", config=config)
+    manifest = BentoManifest("echo", "1", contract, "3.11", "linux/amd64", envs=envs)
+    return LocalBento("echo:1", "sha256:a", BentoRoot(Path("/bento")), manifest)
+
+
+def test_the_spec_overrides_the_bento_and_the_bento_the_machine() -> None:
+    machine = {"PATH": "/bin", "TZ": "UTC", "LANG": "C", "AWS_SECRET_ACCESS_KEY": "x"}
+    spec = FunctionSpec("f", "echo:1", FunctionSettings(environment={"LANG": "fr"}))
+    assert instance_environment(spec, bento(TZ="CET", LANG="de"), machine) == {
+        "PATH": "/bin",
+        "TZ": "CET",
+        "LANG": "fr",
+        "BENTOFN_FUNCTION": "f",
+        "BENTOFN_ROOT": "/bento",
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec_cpu", "service_cpu", "threads"),
+    [(2.5, "8", 3), (None, "4", 4), (None, "500m", 1), (None, 2, 2)],
+)
+def test_threads(spec_cpu: float | None, service_cpu: object, threads: int) -> None:
+    spec = FunctionSpec("f", "echo:1", FunctionSettings(cpu=spec_cpu))
+    assert thread_count(spec, bento(service_cpu)) == threads
+
+
+def test_threads_are_the_machines_where_nobody_says() -> None:
+    assert thread_count(FunctionSpec("f", "echo:1"), bento()) >= 1
+    assert thread_count(FunctionSpec("f", "echo:1"), bento("lots")) >= 1
+
+
+def test_a_path_that_is_no_bento_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no bento\.json"):
+        resolve_bento(Home(tmp_path), str(tmp_path))

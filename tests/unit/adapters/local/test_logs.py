@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import itertools
+import threading
+from pathlib import Path
+
+from bentofn.adapters.local.logs import LogWriter, log_path, read_logs, remove_logs
+
+
+def test_lines_are_read_back_in_order(tmp_path: Path) -> None:
+    path = log_path(tmp_path / "logs", "echo")
+    writer = LogWriter(path)
+    for line in ("one", 'quo"te', "ümlaut \ud800", ""):
+        writer.write("i1", "stdout", line)
+    found = list(read_logs(path))
+    assert [line.line for line in found] == ["one", 'quo"te', "ümlaut \ud800", ""]
+    assert [line.line for line in read_logs(path, tail=2)] == [found[2].line, ""]
+    assert [line.line for line in read_logs(path, since=found[0].ts)] == [
+        line.line for line in found if line.ts > found[0].ts
+    ]
+
+
+def test_a_function_that_wrote_nothing_has_no_lines(tmp_path: Path) -> None:
+    assert list(read_logs(log_path(tmp_path, "echo"))) == []
+
+
+def test_a_log_is_bounded_and_keeps_its_latest_lines(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "echo")
+    writer = LogWriter(path, max_bytes=1000)
+    for number in range(200):
+        writer.write("i1", "stdout", str(number))
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 2500
+    assert [line.line for line in read_logs(path)][-5:] == ["195", "196", "197", "198", "199"]
+    writer.close()
+    remove_logs(tmp_path, "echo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_line_is_passed_over(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "echo")
+    path.write_text('{"ts": 1.0, "inst\n')
+    LogWriter(path).write("i1", "stdout", "whole")
+    assert [line.line for line in read_logs(path)] == ["whole"]
+
+
+def test_following_sees_lines_over_a_rotation(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "echo")
+    writer = LogWriter(path, max_bytes=500)
+    writer.write("i1", "stdout", "0")
+    lines = read_logs(path, follow=True)
+    assert next(lines).line == "0"
+
+    def write() -> None:
+        for number in range(1, 8):
+            writer.write("i1", "stdout", str(number))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert [line.line for line in itertools.islice(lines, 7)] == [str(n) for n in range(1, 8)]
+    thread.join()

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bentofn.adapters.registry import get_adapter, targets
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+
+def test_the_local_platform_is_a_target_like_any_other(tmp_path: Path) -> None:
+    assert "local" in targets()
+    assert get_adapter("local", Home(tmp_path)).name == "local"
+
+
+def test_an_unknown_target_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no target named 'moon'; the known ones are .*local"):
+        get_adapter("moon", Home(tmp_path))

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bentofn.adapters.protocol import Cors, FunctionSettings, FunctionSpec, Url
+from bentofn.adapters.spec import DeploymentSpec, default_spec, load_spec, read_spec
+from bentofn.adapters.variables import resolve
+from bentofn.runtime.errors import UserError
+
+FULL = """
+service: shop
+provider:
+  name: aws
+  runtime: python3.12
+  timeout: 20
+  environment:
+    STAGE: ${env:STAGE, 'dev'}
+  iam:
+    role:
+      statements: [{Effect: Allow, Action: "s3:*", Resource: !Sub "arn:${AWS::Region}"}]
+functions:
+  embed:
+    handler: bentofn.runtime.aws_lambda.handler
+    memorySize: ${env:MEMORY, 2048}
+    timeout: 60
+    reservedConcurrency: 5
+    environment:
+      KEY: ${env:API_KEY}
+      DEBUG: false
+      N: 3
+    url:
+      cors:
+        allowedOrigins: https://page.example
+        maxAge: 300
+    events:
+      - schedule: rate(1 hour)
+  plain:
+    handler: x.y
+custom:
+  bentofn:
+    functions:
+      embed:
+        project: models/embed
+        idleTimeout: 30
+        minInstances: 1
+        maxInstances: 2
+        concurrency: 8
+        snapshot: none
+        cpu: 0.5
+      plain:
+        bento: plain:1
+  other: {anything: goes}
+"""
+
+
+def write(directory: Path, text: str) -> Path:
+    path = directory / "serverless.yml"
+    path.write_text(text)
+    return path
+
+
+def read(directory: Path, text: str, **environ: str) -> DeploymentSpec:
+    return read_spec(write(directory, text), environ)
+
+
+def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
+    (tmp_path / "models" / "embed").mkdir(parents=True)
+    spec = read(tmp_path, FULL, API_KEY="s3cret")
+    embed = spec.functions["embed"]
+    assert spec.service == "shop"
+    assert embed.project == tmp_path / "models" / "embed"
+    assert embed.settings == FunctionSettings(
+        memory=2048,
+        timeout=60.0,
+        environment={"STAGE": "dev", "KEY": "s3cret", "DEBUG": "false", "N": "3"},
+        url=Url(cors=Cors(origins=("https://page.example",), max_age=300)),
+        reserved_concurrency=5,
+        events=({"schedule": "rate(1 hour)"},),
+        idle_timeout=30.0,
+        min_instances=1,
+        max_instances=2,
+        concurrency=8,
+        snapshot="none",
+        cpu=0.5,
+    )
+    plain = spec.functions["plain"]
+    assert (plain.bento, plain.project, plain.settings.timeout) == ("plain:1", None, 20.0)
+    assert "s3cret" not in repr(spec)
+
+
+def test_a_function_without_a_section_of_ours_is_the_folders_project(tmp_path: Path) -> None:
+    spec = read(tmp_path, "service: s\nprovider: {name: aws}\nfunctions: {hello: {handler: a.b}}")
+    assert spec.functions["hello"].project == tmp_path
+    assert spec.functions["hello"].settings == FunctionSettings()
+
+
+def test_no_file_is_no_spec_and_a_default_names_the_function(tmp_path: Path) -> None:
+    assert load_spec(tmp_path) is None
+    assert list(default_spec("my.bento", project=tmp_path).functions) == ["my-bento"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("service: s\nfuntions: {}", "there is no key 'funtions'; did you mean 'functions'?"),
+        ("service: s\nfunctions: {}", "declares no function"),
+        ("functions: {a: {handler: x}}", "service: it is missing"),
+        ("service: s\nfunctions: {a: {memorySze: 1}}", "functions.a: there is no key 'memorySze'"),
+        ("service: s\nfunctions: {a: {memorySize: big}}", "a.memorySize: it must be a number"),
+        ("service: s\nfunctions: {a: {memorySize: 1.5}}", "a.memorySize: it must be a whole"),
+        ("service: s\nfunctions: {a: {timeout: -1}}", "functions.a.timeout: it must be"),
+        ("service: s\nfunctions: {a: {timeout: .inf}}", "functions.a.timeout: it must be"),
+        ("service: s\nfunctions: {'a b': {}}", "a function's name is"),
+        ("service: s\nfunctions: [a]", "functions: it must be a mapping"),
+        ("service: s\nprovider: {timout: 3}\nfunctions: {a: {}}", "did you mean 'timeout'?"),
+        ("service: s\nfunctions: {a: {url: {cross: true}}}", "did you mean 'cors'?"),
+        ("service: s\nfunctions: {a: {url: {authorizer: jwt}}}", "it can only be aws_iam"),
+        ("service: [\n", "serverless.yml:2: not valid YAML"),
+        ("service: s\nfunctions: {a: {environment: {K: {x: 1}}}}", "a.environment.K: it must be"),
+        ("service: s\nfunctions: {a: {timeout: '${env:NOT_SET}'}}", "NOT_SET is not set"),
+        ("service: s\nfunctions: {a: {timeout: '${ssm:x}'}}", "source 'ssm' is not supported"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_its_place(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=r"serverless\.yml") as caught:
+        read(tmp_path, text)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        ("{idleTimeOut: 3}", "custom.bentofn.functions.a: there is no key 'idleTimeOut'"),
+        ("{snapshot: criu}", "a.snapshot: it must be one of auto, template, none"),
+        ("{bento: b, project: p}", "project and bento exclude each other"),
+        ("{project: nowhere}", "there is no folder 'nowhere'"),
+        ("{minInstances: 3, maxInstances: 2}", "it is over maxInstances (2)"),
+        ("{maxInstances: 0}", "a.maxInstances: it must be a whole number, 1 or more"),
+    ],
+)
+def test_a_mistake_in_our_own_section(tmp_path: Path, section: str, sentence: str) -> None:
+    head = "service: s\nfunctions: {a: {}}\n"
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, f"{head}custom: {{bentofn: {{functions: {{a: {section}}}}}}}")
+    assert sentence in str(caught.value)
+
+
+def test_a_section_for_a_function_that_is_not_there(tmp_path: Path) -> None:
+    text = "service: s\nfunctions: {embed: {}}\ncustom: {bentofn: {functions: {embd: {}}}}"
+    with pytest.raises(UserError, match="no function 'embd'; did you mean 'embed'"):
+        read(tmp_path, text)
+
+
+def test_a_message_never_holds_a_value(tmp_path: Path) -> None:
+    text = "service: s\nfunctions: {a: {timeout: '${env:SECRET}'}}"
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, text, SECRET="hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_variables() -> None:
+    environ = {"A": "a", "TRICK": "${env:A}"}
+    assert resolve("${env:A}", "f", environ) == "a"
+    assert resolve("x-${env:A}-${env:B, 2}", "f", environ) == "x-a-2"
+    assert resolve("${env:B, env:A}", "f", environ) == "a"
+    assert resolve("${env:B, ${env:C, 'a, b'}}", "f", environ) == "a, b"
+    assert resolve("${env:B, true}", "f", environ) is True
+    assert resolve("${env:TRICK}", "f", environ) == "${env:A}"
+    with pytest.raises(UserError, match="not closed"):
+        resolve("${env:A", "f", environ)
+
+
+@given(st.text(max_size=40))
+def test_any_text_resolves_or_says_why(text: str) -> None:
+    try:
+        resolve("${" + text, "f", {})
+        resolve(text, "f", {})
+    except UserError:
+        pass
+
+
+@given(
+    st.builds(
+        FunctionSettings,
+        environment=st.dictionaries(st.text(), st.text()),
+        url=st.none() | st.builds(Url, cors=st.none() | st.builds(Cors)),
+        events=st.lists(st.dictionaries(st.text(), st.integers())).map(tuple),
+        cpu=st.none() | st.floats(0.1, 64),
+        snapshot=st.sampled_from(["auto", "template", "none"]),
+    )
+)
+def test_a_spec_survives_json(settings: FunctionSettings) -> None:
+    spec = FunctionSpec("f", "b:1", settings)
+    assert FunctionSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

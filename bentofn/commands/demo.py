@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.commands.init import write_template
@@ -43,7 +44,7 @@ def demo(keep: bool, as_json: bool) -> None:
     with progress() as report:
         import_weights(home, report)
         built = build_example(home, report)
-        tour = visit(LocalAdapter(home), built, report, keep)
+        tour = visit(home, built, report, keep)
     if as_json:
         print_json(dataclasses.asdict(tour))
         return
@@ -84,14 +85,15 @@ def build_example(home: Home, report: Report) -> BuildResult:
         return build(project, home, BuildOptions(), report)
 
 
-def visit(adapter: LocalAdapter, built: BuildResult, report: Report, keep: bool) -> Tour:
+def visit(home: Home, built: BuildResult, report: Report, keep: bool) -> Tour:
     """Deploy the bento twice, without and with a snapshot, and measure what a caller sees."""
     settings = FunctionSettings(idle_timeout=IDLE_TIMEOUT, max_instances=1, snapshot="none")
     plain = FunctionSpec(FUNCTION, built.tag, settings)
     restorable = dataclasses.replace(
         plain, settings=dataclasses.replace(settings, snapshot="template")
     )
-    was_running = adapter.is_running()
+    adapter = LocalAdapter(home)
+    was_running = daemon.status(home) is not None
     try:
         report("Deploying without a snapshot")
         embedder = Embedder(adapter.apply(plain, report).url)
@@ -112,7 +114,7 @@ def visit(adapter: LocalAdapter, built: BuildResult, report: Report, keep: bool)
         if not keep:
             adapter.destroy(FUNCTION)
             if not was_running:
-                adapter.stop()
+                daemon.stop(home)
     return Tour(
         cold_ms=cold,
         restored_ms=restored,

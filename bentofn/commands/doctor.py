@@ -12,7 +12,7 @@ import click
 
 from bentofn import __version__
 from bentofn.commands.output import json_option, print_json, print_table
-from bentofn.packager.files import remove_tree
+from bentofn.packager.files import clear_stale
 from bentofn.packager.home import Home, leftovers
 
 
@@ -41,7 +41,7 @@ def doctor(fix: bool, as_json: bool) -> None:
     left = leftovers(home) if home.path.is_dir() else []
     if fix:
         for path in left:
-            remove_tree(path)
+            clear_stale(path)
     if as_json:
         print_json(
             {

@@ -2,10 +2,66 @@
 
 from __future__ import annotations
 
-import dataclasses
+import time
 
 import click
 
 from bentofn.adapters.local import daemon
 from bentofn.commands.output import json_option, print_json
 from bentofn.packager.home import Home
+
+port_option = click.option(
+    "-p", "--port", type=click.IntRange(0, 65535), default=daemon.DEFAULT_PORT, show_default=True,
+    help="0 takes a free one.",
+)  # fmt: skip
+
+
+@click.group()
+def emulator() -> None:
+    """The platform that functions run on here."""
+
+
+@emulator.command()
+@port_option
+@click.option("--foreground", is_flag=True, help="Stay, until Ctrl-C.")
+@json_option
+def start(port: int, foreground: bool, as_json: bool) -> None:
+    """Start the platform; it brings back what was deployed."""
+    home = Home.default()
+    if foreground:
+        daemon.run(home, port)
+        return
+    _show(daemon.start(home, port), as_json)
+
+
+@emulator.command()
+@json_option
+def stop(as_json: bool) -> None:
+    """Stop the platform, running requests finished; what is deployed stays so."""
+    stopped = daemon.stop(Home.default())
+    if as_json:
+        print_json({"stopped": stopped})
+        return
+    click.echo("Stopped the local platform." if stopped else "The local platform was not running.")
+
+
+@emulator.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Whether the platform runs, and where."""
+    _show(daemon.status(Home.default()), as_json)
+
+
+def _show(endpoint: daemon.Endpoint | None, as_json: bool) -> None:
+    if as_json:
+        document: dict[str, object] = {"running": endpoint is not None}
+        if endpoint is not None:
+            document |= {"url": endpoint.url, "pid": endpoint.pid, "started": endpoint.started}
+        print_json(document)
+    elif endpoint is None:
+        click.echo("The local platform does not run; bentofn emulator start starts it.")
+    else:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(endpoint.started))
+        click.echo(
+            f"The local platform answers at {endpoint.url} (process {endpoint.pid}, since {since})"
+        )

@@ -1,0 +1,66 @@
+"""Every shell command of the README works as written, in an environment with nothing but the wheel."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOT_RUN = {"make test": "it is what runs this test"}
+
+pytestmark = pytest.mark.slow
+
+
+def blocks() -> list[str]:
+    """The README's shell blocks, in order."""
+    text = (REPOSITORY / "README.md").read_text()
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def build_wheel(target: Path) -> None:
+    # From a copy: setuptools would mix an old build/ folder of the checkout into the wheel.
+    source = target / "source"
+    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
+    shutil.copytree(REPOSITORY, source, symlinks=True, ignore=left_out)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(target)]
+    subprocess.run([*pip, str(source)], check=True)
+
+
+def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    build_wheel(wheels)
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    find_links = f"{wheels} {os.environ.get('PIP_FIND_LINKS', '')}".strip()
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PIP_FIND_LINKS": find_links,
+        "BENTOFN_HOME": str(tmp_path / "home"),
+    }
+    commands = "\n".join(block for block in blocks() if block.strip() not in NOT_RUN)
+    try:
+        done = subprocess.run(
+            ["bash", "-euxo", "pipefail", "-c", commands],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+    finally:
+        subprocess.run(
+            [tmp_path / "venv" / "bin" / "bentofn", "emulator", "stop"], env=environment, check=False
+        )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert "Hello, world!" in done.stdout
+    assert "largest batch" in done.stdout

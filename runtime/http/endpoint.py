@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
+from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -143,39 +144,31 @@ class Endpoint:
     async def _respond(
         self, exchange: Exchange, result: Any, headers: list[Header], context: Context | None
     ) -> None:
-        status, media_type = 200, None
-        if context is not None:
-            status = context.response.status_code
-            media_type = context.response.headers.get("content-type")
-            headers += _context_headers(context)
         if isinstance(result, Response):
             await result(exchange.scope, exchange.receive, exchange.send)
             return
         if is_stream(result):
-            await self._stream(exchange, result, status, media_type or EVENT_STREAM, headers)
+            await self._stream(exchange, result, context)
             return
         body = self.spec.output.encode(result)
+        head = _head(context)
+        headers += head.headers
         if isinstance(body.content, Path):
-            await _send_file(exchange, body.content, status, media_type, headers)
+            await _send_file(exchange, body.content, head.status, head.media_type, headers)
         else:
-            content_type = media_type or body.media_type
-            await exchange.reply(Reply(status, body.content, content_type, tuple(headers)))
+            media_type = head.media_type or body.media_type
+            await exchange.reply(Reply(head.status, body.content, media_type, tuple(headers)))
 
-    async def _stream(
-        self,
-        exchange: Exchange,
-        stream: Any,
-        status: int,
-        media_type: str,
-        headers: list[Header],
-    ) -> None:
+    async def _stream(self, exchange: Exchange, stream: Any, context: Context | None) -> None:
         encode = self.spec.output.encode_chunk
         with WhileConnected(exchange):
             async with aclosing(chunks_of(stream, self._executor)) as chunks:
-                # An error before the first chunk can still become an HTTP error.
+                # An error before the first chunk can still become an HTTP error, and what the
+                # generator says about the response before it can still be sent.
                 first = await anext(chunks, _END)
                 data = b"" if first is _END else encode(first)
-                await exchange.start(status, media_type, headers)
+                head = _head(context)
+                await exchange.start(head.status, head.media_type or EVENT_STREAM, head.headers)
                 if first is not _END:
                     await _send_chunk(exchange, data)
                 async for chunk in chunks:
@@ -204,10 +197,22 @@ async def _send_file(
     await response(exchange.scope, exchange.receive, exchange.send)
 
 
-def _context_headers(context: Context) -> list[Header]:
-    given = [each for each in context.response.headers.raw if each[0] != b"content-type"]
-    cookies = [(b"set-cookie", _cookie(each)) for each in context.response.cookies]
-    return [*given, *cookies]
+@dataclass(frozen=True)
+class _Head:
+    """What the method said about its response through the context."""
+
+    status: int = 200
+    media_type: str | None = None
+    headers: tuple[Header, ...] = ()
+
+
+def _head(context: Context | None) -> _Head:
+    if context is None:
+        return _Head()
+    response = context.response
+    given = [each for each in response.headers.raw if each[0] != b"content-type"]
+    cookies = [(b"set-cookie", _cookie(each)) for each in response.cookies]
+    return _Head(response.status_code, response.headers.get("content-type"), (*given, *cookies))
 
 
 def _cookie(cookie: Cookie) -> bytes:

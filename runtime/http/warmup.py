@@ -44,18 +44,13 @@ async def _warm_up(app: ServiceApp) -> list[str]:
 
 
 async def _send(app: ServiceApp, spec: EndpointSpec, example: Mapping[str, Any]) -> None:
-    where = f"The example {dict(example)!r} of {spec.method.location} ({spec.method.route})"
-    try:
-        body, content_type = spec.input.example_body(example)
-    except UserError as error:
-        raise UserError(f"{where} cannot be sent: {error}.") from error
-    status, answer = await _post(
-        app, app.service.path_prefix + spec.method.route, body, content_type
-    )
+    body, content_type = spec.input.example_body(example)
+    path = app.service.path_prefix + spec.method.route
+    status, answer = await _post(app, path, body, content_type)
     if status >= 400:
         raise UserError(
-            f"{where} is answered with {status}: {answer.decode(errors='replace')[:500]}; "
-            "the log says more. Correct the example or the method."
+            f"The example {dict(example)!r} of {spec.method.location} ({path}) is answered with "
+            f"{status}: {answer.decode(errors='replace')[:500]}; correct the example or the method."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -72,6 +73,8 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
         UserError: The annotation cannot be served.
     """
     annotation = signature.result if method.output_spec is None else method.output_spec
+    if _is_response(annotation):
+        annotation = Any
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(servable(annotation))
         schema = {"title": "Output", **adapter.json_schema(mode="validation")}
@@ -90,6 +93,16 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
             raise InvalidOutputError(f"{type(value).__name__}: {error}") from error
 
     return Output(schema=schema, media_type=media_type, encode=encode)
+
+
+def _is_response(annotation: Any) -> bool:
+    """Whether an endpoint makes its HTTP response by itself."""
+    module = sys.modules.get("starlette.responses")
+    return (
+        module is not None
+        and isinstance(annotation, type)
+        and issubclass(annotation, module.Response)
+    )
 
 
 def _writer(annotation: Any, adapter: TypeAdapter[Any]) -> tuple[str, Callable[[Any], Body]]:

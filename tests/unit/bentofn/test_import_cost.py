@@ -1,0 +1,92 @@
+"""What declaring a service costs: nothing heavy is loaded before an application is built."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+HEAVY = {
+    "aiohttp",
+    "boto3",
+    "fastapi",
+    "modal",
+    "numpy",
+    "pandas",
+    "PIL",
+    "prometheus_client",
+    "pydantic",
+    "pydantic_core",
+    "starlette",
+    "torch",
+    "uvicorn",
+    "uvloop",
+}
+
+
+def loaded(code: str) -> set[str]:
+    """The modules in ``sys.modules`` after running code in a new interpreter."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(run.stdout))
+
+
+def own(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition(".")[0] == "bentofn"}
+
+
+def test_importing_the_package_loads_nothing_else_of_it() -> None:
+    assert own(loaded("import bentofn")) == {"bentofn"}
+
+
+def test_declaring_a_service_loads_only_the_declarations() -> None:
+    modules = loaded(
+        """
+import bentofn
+
+@bentofn.service(traffic={"timeout": 10})
+class Service:
+    model = bentofn.models.BentoModel("m:latest")
+
+    @bentofn.on_startup
+    def start(self): ...
+
+    @bentofn.api
+    def ping(self, ctx: bentofn.Context) -> str: ...
+"""
+    )
+    assert modules & HEAVY == set()
+    assert own(modules) == {
+        "bentofn",
+        "bentofn.models",
+        "bentofn.runtime",
+        "bentofn.runtime.api",
+        "bentofn.runtime.config",
+        "bentofn.runtime.context",
+        "bentofn.runtime.errors",
+        "bentofn.runtime.hooks",
+        "bentofn.runtime.layout",
+        "bentofn.runtime.manifest",
+        "bentofn.runtime.members",
+        "bentofn.runtime.models",
+        "bentofn.runtime.service",
+    }
+
+
+def test_an_application_loads_no_array_library_that_its_service_does_not_use() -> None:
+    modules = loaded(
+        """
+import bentofn
+
+@bentofn.service
+class Service:
+    @bentofn.api
+    def ping(self, text: str) -> str: ...
+
+Service.to_asgi()
+"""
+    )
+    unused = {"numpy", "torch", "pandas", "PIL", "fastapi", "boto3", "prometheus_client"}
+    assert modules & unused == set()

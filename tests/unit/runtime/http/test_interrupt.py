@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bentofn.runtime.http.interrupt import Deadline, DeadlineExceededError
+
+
+async def test_a_deadline_interrupts_what_it_holds() -> None:
+    with pytest.raises(DeadlineExceededError), Deadline(0.001):
+        await asyncio.sleep(60)
+    await asyncio.sleep(0)  # the task is usable afterwards
+
+
+async def test_a_lifted_deadline_does_not() -> None:
+    with Deadline(0.001) as deadline:
+        deadline.lift()
+        await asyncio.sleep(0.01)
+
+
+async def test_a_cancellation_from_elsewhere_stays_one() -> None:
+    async def held() -> None:
+        with Deadline(60):
+            await asyncio.sleep(60)
+
+    task = asyncio.ensure_future(held())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_of_two_deadlines_the_earlier_one_speaks() -> None:
+    with Deadline(60), pytest.raises(DeadlineExceededError), Deadline(0.001):
+        await asyncio.sleep(60)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+import bentofn
+
+
+class Item(BaseModel):
+    name: str
+
+
+def other_item() -> type[BaseModel]:
+    class Item(BaseModel):
+        size: int
+
+    return Item
+
+
+Other = other_item()
+
+
+@bentofn.service(description="About shapes.")
+class Documented:
+    @bentofn.api(batchable=True, examples=[{"array": [[1]]}])
+    def embed(self, array: np.ndarray) -> np.ndarray:
+        """Embed.
+
+        At length.
+        """
+        return array
+
+    @bentofn.api(examples=[{"root": "hello"}])
+    def shout(self, text: str, /) -> str:
+        return text
+
+    @bentofn.api
+    def one(self, item: Item) -> Item:
+        return item
+
+    @bentofn.api
+    def other(self, item: Other) -> list[Other]:  # type: ignore[valid-type]
+        return [item]
+
+    @bentofn.api
+    def upload(self, files: list[Path], note: str = "") -> Iterator[str]:
+        yield note
+
+
+async def test_schema_json(open_app: Any) -> None:
+    async with open_app(Documented) as client:
+        schema = (await client.get("/schema.json")).json
+    assert (schema["name"], schema["type"]) == ("Documented", "service")
+    routes = {each["name"]: each for each in schema["routes"]}
+    assert routes["embed"]["route"] == "/embed"
+    assert routes["embed"]["batchable"]
+    assert routes["embed"]["input"]["properties"]["array"] == {
+        "type": "tensor",
+        "format": "numpy-array",
+        "title": "Array",
+    }
+    assert routes["shout"]["input"] == {"title": "Input", "root_input": True, "type": "string"}
+    assert routes["upload"]["is_stream"]
+    assert routes["upload"]["input"]["properties"]["files"]["items"] == {
+        "type": "file",
+        "format": "binary",
+    }
+
+
+async def test_docs_json_is_openapi(open_app: Any) -> None:
+    async with open_app(Documented) as client:
+        docs = (await client.get("/docs.json")).json
+    assert docs["openapi"] == "3.1.0"
+    assert docs["info"]["description"] == "About shapes."
+    embed = docs["paths"]["/embed"]["post"]
+    assert (embed["summary"], embed["operationId"]) == ("Embed.", "embed")
+    body = embed["requestBody"]["content"]["application/json"]
+    assert body["schema"]["properties"]["array"] == {"type": "array", "items": {}, "title": "Array"}
+    assert body["examples"] == {"example 1": {"value": {"array": [[1]]}}}
+    shout = docs["paths"]["/shout"]["post"]
+    assert (
+        shout["requestBody"]["content"]["text/plain"]["examples"]["example 1"]["value"] == "hello"
+    )
+    assert shout["responses"]["200"]["content"] == {
+        "text/plain": {"schema": {"title": "Output", "type": "string"}}
+    }
+    upload = docs["paths"]["/upload"]["post"]
+    files = upload["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["files"]
+    assert files["items"] == {"type": "string", "format": "binary"}
+    assert "text/event-stream" in upload["responses"]["200"]["content"]
+
+
+async def test_two_models_of_one_name_stay_apart(open_app: Any) -> None:
+    async with open_app(Documented) as client:
+        docs = (await client.get("/docs.json")).json
+    schemas = docs["components"]["schemas"]
+    assert set(schemas["Item"]["properties"]) == {"name"}
+    assert set(schemas["other_Item"]["properties"]) == {"size"}
+    other = docs["paths"]["/other"]["post"]
+    reference = other["requestBody"]["content"]["application/json"]["schema"]["properties"]["item"]
+    assert reference == {"$ref": "#/components/schemas/other_Item"}
+    answer = other["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer["items"] == {"$ref": "#/components/schemas/other_Item"}

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+import bentofn
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.http.warmup import warm_up
+
+
+@bentofn.service(path_prefix="/v1")
+class Warm:
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    @bentofn.on_startup
+    def connect(self) -> None:
+        self.seen.append("startup")
+
+    @bentofn.api(batchable=True, examples=[{"texts": ["a"]}, {"texts": ["b", "c"]}])
+    def embed(self, texts: list[str]) -> list[int]:
+        self.seen.append(texts)
+        return [1] * len(texts)
+
+    @bentofn.api(examples=[{"root": "x"}])
+    async def shout(self, text: str, /) -> str:
+        self.seen.append(text)
+        await asyncio.to_thread(len, text)
+        return text
+
+    @bentofn.api(examples=[{"root": [1, 2]}])
+    def stream(self, numbers: list[int], /) -> Generator[str, None, None]:
+        self.seen.append(numbers)
+        yield "x"
+
+    @bentofn.api
+    def cold(self) -> None:
+        self.seen.append("cold")
+
+
+def test_every_example_is_answered_and_nothing_is_left() -> None:
+    app = Warm.to_asgi()
+    before = threading.active_count()
+    assert warm_up(app) == ["/embed", "/shout", "/stream"]
+    assert app.instance.seen == [["a"], ["b", "c"], "x", [1, 2]]  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+    assert not app.ready
+
+
+async def test_a_warmed_application_counts_from_zero() -> None:
+    app = Warm.to_asgi()
+    await asyncio.to_thread(warm_up, app)
+    await app.start()
+    try:
+        assert app._metrics is not None
+        assert "request_total{" not in app._metrics.render()
+    finally:
+        await app.stop()
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        ({"n": "many"}, r"\{'n': 'many'\} of Picky\.check \(/check\) is answered with 400"),
+        ({"n": -1}, r"is answered with 500"),
+    ],
+)
+def test_an_example_that_is_not_answered(example: dict[str, Any], message: str) -> None:
+    @bentofn.service
+    class Picky:
+        @bentofn.api(examples=[example])
+        def check(self, n: int) -> float:
+            return float(n) ** 0.5 if n >= 0 else 1 / 0
+
+    before = threading.active_count()
+    with pytest.raises(UserError, match=message):
+        warm_up(Picky.to_asgi())
+    assert threading.active_count() == before

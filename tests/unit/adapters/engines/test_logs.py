@@ -18,7 +18,10 @@ def split(data: bytes, sizes: list[int], limit: int) -> list[str]:
     return [*lines, *splitter.feed(data), *splitter.flush()]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n"))), st.lists(st.integers(1, 9)))
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"))),
+    st.lists(st.integers(1, 9)),
+)
 def test_lines_survive_however_the_stream_is_cut(lines: list[str], sizes: list[int]) -> None:
     data = "".join(f"{line}\n" for line in lines).encode()
     assert split(data, sizes, 1 << 16) == lines

@@ -182,7 +182,8 @@ class FunctionStatus:
         bento: ``name:version``.
         digest: Digest of the bento.
         deployed: When the live version was deployed, ISO 8601 in UTC.
-        state: ``zero``, ``starting``, ``running``, or ``stopped`` where the platform is.
+        state: ``zero`` (no instance at all), ``starting``, ``running``, ``stopping``; ``broken``
+            where its bento is not usable, ``stopped`` where the platform does not run.
         snapshot: ``template``, ``preparing`` or ``none``: how the next instance starts.
         note: Why the snapshot is not what the spec asks for, or the last failed start.
         apis: Name to route of its endpoints.

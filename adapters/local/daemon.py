@@ -6,13 +6,13 @@ a state file that only its owner can read.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import fcntl
 import hashlib
 import json
 import os
+import resource
 import secrets
 import select
 import signal
@@ -35,6 +35,7 @@ STOP_TIMEOUT = 30.0
 """Seconds for it to end after SIGTERM, before it is killed: its own limit is 10 and some."""
 
 _POLL = 0.02
+_OPEN_FILES = 65_536
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,9 @@ def run(home: Home, port: int = DEFAULT_PORT, *, ready_fd: int | None = None) ->
     Raises:
         UserError: One runs already, or the port is in use.
     """
+    # Here, because the command line imports this module to learn where a platform runs.
+    import asyncio
+
     from bentofn.adapters.local.core.profile import load_profile
     from bentofn.adapters.local.emulator import bind, private_directory, serve
     from bentofn.adapters.local.platform import Platform
@@ -142,6 +146,7 @@ def run(home: Home, port: int = DEFAULT_PORT, *, ready_fd: int | None = None) ->
         token = secrets.token_urlsafe(32)
         endpoint = Endpoint(os.getpid(), port, token, time.time())
         sockets = private_directory(_socket_directory(home))
+        _allow_connections()
 
         def on_ready() -> None:
             atomic_write(
@@ -202,6 +207,14 @@ def _spawn(home: Home, port: int) -> Endpoint:
         process.kill()
     process.wait()
     raise UserError(answer.get("error") or f"The local platform did not start; see {log}.")
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files: each request holds two connections while it is answered."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell(fd: int, message: dict[str, object]) -> None:

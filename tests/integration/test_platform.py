@@ -285,6 +285,24 @@ def test_after_the_platform_is_killed_nothing_is_left_and_a_start_recovers(
     assert only(adapter).version == 1
 
 
+def test_a_function_whose_bento_is_gone_does_not_keep_the_others_from_recovery(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path], tmp_path: Path
+) -> None:
+    lost = make_root(tmp_path / "lost", SERVICE.format(word=""))
+    adapter.apply(spec(lost, "lost"), ignore)
+    adapter.apply(spec(roots["one"]), ignore)
+    daemon.stop(home)
+    shutil.rmtree(lost)
+    daemon.start(home, 0)
+    assert call(home, "/echo/echo", {"texts": ["a"]}).json == ["a"]
+    assert only(adapter, "lost").state == "broken"
+    answer = call(home, "/lost/echo", {"texts": ["a"]})
+    assert answer.status == 503
+    assert "bento is not usable" in answer.json["error"]
+    adapter.destroy("lost")
+    assert [function.name for function in adapter.status()] == ["echo"]
+
+
 def test_a_version_that_does_not_start_leaves_the_old_one_live(
     home: Home, adapter: LocalAdapter, roots: dict[str, Path]
 ) -> None:

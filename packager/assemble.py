@@ -25,7 +25,7 @@ from bentofn.packager.environment.layers import (
     add_bytecode,
     make_environment,
 )
-from bentofn.packager.environment.resolve import Lock, resolve
+from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.home import Home
 from bentofn.packager.import_surface import import_surface
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
@@ -128,8 +128,9 @@ class Assembler:
         return cached_layer(self.home, self.store, key, write)
 
     def _lock(self) -> Lock:
-        self.report("Resolving the requirements")
         inputs = self.inputs
+        if cached_lock(inputs.lock_key, self.home) is None:
+            self.report("Resolving the requirements")
         return resolve(inputs.project, inputs.requirements, inputs.target, self.home)
 
     def _description(self, lock: Lock, environment: Environment) -> Description:

@@ -1,0 +1,209 @@
+"""What a project's build file may say, and how a mistake in it is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bentofn.packager.config.discovery import load_config
+from bentofn.packager.config.model import BuildConfig, EnvironmentVariable, ModelChoice
+from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
+
+
+class Project:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "project"
+        self.path.mkdir()
+        self.home = Home(folder / "home")
+
+    def write(self, name: str, text: str) -> Project:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return self
+
+    def load(self, bentofile: Path | None = None) -> BuildConfig:
+        first = load_config(self.path, self.home, bentofile)
+        assert load_config(self.path, self.home, bentofile) == first, "the cached one differs"
+        return first
+
+    def refuses(self) -> str:
+        with pytest.raises(UserError) as caught:
+            load_config(self.path, self.home)
+        return str(caught.value)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+FULL = """
+service: "service:Embeddings"
+name: embeddings
+description: Sentence embeddings
+labels: {stage: dev, size: 3}
+include: ["*.py"]
+exclude: "tests/"
+models:
+  - minilm:latest
+  - {tag: "bert:v1", alias: bert}
+envs:
+  - {name: MODE, value: fast}
+  - {name: THREADS, value: 4}
+  - {name: TOKEN}
+  - {name: BUILD_ONLY, value: x, stage: build}
+docker:
+  python_version: "3.12"
+  system_packages: [libgomp1]
+  env: {A: b}
+python:
+  packages: [numpy]
+  requirements_txt: requirements.txt
+  index_url: https://index.test/simple
+  extra_index_url: https://extra.test/simple
+  find_links: [wheels]
+  trusted_host: [index.test]
+  no_index: false
+  pip_args: "--pre --extra-index-url=https://third.test/simple"
+  wheels: [lib/one-1.0-py3-none-any.whl]
+"""
+
+
+def test_everything(project: Project) -> None:
+    config = project.write("bentofile.yaml", FULL).load()
+    assert config.service == "service:Embeddings"
+    assert config.labels == {"stage": "dev", "size": "3"}
+    assert config.include == ("*.py",)
+    assert config.exclude == ("tests/",)
+    assert config.models == (ModelChoice("minilm:latest"), ModelChoice("bert:v1", "bert"))
+    assert config.envs == (
+        EnvironmentVariable("MODE", "fast"),
+        EnvironmentVariable("THREADS", "4"),
+        EnvironmentVariable("TOKEN"),
+    )
+    assert config.python_version == "3.12"
+    assert config.docker["system_packages"] == ["libgomp1"]
+    python = config.python
+    assert python.packages == ("numpy",)
+    assert python.requirements_files == ("requirements.txt",)
+    assert python.extra_index_urls == ("https://extra.test/simple", "https://third.test/simple")
+    assert python.prerelease
+    assert not python.no_index
+    assert config.warnings == ("bentofile.yaml: envs of stage build are not applied: BUILD_ONLY.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("servce: a:B", "unknown key 'servce'; did you mean 'service'?"),
+        ("service: a:B\npython: {package: [x]}", "'python.package'; did you mean 'packages'?"),
+        ("service: a:B\ndocker: {distroo: x}", "'docker.distroo'; did you mean 'distro'?"),
+        ("service: a:B\nmodels: [{tag: x, alas: y}]", "'models.0.alas'; did you mean 'alias'?"),
+        ("service: a:B\nzzzz: 1", "unknown key 'zzzz'; known keys are service"),
+        ("service: a:B\nmodels: [{alias: y}]", "models.0.tag is missing"),
+        ("service: a:B\ninclude: {a: b}", "include: input should be a valid list"),
+        ("service: a:B\ndocker: {python_version: 3.10}", "must stand in quotes"),
+        ("service: a:B\nconda: {channels: [x]}", "conda environments are not supported"),
+        ("service: [\n", "line 2, column 1 is not valid YAML"),
+        ("service: a\n  b: c\n", "line 2, column 4 is not valid YAML"),
+        ("- service", "must hold a mapping"),
+        ("name: x", "names no service"),
+    ],
+)
+def test_a_mistake_is_one_sentence(project: Project, text: str, says: str) -> None:
+    message = project.write("bentofile.yaml", text).refuses()
+    assert says in message
+    assert message.startswith("bentofile.yaml")
+    assert "\n" not in message
+
+
+def test_options_of_later_versions_are_kept_and_said(project: Project) -> None:
+    text = """
+service: a:B
+docker: {cuda_version: "12", dockerfile_template: d, setup_script: s}
+python: {lock_packages: false, pip_args: "--no-deps"}
+args: {x: 1}
+"""
+    config = project.write("bentofile.yaml", text).load()
+    assert config.docker["cuda_version"] == "12"
+    for key in ("cuda_version", "dockerfile_template", "setup_script", "lock_packages", "args"):
+        assert any(key in warning for warning in config.warnings), key
+    assert any("--no-deps" in warning for warning in config.warnings)
+
+
+def test_a_lone_service_has_defaults(project: Project) -> None:
+    config = project.write("service.py", "").load()
+    assert config.service == "service.py"
+    assert config.include == ("*",)
+
+
+def test_an_empty_bentofile_takes_service_py(project: Project) -> None:
+    project.write("service.py", "").write("bentofile.yaml", "")
+    assert project.load().service == "service.py"
+
+
+def test_nothing_to_build_says_what_to_write(project: Project) -> None:
+    assert 'service: "service:MyClass"' in project.refuses()
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a directory"):
+        load_config(tmp_path / "absent", Home(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("tool", ["bentofn", "bentoml"])
+def test_pyproject(project: Project, tool: str) -> None:
+    text = f"""
+[project]
+name = "my-service"
+dependencies = ["numpy>=2"]
+[tool.{tool}.build]
+service = "service:Svc"
+[tool.{tool}.build.python]
+packages = ["idna"]
+"""
+    config = project.write("pyproject.toml", text).write("service.py", "").load()
+    assert config.name == "my-service"
+    assert config.python.packages == ("numpy>=2", "idna")
+    assert config.source_root == ""
+
+
+def test_pyproject_of_a_src_layout(project: Project) -> None:
+    text = "[tool.bentofn.build]\nlabels = {a = 'b'}\n"
+    config = project.write("pyproject.toml", text).write("src/service.py", "").load()
+    assert config.source_root == "src"
+    assert config.service == "service.py"
+
+
+def test_pyproject_without_a_build_table_gives_dependencies(project: Project) -> None:
+    project.write("pyproject.toml", "[project]\nname = 'x'\ndependencies = ['idna']\n")
+    assert project.write("service.py", "").load().python.packages == ("idna",)
+
+
+def test_a_mistake_in_pyproject_names_the_table(project: Project) -> None:
+    project.write("pyproject.toml", "[tool.bentofn.build]\nservic = 'x'\n")
+    assert project.refuses().startswith("pyproject.toml [tool.bentofn.build]: unknown key")
+
+
+def test_malformed_toml(project: Project) -> None:
+    project.write("pyproject.toml", "[tool.bentofn.build\n")
+    assert "pyproject.toml is not valid TOML" in project.refuses()
+
+
+def test_a_bentofile_comes_before_pyproject(project: Project) -> None:
+    project.write("pyproject.toml", "[tool.bentofn.build]\nservice = 'toml:A'\n")
+    assert project.write("bentofile.yaml", "service: yaml:A").load().service == "yaml:A"
+
+
+def test_another_file_on_request(project: Project) -> None:
+    project.write("other.yaml", "service: other:A").write("bentofile.yaml", "service: a:B")
+    assert project.load(project.path / "other.yaml").service == "other:A"
+
+
+def test_a_config_survives_json(project: Project) -> None:
+    config = project.write("bentofile.yaml", FULL).load()
+    assert BuildConfig.from_plain(json.loads(json.dumps(config.to_plain()))) == config

@@ -1,0 +1,135 @@
+"""A project's requirements as one list, and uv's words as one sentence."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from bentofn.packager.config.model import PythonOptions
+from bentofn.packager.environment.index_settings import IndexSettings
+from bentofn.packager.environment.requirements import Requirements, read_requirements
+from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
+from bentofn.packager.environment.target import find_target, host_platform
+from bentofn.packager.environment.uv import ESSENCE, essence
+from bentofn.runtime.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[4]
+
+
+def read(project: Path, *packages: str, **options: tuple[str, ...]) -> Requirements:
+    return read_requirements(project, PythonOptions(packages, **options), IndexSettings())
+
+
+def from_text(project: Path, text: str) -> Requirements:
+    (project / "requirements.txt").write_text(text)
+    return read(project, requirements_files=("requirements.txt",))
+
+
+def test_files_are_followed_and_options_taken_out(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "more.txt").write_text("idna\n-c limits.txt\n--find-links wheels\n")
+    (tmp_path / "sub" / "limits.txt").write_text("idna<4\n")
+    found = from_text(
+        tmp_path,
+        """# a comment
+numpy>=2 ; python_version > '3'  # why
+--extra-index-url https://extra.test/simple
+-i https://main.test/simple
+torch==2.0 \\
+    --hash=sha256:00
+-r sub/more.txt
+--pre
+--use-feature=x
+""",
+    )
+    assert found.packages == (
+        "numpy>=2 ; python_version > '3'",
+        "torch==2.0 --hash=sha256:00",
+        "idna",
+    )
+    assert found.constraints == ("idna<4",)
+    assert found.settings == IndexSettings(
+        index_url="https://main.test/simple",
+        extra_index_urls=("https://extra.test/simple",),
+        find_links=(str(tmp_path / "sub" / "wheels"),),
+        prerelease=True,
+    )
+    assert found.notes == ("requirements.txt: the option --use-feature is not applied.",)
+
+
+@pytest.mark.parametrize("name", ["bentofn", "bentofn[torch]>=0.1", "BentoFN==1"])
+def test_bentofn_itself_is_left_out_and_said(tmp_path: Path, name: str) -> None:
+    found = read(tmp_path, name, "idna", "bentofn-tools", "bentoml")
+    assert found.packages == ("idna", "bentofn-tools", "bentoml")
+    assert "bentofn is left out" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("./local", "is a local path"),
+        ("-e .", "is a local path"),
+        ("pkg @ file:///somewhere/x.whl", "is a local path"),
+        ("git+https://host.test/x.git", "a repository"),
+        ("pkg @ git+https://host.test/x.git", "a repository"),
+        ("pkg @ https://me:secret@host.test/x.whl", "carries a password"),
+        ("!!", "is not a requirement"),
+        ("-r absent.txt", "absent.txt does not exist"),
+        ("-r requirements.txt", "includes itself"),
+    ],
+)
+def test_what_cannot_be_locked_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        from_text(tmp_path, line)
+    assert "secret" not in str(caught.value)
+
+
+def test_wheels_become_requirements(tmp_path: Path) -> None:
+    wheel = tmp_path / "lib" / "My_Pkg-1.2-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.write_bytes(b"")
+    found = read(tmp_path, wheels=("lib/My_Pkg-1.2-py3-none-any.whl",))
+    assert found.packages == ("my-pkg==1.2",)
+    assert found.settings.find_links == (str(wheel.parent),)
+    with pytest.raises(UserError, match="is not a wheel file"):
+        read(tmp_path, wheels=("lib/absent-1-py3-none-any.whl",))
+
+
+def test_the_runtime_needs_no_more_than_bentofn_declares() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(RUNTIME_REQUIREMENTS) <= set(project["dependencies"])
+
+
+def test_the_essence_of_an_error_is_one_plain_line() -> None:
+    said = """\x1b[1mUsing CPython 3.11\x1b[0m
+warning: something
+  × No solution found when resolving dependencies:
+  ╰─▶ Because there is no version of nothing==9 and you require nothing==9, we
+      can conclude that your requirements are unsatisfiable.
+"""
+    text = essence(said)
+    assert text.startswith("Because there is no version of nothing==9")
+    assert re.fullmatch(r"[ -~]+", text)
+    assert "secret" not in essence("error: https://me:secret@a.test/simple is down")
+    assert len(essence("word " * 1000)) < ESSENCE + 10
+    assert essence("")
+
+
+def test_targets() -> None:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert find_target(None, None).python == own
+    assert find_target(f"{own}.1", host_platform()).python == own
+    with pytest.raises(UserError, match="write it like"):
+        find_target("three", None)
+    with pytest.raises(UserError, match="is not on this machine"):
+        find_target("3.99", None)
+    with pytest.raises(UserError, match="cannot be built on"):
+        find_target(None, "plan9/mips")

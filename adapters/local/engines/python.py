@@ -11,7 +11,7 @@ from pathlib import Path
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 
-_ASK = "import sys; print(*sys.version_info[:2], sep='.'); print(sys._base_executable)"
+_ASK = "import sys; print(*sys.version_info[:2], sep='.'); print(sys.base_prefix)"
 _TIMEOUT = 30  # seconds; an interpreter on a cold disk takes a few
 
 
@@ -33,7 +33,9 @@ def find_python(version: str) -> Path:
     """
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if version == running:
-        return Path(getattr(sys, "_base_executable", sys.executable))
+        own = _installed_in(sys.base_prefix, version)
+        if own is not None:
+            return own
     for candidate in _candidates(version):
         base = _base_of(candidate, version)
         if base is not None:
@@ -68,7 +70,13 @@ def _find_uv() -> str | None:
 
 def _base_of(python: str, version: str) -> Path | None:
     answer = _output([python, "-I", "-c", _ASK])
-    return Path(answer[1]) if answer[:1] == [version] and len(answer) == 2 else None
+    return _installed_in(answer[1], version) if answer[:1] == [version] else None
+
+
+def _installed_in(prefix: str, version: str) -> Path | None:
+    # Not sys._base_executable: before Python 3.11 it is the virtual environment's own.
+    python = Path(prefix) / "bin" / f"python{version}"
+    return python if python.is_file() else None
 
 
 def _output(command: list[str]) -> list[str]:

@@ -62,8 +62,9 @@ def read_signature(method: APIMethod) -> Signature:
     taken = [each for each in declared if each.name != context]
     for each in taken:
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
+            stars = "*" if each.kind is each.VAR_POSITIONAL else "**"
             raise UserError(
-                f"{method.location}: parameter {str(each)!r} is not supported; name each "
+                f"{method.location}: the parameter {stars}{each.name} is not supported; name each "
                 "parameter, or take one dict."
             )
     positional = [each.name for each in taken if each.kind is each.POSITIONAL_ONLY]

@@ -1,0 +1,123 @@
+"""The application behind a real server, over real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import aiohttp
+import numpy as np
+import pytest_asyncio
+import uvicorn
+
+import bentofn
+
+
+@bentofn.service(name="live", traffic={"timeout": 30})
+class Live:
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+        self.largest = 0
+
+    @bentofn.api(batchable=True, max_batch_size=16)
+    def embed(self, texts: list[str]) -> np.ndarray:
+        self.largest = max(self.largest, len(texts))
+        return np.array([[len(text), 1.0] for text in texts])
+
+    @bentofn.api
+    async def tokens(self, text: str, /) -> AsyncGenerator[str, None]:
+        for word in text.split():
+            yield word
+            await asyncio.sleep(0)
+
+    @bentofn.api
+    async def endless(self) -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "x"
+                await asyncio.sleep(0.001)
+        finally:
+            self.closed.set()
+
+    @bentofn.api
+    async def half(self) -> AsyncGenerator[str, None]:
+        yield "half"
+        raise RuntimeError("on purpose")
+
+
+@pytest_asyncio.fixture
+async def served() -> AsyncIterator[tuple[aiohttp.ClientSession, Live]]:
+    app = Live.to_asgi()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            app, http="httptools", log_config=None, server_header=False, timeout_graceful_shutdown=5
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.ensure_future(server.serve([listener]))
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+            async with client.get("/readyz") as ready:
+                assert (ready.status, await ready.text()) == (200, "\n")
+            yield client, app.instance  # type: ignore[misc]
+        server.should_exit = True
+        await serving
+
+
+async def test_requests_and_batches(served: tuple[aiohttp.ClientSession, Live]) -> None:
+    client, instance = served
+
+    async def embed(number: int) -> None:
+        async with client.post("/embed", json={"texts": ["x" * number]}) as response:
+            assert response.status == 200
+            assert response.headers["Server"] == "BentoFN Service/live"
+            assert int(response.headers["X-Bentofn-Batch-Size"]) >= 1
+            assert await response.json() == [[float(number), 1.0]]
+
+    await asyncio.gather(*(embed(number) for number in range(60)))
+    assert 1 < instance.largest <= 16
+    async with client.get("/metrics") as response:
+        assert 'bentoml_service_request_total{endpoint="/embed"' in await response.text()
+
+
+async def test_a_stream(served: tuple[aiohttp.ClientSession, Live]) -> None:
+    client, _ = served
+    async with client.post("/tokens", data="one two three") as response:
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        assert await response.text() == "onetwothree"
+
+
+async def test_a_connection_that_closes_ends_the_stream(
+    served: tuple[aiohttp.ClientSession, Live],
+) -> None:
+    client, instance = served
+    async with client.post("/endless", json={}) as response:
+        assert await response.content.read(1) == b"x"
+        response.close()
+    await asyncio.wait_for(instance.closed.wait(), 10)
+
+
+async def test_a_stream_that_fails_does_not_look_whole(
+    served: tuple[aiohttp.ClientSession, Live],
+) -> None:
+    client, _ = served
+    async with client.post("/half", json={}) as response:
+        try:
+            await response.read()
+        except aiohttp.ClientPayloadError:
+            return
+    raise AssertionError("the response looked whole")
+
+
+async def test_a_client_that_leaves_before_its_body_is_whole(
+    served: tuple[aiohttp.ClientSession, Live],
+) -> None:
+    client, _ = served
+    url = client._base_url
+    assert url is not None
+    _, writer = await asyncio.open_connection("127.0.0.1", url.port)
+    writer.write(b"POST /embed HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    async with client.post("/embed", json={"texts": ["a"]}) as response:
+        assert response.status == 200

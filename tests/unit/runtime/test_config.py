@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bentofn.runtime.config import check_config, check_envs
+from bentofn.runtime.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"trafic": {}}, "unknown configuration key 'trafic'.*did you mean 'traffic'"),
+        ({"worker": 2}, "did you mean 'workers'"),
+        ({"descripton": ""}, "did you mean 'description'"),
+        ({"traffic": {"time_out": 1}}, "'traffic.time_out'.*did you mean 'timeout'"),
+        (
+            {"http": {"cors": {"access_control_allow_origin": "*"}}},
+            "'http.cors.access_control_allow_origin'.*'access_control_allow_origins'",
+        ),
+        ({"traffic": 5}, "traffic is a mapping with the keys timeout"),
+        ({"traffic": {"timeout": 0}}, "traffic.timeout must be a positive number, not 0"),
+        ({"traffic": {"max_concurrency": 1.5}}, "must be a positive whole number, not 1.5"),
+        ({"threads": True}, "threads must be a positive whole number"),
+        ({"workers": "many"}, "workers must be"),
+        ({"metrics": {"duration": {"min": 1, "max": 2, "factor": 1}}}, "factor must be above 1"),
+    ],
+)
+def test_a_key_or_value_that_cannot_be_used(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        check_config("Service", config)
+    assert str(caught.value).startswith("Service: ")
+
+
+def test_bentomls_keys_are_taken() -> None:
+    config = {
+        "traffic": {"timeout": 1.5, "concurrency": 2, "external_queue": True},
+        "workers": "cpu_count",
+        "logging": {"access": {"enabled": True}},
+        "tracing": {"sample_rate": 1.0, "otlp": {"protocol": "http"}},
+        "endpoints": {"livez": "/alive"},
+        "monitoring": {"enabled": False},
+    }
+    assert check_config("Service", config) == config
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"value": "x"}, "each entry of envs"),
+        ("KEY=x", "each entry of envs"),
+        ({"name": "K", "stages": "all"}, "'envs.stages'.*did you mean 'stage'"),
+        ({"name": "K", "stage": "deploy"}, r"envs\[K\].stage is 'deploy'"),
+    ],
+)
+def test_an_environment_variable_that_cannot_be_used(env: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_envs("Service", [env])

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.loading import load_service
+
+SERVICE = """
+import bentofn
+
+@bentofn.service
+class Greeter:
+    @bentofn.api
+    def greet(self) -> str:
+        return "hello"
+
+class Plain: ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def _imports_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def project(path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        file = path / f"{name.replace('__', '/')}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "target", ["service", "service:Greeter", "service.py", "service.py:Greeter"]
+)
+def test_the_forms_of_a_target(tmp_path: Path, target: str) -> None:
+    service = load_service(target, project(tmp_path, service=SERVICE))
+    assert (service.name, service.import_string) == ("Greeter", "service:Greeter")
+    assert sys.path[0] == str(tmp_path)
+
+
+def test_a_file_in_a_folder_is_a_module_of_it(tmp_path: Path) -> None:
+    directory = project(tmp_path, inner__service=SERVICE)
+    assert load_service("inner/service.py", directory).import_string == "inner.service:Greeter"
+    assert load_service("inner.service:Greeter", directory).name == "Greeter"
+
+
+def test_the_working_directory_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project(tmp_path, service=SERVICE))
+    assert load_service("service").name == "Greeter"
+
+
+def test_two_projects_with_modules_of_one_name(tmp_path: Path) -> None:
+    one = project(tmp_path / "one", service=SERVICE)
+    other = project(tmp_path / "other", service=SERVICE.replace("Greeter", "Other"))
+    assert load_service("service", one).name == "Greeter"
+    assert load_service("service", other).name == "Other"
+
+
+def test_an_imported_service_does_not_hide_the_modules_own(tmp_path: Path) -> None:
+    second = "from service import Greeter\n" + SERVICE.replace("Greeter", "Mine")
+    directory = project(tmp_path, service=SERVICE, second=second)
+    assert load_service("second", directory).name == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "message"),
+    [
+        ("x = 1", "service", "service declares no service: decorate its class"),
+        (
+            SERVICE + SERVICE.replace("Greeter", "Other"),
+            "service",
+            "several services; say which one: service:Greeter or service:Other",
+        ),
+        (SERVICE, "service:Missing", "service has no service 'Missing'; it declares Greeter"),
+        (SERVICE, "service:Plain", "the class Plain is not decorated with @bentofn.service"),
+        ("x = 1", "service:Missing", "it declares none"),
+        ("import no_such_package", "service", r"^service\.py:1: No module named 'no_such_package'"),
+        ("\n\n1 / 0", "service", r"^service\.py:3: ZeroDivisionError: division by zero"),
+        ("def broken(:", "service", r"^service\.py:1: SyntaxError: invalid syntax"),
+        ("raise SystemExit(3)", "service", r"^service\.py:1: SystemExit: 3"),
+        ("raise ValueError", "service", r"^service\.py:1: ValueError: no message"),
+        (
+            "import bentofn\n@bentofn.service(worker=1)\nclass A: ...",
+            "service",
+            r"^service\.py:2: A: unknown configuration key 'worker'",
+        ),
+        ("", "absent", "There is no module 'absent' in"),
+        ("", "absent.deep:A", "There is no module 'absent' in"),
+        ("", "absent.py:A", "There is no absent.py in"),
+        ("", "../outside.py", "outside.py is outside the project"),
+    ],
+)
+def test_what_cannot_be_loaded(tmp_path: Path, text: str, target: str, message: str) -> None:
+    (tmp_path / "outside.py").write_text("")
+    directory = project(tmp_path / "project", service=text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_service(target, directory)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_in_a_helper_module_is_placed_there(tmp_path: Path) -> None:
+    directory = project(tmp_path, service="import helper", helper="\nimport json\njson.loads('{')")
+    with pytest.raises(UserError, match=r"^helper\.py:3: JSONDecodeError"):
+        load_service("service", directory)
+
+
+def test_a_file_whose_name_is_no_module(tmp_path: Path) -> None:
+    (tmp_path / "my-service.py").write_text(SERVICE)
+    with pytest.raises(UserError, match="rename it to a valid Python module name"):
+        load_service("my-service.py", tmp_path)

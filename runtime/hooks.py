@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -102,6 +101,8 @@ def run_after_restore(instance: object) -> None:
 def _run(hook: Hook) -> None:
     result = hook()
     if inspect.iscoroutine(result):
+        import asyncio  # takes longer to import than all of this package's declarations
+
         asyncio.run(result)
 
 

@@ -8,6 +8,7 @@ import sys
 
 HEAVY = {
     "aiohttp",
+    "asyncio",
     "boto3",
     "fastapi",
     "modal",

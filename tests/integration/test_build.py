@@ -1,0 +1,331 @@
+"""From a project to a bento in the store: what is redone, what is refused, what is left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bentofn.packager.build import BuildOptions, BuildResult, build
+from bentofn.packager.home import Home, leftovers
+from bentofn.packager.materialise import materialise
+from bentofn.packager.modelstore import import_model
+from bentofn.packager.store import Store
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import BentoManifest
+
+SERVICE = """
+import bentofn
+import idna
+
+@bentofn.service
+class TinyEcho:
+    def __init__(self) -> None:
+        self.suffix = "!"
+
+    @bentofn.api(examples=[{"text": "hi"}])
+    def echo(self, text: str) -> str:
+        \"\"\"Says it again.\"\"\"
+        return idna.encode(text).decode() + self.suffix
+"""
+BENTOFILE = """
+service: "service:TinyEcho"
+labels: {owner: tests}
+envs:
+  - {name: MODE, value: fast}
+  - {name: TOKEN}
+python:
+  packages: [idna]
+"""
+
+
+def write_project(folder: Path, service: str = SERVICE, bentofile: str = BENTOFILE) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "service.py").write_text(textwrap.dedent(service))
+    (folder / "bentofile.yaml").write_text(bentofile)
+    return folder
+
+
+def run(project: Path, home: Home, **options: object) -> BuildResult:
+    return build(project, home, BuildOptions(**options), lambda message: None)  # type: ignore[arg-type]
+
+
+def kinds(result: BuildResult) -> dict[str, str]:
+    return {layer.kind: layer.digest for layer in result.layers}
+
+
+def manifest(result: BuildResult, home: Home) -> BentoManifest:
+    store = Store(home)
+    return store.bento(store.get("bento", result.tag))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, BuildResult]:
+    """A home in which the project's environment is made already."""
+    folder = tmp_path_factory.mktemp("built")
+    home = Home(folder / "home")
+    return home, run(write_project(folder / "project"), home)
+
+
+@pytest.fixture
+def home(built: tuple[Home, BuildResult]) -> Home:
+    return built[0]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "project")
+
+
+def refusal(project: Path, home: Home) -> str:
+    with pytest.raises(UserError) as caught:
+        run(project, home)
+    assert "\n" not in str(caught.value)
+    assert leftovers(home) == []
+    return str(caught.value)
+
+
+def test_what_is_in_a_bento(built: tuple[Home, BuildResult]) -> None:
+    home, result = built
+    bento = manifest(result, home)
+    assert result.tag == bento.tag
+    assert bento.name == "tiny_echo"
+    assert len(bento.version) == 12
+    assert bento.contract.import_string == "service:TinyEcho"
+    assert [api.route for api in bento.contract.apis] == ["/echo"]
+    assert bento.contract.apis[0].doc == "Says it again."
+    assert any(line.startswith("idna==") and "--hash=sha256:" in line for line in bento.lock)
+    assert not any("/" in line.split(" ")[0] or "://" in line for line in bento.lock)
+    assert (bento.envs, bento.secrets) == ({"MODE": "fast"}, ("TOKEN",))
+    assert bento.labels == {"owner": "tests"}
+    assert [layer.kind for layer in result.layers] == ["env", "bytecode", "runtime", "code"]
+    assert str(home.path) not in bento.to_json().decode()
+    assert sys.prefix not in bento.to_json().decode()
+
+
+def test_the_root_runs_without_the_project(built: tuple[Home, BuildResult]) -> None:
+    home, result = built
+    root = materialise(home, Store(home).get("bento", result.tag))
+    text = "import idna, starlette, service; print(idna.__cached__, service.TinyEcho.name)"
+    path = os.pathsep.join(str(root / place) for place in ("src", "runtime", "env"))
+    done = subprocess.run(
+        [sys.executable, "-S", "-B", "-v", "-c", text],
+        env={"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # Every module of the environment comes from the bytecode layer.
+    loaded = [line for line in done.stderr.splitlines() if line.startswith("# code object from")]
+    ours = [line for line in loaded if str(root) in line]
+    assert ours
+    assert [line for line in ours if not line.endswith(".pyc'")] == []
+
+
+def test_another_home_path_umask_and_times_give_the_same_digest(
+    built: tuple[Home, BuildResult], tmp_path: Path
+) -> None:
+    old = os.umask(0o077)
+    try:
+        other = write_project(tmp_path / "some" / "where" / "else")
+        os.utime(other / "service.py", ns=(10**18, 10**18))
+        result = run(other, Home(tmp_path / "home"))
+    finally:
+        os.umask(old)
+    assert (result.tag, result.digest) == (built[1].tag, built[1].digest)
+    assert not result.reused
+
+
+def test_nothing_changed_is_reused(built: tuple[Home, BuildResult], project: Path) -> None:
+    home, first = built
+    again = run(project, home)
+    assert again.reused
+    assert (again.tag, again.digest, again.layers) == (first.tag, first.digest, first.layers)
+
+
+def test_a_deleted_bento_is_built_again(home: Home, project: Path) -> None:
+    (project / "data.txt").write_text("to be deleted")
+    first = run(project, home)
+    store = Store(home)
+    store.delete("bento", first.tag)
+    store.gc(minimum_age=0)
+    again = run(project, home)
+    assert again.digest == first.digest
+    assert store.get("bento", first.tag).digest == first.digest
+
+
+def test_a_line_of_code_changes_the_code_layer_only(
+    built: tuple[Home, BuildResult], project: Path
+) -> None:
+    home, first = built
+    write_project(project, SERVICE.replace("+ self.suffix", "+ self.suffix * 2"))
+    steps: list[str] = []
+    second = build(project, home, BuildOptions(), steps.append)
+    assert second.tag != first.tag
+    changed = {kind for kind in kinds(first) if kinds(first)[kind] != kinds(second)[kind]}
+    assert changed == {"code"}
+    assert steps == [], "neither installed nor imported"
+
+
+def test_a_changed_signature_changes_the_contract(home: Home, project: Path) -> None:
+    write_project(project, SERVICE.replace("text: str", "text: str, times: int = 1"))
+    (api,) = manifest(run(project, home), home).contract.apis
+    assert "times" in api.input_schema["properties"]
+
+
+def test_name_version_and_labels_of_the_command_line(home: Home, project: Path) -> None:
+    result = run(project, home, name="Other", version="v1", labels={"owner": "me"})
+    assert result.tag == "other:v1"
+    assert manifest(result, home).labels == {"owner": "me"}
+
+
+def test_models_of_the_service_and_the_bentofile(home: Home, project: Path, tmp_path: Path) -> None:
+    declared = SERVICE.replace(
+        "    def __init__",
+        '    model = bentofn.models.BentoModel("weights:latest")\n\n    def __init__',
+    )
+    write_project(project, declared, f"{BENTOFILE}\nmodels: [{{tag: extra, alias: more}}]\n")
+    assert "bentofn models import PATH --name extra" in refusal(project, home)
+    for name in ("extra", "weights"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(f'"{name}"')
+        import_model(Store(home), tmp_path / name, name)
+    result = run(project, home)
+    bento = manifest(result, home)
+    assert [(model.name, model.alias) for model in bento.models] == [
+        ("extra", "more"),
+        ("weights", None),
+    ]
+    assert bento.contract.models == tuple(f"{m.name}:{m.version}" for m in bento.models)
+    assert run(project, home).reused
+    (tmp_path / "weights" / "config.json").write_text('"newer"')
+    import_model(Store(home), tmp_path / "weights", "weights")
+    newer = run(project, home)
+    assert not newer.reused
+    assert newer.digest != result.digest
+
+
+@pytest.mark.parametrize(
+    ("service", "says"),
+    [
+        (f"{SERVICE}\ndef broken(:\n    pass\n", "service.py:15: "),
+        (SERVICE.replace("import idna", "import a_module_that_is_not_there"), "service.py"),
+        (SERVICE.replace("text: str", "text: object()"), "echo"),
+        (SERVICE.replace("class TinyEcho", "class Other"), "TinyEcho"),
+        (f"{SERVICE}\nraise RuntimeError('not today')\n", "not today"),
+        (f"{SERVICE}\nimport os\nos._exit(3)\n", "without an answer"),
+    ],
+    ids=["syntax", "import", "annotation", "name", "raise", "exit"],
+)
+def test_a_service_that_cannot_be_built(home: Home, project: Path, service: str, says: str) -> None:
+    write_project(project, service)
+    before = Store(home).list("bento")
+    assert says in refusal(project, home)
+    assert Store(home).list("bento") == before
+
+
+def test_an_unknown_key(home: Home, project: Path) -> None:
+    write_project(project, bentofile=f"{BENTOFILE}\ninclud: ['*']\n")
+    assert refusal(project, home) == (
+        "bentofile.yaml: unknown key 'includ'; did you mean 'include'?"
+    )
+
+
+def test_requirements_that_contradict_each_other(home: Home, project: Path) -> None:
+    write_project(project, bentofile=BENTOFILE.replace("[idna]", "['idna>3', 'idna<3']"))
+    assert refusal(project, home).startswith("The requirements cannot be satisfied: ")
+
+
+def test_two_builds_at_once_in_one_home(tmp_path: Path, built: tuple[Home, BuildResult]) -> None:
+    home = Home(tmp_path / "home")
+    projects = [write_project(tmp_path / name) for name in ("one", "two", "three")]
+    write_project(projects[2], SERVICE.replace('"!"', '"?"'))
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        results = pool.starmap(run, [(project, home) for project in projects])
+    assert results[0].digest == results[1].digest == built[1].digest
+    assert results[2].digest != results[0].digest
+    assert {entry.tag for entry in Store(home).list("bento")} == {r.tag for r in results}
+    assert leftovers(home) == []
+
+
+def test_a_kill_leaves_nothing_that_is_taken_for_whole(
+    tmp_path: Path, project: Path, built: tuple[Home, BuildResult]
+) -> None:
+    home = Home(tmp_path / "home")
+    code = (
+        "import sys; from pathlib import Path; from bentofn.packager.build import *;"
+        "from bentofn.packager.home import Home;"
+        "build(Path(sys.argv[1]), Home(Path(sys.argv[2])), BuildOptions(),"
+        " lambda message: print(message, flush=True))"
+    )
+    for word in ("Resolving", "Installing", "Packing", "Importing", "Compiling"):
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(project), str(home.path)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith(word):
+                break
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        assert Store(home).list("bento") == []
+    assert run(project, home).digest == built[1].digest
+
+
+def test_an_interrupt_removes_its_temporary_files(tmp_path: Path, project: Path) -> None:
+    home = Home(tmp_path / "home")
+
+    def interrupt(message: str) -> None:
+        if message.startswith("Packing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(project, home, BuildOptions(), interrupt)
+    assert leftovers(home) == []
+    assert Store(home).list("bento") == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        pytest.skip("mounting a small tmpfs needs root")
+    if mounted.returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield disk
+    for _ in range(50):
+        if subprocess.run(["umount", str(disk)], check=False).returncode == 0:
+            return
+        time.sleep(0.1)
+
+
+def test_a_full_disk_which_needs_root_to_mount_a_tmpfs(
+    small_disk: Path, project: Path, built: tuple[Home, BuildResult]
+) -> None:
+    home = Home(small_disk / "home")
+    for size in ("64k", "2m", "20m", "32m", "36m"):
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(small_disk)], check=True)
+        message = refusal(project, home)
+        assert "is full" in message, size
+        assert "BENTOFN_HOME" in message
+    subprocess.run(["mount", "-o", "remount,size=500m", str(small_disk)], check=True)
+    assert run(project, home).digest == built[1].digest

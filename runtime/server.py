@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bentofn.runtime import asgi, lifecycle, on_deployment
+from bentofn.runtime import asgi, lifecycle, on_deployment, threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.loading import load_service
@@ -66,6 +66,7 @@ def serve(target: str, directory: Path, host: str, port: int) -> None:
 
 def main(options: Mapping[str, str]) -> int:
     """The ``serve`` process of a bento: the same, from its root."""
+    threads.spin_briefly(os.environ)
     try:
         with listen(options.get("host", "127.0.0.1"), int(options.get("port", "3000"))) as listener:
             _serve(lambda: lifecycle.load(options), listener)

@@ -26,9 +26,25 @@ VARIABLES = (
 )
 """Variables that libraries read, when they are loaded, for the size of their pools."""
 
+SPIN_COUNT = "1000"
+"""How often GNU OpenMP looks again before a waiting thread sleeps.
+
+Its default is 300,000 where threads do not outnumber the CPUs: milliseconds in which a thread that
+waits keeps the CPU from the one that it waits for. On two busy CPUs the first inference of a clone
+with two threads took 536 ms so, and 43 ms with this; on idle ones both took the same.
+Source: https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html
+"""
+
+
+def spin_briefly(environ: MutableMapping[str, str]) -> None:
+    """Keep OpenMP, if it is loaded from now on, from spinning long, unless the user says how."""
+    if "OMP_WAIT_POLICY" not in environ:
+        environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+
 
 def forbid(environ: MutableMapping[str, str]) -> None:
     """Make libraries that are loaded from now on compute in the calling thread."""
+    spin_briefly(environ)
     environ.update(dict.fromkeys(VARIABLES, "1"))
     # One rayon thread is still a thread beside the caller; this makes tokenizers use none.
     environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -36,6 +52,7 @@ def forbid(environ: MutableMapping[str, str]) -> None:
 
 def allow(environ: MutableMapping[str, str], count: int) -> None:
     """Let libraries that are loaded from now on use this many threads, unless a variable says."""
+    spin_briefly(environ)
     for name in VARIABLES:
         environ.setdefault(name, str(count))
 

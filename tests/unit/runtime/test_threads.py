@@ -54,3 +54,15 @@ def test_threads_are_named_in_the_refusal() -> None:
         stop.set()
         worker.join()
     assert "prefetcher" not in threads.running(settle=0)
+
+
+def test_waiting_threads_leave_the_cpu_unless_the_user_says_how_they_wait() -> None:
+    unset: dict[str, str] = {}
+    threads.spin_briefly(unset)
+    assert int(unset["GOMP_SPINCOUNT"]) <= 1000
+    chosen = {"GOMP_SPINCOUNT": "7"}
+    threads.spin_briefly(chosen)
+    assert chosen == {"GOMP_SPINCOUNT": "7"}
+    active = {"OMP_WAIT_POLICY": "active"}
+    threads.spin_briefly(active)
+    assert active == {"OMP_WAIT_POLICY": "active"}

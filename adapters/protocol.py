@@ -139,7 +139,8 @@ class Deployed:
         digest: Digest of the bento.
         changed: False where it already was as the spec says.
         snapshot: The engine that new instances start with: ``template`` or ``none``.
-        note: Why it is not the engine that the spec asks for; empty otherwise.
+        note: Why it is not the engine that the spec asks for, or what else of the spec the target
+            does not do; empty otherwise.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from bentofn.adapters.local import daemon
@@ -47,7 +48,10 @@ class LocalAdapter:
                 f"Function {spec.name!r} asks for url.authorizer aws_iam, which target local does "
                 "not check; leave it out to have a URL without authorization here."
             )
-        return self._running().apply(spec, progress, wait=wait)
+        deployed = self._running().apply(spec, progress, wait=wait)
+        if spec.settings.events and not deployed.note:
+            return dataclasses.replace(deployed, note="Its events are not run by target local.")
+        return deployed
 
     def status(self, name: str | None = None) -> list[FunctionStatus]:
         """See :class:`bentofn.adapters.protocol.Adapter`."""

@@ -84,7 +84,9 @@ def bind(port: int) -> socket.socket:
         listener.close()
         code = getattr(error, "errno", None)
         why = "is in use by another program" if code == errno.EADDRINUSE else f"is no use: {error}"
-        raise UserError(f"Port {port} {why}; choose another with --port.") from None
+        raise UserError(
+            f"Port {port} {why}; choose another with: bentofn emulator start --port PORT."
+        ) from None
     return listener
 
 

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from bentofn.adapters.local import cors
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.revision import Assignment, Refused, Revision, Ticket
+from bentofn.adapters.local.upstream import Unreachable
 from bentofn.adapters.protocol import Url
 
 # RFC 9110 §7.6.1, with the old names that are still sent; Expect was answered here.
@@ -20,6 +22,9 @@ _HOP_BY_HOP = frozenset(
     "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "  # noqa: SIM905
     "trailers transfer-encoding upgrade expect".split()
 )
+_ATTEMPTS = 3
+"""Instances that a request is sent to when those before took no connection."""
+
 BATCH_SIZE = "X-Bentofn-Batch-Size"
 START = "X-Bentofn-Start"
 INSTANCE = "X-Bentofn-Instance"
@@ -60,7 +65,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Read a whole body.
 
     Raises:
-        Refused: It holds more than ``limit`` bytes (413).
+        Refused: It holds more than ``limit`` bytes (413), or is no HTTP (400).
     """
     if not request.can_read_body:
         return b""
@@ -68,10 +73,13 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise too_large
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise too_large
+    except (web.RequestPayloadError, BadHttpMessage):
+        raise Refused(400, "The body's chunks are malformed.") from None
     return bytes(body)
 
 
@@ -88,14 +96,26 @@ class _Exchange:
         self._response: web.StreamResponse | None = None
 
     async def run(self, body: bytes) -> web.StreamResponse:
-        revision = self._function.live
-        if revision is None:
-            raise Refused(503, self._function.trouble or "The function is being stopped.")
+        for _ in range(_ATTEMPTS):
+            revision = self._function.live
+            if revision is None:
+                raise Refused(503, self._function.trouble or "The function is being stopped.")
+            response = await self._try(revision, body)
+            if response is not None:
+                return response
+        raise Refused(502, "The function's instances end before they can be asked.")
+
+    async def _try(self, revision: Revision, body: bytes) -> web.StreamResponse | None:
+        """Ask one instance; None if it was dead already and has not seen the request."""
         ticket = revision.submit()
         cancelled = True
         try:
             assignment = await ticket.assigned
-            response = await self._forward(revision, ticket, assignment, body)
+            try:
+                response = await self._forward(revision, ticket, assignment, body)
+            except Unreachable:
+                revision.lost(assignment.instance)
+                response = None
             cancelled = False
         finally:
             revision.release(ticket, cancelled=cancelled)

@@ -17,6 +17,7 @@ from bentofn.adapters.local.core.messages import (
     Event,
     InstanceExited,
     InstanceFailed,
+    InstanceLost,
     InstanceReady,
     InstanceWanted,
     Refuse,
@@ -150,6 +151,10 @@ class Revision:
         del self._tickets[ticket.number]
         event = RequestCancelled if cancelled else RequestFinished
         self._feed(event(ticket.number))
+
+    def lost(self, instance: str) -> None:
+        """An instance refused a connection: it is dead, and its end is not noticed yet."""
+        self._feed(InstanceLost(instance))
 
     async def verify(self) -> None:
         """Start one instance and wait until it serves.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from yarl import URL
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _ADDED_BY_AIOHTTP = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+
+
+class Unreachable(Exception):  # noqa: N818 - a state of the instance
+    """The instance takes no connections; the request was not sent."""
 
 
 class Upstream:
@@ -41,15 +46,21 @@ class Upstream:
             body: The whole body.
 
         Raises:
+            Unreachable: The instance takes no connections.
             aiohttp.ClientError: The instance did not answer.
         """
-        return await self._session.request(
-            method,
-            URL(f"http://instance{path}", encoded=True),
-            headers=headers,
-            data=body or None,
-            allow_redirects=False,
-        )
+        try:
+            return await self._session.request(
+                method,
+                URL(f"http://instance{path}", encoded=True),
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+            )
+        except aiohttp.ClientConnectorError as error:
+            if error.os_error.errno in (errno.ECONNREFUSED, errno.ENOENT):
+                raise Unreachable from error
+            raise
 
     async def close(self) -> None:
         """Close all connections."""

@@ -31,6 +31,7 @@ from bentofn.runtime.manifest import APIContract, BentoManifest, ServiceContract
 
 SERVICE = """
 import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -43,6 +44,13 @@ WORD = {word!r}
 class Echo:
     def __init__(self) -> None:
         print("constructed", flush=True)
+        if {thread}:
+            threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+
+    @bentofn.on_deployment
+    @staticmethod
+    def migrate() -> None:
+        print("migrated", flush=True)
 
     @bentofn.api(batchable=True, max_batch_size=16, max_latency_ms=30000,
                  examples=[{{"texts": ["warm"]}}])
@@ -93,7 +101,9 @@ def make_root(directory: Path, code: str, name: str = "echo") -> Path:
     manifest = BentoManifest(
         name=name,
         version="1",
-        contract=ServiceContract("Echo", "service:Echo", apis=apis),
+        contract=ServiceContract(
+            "Echo", "service:Echo", apis=apis, has_deployment_hook=code.startswith("\n")
+        ),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         platform="linux/amd64",
         envs={"FROM_BENTO": "yes"},
@@ -106,8 +116,9 @@ def make_root(directory: Path, code: str, name: str = "echo") -> Path:
 def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("roots")
     return {
-        "one": make_root(base / "one", SERVICE.format(word="")),
-        "two": make_root(base / "two", SERVICE.format(word="two ")),
+        "one": make_root(base / "one", SERVICE.format(word="", thread=False)),
+        "two": make_root(base / "two", SERVICE.format(word="two ", thread=False)),
+        "threaded": make_root(base / "threaded", SERVICE.format(word="", thread=True)),
         "slow": make_root(base / "slow", SLOW_START),
         "broken": make_root(base / "broken", BROKEN),
     }
@@ -225,6 +236,25 @@ def test_from_zero_an_instance_is_restored(
     assert set(only(adapter).starts) == {"restored"}
 
 
+def test_a_service_that_cannot_be_forked_starts_plainly_and_says_why(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path]
+) -> None:
+    deployed = adapter.apply(spec(roots["threaded"]), ignore)
+    assert deployed.snapshot == "none"
+    assert "thread" in deployed.note
+    assert call(home, "/echo/echo", {"texts": ["a"]}).json == ["a"]
+    assert only(adapter).starts == {"cold": 1}
+    assert only(adapter).note == deployed.note
+
+
+def test_a_deploy_that_does_not_wait_gets_its_template_later(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path]
+) -> None:
+    adapter.apply(spec(roots["one"]), ignore, wait=False)
+    assert only(adapter).starts == {"cold": 1}
+    eventually(lambda: only(adapter).snapshot == "template")
+
+
 def test_concurrent_requests_form_batches(
     home: Home, adapter: LocalAdapter, roots: dict[str, Path]
 ) -> None:
@@ -288,7 +318,7 @@ def test_after_the_platform_is_killed_nothing_is_left_and_a_start_recovers(
 def test_a_function_whose_bento_is_gone_does_not_keep_the_others_from_recovery(
     home: Home, adapter: LocalAdapter, roots: dict[str, Path], tmp_path: Path
 ) -> None:
-    lost = make_root(tmp_path / "lost", SERVICE.format(word=""))
+    lost = make_root(tmp_path / "lost", SERVICE.format(word="", thread=False))
     adapter.apply(spec(lost, "lost"), ignore)
     adapter.apply(spec(roots["one"]), ignore)
     daemon.stop(home)
@@ -437,6 +467,19 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(
     assert "platform's limit" in answer.json["error"]
 
 
+def test_malformed_chunks_are_the_callers_mistake(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path]
+) -> None:
+    adapter.apply(spec(roots["one"]), ignore)
+    endpoint = daemon.status(home)
+    assert endpoint is not None
+    with socket.create_connection(("127.0.0.1", endpoint.port)) as connection:
+        head = b"POST /echo/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + b"zz\r\nnot a chunk\r\n")
+        assert connection.recv(64).split()[1] == b"400"
+    assert only(adapter).requests == 0
+
+
 def test_a_deploy_whose_caller_goes_leaves_nothing(
     home: Home, adapter: LocalAdapter, roots: dict[str, Path]
 ) -> None:
@@ -457,7 +500,9 @@ def test_invoke_logs_and_destroy(home: Home, adapter: LocalAdapter, roots: dict[
     assert (reply.status, b"".join(reply.body)) == (200, b'["a"]')
     with pytest.raises(UserError, match="name one of: count, echo, slow, where"):
         adapter.invoke("echo", b"{}")
-    assert "constructed" in [line.line for line in adapter.logs("echo")]
+    lines = [line.line for line in adapter.logs("echo")]
+    assert lines.index("migrated") < lines.index("constructed")
+    assert lines.count("migrated") == 1
     adapter.destroy("echo")
     assert adapter.status() == []
     assert not list(home.logs.glob("echo*"))

@@ -50,6 +50,13 @@ class InstanceExited:
 
 
 @dataclass(frozen=True)
+class InstanceLost:
+    """An instance that served cannot be reached; its end will be told later."""
+
+    instance: str
+
+
+@dataclass(frozen=True)
 class InstanceWanted:
     """Have at least one instance, requests or not."""
 
@@ -71,6 +78,7 @@ Event = (
     | InstanceReady
     | InstanceFailed
     | InstanceExited
+    | InstanceLost
     | InstanceWanted
     | Drain
     | Tick

@@ -13,6 +13,7 @@ from bentofn.adapters.local.core.messages import (
     Event,
     InstanceExited,
     InstanceFailed,
+    InstanceLost,
     InstanceReady,
     InstanceWanted,
     Refuse,
@@ -122,6 +123,10 @@ class Pool:
                 self._failed(instance, reason, now)
             case InstanceExited(instance, reason):
                 self._exited(instance, reason, now)
+            case InstanceLost(instance):
+                self._stop(
+                    [i for i in self.instances.values() if i.id == instance and i.state == "ready"]
+                )
             case InstanceWanted():
                 if not self._count("starting", "ready"):
                     self._start()

@@ -13,6 +13,7 @@ from bentofn.adapters.local.core.messages import (
     Event,
     InstanceExited,
     InstanceFailed,
+    InstanceLost,
     InstanceReady,
     InstanceWanted,
     Refuse,
@@ -58,6 +59,7 @@ class World(RuleBasedStateMachine):
         self.starting: set[str] = set()
         self.ready: set[str] = set()
         self.stopping: set[str] = set()
+        self.lost = ""
         self.wake_at: float | None = None
 
     @initialize(
@@ -67,13 +69,13 @@ class World(RuleBasedStateMachine):
         queue_limit=st.integers(0, 6),
     )
     def make(self, concurrency: int, minimum: int, maximum: int, queue_limit: int) -> None:
-        self.rules = rules(
+        self.limits = rules(
             concurrency=concurrency,
             min_instances=min(minimum, maximum),
             max_instances=maximum,
             queue_limit=queue_limit,
         )
-        self.pool = Pool(self.rules, "i")
+        self.pool = Pool(self.limits, "i")
         self.send(Tick())
 
     def send(self, event: Event) -> None:
@@ -87,7 +89,7 @@ class World(RuleBasedStateMachine):
                 self.starting.add(instance)
             case StopInstance(instance):
                 assert instance in self.starting | self.ready
-                assert instance not in self.running.values()
+                assert instance not in self.running.values() or instance == self.lost
                 self.starting.discard(instance)
                 self.ready.discard(instance)
                 self.stopping.add(instance)
@@ -97,7 +99,7 @@ class World(RuleBasedStateMachine):
                 self.waiting.remove(request)
                 self.running[request] = instance
                 busy = sum(1 for name in self.running.values() if name == instance)
-                assert busy <= self.rules.concurrency
+                assert busy <= self.limits.concurrency
             case Refuse(request):
                 assert request in self.waiting or request in self.running
                 self.waiting.discard(request)
@@ -148,6 +150,13 @@ class World(RuleBasedStateMachine):
         self.send(InstanceExited(instance, "killed by signal 9"))
         assert instance not in self.running.values()
 
+    @precondition(lambda self: self.ready)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        self.lost = data.draw(st.sampled_from(sorted(self.ready)))
+        self.send(InstanceLost(self.lost))
+        assert self.lost in self.stopping
+
     @rule(seconds=st.floats(0.01, 120.0))
     def pass_time(self, seconds: float) -> None:
         self.advance(self.now + seconds)
@@ -155,7 +164,7 @@ class World(RuleBasedStateMachine):
     @rule()
     def want(self) -> None:
         self.send(InstanceWanted())
-        assert self.starting or self.ready or len(self.stopping) == self.rules.max_instances
+        assert self.starting or self.ready or len(self.stopping) == self.limits.max_instances
 
     def advance(self, until: float) -> None:
         while self.wake_at is not None and self.wake_at <= until:
@@ -165,10 +174,10 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def within_limits(self) -> None:
-        if self.requests == 0 and not hasattr(self, "rules"):
+        if self.requests == 0 and not hasattr(self, "limits"):
             return
-        assert len(self.starting | self.ready | self.stopping) <= self.rules.max_instances
-        assert len(self.waiting) <= self.rules.queue_limit
+        assert len(self.starting | self.ready | self.stopping) <= self.limits.max_instances
+        assert len(self.waiting) <= self.limits.queue_limit
         assert self.pool.queued == len(self.waiting)
 
     def settle(self) -> None:
@@ -189,13 +198,13 @@ class World(RuleBasedStateMachine):
                 self.advance(self.wake_at)
 
     def teardown(self) -> None:
-        if not hasattr(self, "rules"):
+        if not hasattr(self, "limits"):
             return
         self.settle()
-        for _ in range(self.rules.max_instances + 2):
-            self.advance(self.now + self.rules.idle_timeout + self.rules.start_hold)
+        for _ in range(self.limits.max_instances + 2):
+            self.advance(self.now + self.limits.idle_timeout + self.limits.start_hold)
             self.settle()
-        assert len(self.ready) == self.rules.min_instances
+        assert len(self.ready) == self.limits.min_instances
         self.send(Drain())
         self.settle()
         assert self.pool.empty
@@ -273,6 +282,15 @@ def test_a_crash_answers_its_requests_and_the_waiting_ones_get_a_new_instance() 
         Refuse(1, 502, "killed by signal 9"),
         StartInstance("i2"),
     ]
+
+
+def test_a_dead_instance_gets_no_more_requests() -> None:
+    pool = Pool(rules(concurrency=1), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    assert pool.handle(InstanceLost("i1"), 2.0) == [StopInstance("i1")]
+    pool.handle(RequestFinished(1), 2.0)
+    assert pool.handle(RequestArrived(2), 2.0) == [StartInstance("i2")]
 
 
 def test_reserved_concurrency_of_zero_refuses() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import ValidationError
 from starlette.formparsers import MultiPartException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
 from bentofn.runtime.batching.dispatcher import BatchDispatcher
@@ -20,7 +20,7 @@ from bentofn.runtime.context import Context, Cookie
 from bentofn.runtime.errors import BadInput
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
 from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, invalid_input
-from bentofn.runtime.http.exchange import Exchange, Header, Message, Receive, Reply
+from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.io.inputs import Arguments
 from bentofn.runtime.io.outputs import EVENT_STREAM
@@ -104,6 +104,8 @@ class Endpoint:
         try:
             form = await request.form(max_part_size=_MAX_FIELD_BYTES)
             arguments = self.spec.input.from_form(form, context)
+        except ClientDisconnect as error:
+            raise ClientLeftError from error
         except MultiPartException as error:
             raise BadInput(f"The form cannot be read: {error.message}") from error
         except ValidationError as error:
@@ -173,7 +175,7 @@ class Endpoint:
                     await _send_chunk(exchange, data)
                 async for chunk in chunks:
                     await _send_chunk(exchange, encode(chunk))
-            await exchange.send({"type": "http.response.body", "body": b""})
+        await exchange.send({"type": "http.response.body", "body": b""})
 
 
 async def _send_chunk(exchange: Exchange, data: bytes) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import aiohttp
 import numpy as np
+import pytest
 import pytest_asyncio
 import uvicorn
 
@@ -108,16 +109,19 @@ async def test_a_stream_that_fails_does_not_look_whole(
     raise AssertionError("the response looked whole")
 
 
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=B"])
 async def test_a_client_that_leaves_before_its_body_is_whole(
-    served: tuple[aiohttp.ClientSession, Live],
+    served: tuple[aiohttp.ClientSession, Live], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client, _ = served
     url = client._base_url
     assert url is not None
     _, writer = await asyncio.open_connection("127.0.0.1", url.port)
-    writer.write(b"POST /embed HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+    head = f"POST /embed HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: 100\r\n"
+    writer.write(head.encode() + b"\r\n{")
     await writer.drain()
     writer.close()
     await writer.wait_closed()
     async with client.post("/embed", json={"texts": ["a"]}) as response:
         assert response.status == 200
+    assert "failed" not in caplog.text

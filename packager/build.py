@@ -80,6 +80,7 @@ def build(
         UserError: The project cannot be built; the message says what to do.
     """
     steps = _Steps()
+    home = Home(home.path.absolute())
     with _sentences(home):
         store = Store(home)
         with store.using():

@@ -127,7 +127,7 @@ def _read(answer: Path, service: str, done: subprocess.CompletedProcess[bytes]) 
         ending = f"was killed by signal {-done.returncode}" if done.returncode < 0 else "exited"
         raise UserError(
             f"The process that imported {service} {ending} without an answer"
-            f"{_last_words(done.stderr)}; try `python -c 'import ...'` on it."
+            f"{_last_words(done.stderr)}; look for what ends the interpreter while it is imported."
         ) from None
     if "error" in raw:
         raise UserError(str(raw["error"]))

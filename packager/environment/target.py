@@ -60,24 +60,46 @@ def find_target(python: str | None, platform: str | None) -> Target:
 
 def base_interpreter() -> Path:
     """This process's interpreter, outside any virtual environment."""
-    return Path(getattr(sys, "_base_executable", None) or sys.executable)
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return _installed_in(sys.base_prefix, own) or Path(sys.executable)
 
 
 def find_interpreter(minor: str) -> Path:
     """Find an installed interpreter of a minor version: uv's, or one on PATH.
 
     Raises:
-        UserError: There is none.
+        UserError: There is none that runs.
     """
     command = [str(uv_binary()), "python", "find", "--no-project", "--no-python-downloads", minor]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
-    path = found.stdout.strip() if found.returncode == 0 else shutil.which(f"python{minor}")
-    if not path:
-        raise UserError(
-            f"Python {minor} is not on this machine; install it (`uv python install {minor}`) "
-            "or change docker.python_version."
+    candidates = (found.stdout.strip(), shutil.which(f"python{minor}") or "")
+    for candidate in filter(None, candidates):
+        interpreter = _base_of(candidate, minor)
+        if interpreter is not None:
+            return interpreter
+    raise UserError(
+        f"Python {minor} is not on this machine; install it (`uv python install {minor}`) "
+        "or change docker.python_version."
+    )
+
+
+def _base_of(candidate: str, minor: str) -> Path | None:
+    """The interpreter behind a program, which may be a version manager's shim or an environment."""
+    text = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.base_prefix)"
+    try:
+        done = subprocess.run(
+            [candidate, "-I", "-S", "-c", text], capture_output=True, text=True, check=False
         )
-    return Path(path)
+    except OSError:
+        return None
+    version, _, prefix = done.stdout.strip().partition("\n")
+    return _installed_in(prefix, minor) if version == minor else None
+
+
+def _installed_in(prefix: str, minor: str) -> Path | None:
+    # Not sys._base_executable: before Python 3.11 it may be the virtual environment's own.
+    path = Path(prefix) / "bin" / f"python{minor}"
+    return path if path.is_file() else None
 
 
 def host_platform() -> str:

@@ -16,6 +16,7 @@ ESSENCE = 400
 """Longest explanation of uv that is shown, in characters."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_PREAMBLE = re.compile(r"^No solution found when resolving dependencies:?( cause:)? *")
 _TREE = re.compile(r"^[\s│├└╰─▶×·]+", re.MULTILINE)
 
 
@@ -87,7 +88,7 @@ def essence(stderr: str) -> str:
         if not line.startswith(("Using ", "warning: ", "Resolved ", "Resolving "))
     ]
     joined = mask(" ".join(line for line in lines if line))
-    joined = joined.removeprefix("No solution found when resolving dependencies: ")
+    joined = _PREAMBLE.sub("", joined)
     if len(joined) > ESSENCE:
         joined = joined[:ESSENCE].rsplit(" ", 1)[0] + " ..."
     return joined or "uv failed without saying why; run it again with RUST_LOG=debug."

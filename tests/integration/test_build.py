@@ -151,6 +151,13 @@ def test_nothing_changed_is_reused(built: tuple[Home, BuildResult], project: Pat
     assert (again.tag, again.digest, again.layers) == (first.tag, first.digest, first.layers)
 
 
+def test_a_relative_home_and_project(
+    built: tuple[Home, BuildResult], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.parent)
+    assert run(Path("project"), Home(Path("home"))).digest == built[1].digest
+
+
 def test_a_deleted_bento_is_built_again(home: Home, project: Path) -> None:
     (project / "data.txt").write_text("to be deleted")
     first = run(project, home)

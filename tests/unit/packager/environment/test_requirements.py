@@ -118,6 +118,9 @@ warning: something
     text = essence(said)
     assert text.startswith("Because there is no version of nothing==9")
     assert re.fullmatch(r"[ -~]+", text)
+    assert essence("error: No solution found when resolving dependencies\n  cause: Because") == (
+        "Because"
+    )
     assert "secret" not in essence("error: https://me:secret@a.test/simple is down")
     assert len(essence("word " * 1000)) < ESSENCE + 10
     assert essence("")

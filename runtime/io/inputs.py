@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, create_model
-from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic_core import SchemaError, SchemaValidator, from_json, to_json
+from pydantic_core import SchemaValidator, from_json, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.io.kinds import is_file, is_list, plain, servable, takes_files
-from bentofn.runtime.io.signature import Parameter, Signature, unservable
+from bentofn.runtime.io.signature import UNBUILDABLE, Parameter, Signature, unservable
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of a call."""
-
-_UNBUILDABLE = (PydanticUserError, SchemaError, TypeError, ValueError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -202,7 +199,7 @@ def _check(method: APIMethod, parameter: Parameter) -> None:
     """Build a parameter's type alone, so that the message can name the parameter."""
     try:
         TypeAdapter(servable(parameter.annotation)).json_schema()
-    except _UNBUILDABLE as error:
+    except UNBUILDABLE as error:
         raise unservable(method, f"parameter {parameter.name!r}", parameter.annotation) from error
 
 

@@ -9,19 +9,16 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.errors import PydanticUserError
-from pydantic_core import SchemaError, SchemaSerializer, SchemaValidator, ValidationError, to_json
+from pydantic_core import SchemaSerializer, SchemaValidator, ValidationError, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.io import files, image
 from bentofn.runtime.io.kinds import plain, servable
-from bentofn.runtime.io.signature import Signature, unservable
+from bentofn.runtime.io.signature import UNBUILDABLE, Signature, unservable
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
-
-_UNBUILDABLE = (PydanticUserError, SchemaError, TypeError, ValueError, NotImplementedError)
 
 
 class InvalidOutputError(Exception):
@@ -78,7 +75,7 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(servable(annotation))
         schema = {"title": "Output", **adapter.json_schema(mode="validation")}
-    except _UNBUILDABLE as error:
+    except UNBUILDABLE as error:
         raise unservable(method, "the result", annotation) from error
     media_type, write = _writer(annotation, adapter)
     if signature.is_stream:

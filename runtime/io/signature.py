@@ -7,10 +7,16 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Genera
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
+from pydantic.errors import PydanticUserError
+from pydantic_core import SchemaError
+
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.context import Context
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.io.kinds import ACCEPTED, plain
+
+UNBUILDABLE = (PydanticUserError, SchemaError, TypeError, ValueError, NotImplementedError)
+"""What pydantic raises for a type that it cannot handle."""
 
 _CONTEXT_NAMES = ("ctx", "context")
 _STREAMS = (Generator, AsyncGenerator, Iterator, AsyncIterator, AsyncIterable)

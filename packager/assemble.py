@@ -170,7 +170,7 @@ class Assembler:
         for path, source in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            shutil.copy(source, target)
         return folder
 
     def _bytecode(self, environment: Environment, description: Description) -> list[Descriptor]:

@@ -166,4 +166,8 @@ def _sentences(home: Home) -> Iterator[None]:
             ) from error
         if isinstance(error, PermissionError) and error.filename:
             raise UserError(f"{error.filename} cannot be read: permission denied.") from error
+        if isinstance(error, FileNotFoundError) and error.filename:
+            raise UserError(
+                f"{error.filename} vanished while the build ran; build again."
+            ) from error
         raise

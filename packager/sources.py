@@ -68,7 +68,7 @@ class HashedTree:
     @property
     def digest(self) -> str:
         """SHA-256 of every path, mode and content, in hex."""
-        lines = (f"{self.digests[f.path]} {int(f.executable)} {f.path}\n" for f in self.files)
+        lines = (f"{self.digests[f.path]} {int(f.executable)} {f.path}\0" for f in self.files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -91,6 +91,11 @@ def collect(
     by_path: dict[str, SourceFile] = {}
     for relative, source, stat in walk.files():
         path = relative.removeprefix(prefix)
+        if not _is_unicode(path):
+            raise UserError(
+                f"The name of the file {path!r} is not UTF-8, so that it cannot stand in a layer; "
+                f"rename it, or list it in {IGNORE_FILE}."
+            )
         if path in by_path:
             raise UserError(
                 f"Both {path} and {prefix}{path} of {project} become {path} in the bento; "
@@ -109,6 +114,14 @@ def collect(
     return SourceTree(
         files=tuple(by_path[path] for path in sorted(by_path)), warnings=tuple(walk.warnings)
     )
+
+
+def _is_unicode(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:

@@ -103,6 +103,15 @@ def test_a_src_folder_becomes_the_root(tmp_path: Path) -> None:
         paths(tmp_path, root="src")
 
 
+def test_a_name_that_no_layer_can_carry(tmp_path: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    except OSError:
+        pytest.skip("the file system takes UTF-8 names only")
+    with pytest.raises(UserError, match="is not UTF-8"):
+        paths(tmp_path)
+
+
 def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "a.txt")
     with pytest.raises(UserError, match="No file of"):

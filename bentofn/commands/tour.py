@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from email.message import Message
 from urllib.parse import urlsplit
 
 from bentofn.adapters.protocol import Adapter
@@ -51,8 +52,16 @@ class Embedder:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = urlsplit(url)
+        self.url = urlsplit(url.rstrip("/"))
         self.last_status = 0
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts: one vector each.
+
+        Raises:
+            UserError: The function answered with an error.
+        """
+        return self._post(texts)[0]
 
     def ask(self, start: str | None = None) -> tuple[float, Vectors]:
         """Embed :data:`TEXTS` and check the meaning.
@@ -66,23 +75,14 @@ class Embedder:
         Raises:
             UserError: The answer is wrong, or came from another kind of start.
         """
-        body = json.dumps({"texts": TEXTS})
         began = time.perf_counter()
-        connection = http.client.HTTPConnection(str(self.url.hostname), self.url.port, timeout=120)
-        connection.request("POST", f"{self.url.path.rstrip('/')}/embed", body)
-        response = connection.getresponse()
-        payload = response.read()
+        vectors, headers = self._post(TEXTS)
         elapsed = (time.perf_counter() - began) * 1000
-        connection.close()
-        self.last_status = response.status
-        if response.status != 200:
-            raise UserError(f"The function answered {response.status}: {payload[:200].decode()}")
-        if start is not None and response.headers["X-Bentofn-Start"] != start:
+        if start is not None and headers["X-Bentofn-Start"] != start:
             raise UserError(
-                f"The request was answered from a {response.headers['X-Bentofn-Start']} instance, "
+                f"The request was answered from a {headers['X-Bentofn-Start']} instance, "
                 f"not from a {start} one; see bentofn logs."
             )
-        vectors: Vectors = json.loads(payload)
         near, far = _dot(vectors[0], vectors[1]), _dot(vectors[0], vectors[2])
         if near <= far:
             raise UserError(
@@ -105,6 +105,20 @@ class Embedder:
         if worst > TOLERANCE:
             raise UserError(f"Two instances answered differently, by {worst:.2g}.")
         return elapsed
+
+    def _post(self, texts: Sequence[str]) -> tuple[Vectors, Message]:
+        body = json.dumps({"texts": texts})
+        connection = http.client.HTTPConnection(str(self.url.hostname), self.url.port, timeout=120)
+        connection.request(
+            "POST", f"{self.url.path}/embed", body, {"Content-Type": "application/json"}
+        )
+        response = connection.getresponse()
+        payload = response.read()
+        connection.close()
+        self.last_status = response.status
+        if response.status != 200:
+            raise UserError(f"The function answered {response.status}: {payload[:200].decode()}")
+        return json.loads(payload), response.headers
 
     def ask_at_once(self, truth: Vectors, count: int) -> None:
         """Ask ``count`` times at once; every answer is checked."""

@@ -7,7 +7,7 @@ RUNTIME_REQUIREMENTS = (
     "prometheus-client>=0.20",
     "pydantic>=2.9",
     "python-multipart>=0.0.18",
-    "starlette>=0.41",
+    "starlette>=0.44",
     "threadpoolctl>=3.5",
     "uvicorn>=0.32",
     "uvloop>=0.21; platform_python_implementation == 'CPython' and sys_platform != 'win32'",

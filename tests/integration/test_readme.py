@@ -1,4 +1,4 @@
-"""Every shell command of the README works as written, in an environment with nothing but the wheel."""
+"""Every shell command of the README works as written, with nothing but the wheel installed."""
 
 from __future__ import annotations
 
@@ -58,9 +58,8 @@ def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
             check=False,
         )
     finally:
-        subprocess.run(
-            [tmp_path / "venv" / "bin" / "bentofn", "emulator", "stop"], env=environment, check=False
-        )
+        command = tmp_path / "venv" / "bin" / "bentofn"
+        subprocess.run([command, "emulator", "stop"], env=environment, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert "Hello, world!" in done.stdout
     assert "largest batch" in done.stdout

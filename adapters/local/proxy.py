@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import aiohttp
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from bentofn.adapters.local import cors
@@ -65,7 +64,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Read a whole body.
 
     Raises:
-        Refused: It holds more than ``limit`` bytes (413), or is no HTTP (400).
+        Refused: It holds more than ``limit`` bytes (413).
     """
     if not request.can_read_body:
         return b""
@@ -73,13 +72,10 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise too_large
     body = bytearray()
-    try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
-    except (web.RequestPayloadError, BadHttpMessage):
-        raise Refused(400, "The body's chunks are malformed.") from None
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise too_large
     return bytes(body)
 
 

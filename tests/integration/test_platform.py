@@ -25,7 +25,9 @@ import bentofn
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.protocol import Cors, FunctionSettings, FunctionSpec, FunctionStatus, Url
+from bentofn.packager.build import BuildOptions, build
 from bentofn.packager.home import Home
+from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import APIContract, BentoManifest, ServiceContract
 
@@ -509,6 +511,20 @@ def test_invoke_logs_and_destroy(home: Home, adapter: LocalAdapter, roots: dict[
     eventually(lambda: len(processes_of(home, roots)) == 1)  # the platform itself
     with pytest.raises(UserError, match="no function 'echo'"):
         adapter.destroy("echo")
+
+
+@pytest.mark.slow
+def test_a_built_bento_is_deployed_by_its_tag_and_stays_in_the_store(
+    home: Home, adapter: LocalAdapter
+) -> None:
+    project = Path(bentofn.__path__[0]) / "templates" / "hello"
+    tag = build(project.resolve(), home, BuildOptions(), ignore).tag
+    deployed = adapter.apply(FunctionSpec("hello", tag.split(":")[0]), ignore)
+    assert (deployed.bento, deployed.snapshot) == (tag, "template")
+    reply = adapter.invoke("hello", b'{"name": "you"}')
+    assert b"".join(reply.body) == b"Hello, you!"
+    adapter.destroy("hello")
+    assert Store(home).get("bento", tag).digest == deployed.digest
 
 
 def test_a_port_in_use_is_one_sentence(home: Home) -> None:

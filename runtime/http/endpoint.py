@@ -28,7 +28,8 @@ from bentofn.runtime.io.spec import EndpointSpec
 
 BATCH_SIZE_HEADER = b"x-bentofn-batch-size"
 
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_MULTIPART = "multipart/form-data"
+_URLENCODED = "application/x-www-form-urlencoded"
 _PICKLE = "application/vnd.bentoml+pickle"
 _MAX_FIELD_BYTES = 64 * 1024 * 1024
 _END = object()
@@ -78,13 +79,16 @@ class Endpoint:
         """
         if exchange.content_type == _PICKLE:
             await exchange.reply(UNSUPPORTED_MEDIA_TYPE)
-        elif exchange.content_type.startswith(_FORMS):
-            await self._answer_form(exchange)
+        elif exchange.content_type.startswith(_MULTIPART):
+            await self._answer_form(exchange, exchange.receive)
         else:
-            await self._answer_body(exchange)
+            body = await exchange.body()
+            if exchange.content_type.startswith(_URLENCODED) and not _is_json(body):
+                await self._answer_form(exchange, _replay(body))
+            else:
+                await self._answer_body(exchange, body)
 
-    async def _answer_body(self, exchange: Exchange) -> None:
-        body = await exchange.body()
+    async def _answer_body(self, exchange: Exchange, body: bytes) -> None:
         context = None
         if self._needs_context:
             context = Context(Request(exchange.scope, _replay(body)), self._state)
@@ -98,8 +102,8 @@ class Endpoint:
             if context is not None:
                 context.close()
 
-    async def _answer_form(self, exchange: Exchange) -> None:
-        request = Request(exchange.scope, exchange.receive)
+    async def _answer_form(self, exchange: Exchange, receive: Receive) -> None:
+        request = Request(exchange.scope, receive)
         context = Context(request, self._state)
         try:
             form = await request.form(max_part_size=_MAX_FIELD_BYTES)
@@ -234,6 +238,14 @@ def _cookie(cookie: Cookie) -> bytes:
     if cookie.httponly:
         morsel["httponly"] = True
     return morsel.OutputString().encode("latin-1")
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether a body labelled as a form is JSON: ``curl -d`` labels it so.
+
+    A form's keys are percent-encoded, so that none starts with a brace or a bracket.
+    """
+    return body.lstrip()[:1] in (b"{", b"[")
 
 
 def _replay(body: bytes) -> Receive:

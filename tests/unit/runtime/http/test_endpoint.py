@@ -157,6 +157,13 @@ async def test_an_urlencoded_form(open_app: Any) -> None:
     assert answer.json == 3
 
 
+async def test_json_that_curl_labels_as_a_form(open_app: Any) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    async with open_app(Contexts) as client:
+        answer = await client.post("/add", b' {"a": 1, "b": 2}', headers=headers)
+    assert answer.json == 3
+
+
 @bentofn.service
 class Contexts:
     @bentofn.api

@@ -116,6 +116,13 @@ def collect(
     )
 
 
+def _ignore_lines(prefix: str, folder: Path) -> list[str]:
+    try:
+        return (folder / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise UserError(f"{prefix}{IGNORE_FILE} is not a UTF-8 text file.") from None
+
+
 def _is_unicode(path: str) -> bool:
     try:
         path.encode()
@@ -160,8 +167,7 @@ class _Walk:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         if any(entry.name == IGNORE_FILE for entry in entries):
-            lines = (folder / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
-            ignores = (*ignores, _Ignores(prefix, _spec(lines)))
+            ignores = (*ignores, _Ignores(prefix, _spec(_ignore_lines(prefix, folder))))
         for entry in entries:
             if entry.name in ALWAYS_EXCLUDED:
                 continue

@@ -167,7 +167,12 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         raise UserError(
             f'{origin} names no service and there is no service.py; add service: "file.py:Class".'
         )
-    python, warnings = _python(file.python)
+    try:
+        python, warnings = _python(file.python)
+    except ValueError:
+        raise UserError(
+            f"{origin}: python.pip_args has a quotation mark that never ends."
+        ) from None
     return BuildConfig(
         origin=origin,
         service=service,
@@ -194,6 +199,7 @@ def _unapplied(file: Bentofile) -> list[str]:
     ]
     keys += [f"models of {model.tag}: filter" for model in file.models if model.filter]
     keys += ["args"] if file.args else []
+    keys += ["docker.env as a file"] if isinstance(file.docker.env, str) else []
     texts = [f"{key} is recorded but not applied yet." for key in keys]
     if not file.python.lock_packages:
         texts.append("python.lock_packages: false has no effect: a bento always locks versions.")

@@ -6,6 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+_RESOLUTION = frozenset(
+    f"UV_{name}"
+    for name in (
+        *("DEFAULT_INDEX", "INDEX", "INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX"),
+        *("INDEX_STRATEGY", "PRERELEASE", "RESOLUTION", "EXCLUDE_NEWER", "TORCH_BACKEND"),
+        *("CONSTRAINT", "OVERRIDE", "BUILD_CONSTRAINT", "NO_BINARY", "NO_BUILD", "CONFIG_FILE"),
+    )
+)
+"""Source: https://docs.astral.sh/uv/reference/environment/"""
+
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
@@ -58,14 +69,7 @@ class IndexSettings:
 
     def uv_arguments(self) -> list[str]:
         """Options of ``uv pip``; none holds a URL that may carry a password."""
-        # pip takes the best version of all indexes; uv by default only looks in the first one
-        # that has the package: https://docs.astral.sh/uv/pip/compatibility/
-        arguments = ["--index-strategy", "unsafe-best-match"]
-        if self.no_index:
-            arguments.append("--no-index")
-        if self.prerelease:
-            arguments += ["--prerelease", "allow"]
-        return arguments
+        return ["--no-index"] if self.no_index else []
 
     def uv_environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """``base`` with what uv reads from its environment; what the user set there wins.
@@ -87,6 +91,10 @@ class IndexSettings:
         )
         if links:
             environment["UV_FIND_LINKS"] = ",".join(links)
+        # pip takes the best version of all indexes; uv by default only looks in the first one
+        # that has the package: https://docs.astral.sh/uv/pip/compatibility/
+        offer("UV_INDEX_STRATEGY", "unsafe-best-match")
+        offer("UV_PRERELEASE", "allow" if self.prerelease else None)
         offer("UV_INSECURE_HOST", " ".join(self.trusted_hosts))
         offer("UV_HTTP_TIMEOUT", str(self.timeout) if self.timeout else None)
         offer("SSL_CERT_FILE", self.cert)
@@ -95,14 +103,28 @@ class IndexSettings:
         return environment
 
 
+def resolution_inputs(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of uv's environment can change which packages are chosen."""
+    return {name: environment[name] for name in sorted(_RESOLUTION & environment.keys())}
+
+
 def mask(text: str) -> str:
     """Hide the credentials of every URL in a text."""
     return _CREDENTIALS.sub("****", text)
 
 
 def has_credentials(text: str) -> bool:
-    """Whether a URL in a text carries a user name or a password."""
-    return any(match.group() != "git" for match in _CREDENTIALS.finditer(text))
+    """Whether a URL in a text holds a password or token, other than as ``${NAME}``."""
+    for match in _CREDENTIALS.finditer(text):
+        user, colon, password = match.group().partition(":")
+        if _VARIABLE.sub("", password if colon else user):
+            return True
+    return False
+
+
+def expand(text: str, environ: Mapping[str, str]) -> str:
+    """Replace each ``${NAME}`` that is set, as pip does in requirements files."""
+    return _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), text)
 
 
 def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.config.model import PythonOptions
-from bentofn.packager.environment.index_settings import IndexSettings, has_credentials, mask
+from bentofn.packager.environment.index_settings import IndexSettings, expand, has_credentials, mask
 from bentofn.runtime.errors import UserError
 
 PROVIDED = "bentofn"
@@ -54,9 +55,14 @@ def read_requirements(
     """
     reader = _Reader(
         settings.with_options(
-            index_url=options.index_url,
-            extra_index_urls=options.extra_index_urls,
-            find_links=tuple(_absolute(item, project) for item in options.find_links),
+            index_url=_location(options.index_url or "", "python.index_url"),
+            extra_index_urls=tuple(
+                _location(url, "python.extra_index_url") for url in options.extra_index_urls
+            ),
+            find_links=tuple(
+                _absolute(_location(item, "python.find_links"), project)
+                for item in options.find_links
+            ),
             trusted_hosts=options.trusted_hosts,
             no_index=options.no_index,
             prerelease=options.prerelease,
@@ -110,7 +116,8 @@ class _Reader:
         self._open.pop()
 
     def _option(self, line: str, path: Path, origin: str, constraint: bool) -> None:
-        option, value = _split_option(line)
+        option, value = _split_option(line, origin)
+        value = _location(value, origin)
         if option in ("-r", "--requirement"):
             self.file(path.parent / value, value, constraint=constraint)
         elif option in ("-c", "--constraint"):
@@ -151,8 +158,11 @@ def _lines(path: Path, origin: str) -> Iterator[str]:
             yield " ".join(stripped.split())
 
 
-def _split_option(line: str) -> tuple[str, str]:
-    words = shlex.split(line)
+def _split_option(line: str, origin: str) -> tuple[str, str]:
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        raise UserError(f"{origin}: {mask(line)!r} has a quotation mark that never ends.") from None
     option, equals, value = words[0].partition("=")
     if not equals and not option.startswith("--") and len(option) > 2:
         return option[:2], option[2:]
@@ -171,11 +181,17 @@ def _refuse_unlockable(line: str, origin: str) -> None:
             f"{origin}: {line} is a local path; put its code into the project, "
             "or build a wheel of it and list that under python.wheels."
         )
-    if has_credentials(line):
+    _location(line, origin)
+
+
+def _location(text: str, origin: str) -> str:
+    """Fill in environment variables, after making sure that the file itself holds no secret."""
+    if has_credentials(text):
         raise UserError(
-            f"{origin}: {mask(line)} carries a password, which would end up in the bento; "
-            "put it into ~/.netrc or pip's configuration."
+            f"{origin}: {mask(text)} carries a password, which would end up in the bento; "
+            "put it into ~/.netrc or pip's configuration, or write ${NAME} of a variable."
         )
+    return expand(text, os.environ)
 
 
 def _wheel_requirement(path: Path) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.packager.environment.index_settings import resolution_inputs
 from bentofn.packager.environment.requirements import Requirements
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.environment.target import Target
@@ -57,9 +59,8 @@ def lock_key(project: Path, requirements: Requirements, target: Target) -> str:
         "runtime": RUNTIME_REQUIREMENTS,
         "wheels": wheels,
         "uv": [hashlib.sha256(file.read_bytes()).hexdigest() for file in uv_files],
-        "indexes": (settings.index_url, settings.extra_index_urls, settings.find_links),
+        "indexes": resolution_inputs(settings.uv_environment(os.environ)),
         "no_index": settings.no_index,
-        "prerelease": settings.prerelease,
         "python": target.python,
         "platform": target.platform,
     }

@@ -135,13 +135,14 @@ def test_urls_go_into_the_environment_not_the_arguments() -> None:
         "UV_DEFAULT_INDEX": "https://me:secret@a.test/simple",
         "UV_EXTRA_INDEX_URL": "https://b.test/simple https://c.test/simple",
         "UV_FIND_LINKS": "/wheels",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_INSECURE_HOST": "a.test",
         "UV_HTTP_TIMEOUT": "9",
         "SSL_CERT_FILE": "/ca.pem",
         "HTTP_PROXY": "http://proxy.test",
         "HTTPS_PROXY": "http://proxy.test",
     }
-    assert SETTINGS.uv_arguments() == ["--index-strategy", "unsafe-best-match"]
+    assert SETTINGS.uv_arguments() == []
 
 
 def test_what_the_user_told_uv_wins() -> None:

@@ -81,6 +81,8 @@ def test_bentofn_itself_is_left_out_and_said(tmp_path: Path, name: str) -> None:
         ("git+https://host.test/x.git", "a repository"),
         ("pkg @ git+https://host.test/x.git", "a repository"),
         ("pkg @ https://me:secret@host.test/x.whl", "carries a password"),
+        ("--index-url https://me:secret@host.test/simple", "carries a password"),
+        ("--find-links 'wheels", "never ends"),
         ("!!", "is not a requirement"),
         ("-r absent.txt", "absent.txt does not exist"),
         ("-r requirements.txt", "includes itself"),
@@ -90,6 +92,22 @@ def test_what_cannot_be_locked_is_refused(tmp_path: Path, line: str, says: str) 
     with pytest.raises(UserError, match=says) as caught:
         from_text(tmp_path, line)
     assert "secret" not in str(caught.value)
+
+
+def test_a_password_may_come_from_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INDEX_TOKEN", "t0ken")
+    found = from_text(tmp_path, "-i https://u:${INDEX_TOKEN}@host.test/simple\n")
+    assert "carries" not in str(found.notes)
+    assert found.settings.index_url == "https://u:t0ken@host.test/simple"
+
+
+def test_a_password_in_the_bentofile_is_refused(tmp_path: Path) -> None:
+    for option in ("extra_index_urls", "find_links"):
+        with pytest.raises(UserError, match="carries a password") as caught:
+            read(tmp_path, **{option: ("https://me:secret@host.test/simple",)})
+        assert "secret" not in str(caught.value)
 
 
 def test_wheels_become_requirements(tmp_path: Path) -> None:

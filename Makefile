@@ -26,6 +26,7 @@ bench: .venv/installed-dev  ## Measure, and write the tables to benchmarks/resul
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/import_cost.py
+	$(BIN)/python benchmarks/render.py
 
 clean:  ## Remove what the targets above made
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

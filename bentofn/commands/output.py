@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -52,12 +53,23 @@ def progress() -> Iterator[Report]:
         yield lambda step: click.echo(step, err=True)
         return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
+    running: list[tuple[str, float]] = []
+
+    def finish() -> None:
+        for step, began in running:
+            took = f"  {time.monotonic() - began:.1f} s"
+            console.print(Text.assemble(("✓ ", "green"), step, (took, "dim")))
+        running.clear()
+
     with console.status("") as status:
 
         def report(step: str) -> None:
-            console.log(step, markup=False, highlight=False)
-            status.update(step)
+            finish()
+            running.append((step, time.monotonic()))
+            status.update(Text(step))
 
         yield report
+        finish()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from encoder import SentenceEncoder
 
 import bentofn
 from bentofn.models import BentoModel
-from encoder import SentenceEncoder
 
 
 @bentofn.service(name="embeddings", resources={"cpu": "2"}, traffic={"timeout": 60})

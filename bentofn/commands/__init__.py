@@ -1,1 +1,1 @@
-"""One module for each group of commands, imported by `bentofn.cli` when its command is called."""
+"""One module for each group of commands, imported by `root` when its command is called."""

@@ -1,0 +1,62 @@
+"""The command `bentofn`: a table of commands, each imported when it is called."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+import click
+
+from bentofn import __version__
+
+COMMANDS = {
+    "build": ("build:build", "Turn a project into a bento."),
+    "delete": ("bentos:delete", "Delete bentos from this machine."),
+    "demo": ("demo:demo", "The tour: build, deploy, answer from cold, and the times."),
+    "deploy": ("functions:deploy", "Deploy the functions of serverless.yml, or one bento."),
+    "destroy": ("functions:destroy", "Remove a deployed function; its bento stays."),
+    "doctor": ("doctor:doctor", "What this machine offers; finds and clears leftovers."),
+    "emulator": ("emulator:emulator", "The local platform: start, stop, status."),
+    "get": ("bentos:get", "Show one bento."),
+    "init": ("init:init", "Write a new project."),
+    "invoke": ("functions:invoke", "Call a deployed function."),
+    "list": ("bentos:list_bentos", "List the bentos on this machine."),
+    "logs": ("functions:logs", "Show what a function wrote."),
+    "models": ("models:models", "The model store: import, list, get, delete, export."),
+    "serve": ("serve:serve", "Run one instance of a project or a bento."),
+    "status": ("functions:status", "Show the deployed functions."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command = getattr(importlib.import_module(f"bentofn.commands.{module}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bentofn")
+def cli() -> None:
+    """Turn a model and its Python class into a function that answers from cold in milliseconds."""

@@ -6,10 +6,12 @@ import dataclasses
 
 import click
 
+from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.commands.models import delete_entries, entry_document
 from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.home import Home
-from bentofn.packager.store import Store
+from bentofn.packager.store import Entry, Store
+from bentofn.runtime.errors import UserError
 
 
 @click.command("list")
@@ -61,4 +63,17 @@ def get(tag: str, as_json: bool) -> None:
 @json_option
 def delete(tags: tuple[str, ...], as_json: bool) -> None:
     """Delete bentos from this machine."""
-    delete_entries(Store(Home.default()), "bento", tags, as_json)
+    home = Home.default()
+    store = Store(home)
+    for tag in tags:
+        _refuse_if_deployed(home, store.get("bento", tag))
+    delete_entries(store, "bento", tags, as_json)
+
+
+def _refuse_if_deployed(home: Home, entry: Entry) -> None:
+    users = [each.name for each in LocalAdapter(home).status() if each.bento == entry.tag]
+    if users:
+        raise UserError(
+            f"{entry.tag} is deployed as {', '.join(users)}; remove that first with: "
+            f"bentofn destroy {' '.join(users)}."
+        )

@@ -49,6 +49,8 @@ def build(
     if as_json:
         print_json(build_document(result))
         return
+    for warning in result.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     print_table(
         ("LAYER", "KIND", "SIZE", "DIGEST"),
         [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in result.layers],
@@ -64,6 +66,7 @@ def build_document(result: BuildResult) -> dict[str, object]:
         "digest": result.digest,
         "reused": result.reused,
         "seconds": round(result.seconds, 3),
+        "warnings": list(result.warnings),
         "steps": {name: round(seconds, 3) for name, seconds in result.steps.items()},
         "layers": [
             {"name": e.name, "kind": e.kind, "digest": e.digest, "size": e.size}

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import click
 
 from bentofn import __version__
-from bentofn.commands.output import json_option, print_json, print_table
+from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.files import clear_stale
 from bentofn.packager.home import Home, leftovers
+
+LITTLE = 10**9
+"""Bytes below which free space is reported as a fault."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,14 @@ def storage(home: Home) -> Finding:
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    writable = os.access(place, os.W_OK)
-    detail = f"{home.path}, {free / 1e9:.1f} GB free"
-    return Finding(
-        "home", writable and free > 1e9, detail if writable else f"{detail}, not writable"
-    )
+    detail = f"{home.path}, {human_size(free)} free"
+    if not place.is_dir():
+        return Finding("home", False, f"{place} is not a directory; move it away")
+    if not os.access(place, os.W_OK):
+        return Finding("home", False, f"{detail}, not writable; set BENTOFN_HOME elsewhere")
+    if free < LITTLE:
+        return Finding("home", False, f"{detail}, too little for a large model")
+    return Finding("home", True, detail)
 
 
 def _module(name: str, use: str) -> Finding:

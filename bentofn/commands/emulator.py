@@ -29,6 +29,8 @@ def start(port: int, foreground: bool, as_json: bool) -> None:
     """Start the platform; it brings back what was deployed."""
     home = Home.default()
     if foreground:
+        if as_json:
+            raise click.UsageError("--foreground answers with no document; leave --json out.")
         daemon.run(home, port)
         return
     _show(daemon.start(home, port), as_json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import dataclasses
 import json
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from bentofn.adapters.protocol import Adapter, FunctionSpec, FunctionStatus
+from bentofn.adapters.protocol import Adapter, FunctionSpec, FunctionStatus, LogLine, Reply
 from bentofn.adapters.registry import get_adapter
 from bentofn.commands.output import (
     Command,
@@ -161,18 +163,47 @@ def _row(function: FunctionStatus) -> tuple[object, ...]:
 @click.argument("data", default="{}")
 @click.option("--api", help="Which endpoint, where the function has more than one.")
 @target_option
-def invoke(name: str, data: str, api: str | None, target: str) -> None:
-    """Call the function NAME with DATA: JSON, @FILE, or - for standard input."""
+@json_option
+def invoke(name: str, data: str, api: str | None, target: str, as_json: bool) -> None:
+    """Call the function NAME with DATA: JSON, @FILE, or - for standard input.
+
+    Prints the answer as it comes; with --json its status, headers and body in one document.
+    """
     reply = adapter_of(target).invoke(name, _body(data), api=api)
+    if as_json:
+        _invoke_as_json(name, reply)
+        return
     for chunk in reply.body:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
     if reply.headers.get("content-type", "").startswith(("application/json", "text/")):
         click.echo()
     if reply.status >= 400:
-        raise UserError(
-            f"{name} answered with status {reply.status}; bentofn logs {name} says more."
-        )
+        raise UserError(_refusal(name, reply.status))
+
+
+def _invoke_as_json(name: str, reply: Reply) -> None:
+    content = b"".join(reply.body)
+    document: dict[str, object] = {"status": reply.status, "headers": dict(reply.headers)}
+    try:
+        document["body"] = json.loads(content)
+    except ValueError:
+        try:
+            document["body"] = content.decode()
+        except UnicodeDecodeError:
+            document["body_base64"] = base64.b64encode(content).decode()
+    if reply.status >= 400:
+        document = {"error": _refusal(name, reply.status), **document}
+    print_json(document)
+    if reply.status >= 400:
+        click.echo(f"Error: {document['error']}", err=True)
+        sys.exit(1)
+
+
+def _refusal(name: str, status: int) -> str:
+    if status < 500:
+        return f"{name} refused the request with status {status}; its answer says why."
+    return f"{name} failed with status {status}; bentofn logs {name} shows what it wrote."
 
 
 def _body(data: str) -> bytes:
@@ -202,12 +233,15 @@ def logs(name: str, follow: bool, tail: int | None, target: str, as_json: bool) 
     if as_json and not follow:
         print_json([dataclasses.asdict(line) for line in lines])
         return
-    for line in lines:
-        if as_json:
-            click.echo(json.dumps(dataclasses.asdict(line)))
-        else:
-            at = datetime.fromtimestamp(line.ts, timezone.utc)
-            click.echo(f"{at:%H:%M:%S.%f}Z {line.instance} {line.line}")
+    # Ctrl-C is how one stops following.
+    with contextlib.suppress(KeyboardInterrupt) if follow else contextlib.nullcontext():
+        for line in lines:
+            click.echo(json.dumps(dataclasses.asdict(line)) if as_json else _shown(line))
+
+
+def _shown(line: LogLine) -> str:
+    at = datetime.fromtimestamp(line.ts, timezone.utc)
+    return f"{at:%H:%M:%S.%f}Z {line.instance} {line.line}"
 
 
 @click.command()
@@ -217,7 +251,7 @@ def logs(name: str, follow: bool, tail: int | None, target: str, as_json: bool) 
 def destroy(names: tuple[str, ...], target: str, as_json: bool) -> None:
     """Remove functions; their bentos stay."""
     adapter = adapter_of(target)
-    for name in names:
+    for name in dict.fromkeys(names):
         adapter.destroy(name)
         if not as_json:
             click.echo(f"Destroyed {name}")

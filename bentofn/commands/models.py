@@ -11,7 +11,7 @@ from bentofn.commands.output import human_size, json_option, print_json, print_t
 from bentofn.packager.home import Home
 from bentofn.packager.modelstore import describe_model, export_model, import_model
 from bentofn.packager.modelstore.access import model_files
-from bentofn.packager.store import Entry, Store
+from bentofn.packager.store import Entry, Kind, Store
 from bentofn.runtime.errors import UserError
 
 
@@ -34,15 +34,12 @@ def import_(
     store = Store(Home.default())
     with progress() as report:
         report(f"Importing {source}")
-        entry = import_model(store, source, name, version, parse_labels(labels))
+        entry = import_model(store, source, name, version, parse_labels(labels), report=report)
     document = _document(store, entry)
     if as_json:
         print_json(document)
         return
     click.echo(f"Imported {entry.tag} ({human_size(entry.size)})")
-    for key in ("dropped", "converted", "tied"):
-        if document.get(key):
-            click.echo(f"  {key}: {document[key]}")
 
 
 @models.command("list")
@@ -103,12 +100,14 @@ def export(tag: str, directory: Path, force: bool, as_json: bool) -> None:
     click.echo(f"Wrote {entry.tag} to {directory}")
 
 
-def delete_entries(store: Store, kind: str, tags: tuple[str, ...], as_json: bool) -> None:
-    """Delete bentos or models and free what nothing else needs."""
-    assert kind in ("bento", "model")
-    for tag in tags:
-        store.get("bento" if kind == "bento" else "model", tag)
-    deleted = [store.delete("bento" if kind == "bento" else "model", tag) for tag in tags]
+def delete_entries(store: Store, kind: Kind, tags: tuple[str, ...], as_json: bool) -> None:
+    """Delete bentos or models and free what nothing else needs.
+
+    Raises:
+        UserError: One of them is not there; then none is deleted.
+    """
+    found = dict.fromkeys(store.get(kind, tag).tag for tag in tags)
+    deleted = [store.delete(kind, tag) for tag in found]
     freed = store.gc()
     if as_json:
         print_json({"deleted": [entry.tag for entry in deleted], "freed_bytes": freed.size})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterator
 
 from bentofn.adapters.local import daemon
@@ -76,8 +77,9 @@ class LocalAdapter:
         self, name: str, *, follow: bool = False, since: float = 0.0, tail: int | None = None
     ) -> Iterator[LogLine]:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
-        self._check_deployed(name, [d.spec.name for d in self._state.live()])
         path = log_path(self._home.logs, name)
+        if not path.exists():  # a function whose deployment failed has a log too
+            self._check_deployed(name, [d.spec.name for d in self._state.live()])
         return read_logs(path, follow=follow, since=since, tail=tail)
 
     def destroy(self, name: str) -> None:
@@ -95,15 +97,22 @@ class LocalAdapter:
 
     def _check_deployed(self, name: str, deployed: list[str]) -> None:
         if name not in deployed:
+            near = difflib.get_close_matches(name, deployed, n=1)
+            hint = f"did you mean {near[0]!r}? Deployed" if near else "deployed"
             raise UserError(
                 f"There is no function {name!r} on target local; "
-                f"deployed: {', '.join(sorted(deployed)) or 'none'}."
+                f"{hint}: {', '.join(sorted(deployed)) or 'none'}."
             )
 
 
 def _route(function: FunctionStatus, api: str | None) -> str:
     if api is None and len(function.apis) == 1:
         return next(iter(function.apis.values()))
+    if not function.apis:
+        raise UserError(
+            f"Function {function.name!r} has no endpoint to invoke: its service declares none with "
+            "@bentofn.api, or its bento is not usable (bentofn status says why)."
+        )
     if api is None or api not in function.apis:
         asked = f"has no endpoint {api!r}" if api else "has several endpoints"
         raise UserError(

@@ -238,7 +238,7 @@ def _socket_directory(home: Home) -> Path:
 def _alive(home: Home) -> bool:
     try:
         descriptor = os.open(_lock_file(home), os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         # Shared, so that two that look do not take each other for the platform.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS deployments (
@@ -49,7 +50,8 @@ class State:
     """The deployments of one target in a home.
 
     Environment variables of a function are stored as they are; the database is readable by its
-    owner only. Every call opens the database for itself, so that any thread may call.
+    owner only. Every call opens the database for itself, so that any thread may call; each raises
+    UserError where the database cannot be read or written.
 
     Args:
         home: Where the database stands.
@@ -114,14 +116,22 @@ class State:
         path = self._home.create().deployments_db
         if not path.exists():
             path.touch(0o600)
-        with closing(sqlite3.connect(path, timeout=30.0, isolation_level=None)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.executescript(_SCHEMA)
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-            except BaseException:
-                database.execute("ROLLBACK")
-                raise
-            database.execute("COMMIT")
+        try:
+            with closing(sqlite3.connect(path, timeout=30.0, isolation_level=None)) as database:
+                # Not a write-ahead log: reading one takes space, and a full disk has none.
+                database.execute("PRAGMA journal_mode = DELETE")
+                database.execute("PRAGMA synchronous = FULL")
+                database.executescript(_SCHEMA)
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield database
+                except BaseException:
+                    with suppress(sqlite3.Error):
+                        database.execute("ROLLBACK")
+                    raise
+                database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise UserError(
+                f"The deployments in {path} cannot be read or written ({error}); free space on its "
+                "disk if that is full, or move a damaged file away and deploy again."
+            ) from error

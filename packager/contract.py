@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from bentofn.packager.environment.target import Target
 from bentofn.packager.files import atomic_write
@@ -21,6 +23,10 @@ from bentofn.runtime.manifest import ServiceContract, canonical_json, contract_f
 
 IMPORT_LIMIT = 600
 """Seconds after which an import that has not ended is taken for one that never ends."""
+
+
+_LAST_WORDS = 4096
+"""Bytes kept of what an import writes to stderr; some never stop writing."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +87,43 @@ def describe(
     environment = {**os.environ, **envs, "BENTOFN_HOME": str(home.path)}
     environment.pop("BENTOFN_ROOT", None)
     try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=IMPORT_LIMIT,
-            check=False,
-        )
+        status, stderr = _run(command, environment)
     except subprocess.TimeoutExpired:
         raise UserError(
             f"Importing {service} did not end within {IMPORT_LIMIT} s; move what waits or serves "
             "out of the module level of your code."
         ) from None
-    return _read(answer, service, done)
+    return _read(answer, service, status, stderr, parts.source)
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
+    """Run a command; its exit status and the end of its stderr."""
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    tail = bytearray()
+    # A thread, because what the import leaves running may hold stderr open for ever.
+    reader = threading.Thread(target=_keep_tail, args=(process.stderr, tail), daemon=True)
+    reader.start()
+    try:
+        status = process.wait(IMPORT_LIMIT)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    reader.join(1.0)
+    return status, bytes(tail)
+
+
+def _keep_tail(stream: BinaryIO, tail: bytearray) -> None:
+    while chunk := os.read(stream.fileno(), 1 << 16):
+        tail += chunk
+        del tail[:-_LAST_WORDS]
 
 
 def cached_description(key: str, home: Home) -> Description | None:
@@ -120,17 +149,18 @@ def _path(key: str, home: Home) -> Path:
     return home.cache / "contracts" / f"{key}.json"
 
 
-def _read(answer: Path, service: str, done: subprocess.CompletedProcess[bytes]) -> Description:
+def _read(answer: Path, service: str, status: int, stderr: bytes, source: Path) -> Description:
     try:
         raw = json.loads(answer.read_bytes())
     except (FileNotFoundError, ValueError):
-        ending = f"was killed by signal {-done.returncode}" if done.returncode < 0 else "exited"
+        ending = f"was killed by signal {-status}" if status < 0 else "exited"
         raise UserError(
             f"The process that imported {service} {ending} without an answer"
-            f"{_last_words(done.stderr)}; look for what ends the interpreter while it is imported."
+            f"{_last_words(stderr)}; look for what ends the interpreter while it is imported."
         ) from None
     if "error" in raw:
-        raise UserError(str(raw["error"]))
+        # It was imported from a copy that is gone when the user reads this.
+        raise UserError(str(raw["error"]).replace(str(source), "the project"))
     return _description(raw)
 
 

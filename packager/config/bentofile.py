@@ -263,6 +263,10 @@ def _sentence(error: Mapping[str, Any], origin: str) -> str:
         return f"{origin}: unknown key {where!r}; {hint}"
     if error["type"] == "missing":
         return f"{origin}: {where} is missing."
+    if error["type"] in ("model_type", "dict_type"):
+        return f"{origin}: {where} must be a mapping of keys to values."
+    if error["type"] == "list_type":
+        return f"{origin}: {where} must be a list."
     message = error["msg"].removeprefix("Value error, ")
     return f"{origin}: {where}: {message[0].lower()}{message[1:]}."
 

@@ -18,7 +18,7 @@ from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the same text would be read to mean something else."""
 
 BENTOFILES = ("bentofile.yaml", "bentofile.yml")
@@ -61,11 +61,11 @@ def load_config(project: Path, home: Home, bentofile: Path | None = None) -> Bui
 
 def _find(project: Path) -> Path | None:
     for name in BENTOFILES:
-        if (project / name).is_file():
+        if (project / name).exists():
             return project / name
     has_service = (project / "service.py").is_file()
     pyproject = project / "pyproject.toml"
-    if pyproject.is_file():
+    if pyproject.exists():
         text = _text(pyproject)
         names_build = "tool.bentofn" in text or "tool.bentoml" in text
         if names_build or has_service or (project / "src" / "service.py").is_file():
@@ -110,6 +110,7 @@ def _yaml(path: Path, text: str) -> object:
     import yaml
 
     try:
+        _refuse_repeated_keys(path.name, yaml.compose(text, Loader=yaml.SafeLoader))
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -118,6 +119,28 @@ def _yaml(path: Path, text: str) -> object:
         raise UserError(f"{path.name}{place} is not valid YAML: {problem}.") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path.name} is not valid YAML: {error}.") from None
+
+
+def _refuse_repeated_keys(origin: str, root: Any) -> None:
+    """YAML forbids a key twice in one mapping; PyYAML takes the last without a word."""
+    nodes, seen = [root], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node.id == "scalar" or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.id == "sequence":
+            nodes += node.value
+            continue
+        keys = set()
+        for key, value in node.value:
+            if key.id == "scalar" and key.value in keys:
+                line = key.start_mark.line + 1
+                raise UserError(
+                    f"{origin} line {line}: the key {key.value!r} stands twice; keep one of them."
+                )
+            keys.add(key.value if key.id == "scalar" else None)
+            nodes.append(value)
 
 
 def _from_pyproject(
@@ -157,6 +180,11 @@ def _from_pyproject(
 def _build_table(document: dict[str, Any]) -> str | None:
     tool = document.get("tool", {})
     for name in ("bentofn", "bentoml"):
-        if "build" in tool.get(name, {}):
+        table = tool.get(name, {}) if isinstance(tool, dict) else tool
+        if not isinstance(table, dict):
+            raise UserError(
+                f"pyproject.toml: tool.{name} is not a table; write [tool.{name}.build]."
+            )
+        if "build" in table:
             return name
     return None

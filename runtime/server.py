@@ -27,8 +27,10 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except socket.gaierror as error:
-        raise UserError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+    except (socket.gaierror, UnicodeError):
+        raise UserError(
+            f"Cannot listen on {host}:{port}: there is no such address; give one of this machine."
+        ) from None
     listener = socket.socket(family, kind, proto)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -42,10 +44,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _why_not_bound(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use by another process; choose another with --port or PORT"
+        return f"Port {port} is in use by another process; choose another with --port or PORT."
     if error.errno == errno.EACCES:
-        return f"port {port} needs privileges; choose one above 1023 with --port or PORT"
-    return f"Cannot listen on {host}:{port}: {error.strerror}."
+        return f"Port {port} needs privileges; choose one above 1023 with --port or PORT."
+    return f"Cannot listen on {host}:{port}: {error.strerror}; give an address of this machine."
 
 
 def serve(target: str, directory: Path, host: str, port: int) -> None:
@@ -71,7 +73,7 @@ def main(options: Mapping[str, str]) -> int:
         with listen(options.get("host", "127.0.0.1"), int(options.get("port", "3000"))) as listener:
             _serve(lambda: lifecycle.load(options), listener)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

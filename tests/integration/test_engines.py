@@ -567,7 +567,8 @@ def test_a_bento_is_served_in_the_foreground(make_root: Callable[[str, str], Pat
         taken = boot(root, "serve", "--port", str(port))
         assert taken.returncode == 1
         assert taken.stderr == (
-            f"port {port} is in use by another process; choose another with --port or PORT\n"
+            f"Error: Port {port} is in use by another process; "
+            "choose another with --port or PORT.\n"
         )
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0

@@ -9,7 +9,7 @@ from bentofn.runtime.errors import UserError
 def test_a_port_in_use_is_the_users_to_mend() -> None:
     with server.listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} is in use by another process; choose"):
+        with pytest.raises(UserError, match=f"Port {port} is in use by another process; choose"):
             server.listen("127.0.0.1", port)
 
 

@@ -105,7 +105,7 @@ def test_everything(project: Project) -> None:
         ("service: a:B\nmodels: [{tag: x, alas: y}]", "'models.0.alas'; did you mean 'alias'?"),
         ("service: a:B\nzzzz: 1", "unknown key 'zzzz'; known keys are service"),
         ("service: a:B\nmodels: [{alias: y}]", "models.0.tag is missing"),
-        ("service: a:B\ninclude: {a: b}", "include: input should be a valid list"),
+        ("service: a:B\ninclude: {a: b}", "include must be a list"),
         ("service: a:B\ndocker: {python_version: 3.10}", "must stand in quotes"),
         ("service: a:B\nconda: {channels: [x]}", "conda environments are not supported"),
         ("service: [\n", "line 2, column 1 is not valid YAML"),

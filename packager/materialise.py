@@ -13,11 +13,12 @@ from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_KIND, LAYER_PATH
 from bentofn.packager.trees import (
     TREES_LOCK,
+    ModelLayer,
     adopt_tree,
     discard,
-    files_key,
     layers_key,
-    link_tree,
+    model_key,
+    model_tree,
     unpack_tree,
 )
 from bentofn.runtime.errors import UserError
@@ -138,8 +139,8 @@ def _make_trees(home: Home, store: Store, layers: Sequence[Descriptor]) -> dict[
         directory: _unpack(home, store, directory, group)
         for directory, group in _groups(layers).items()
     }
-    for path, files in _models(layers).items():
-        links[path] = link_tree(home, store, files)
+    for path, model in _models(layers).items():
+        links[path] = model_tree(home, store, model)
     return links
 
 
@@ -151,8 +152,8 @@ def _unpack(home: Home, store: Store, directory: str, layers: Sequence[Descripto
 def _keys(layers: Sequence[Descriptor]) -> Iterator[str]:
     for directory, group in _groups(layers).items():
         yield layers_key(directory, group)
-    for files in _models(layers).values():
-        yield files_key(files)
+    for model in _models(layers).values():
+        yield model_key(model)
 
 
 def _groups(layers: Sequence[Descriptor]) -> dict[str, list[Descriptor]]:
@@ -170,9 +171,9 @@ def _groups(layers: Sequence[Descriptor]) -> dict[str, list[Descriptor]]:
     return groups
 
 
-def _models(layers: Sequence[Descriptor]) -> dict[str, dict[str, str]]:
-    """The files of each model, as path to digest, by ``models/<name>/<version>``."""
-    models: dict[str, dict[str, str]] = {}
+def _models(layers: Sequence[Descriptor]) -> dict[str, list[ModelLayer]]:
+    """The layers of each model, by ``models/<name>/<version>``."""
+    models: dict[str, list[ModelLayer]] = {}
     base = check_path(f"{ARCHIVE_PREFIX}/models")
     for layer in layers:
         if layer.annotations.get(LAYER_KIND) != "model":
@@ -182,11 +183,11 @@ def _models(layers: Sequence[Descriptor]) -> dict[str, dict[str, str]]:
             parts = check_path(path)
         except ValueError:
             parts = ()
-        if parts[: len(base)] != base or len(parts) < len(base) + 3:
-            raise UserError(f"This bento has a model file at {path!r}; build it again.")
-        model = parts[len(base) : len(base) + 2]
-        files = models.setdefault("/".join(("models", *model)), {})
-        files["/".join(parts[len(base) + 2 :])] = layer.digest
+        model, inside = parts[len(base) :][:2], parts[len(base) + 2 :]
+        if parts[: len(base)] != base or len(model) < 2 or layer.is_archive == bool(inside):
+            raise UserError(f"This bento has a model layer for {path!r}; build it again.")
+        found = models.setdefault("/".join(("models", *model)), [])
+        found.append(ModelLayer("/".join(inside), layer))
     return models
 
 

@@ -10,10 +10,17 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bentofn.packager.files import CHUNK, remove_tree, temporary_directory, writing
+from bentofn.packager.files import (
+    CHUNK,
+    make_directory,
+    remove_tree,
+    temporary_directory,
+    writing,
+)
 from bentofn.packager.home import Home
 from bentofn.packager.layers.files import check_path
 from bentofn.packager.layers.unpack import DamagedLayer, unpack_layer
@@ -28,14 +35,27 @@ TREES_LOCK = "unpacked"
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
+@dataclass(frozen=True)
+class ModelLayer:
+    """A layer of a model, and where it goes.
+
+    Args:
+        path: The file's path in the model; empty for an archive, whose entries are files.
+        blob: The layer.
+    """
+
+    path: str
+    blob: Descriptor
+
+
 def layers_key(kind: str, layers: Sequence[Descriptor]) -> str:
     """The name of the tree that layers make when they are unpacked in order."""
     return _key(kind, [layer.digest for layer in layers])
 
 
-def files_key(files: Mapping[str, str]) -> str:
-    """The name of the tree of a model's files, given as path to digest."""
-    return _key("model", sorted(files.items()))
+def model_key(layers: Sequence[ModelLayer]) -> str:
+    """The name of the tree of a model's files."""
+    return _key("model", sorted((layer.path, layer.blob.digest) for layer in layers))
 
 
 def unpack_tree(
@@ -59,43 +79,75 @@ def unpack_tree(
 
     def fill(target: Path) -> None:
         for layer in layers:
-            blob = store.blob_path(layer.digest)
-            try:
-                unpack_layer(blob, layer.media_type, layer.digest, target, prefix)
-            except DamagedLayer as error:
-                store.blobs.remove(layer.digest)
-                title = LayerInfo.of(layer).name
-                raise UserError(
-                    f"The layer {title!r} ({layer.digest}) is damaged or missing in {store.path}; "
-                    "build the bento again to write it anew."
-                ) from error
+            unpack_blob(store, layer, target, prefix, "build the bento again")
 
     return _ensure(home, key, fill)
 
 
-def link_tree(home: Home, store: Store, files: Mapping[str, str]) -> Path:
-    """Make sure of the tree of a model's files: links to their blobs.
+def model_tree(home: Home, store: Store, layers: Sequence[ModelLayer]) -> Path:
+    """Make sure of the tree of a model's files: archives unpacked, other files linked.
 
     Args:
         home: The home.
         store: Its store.
-        files: Path in the tree to digest.
+        layers: The model's layers.
 
     Returns:
         The tree.
 
     Raises:
-        UserError: A blob is damaged, or the disk is full.
+        UserError: A blob is damaged, a path leaves the tree or stands twice in it, or the disk is
+            full.
     """
 
     def fill(target: Path) -> None:
-        for path, digest in sorted(files.items()):
-            check_path(path)
-            _verify(store, path, digest)
-            (target / path).parent.mkdir(parents=True, exist_ok=True)
-            _link(store.blob_path(digest), target / path)
+        for layer in layers:
+            if layer.blob.is_archive:
+                unpack_blob(store, layer.blob, target, "", "import the model again")
+        for layer in layers:
+            if not layer.blob.is_archive:
+                _verify(store, layer.path, layer.blob.digest)
+                _link(store.blob_path(layer.blob.digest), free_path(target, layer.path))
 
-    return _ensure(home, files_key(files), fill)
+    return _ensure(home, model_key(layers), fill)
+
+
+def unpack_blob(store: Store, layer: Descriptor, target: Path, prefix: str, remedy: str) -> None:
+    """Unpack a layer of the store; one that is damaged is removed from it.
+
+    Args:
+        store: The store.
+        layer: The layer.
+        target: An existing directory.
+        prefix: Path in the layer that becomes ``target``.
+        remedy: What writes the layer anew, such as ``build the bento again``.
+
+    Raises:
+        UserError: The layer is damaged or not safe to unpack, or the disk is full.
+    """
+    blob = store.blob_path(layer.digest)
+    try:
+        unpack_layer(blob, layer.media_type, layer.digest, target, prefix)
+    except DamagedLayer as error:
+        store.blobs.remove(layer.digest)
+        title = LayerInfo.of(layer).name
+        raise UserError(
+            f"The layer {title!r} ({layer.digest}) is damaged or missing in {store.path}; "
+            f"{remedy} to write it anew."
+        ) from error
+
+
+def free_path(tree: Path, path: str) -> Path:
+    """A path in a tree that is being filled, with its parents made.
+
+    Raises:
+        UserError: Something stands there already, or a file stands in the way.
+    """
+    target = tree.joinpath(*check_path(path))
+    make_directory(target.parent)
+    if os.path.lexists(target):
+        raise UserError(f"The model has two files {path}; import it again.")
+    return target
 
 
 def adopt_tree(home: Home, key: str, tree: Path) -> bool:

@@ -74,7 +74,7 @@ def get(tag: str, as_json: bool) -> None:
     click.echo(f"{entry.tag}  {entry.digest}  {human_size(entry.size)}")
     print_table(
         ("FILE", "SIZE"),
-        [(path, human_size(blob.size)) for path, blob in model_files(store, entry).items()],
+        [(path, human_size(size)) for path, size in model_files(store, entry).items()],
     )
 
 
@@ -143,6 +143,5 @@ def entry_document(entry: Entry) -> dict[str, object]:
 
 
 def _document(store: Store, entry: Entry) -> dict[str, object]:
-    files = {path: blob.size for path, blob in model_files(store, entry).items()}
     info = dataclasses.asdict(describe_model(store, entry))
-    return info | entry_document(entry) | {"files": files}
+    return info | entry_document(entry) | {"files": model_files(store, entry)}

@@ -36,7 +36,8 @@ def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix:
         media_type: Its OCI media type, which says how it is compressed.
         digest: Digest of the blob.
         target: An existing directory.
-        prefix: Path in the layer that becomes ``target``, such as ``opt/bento/env``.
+        prefix: Path in the layer that becomes ``target``, such as ``opt/bento/env``; empty for all
+            of it.
 
     Raises:
         DamagedLayer: The blob does not have the digest or is no archive.
@@ -71,7 +72,7 @@ class _Tree:
 
     def __init__(self, root: Path, prefix: str) -> None:
         self.root = root
-        self._prefix = tuple(prefix.split("/"))
+        self._prefix = tuple(prefix.split("/")) if prefix else ()
         self._directories: set[tuple[str, ...]] = {()}
 
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:

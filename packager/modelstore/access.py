@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from bentofn.packager.store.descriptors import (
     MODEL_PATH,
     TITLE,
 )
-from bentofn.packager.trees import TREES_LOCK, link_tree
+from bentofn.packager.trees import TREES_LOCK, ModelLayer, free_path, model_tree, unpack_blob
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json
+
+FILES_TITLE = "files"
+"""Name of the layer that holds all of a model's files but its weights."""
 
 _DETAILS = "io.bentofn.model"
 
@@ -79,45 +83,39 @@ def describe_model(store: Store, entry: Entry) -> ModelInfo:
     return ModelInfo(entry.name, entry.version, **details)
 
 
-def model_files(store: Store, entry: Entry) -> dict[str, Descriptor]:
-    """A model's files: path in the model to descriptor.
+def model_files(store: Store, entry: Entry) -> dict[str, int]:
+    """A model's files: path in the model to size in bytes, sorted.
 
     Raises:
-        UserError: Its manifest is damaged, or names a path outside the model.
+        UserError: Its manifest or its archive is damaged.
     """
-    files = {}
-    for layer in store.descriptors(entry):
-        path = layer.annotations.get(MODEL_PATH, "")
-        try:
-            check_path(path)
-        except ValueError as error:
-            raise UserError(
-                f"The model {entry.tag} has a file at {path!r}; import it again."
-            ) from error
-        files[path] = layer
-    return files
+    files: dict[str, int] = {}
+    for layer in _layers(store, entry):
+        if layer.blob.is_archive:
+            files |= _archived_files(store, entry, layer.blob)
+        else:
+            files[layer.path] = layer.blob.size
+    return dict(sorted(files.items()))
 
 
 def model_layers(store: Store, entry: Entry) -> list[Descriptor]:
-    """A model's files as layers of a bento: the same blobs, with where they go in the bento.
+    """A model's layers as a bento carries them: the same blobs, with where they go in the bento.
 
     Raises:
         UserError: The model's manifest is damaged.
     """
     base = f"{ARCHIVE_PREFIX}/models/{entry.name}/{entry.version}"
     return [
-        Descriptor(
-            layer.media_type,
-            layer.digest,
-            layer.size,
-            {
-                **layer.annotations,
-                TITLE: f"{entry.name}/{path}",
+        replace(
+            layer.blob,
+            annotations={
+                **layer.blob.annotations,
+                TITLE: f"{entry.name}/{layer.path or FILES_TITLE}",
                 LAYER_KIND: "model",
-                LAYER_PATH: f"{base}/{path}",
+                LAYER_PATH: f"{base}/{layer.path}" if layer.path else base,
             },
         )
-        for path, layer in model_files(store, entry).items()
+        for layer in _layers(store, entry)
     ]
 
 
@@ -137,9 +135,9 @@ def local_path(tag: str, home: Home | None = None) -> tuple[str, str, Path]:
     home = home or Home.default()
     store = Store(home)
     entry = store.get("model", tag)
-    files = {path: layer.digest for path, layer in model_files(store, entry).items()}
+    layers = _layers(store, entry)
     with store.using(), home.lock(TREES_LOCK, shared=True):
-        tree = link_tree(home, store, files)
+        tree = model_tree(home, store, layers)
         link = home.directory(home.models / entry.name) / entry.version
         target = Path("..", "..", home.unpacked.name, tree.name)
         if not link.is_symlink() or link.readlink() != target:
@@ -167,13 +165,46 @@ def export_model(store: Store, tag: str, target: Path, *, force: bool = False) -
     if not force and (target.is_file() or (target.is_dir() and any(target.iterdir()))):
         raise UserError(f"{target} is there already; choose another directory, or use --force.")
     with temporary_directory(make_directory(target.parent)) as temporary:
-        for path, layer in model_files(store, entry).items():
-            _copy(store, layer, make_directory((temporary / "new" / path).parent) / Path(path).name)
+        new = make_directory(temporary / "new")
+        # Archives first, so that a file that stands twice is noticed.
+        for layer in sorted(_layers(store, entry), key=lambda layer: layer.path):
+            if layer.blob.is_archive:
+                unpack_blob(store, layer.blob, new, "", "import the model again")
+            else:
+                _copy(store, layer.blob, free_path(new, layer.path))
         if target.exists():
             target.rename(temporary / "old")
-        (temporary / "new").rename(target)
+        new.rename(target)
         remove_tree(temporary / "old")
     return entry
+
+
+def _layers(store: Store, entry: Entry) -> list[ModelLayer]:
+    layers = []
+    for blob in store.descriptors(entry):
+        path = blob.annotations.get(MODEL_PATH, "")
+        if blob.is_archive:
+            layers.append(ModelLayer("", blob))
+            continue
+        try:
+            check_path(path)
+        except ValueError as error:
+            raise UserError(
+                f"The model {entry.tag} has a file at {path!r}; import it again."
+            ) from error
+        layers.append(ModelLayer(path, blob))
+    return layers
+
+
+def _archived_files(store: Store, entry: Entry, blob: Descriptor) -> dict[str, int]:
+    try:
+        with tarfile.open(store.blob_path(blob.digest)) as archive:
+            return {member.name: member.size for member in archive if member.isreg()}
+    except (FileNotFoundError, tarfile.TarError) as error:
+        raise UserError(
+            f"The files of the model {entry.tag} ({blob.digest}) are damaged or missing in "
+            f"{store.path}; import the model again to write them anew."
+        ) from error
 
 
 def _copy(store: Store, layer: Descriptor, target: Path) -> None:

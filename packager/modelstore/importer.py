@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bentofn.packager.files import temporary_directory
-from bentofn.packager.modelstore.access import ModelInfo, put_config
+from bentofn.packager.layers import LayerFile, put_layer
+from bentofn.packager.modelstore.access import FILES_TITLE, ModelInfo, put_config
 from bentofn.packager.modelstore.align import align, is_aligned
 from bentofn.packager.modelstore.convert import INDEX_SUFFIX, convert_checkpoint
 from bentofn.packager.modelstore.safetensors_file import tensor_digests
@@ -20,9 +21,10 @@ from bentofn.packager.modelstore.scan import Found, scan
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
 from bentofn.packager.store.descriptors import (
     MODEL_ARTIFACT,
-    MODEL_FILE,
+    MODEL_FILES,
     MODEL_PATH,
     MODEL_WEIGHT,
+    TITLE,
 )
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
@@ -30,20 +32,19 @@ from bentofn.runtime.manifest import canonical_json
 
 @dataclass
 class _Model:
-    """A model on its way into the store."""
+    """A model on its way into the store: stored weights, and the other files or their content."""
 
-    layers: dict[str, Descriptor] = field(default_factory=dict)
+    weights: dict[str, Descriptor] = field(default_factory=dict)
+    files: dict[str, Path | bytes] = field(default_factory=dict)
     tensors: dict[str, dict[str, str]] = field(default_factory=dict)
     tied: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def put(self, path: str, stored: Descriptor) -> None:
-        if path in self.layers:
+    def check_free(self, path: str) -> None:
+        if path in self.weights or path in self.files:
             raise UserError(
                 f"The model already has a file {path} beside the one that would be converted to "
                 "it, and they differ; leave one of them out."
             )
-        annotations = {MODEL_PATH: path}
-        self.layers[path] = Descriptor(stored.media_type, stored.digest, stored.size, annotations)
 
 
 def import_model(
@@ -81,7 +82,7 @@ def import_model(
             if file.role == "weights":
                 _put_weights(store, model, file.path, file.source, scratch)
             elif file.role == "file":
-                model.put(file.path, store.put_file(file.source, MODEL_FILE))
+                model.files[file.path] = file.source
         for file in found:
             if file.role == "checkpoint" and file.source not in shards:
                 _put_checkpoint(store, model, file, scratch, report)
@@ -91,12 +92,14 @@ def import_model(
 def _put_weights(
     store: Store, model: _Model, path: str, source: Path, scratch: Path, *, move: bool = False
 ) -> None:
+    model.check_free(path)
     model.tensors[path] = tensor_digests(source)
     if not is_aligned(source):
         aligned = scratch / "aligned"
         align(source, aligned)
         source, move = aligned, True
-    model.put(path, store.put_file(source, MODEL_WEIGHT, move=move))
+    blob = store.put_file(source, MODEL_WEIGHT, move=move)
+    model.weights[path] = replace(blob, annotations={TITLE: path, MODEL_PATH: path})
 
 
 def _put_checkpoint(
@@ -118,7 +121,8 @@ def _put_checkpoint(
             if written in weights:
                 _put_weights(store, model, path, written, here, move=True)
             else:
-                model.put(path, store.put_file(written, MODEL_FILE, move=True))
+                model.check_free(path)
+                model.files[path] = written.read_bytes()
         if conversion.tied:
             model.tied[str(folder / conversion.files[-1].name)] = dict(conversion.tied)
 
@@ -155,6 +159,12 @@ def _converted_name(path: str) -> str:
     return f"{PurePosixPath(name).stem}.safetensors"
 
 
+def _put_files(store: Store, files: Mapping[str, Path | bytes]) -> Descriptor:
+    entries = [LayerFile(path, source) for path, source in files.items()]
+    archive = put_layer(store, entries, kind="model", title=FILES_TITLE, compression="none")
+    return replace(archive, media_type=MODEL_FILES, annotations={TITLE: FILES_TITLE})
+
+
 def _add(
     store: Store,
     model: _Model,
@@ -163,10 +173,12 @@ def _add(
     labels: Mapping[str, str],
     metadata: Mapping[str, Any],
 ) -> Entry:
-    layers = [layer for _, layer in sorted(model.layers.items())]
+    layers = [layer for _, layer in sorted(model.weights.items())]
+    if model.files:
+        layers.append(_put_files(store, model.files))
     if not layers:
         raise UserError(f"Nothing of the model {name} is left to store.")
-    content = [[layer.annotations[MODEL_PATH], layer.digest] for layer in layers]
+    content = [[layer.annotations.get(MODEL_PATH, ""), layer.digest] for layer in layers]
     version = version or hashlib.sha256(canonical_json(content)).hexdigest()[:12]
     info = ModelInfo(name, version, labels, metadata, model.tensors, model.tied)
     config = put_config(store, info, [layer.digest for layer in layers])

@@ -46,8 +46,8 @@ def scan(source: Path) -> list[Found]:
     Hidden files and ``__pycache__`` are left out.
 
     Raises:
-        UserError: There is nothing there, a link leads out of the directory, or a file holds a
-            pickle that cannot be converted.
+        UserError: There is nothing there, a link leads out of the directory, a name is not UTF-8,
+            or a file holds a pickle that cannot be converted.
     """
     if source.is_file():
         return [Found(source.name, source, _role(source))]
@@ -66,6 +66,7 @@ def _walk(root: Path, folder: Path, above: tuple[Path, ...]) -> list[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name == "__pycache__":
             continue
+        _check_name(path)
         real = _resolve(root, path)
         if real.is_dir():
             if real in above or real == root:
@@ -76,6 +77,16 @@ def _walk(root: Path, folder: Path, above: tuple[Path, ...]) -> list[Path]:
         else:
             raise UserError(f"{path} is neither a file nor a folder; leave it out.")
     return found
+
+
+def _check_name(path: Path) -> None:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"The name of the file {str(path)!r} is not UTF-8, so that it cannot stand in a "
+            "layer; rename it, or leave it out."
+        ) from None
 
 
 def _resolve(root: Path, path: Path) -> Path:

@@ -19,7 +19,7 @@ BENTO_CONFIG = "application/vnd.bentofn.bento.config.v1+json"
 MODEL_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
 MODEL_CONFIG = "application/vnd.cncf.model.config.v1+json"
 MODEL_WEIGHT = "application/vnd.cncf.model.weight.v1.raw"
-MODEL_FILE = "application/vnd.cncf.model.weight.config.v1.raw"
+MODEL_FILES = "application/vnd.cncf.model.weight.config.v1.tar"
 MODEL_PATH = "org.cncf.model.filepath"
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -31,6 +31,7 @@ LAYER_DIFF_ID = "io.bentofn.layer.diff-id"
 LAYER_PATH = "io.bentofn.layer.path"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ARCHIVE = re.compile(r".*\.tar(\+\w+)?")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Descriptor:
     digest: str
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the blob is a tar archive of files, and not one file as it is."""
+        return _ARCHIVE.fullmatch(self.media_type) is not None
 
     def to_json(self) -> dict[str, Any]:
         """The descriptor as OCI JSON."""

@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from bentofn.packager.files import remove_tree, temporary_directory
 from bentofn.packager.home import Home, leftovers
@@ -26,6 +29,7 @@ from bentofn.packager.materialise import (
 )
 from bentofn.packager.modelstore import import_model, model_layers
 from bentofn.packager.store import Descriptor, Entry, Store
+from bentofn.packager.store.descriptors import MODEL_WEIGHT
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
@@ -159,16 +163,18 @@ def test_a_layer_of_an_unknown_kind_is_refused(home: Home) -> None:
 def test_models_are_links_to_their_blobs(home: Home, tmp_path: Path) -> None:
     source = tmp_path / "model"
     (source / "deep").mkdir(parents=True)
-    (source / "config.json").write_text("{}")
     (source / "deep" / "vocab.txt").write_text("words")
+    save_file({"a": np.ones(3)}, source / "deep" / "model.safetensors")
     store = Store(home)
     model = import_model(store, source, "words")
     bento = BentoManifest("m", "1", ServiceContract("g", "s:G"), "3.11", "linux/amd64")
     entry = store.add_bento(bento, [*layers(home), *model_layers(store, model)], NOW)
     root = materialise(home, entry)
     file = root / "models" / "words" / model.version / "deep" / "vocab.txt"
+    weights = file.with_name("model.safetensors")
     assert file.read_text() == "words"
-    assert file.stat().st_nlink == 2
+    assert weights.stat().st_nlink == 2
+    assert load_file(weights).keys() == {"a"}
     assert {info.digest for info in store.layers(model)} < {i.digest for i in store.layers(entry)}
     store.delete("model", "words")
     store.gc(minimum_age=0.0)
@@ -177,17 +183,36 @@ def test_models_are_links_to_their_blobs(home: Home, tmp_path: Path) -> None:
         remove_tree(unpacked)
     materialise(home, entry)
     assert file.read_text() == "words"
+    assert weights.stat().st_nlink == 2
 
 
-def test_a_damaged_model_file_is_named(home: Home, tmp_path: Path) -> None:
-    (tmp_path / "vocab.txt").write_text("words")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("vocab.txt", "words/files.*import"), ("w.safetensors", r"w\.safetensors.*import")],
+)
+def test_a_damaged_model_file_is_named(home: Home, tmp_path: Path, name: str, says: str) -> None:
+    save_file({"a": np.ones(3)}, tmp_path / name)
     store = Store(home)
-    model = import_model(store, tmp_path / "vocab.txt", "words")
+    model = import_model(store, tmp_path / name, "words")
     bento = BentoManifest("m", "1", ServiceContract("g", "s:G"), "3.11", "linux/amd64")
     entry = store.add_bento(bento, model_layers(store, model), NOW)
     damage(home, store.layers(model)[0].digest)
-    with pytest.raises(UserError, match=r"vocab\.txt.*import"):
+    with pytest.raises(UserError, match=says):
         materialise(home, entry)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "opt/bento/models/words", "opt/bento/models/words/1", "opt/bento/src/words/1/x"]
+)
+def test_a_model_layer_without_a_place_is_refused(home: Home, path: str) -> None:
+    store = Store(home)
+    blob = replace(
+        store.put_bytes(b"x", MODEL_WEIGHT),
+        annotations={"io.bentofn.layer.kind": "model", "io.bentofn.layer.path": path},
+    )
+    bento = BentoManifest("m", "1", ServiceContract("g", "s:G"), "3.11", "linux/amd64")
+    with pytest.raises(UserError, match="model layer"):
+        materialise(home, store.add_bento(bento, [blob], NOW))
 
 
 def write_env(root: Path) -> None:

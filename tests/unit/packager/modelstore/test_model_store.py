@@ -1,6 +1,9 @@
 import json
+import os
 import pickle
+import shutil
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from bentofn.packager.modelstore import (
     local_path,
     model_layers,
 )
+from bentofn.packager.modelstore.access import model_files
 from bentofn.packager.store import Store
 from bentofn.packager.store.descriptors import MODEL_WEIGHT
 from bentofn.runtime.errors import UserError
@@ -60,7 +64,9 @@ def test_a_directory_is_kept_with_its_paths(store: Store, model: Path) -> None:
     assert len(entry.version) == 12
 
 
-def test_weights_start_at_a_page_and_stay_the_same(store: Store, model: Path) -> None:
+def test_weights_start_at_a_page_and_stay_the_same(
+    store: Store, model: Path, tmp_path: Path
+) -> None:
     entry = import_model(store, model, "words")
     (weights,) = [d for d in store.descriptors(entry) if d.media_type == MODEL_WEIGHT]
     stored = store.blob_path(weights.digest)
@@ -68,7 +74,9 @@ def test_weights_start_at_a_page_and_stay_the_same(store: Store, model: Path) ->
     assert (8 + length) % 4096 == 0
     loaded = load_file(stored)
     assert all(np.array_equal(loaded[name], value) for name, value in WEIGHTS.items())
-    again = import_model(store, stored, "again")
+    copy = tmp_path / "aligned.safetensors"
+    shutil.copy(stored, copy)
+    again = import_model(store, copy, "again")
     assert [d.digest for d in store.descriptors(again)] == [weights.digest]
 
 
@@ -177,9 +185,72 @@ def test_links_inside_are_followed_and_others_refused(
 def test_layers_of_a_bento_are_the_models_own_blobs(store: Store, model: Path) -> None:
     entry = import_model(store, model, "words")
     layers = model_layers(store, entry)
-    assert {d.digest for d in layers} == {d.digest for d in store.descriptors(entry)}
-    paths = {layer.annotations["io.bentofn.layer.path"] for layer in layers}
-    assert f"opt/bento/models/words/{entry.version}/tokenizer/vocab.txt" in paths
+    assert [d.digest for d in layers] == [d.digest for d in store.descriptors(entry)]
+    base = f"opt/bento/models/words/{entry.version}"
+    assert [layer.annotations["io.bentofn.layer.path"] for layer in layers] == [
+        f"{base}/model.safetensors",
+        base,
+    ]
+    titles = [layer.annotations["org.opencontainers.image.title"] for layer in layers]
+    assert titles == ["words/model.safetensors", "words/files"]
+
+
+def test_all_files_but_the_weights_are_one_layer(store: Store, model: Path) -> None:
+    entry = import_model(store, model, "words")
+    weights, files = store.descriptors(entry)
+    assert weights.media_type == "application/vnd.cncf.model.weight.v1.raw"
+    assert files.media_type == "application/vnd.cncf.model.weight.config.v1.tar"
+    with tarfile.open(store.blob_path(files.digest), "r:") as archive:
+        assert archive.getnames() == ["config.json", "tokenizer", "tokenizer/vocab.txt"]
+    assert model_files(store, entry) == {
+        "config.json": 2,
+        "model.safetensors": weights.size,
+        "tokenizer/vocab.txt": 5,
+    }
+    (model / "config.json").chmod(0o700)
+    os.utime(model / "config.json", (1, 1))
+    assert import_model(store, model, "others").version == entry.version
+    assert store.descriptors(store.get("model", "others")) == (weights, files)
+
+
+def test_a_model_without_weights_or_without_other_files(store: Store, model: Path) -> None:
+    (only_weights,) = store.descriptors(import_model(store, model / "model.safetensors", "w"))
+    (only_files,) = store.descriptors(import_model(store, model / "config.json", "f"))
+    assert (only_weights.is_archive, only_files.is_archive) == (False, True)
+    assert files(store, "w") == {"model.safetensors"}
+    assert files(store, "f") == {"config.json"}
+
+
+def test_odd_names_are_kept(store: Store, tmp_path: Path) -> None:
+    odd = {"a b", "ünï", "x" * 150, "new\nline", "deep/" + "y" * 200, "semi;'\""}
+    for name in odd:
+        path = tmp_path / "odd" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    entry = import_model(store, tmp_path / "odd", "odd")
+    assert set(model_files(store, entry)) == odd == files(store, "odd")
+    export_model(store, "odd", tmp_path / "out")
+    assert (tmp_path / "out" / "ünï").read_text() == "ünï"
+
+
+def test_a_name_that_is_not_utf8_is_refused(store: Store, model: Path) -> None:
+    (model / os.fsdecode(b"\xff.txt")).write_text("")
+    with pytest.raises(UserError, match="UTF-8"):
+        import_model(store, model, "words")
+
+
+def test_a_damaged_archive_is_said(store: Store, model: Path, tmp_path: Path) -> None:
+    entry = import_model(store, model, "words")
+    store.blobs.remove(store.descriptors(entry)[1].digest)
+    for read in (
+        lambda: model_files(store, entry),
+        lambda: local_path("words", store.home),
+        lambda: export_model(store, "words", tmp_path / "exported"),
+    ):
+        with pytest.raises(UserError, match=r"damaged.*import"):
+            read()
+    assert import_model(store, model, "words") == entry
+    assert "config.json" in files(store, "words")
 
 
 def test_the_local_path_follows_a_replaced_version(store: Store, model: Path) -> None:

@@ -194,7 +194,7 @@ def _function(
     name: str, node: Node, provider: Node, custom: Node, directory: Path
 ) -> FunctionDeclaration:
     if not _FUNCTION_NAME.match(name):
-        raise node.error("a function's name is letters, digits, - and _, at most 64, from a letter")
+        raise node.error("a name is letters, digits, - and _, at most 64, from a letter or digit")
     node.only(_FUNCTION_KEYS)
     custom.only(_CUSTOM_KEYS)
     project, bento = _source(custom, directory)

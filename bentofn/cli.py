@@ -6,6 +6,7 @@ they load.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ class Terminated(KeyboardInterrupt):
 
 def main() -> None:
     """Run the command line; exit 0 when done, 1 with one sentence on failure, 2 on wrong usage."""
+    _open_missing_streams()
     try:
         signal.signal(signal.SIGTERM, _terminate)
         status = _run()
@@ -69,14 +71,24 @@ def _of_the_system(error: OSError) -> str:
 def fail(sentence: str) -> NoReturn:
     """Print one sentence and exit with status 1; with ``--json`` as a document on stdout too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _print_document(sentence)
-    print(f"Error: {sentence}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        _print_document(sentence)
+    with contextlib.suppress(OSError):
+        print(f"Error: {sentence}", file=sys.stderr, flush=True)
     sys.exit(1)
 
 
 def _print_document(sentence: str) -> None:
     if "--json" in sys.argv:
         print(json.dumps({"error": sentence}), flush=True)
+
+
+def _open_missing_streams() -> None:
+    """A caller may have closed stdout or stderr (``>&-``), which Python then sets to None."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ def hash_tree(project: Path, files: Sequence[SourceFile], home: Home) -> HashedT
         files: The files, sorted by path.
         home: Where the cache is.
     """
-    name = hashlib.sha256(str(project.resolve()).encode()).hexdigest()
+    name = hashlib.sha256(os.fsencode(project.resolve())).hexdigest()
     cache = home.cache / "sources" / f"{name}.json"
     known = _read(cache)
     now = time.time_ns()

@@ -12,6 +12,7 @@ from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats
 from bentofn.adapters.local.state import Deployment
 from bentofn.adapters.protocol import FunctionSpec, FunctionStatus, Progress
+from bentofn.runtime.errors import UserError
 
 
 class Function:
@@ -57,8 +58,14 @@ class Function:
                 await template
             progress("Starting an instance")
             await revision.verify()
-        except BaseException:
+        except BaseException as error:
             await asyncio.shield(revision.close(0.0))
+            if isinstance(error, UserError):
+                why = str(error).rstrip(".")
+                raise UserError(
+                    f"{self.name} does not start: {why}; bentofn logs {self.name} shows what it "
+                    "wrote."
+                ) from error
             raise
         return revision
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -218,7 +219,7 @@ def _body(data: str) -> bytes:
         json.loads(data)
     except ValueError as error:
         raise UserError(f"DATA is not JSON ({error}); quote it, or use @FILE or -.") from None
-    return data.encode()
+    return os.fsencode(data)  # the bytes that the shell gave, whatever the locale
 
 
 @click.command()

@@ -150,6 +150,8 @@ def _lines(path: Path, origin: str) -> Iterator[str]:
         ) from None
     except (IsADirectoryError, UnicodeDecodeError):
         raise UserError(f"The requirements file {origin} is not a UTF-8 text file.") from None
+    if "\0" in text:
+        raise UserError(f"The requirements file {origin} is not a UTF-8 text file.")
     # pip removes comments after joining lines: https://pip.pypa.io/en/stable/reference/
     # requirements-file-format/
     for line in text.replace("\r\n", "\n").replace("\\\n", " ").split("\n"):

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,31 @@ class Prepared:
         service: The declaration.
         instance: The service's instance.
         app: Its ASGI application.
-        pools: The compute thread pools of what is loaded.
     """
 
     service: Service[Any]
     instance: object
     app: ServiceApp
+
+
+@dataclass(frozen=True)
+class Renewable:
+    """What differs between the copies of a prepared service; finding it takes milliseconds.
+
+    Args:
+        instance: The service's instance.
+        generators: The random generators that it holds.
+        pools: The compute thread pools of what is loaded.
+    """
+
+    instance: object
+    generators: Sequence[object]
     pools: threads.Pools
+
+    @classmethod
+    def find(cls, instance: object) -> Renewable:
+        """Look through the process, before it is copied."""
+        return cls(instance, renew.find_generators(instance), threads.Pools.find())
 
 
 def target_of(root: BentoRoot) -> str:
@@ -97,7 +115,7 @@ def prepare_service(service: Service[Any]) -> Prepared:
     app = ServiceApp(service, instance)
     warm_up(app)
     run_before_snapshot(instance)
-    return Prepared(service, instance, app, threads.Pools.find())
+    return Prepared(service, instance, app)
 
 
 def settle() -> None:
@@ -109,11 +127,11 @@ def settle() -> None:
     gc.freeze()
 
 
-def restore(prepared: Prepared, env: Mapping[str, str], count: int) -> None:
+def restore(copied: Renewable, env: Mapping[str, str], count: int) -> None:
     """Turn a copy of a prepared process into an instance of its own.
 
     Args:
-        prepared: What was copied.
+        copied: What the copy must not share.
         env: The instance's whole environment.
         count: Its number of compute threads, unless the environment says.
     """
@@ -121,9 +139,9 @@ def restore(prepared: Prepared, env: Mapping[str, str], count: int) -> None:
     os.environ.update(env)
     threads.allow(os.environ, count)
     time.tzset()
-    prepared.pools.resize(threads.wanted(env, count))
-    renew.renew(prepared.instance)
-    run_after_restore(prepared.instance)
+    copied.pools.resize(threads.wanted(env, count))
+    renew.renew(copied.generators)
+    run_after_restore(copied.instance)
 
 
 def explain(error: BaseException) -> str:

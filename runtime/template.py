@@ -12,7 +12,7 @@ from select import POLLIN, poll
 
 import uvicorn
 
-from bentofn.runtime import asgi, instance, lifecycle, lifeline, renew, threads
+from bentofn.runtime import asgi, forking, instance, lifecycle, lifeline, renew, threads
 from bentofn.runtime.protocol import (
     Channel,
     Exited,
@@ -52,22 +52,24 @@ def main(options: Mapping[str, str]) -> int:
     except Exception as error:
         control.send(Failed(lifecycle.explain(error)))
         return 1
-    refusal = threads.why_not_fork()
+    refusal = forking.why_not_fork(control)
     if refusal is not None:
         control.send(Refused(refusal))
         return 1
     # Once here, so that what it does for the first time (OpenSSL's start) is not left to a clone.
-    renew.renew(prepared.instance)
+    copied = lifecycle.Renewable.find(prepared.instance)
+    renew.renew(copied.generators)
+    forking.flush()
     gc.collect()
     lifecycle.settle()
     control.send(Ready(os.getpid()))
     clone = Nursery(control).serve()
     if clone is None:
         os._exit(0)
-    return become(clone, prepared, config)
+    return become(clone, copied, config)
 
 
-def become(clone: Clone, prepared: lifecycle.Prepared, config: uvicorn.Config) -> int:
+def become(clone: Clone, copied: lifecycle.Renewable, config: uvicorn.Config) -> int:
     """Live as the instance that was asked for; returns its exit status."""
     os.setsid()
     lifeline.die_with_parent()
@@ -78,7 +80,7 @@ def become(clone: Clone, prepared: lifecycle.Prepared, config: uvicorn.Config) -
         os.close(clone.fds[name])
 
     def start() -> uvicorn.Config:
-        lifecycle.restore(prepared, clone.request.env, clone.request.threads)
+        lifecycle.restore(copied, clone.request.env, clone.request.threads)
         return config
 
     listener = instance.open_listener(clone.fds["listen"])

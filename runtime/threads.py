@@ -8,11 +8,8 @@ template computes with one thread, which makes no pool, and a clone's pools are 
 from __future__ import annotations
 
 import sys
-import threading
-import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 VARIABLES = (
@@ -92,52 +89,3 @@ class Pools:
         torch = sys.modules.get("torch")
         if torch is not None:
             torch.set_num_threads(count)
-
-
-def running(settle: float = 1.0) -> list[str]:
-    """Name the threads of this process beside the calling one.
-
-    Args:
-        settle: Seconds that threads which are just ending get: the system forgets a thread a
-            moment after Python does.
-    """
-    deadline = time.monotonic() + settle
-    while (names := _running()) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return names
-
-
-def _running() -> list[str]:
-    me = threading.get_native_id()
-    python = {t.native_id: t.name for t in threading.enumerate() if t.native_id != me}
-    tasks = Path("/proc/self/task")
-    if not tasks.is_dir():
-        return sorted(python.values())
-    native = {int(task.name): _comm(task) for task in tasks.iterdir() if int(task.name) != me}
-    return sorted(python.get(tid) or f"{comm} (native)" for tid, comm in native.items())
-
-
-def _comm(task: Path) -> str:
-    try:
-        return (task / "comm").read_text().strip()
-    except OSError:
-        return "ending"
-
-
-def why_not_fork() -> str | None:
-    """The sentence that says why this process cannot be forked, or None if it can be."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        return (
-            "the service has initialised CUDA, which does not survive a fork; move its tensors to "
-            "the GPU in an after_restore or on_startup hook, or deploy with another snapshot engine"
-        )
-    names = running()
-    if not names:
-        return None
-    keeps = "1 thread" if len(names) == 1 else f"{len(names)} threads"
-    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return (
-        f"the service keeps {keeps} after its construction: {listed}; "
-        "start them in an after_restore or on_startup hook"
-    )

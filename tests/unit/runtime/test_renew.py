@@ -6,7 +6,9 @@ import uuid
 
 import numpy as np
 
-from bentofn.runtime.renew import renew
+from bentofn.runtime.renew import find_generators, renew
+
+IN_THE_MODULE = random.Random(7)
 
 
 class Holder:
@@ -15,7 +17,15 @@ class Holder:
         self.generator = np.random.default_rng(7)
         self.legacy = np.random.RandomState(7)
         self.bits = np.random.PCG64(7)
+        self.held = {"deep": [np.random.default_rng(7)]}
+        self.part = Part()
         self.name = "unchanged"
+
+
+class Part:
+    def __init__(self) -> None:
+        self.generator = random.Random(7)
+        self.whole = self  # a ring is walked once
 
 
 def draw(holder: Holder) -> list[object]:
@@ -24,13 +34,16 @@ def draw(holder: Holder) -> list[object]:
         holder.generator.random(),
         holder.legacy.random(),
         int(holder.bits.random_raw()),
+        holder.generator.spawn(1)[0].random(),
+        holder.held["deep"][0].random(),
+        holder.part.generator.random(),
     ]
 
 
 def test_generators_kept_by_the_service_are_seeded_anew() -> None:
     first, second = Holder(), Holder()
     assert draw(first) == draw(second)
-    renew(first)
+    renew(find_generators(first))
     assert not set(map(str, draw(first))) & set(map(str, draw(second)))
     assert first.name == "unchanged"
 
@@ -44,7 +57,7 @@ def test_global_generators_are_seeded_anew() -> None:
         expected = random.random(), np.random.random()
         random.seed(1)
         np.random.seed(1)
-        renew(object())
+        renew([])
         assert random.random() != expected[0]
         assert np.random.random() != expected[1]
     finally:
@@ -56,7 +69,7 @@ def test_names_and_clocks_start_over() -> None:
     with tempfile.NamedTemporaryFile():
         names = tempfile.__dict__["_name_sequence"]
     uuid.__dict__["_last_timestamp"] = 1 << 62
-    renew(object())
+    renew([])
     assert tempfile.__dict__["_name_sequence"] is not names
     assert uuid.__dict__["_last_timestamp"] is None
     with tempfile.NamedTemporaryFile():
@@ -67,4 +80,18 @@ def test_an_instance_without_attributes_is_fine() -> None:
     class Slim:
         __slots__ = ()
 
-    renew(Slim())
+    renew(find_generators(Slim()))
+
+
+def test_generators_of_the_services_module_are_found() -> None:
+    assert IN_THE_MODULE in find_generators(Holder())
+
+
+def test_looking_for_generators_asks_no_object_for_attributes() -> None:
+    class Lazy:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError("this would connect")
+
+    holder = Holder()
+    holder.lazy = Lazy()  # type: ignore[attr-defined]
+    assert holder.plain in find_generators(holder)

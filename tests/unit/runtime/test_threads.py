@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from bentofn.runtime import threads
@@ -38,22 +36,6 @@ def test_pools_get_the_number() -> None:
     finally:
         for controller, count in zip(pools.controllers, before, strict=True):
             controller.set_num_threads(count)
-
-
-def test_threads_are_named_in_the_refusal() -> None:
-    stop = threading.Event()
-    worker = threading.Thread(target=stop.wait, name="prefetcher")
-    worker.start()
-    try:
-        assert "prefetcher" in threads.running(settle=0)
-        reason = threads.why_not_fork()
-        assert reason is not None
-        assert "prefetcher" in reason
-        assert "after_restore or on_startup hook" in reason
-    finally:
-        stop.set()
-        worker.join()
-    assert "prefetcher" not in threads.running(settle=0)
 
 
 def test_waiting_threads_leave_the_cpu_unless_the_user_says_how_they_wait() -> None:

@@ -1,4 +1,4 @@
-"""pandas data frames: a JSON list of records on the wire."""
+"""pandas data frames: a JSON list of records on the wire, or of anything else pandas takes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,12 @@ def _parse(value: Any, info: core_schema.ValidationInfo) -> Any:
 
     if isinstance(value, pd.DataFrame):
         return value
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+    if not isinstance(value, (list, dict)):
         raise ValueError('the data frame must be a list of records such as [{"column": 1}]')
-    return pd.DataFrame(value)
+    try:
+        return pd.DataFrame(value)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _serialise(value: Any) -> Any:

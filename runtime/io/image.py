@@ -22,7 +22,8 @@ def annotate(annotation: Any) -> Any:
     """The type with its codec."""
     from PIL import Image
 
-    schema = {"type": "file", "format": "image"}
+    # "pil" is what makes BentoML's client return an image instead of a path.
+    schema = {"type": "file", "format": "image", "pil": True}
     return Annotated[Image.Image, Codec(_parse, lambda image: encode(image)[0], schema)]
 
 

@@ -14,7 +14,8 @@ from pydantic_core import SchemaValidator, from_json, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.io.kinds import is_file, is_list, plain, servable, takes_files
+from bentofn.runtime.io.files import uploaded
+from bentofn.runtime.io.kinds import bare, is_file, is_list, plain, servable, takes_files
 from bentofn.runtime.io.signature import UNBUILDABLE, Parameter, Signature, unservable
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of a call."""
 
+REST = "kwargs"
+"""What BentoML calls the body's field that holds the arguments of a ``**`` parameter."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -34,39 +38,37 @@ class Input:
         schema: JSON schema of the request body.
         media_type: What the request body is, for the documentation.
         takes_files: Whether some of the values come as uploaded files.
+        is_raw: Whether the body is the value itself: text, bytes or a file.
     """
 
     schema: dict[str, Any]
     media_type: str
     takes_files: bool
+    is_raw: bool
     _validator: SchemaValidator
     _fields: tuple[tuple[str, str], ...]
+    _rest: str | None
     _root: Any
-    _strings: frozenset[str]
-    _lists: frozenset[str]
+    _types: Mapping[str, Any]
 
     def from_body(self, body: bytes, content_type: str, context: Context | None) -> Arguments:
         """Read a request that is not a form."""
         if self._root is None:
             return self._call(self._validator.validate_json(body or b"{}", context=context))
-        if self._root is str:
-            return (self._validator.validate_python(body.decode(errors="replace")),), {}
-        if self._root is bytes:
-            return (self._validator.validate_python(body),), {}
-        if is_file(self._root):
-            upload = _upload(body, content_type)
-            return (self._validator.validate_python(upload, context=context),), {}
-        return (self._validator.validate_json(body, context=context),), {}
+        if self.is_raw:
+            value = _upload(body, content_type) if self.takes_files else body
+            return (self._validator.validate_python(value, context=context),), {}
+        return (self._validator.validate_json(body or b"{}", context=context),), {}
 
     def from_form(self, form: FormData, context: Context | None) -> Arguments:
         """Read a multipart or urlencoded form."""
-        if self._root is not None:
-            values = [value for _, value in form.multi_items()]
-            value = values[0] if values else None
+        if self.is_raw:
+            value = next(iter(form.values()), None)
             return (self._validator.validate_python(value, context=context),), {}
-        known = {key for key, _ in self._fields}
-        data = {key: self._form_value(key, form.getlist(key)) for key in form if key in known}
-        return self._call(self._validator.validate_python(data, context=context))
+        keys = [key for key in form if self._root is not None or key in self._types]
+        data = {key: _form_value(self._types.get(key), form.getlist(key)) for key in keys}
+        value = self._validator.validate_python(data, context=context)
+        return self._call(value) if self._root is None else ((value,), {})
 
     def example_body(self, example: Mapping[str, Any]) -> tuple[bytes, str]:
         """The request body of a declared example, and its content type.
@@ -78,31 +80,40 @@ class Input:
             return to_json(example), "application/json"
         if set(example) != {"root"}:
             raise UserError('it takes the whole body, so that an example is {"root": value}')
-        if is_file(self._root):
+        if self.takes_files:
             raise UserError("it takes a file, which an example cannot hold")
         value = example["root"]
-        if self._root in (str, bytes) and isinstance(value, str):
+        if self.is_raw and isinstance(value, str):
             return value.encode(), self.media_type
         return to_json(value), "application/json"
 
     def _call(self, model: Any) -> Arguments:
         values = model.__dict__
-        return (), {name: values[field] for name, field in self._fields}
+        named = {name: values[field] for name, field in self._fields}
+        if self._rest is not None:
+            named.update(values[self._rest])
+        return (), named
 
-    def _form_value(self, key: str, values: Sequence[Any]) -> Any:
-        decoded = [self._decode(key, value) for value in values]
-        if key not in self._lists:
-            return decoded[-1]
-        return decoded[0] if len(decoded) == 1 and isinstance(decoded[0], list) else decoded
 
-    def _decode(self, key: str, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            data = from_json(value)
-        except ValueError:
-            return value
-        return value if key in self._strings and not isinstance(data, str) else data
+def _form_value(annotation: Any, values: Sequence[Any]) -> Any:
+    decoded = [_decode(annotation, value) for value in values]
+    if not is_list(annotation):
+        return decoded[-1]
+    return decoded[0] if len(decoded) == 1 and isinstance(decoded[0], list) else decoded
+
+
+def _decode(annotation: Any, value: Any) -> Any:
+    """A form's value: JSON where it is JSON and no text is asked for, else as it came."""
+    if takes_files(annotation):
+        return value
+    source = uploaded(value)
+    text = value if source is None else source.read()
+    try:
+        data = from_json(text)
+    except ValueError:
+        return text
+    wants_text = plain(annotation) is str and not isinstance(data, str)
+    return text if wants_text and not (data is None and annotation is not str) else data
 
 
 def build_input(method: APIMethod, signature: Signature) -> Input:
@@ -124,9 +135,12 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
     names = tuple(
         (parameter.name, f"field_{index}") for index, parameter in enumerate(signature.parameters)
     )
-    model = create_model("Input", **fields)  # type: ignore[call-overload]
     types = {parameter.name: parameter.annotation for parameter in signature.parameters}
-    return _input(model, names, types)
+    if signature.rest is not None:
+        fields[REST] = (dict[str, Any], Field())
+        types[REST] = dict
+    model = create_model("Input", **fields)  # type: ignore[call-overload]
+    return _input(model, names, types, None if signature.rest is None else REST)
 
 
 def _from_spec(method: APIMethod, signature: Signature) -> Input:
@@ -137,7 +151,8 @@ def _from_spec(method: APIMethod, signature: Signature) -> Input:
             f"parameters, not {spec!r}."
         )
     known = {parameter.name for parameter in signature.parameters}
-    if set(spec.model_fields) != known:
+    given = set(spec.model_fields)
+    if given != known if signature.rest is None else not given >= known:
         raise UserError(
             f"{method.location}: input_spec {spec.__name__} has the fields "
             f"{sorted(spec.model_fields)} but the method takes {sorted(known)}."
@@ -148,38 +163,46 @@ def _from_spec(method: APIMethod, signature: Signature) -> Input:
 
 
 def _input(
-    model: type[BaseModel], names: tuple[tuple[str, str], ...], types: Mapping[str, Any]
+    model: type[BaseModel],
+    names: tuple[tuple[str, str], ...],
+    types: Mapping[str, Any],
+    rest: str | None = None,
 ) -> Input:
     with_files = any(takes_files(annotation) for annotation in types.values())
     return Input(
         schema=model.model_json_schema(),
         media_type="multipart/form-data" if with_files else "application/json",
         takes_files=with_files,
+        is_raw=False,
         _validator=model.__pydantic_validator__,  # type: ignore[arg-type]
         _fields=names,
+        _rest=rest,
         _root=None,
-        _strings=frozenset(name for name, each in types.items() if plain(each) is str),
-        _lists=frozenset(name for name, each in types.items() if is_list(each)),
+        _types=types,
     )
 
 
 def _root_input(parameter: Parameter) -> Input:
     adapter: TypeAdapter[Any] = TypeAdapter(servable(parameter.annotation))
-    root = plain(parameter.annotation)
+    root = parameter.annotation
+    fields = getattr(root, "model_fields", {})
     media_type = "application/json"
-    if root in (str, bytes):
-        media_type = "text/plain" if root is str else "application/octet-stream"
+    if bare(root) is str:
+        media_type = "text/plain"
+    elif bare(root) is bytes:
+        media_type = "application/octet-stream"
     elif is_file(root):
         media_type = "*/*"
     return Input(
         schema={"title": "Input", "root_input": True, **adapter.json_schema()},
         media_type=media_type,
         takes_files=is_file(root),
+        is_raw=media_type != "application/json",
         _validator=adapter.validator,  # type: ignore[arg-type]
         _fields=(),
+        _rest=None,
         _root=root,
-        _strings=frozenset(),
-        _lists=frozenset(),
+        _types={name: field.annotation for name, field in fields.items()},
     )
 
 

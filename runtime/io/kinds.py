@@ -54,6 +54,11 @@ def servable(annotation: Any) -> Any:
     return origin[tuple(servable(argument) for argument in arguments)]
 
 
+def bare(annotation: Any) -> Any:
+    """An annotation without its metadata."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
 def plain(annotation: Any) -> Any:
     """An annotation without its metadata and without ``None`` as an alternative."""
     origin = get_origin(annotation)
@@ -73,11 +78,11 @@ def is_file(annotation: Any) -> bool:
 
 def takes_files(annotation: Any) -> bool:
     """Whether values of a type come as one uploaded file or as several."""
-    bare = plain(annotation)
-    return is_file(bare) or (is_list(bare) and any(map(is_file, get_args(bare))))
+    inner = plain(annotation)
+    return is_file(inner) or (is_list(inner) and any(map(is_file, get_args(inner))))
 
 
 def is_list(annotation: Any) -> bool:
     """Whether a type is a list."""
-    bare = plain(annotation)
-    return bare is list or get_origin(bare) is list
+    inner = plain(annotation)
+    return inner is list or get_origin(inner) is list

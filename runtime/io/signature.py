@@ -45,6 +45,7 @@ class Signature:
         parameters: The parameters that come from the request.
         is_root: Whether the one parameter is the whole body.
         context: Name of the parameter that takes the Context, if any.
+        rest: Name of the ``**`` parameter, if any; it is none of ``parameters``.
         result: Type of the result, or of one chunk when it is a stream.
         is_stream: Whether the result is a stream of chunks.
     """
@@ -52,6 +53,7 @@ class Signature:
     parameters: tuple[Parameter, ...]
     is_root: bool
     context: str | None
+    rest: str | None
     result: Any
     is_stream: bool
 
@@ -66,21 +68,20 @@ def read_signature(method: APIMethod) -> Signature:
     declared = list(inspect.signature(method.func).parameters.values())[1:]
     context = _context(method, declared, hints)
     taken = [each for each in declared if each.name != context]
-    for each in taken:
-        if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
-            stars = "*" if each.kind is each.VAR_POSITIONAL else "**"
-            raise UserError(
-                f"{method.location}: the parameter {stars}{each.name} is not supported; name each "
-                "parameter, or take one dict."
-            )
+    rest = next((each.name for each in taken if each.kind is each.VAR_KEYWORD), None)
     positional = [each.name for each in taken if each.kind is each.POSITIONAL_ONLY]
+    for each in taken:
+        if each.kind is each.VAR_POSITIONAL:
+            raise UserError(
+                f"{method.location}: the parameter *{each.name} is not supported; take a list."
+            )
     if positional and len(taken) > 1:
         raise UserError(
             f"{method.location}: parameter {positional[0]!r} is positional-only, which makes it "
             "the whole request body; it must then be the only parameter."
         )
     is_stream, result = _result(method, hints.get("return", Any))
-    if method.batchable and (len(taken) != 1 or is_stream):
+    if method.batchable and (len(taken) != 1 or rest is not None or is_stream):
         reason = "a stream cannot be batched" if is_stream else f"it has {len(taken)} parameters"
         raise UserError(
             f"{method.location}: a batchable endpoint takes exactly one parameter besides the "
@@ -88,10 +89,13 @@ def read_signature(method: APIMethod) -> Signature:
         )
     return Signature(
         parameters=tuple(
-            Parameter(each.name, hints.get(each.name, Any), each.default) for each in taken
+            Parameter(each.name, hints.get(each.name, Any), each.default)
+            for each in taken
+            if each.name != rest
         ),
         is_root=bool(positional),
         context=context,
+        rest=rest,
         result=result,
         is_stream=is_stream,
     )

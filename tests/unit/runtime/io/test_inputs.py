@@ -42,6 +42,18 @@ class Methods:
     def mismatched(self, size: int) -> int:
         return size
 
+    @api
+    def anything(self, first: int, **rest: Any) -> int:
+        return first
+
+    @api(input_spec=Spec)
+    def any_of_spec(self, **params: Any) -> int:
+        return len(params)
+
+    @api
+    def some(self, *values: int) -> int:
+        return sum(values)
+
     @api(input_spec=int)
     def no_model(self, size: int) -> int:
         return size
@@ -87,6 +99,15 @@ def test_specs_replace_the_annotations() -> None:
         read("specified", b'{"size": 0}')
     assert spec("specified").output.encode({"size": 2}).content == b'{"size":2}'
     assert spec("specified").input.schema["properties"]["size"]["exclusiveMinimum"] == 0
+
+
+def test_named_arguments_that_are_not_declared() -> None:
+    assert read("anything", b'{"first": 1, "kwargs": {"b": 2}}') == {"first": 1, "b": 2}
+    with pytest.raises(ValidationError):
+        read("anything", b'{"first": 1}')
+    assert read("any_of_spec", b'{"size": 1}') == {"size": 1, "model": "small"}
+    with pytest.raises(UserError, match=r"\*values is not supported; take a list"):
+        spec("some")
 
 
 def test_specs_that_do_not_fit() -> None:

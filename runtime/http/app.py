@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import math
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import ValidationError, to_json
 
 from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.hooks import Hook, marked
@@ -21,7 +23,9 @@ from bentofn.runtime.http.endpoint import Endpoint
 from bentofn.runtime.http.errors import (
     NOT_FOUND,
     TOO_MANY_REQUESTS,
+    faults,
     method_not_allowed,
+    redirected,
     reply_to,
     timed_out,
 )
@@ -38,7 +42,6 @@ from bentofn.runtime.http.exchange import (
 from bentofn.runtime.http.interrupt import Deadline, DeadlineExceededError
 from bentofn.runtime.http.metrics import CONTENT_TYPE, Metrics
 from bentofn.runtime.http.openapi import openapi_document, schema_document
-from bentofn.runtime.io.outputs import InvalidOutputError
 from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
@@ -160,7 +163,9 @@ class ServiceApp:
             allowed = ["POST"] * (path in self._posts) + ["GET", "HEAD"] * (path in self._pages)
             await exchange.reply(method_not_allowed(", ".join(allowed)))
         else:
-            await exchange.reply(NOT_FOUND)
+            other = path[:-1] if path.endswith("/") else f"{path}/"
+            known = other in self._posts or other in self._pages
+            await exchange.reply(redirected(scope) if known else NOT_FOUND)
 
     async def _answer_page(self, page: Page, exchange: Exchange) -> None:
         try:
@@ -205,12 +210,14 @@ class ServiceApp:
             await exchange.reply(reply)
 
     def _reply_to(self, error: Exception, location: str, exchange: Exchange) -> Reply:
-        if isinstance(error, InvalidOutputError):
+        if isinstance(error, ValidationError):
+            # Its message holds the values, and its traceback ends with its message.
             logger.error(
-                "%s returned what it does not declare (request %s): %s",
+                "%s made or returned what does not validate (request %s): %s\n%s",
                 location,
                 exchange.request_id,
-                error,
+                faults(error),
+                "".join(traceback.format_tb(error.__traceback__)),
             )
         elif isinstance(error, BentoMLException) and int(error.error_code) < 500:
             logger.info("%s refused request %s: %s", location, exchange.request_id, error)
@@ -247,19 +254,23 @@ class ServiceApp:
         }
         page = Path(__file__).with_name("docs.html").read_bytes()
         pages[f"{prefix}/"] = partial(_fixed, Reply(200, page, "text/html; charset=utf-8"))
-        pages[f"{prefix}/livez"] = partial(self._health, "__is_alive__")
-        pages[f"{prefix}/healthz"] = partial(self._health, "__is_alive__")
+        pages[f"{prefix}/livez"] = pages[f"{prefix}/healthz"] = self._liveness
         pages[f"{prefix}/readyz"] = self._readiness
         if self.service.config.get("metrics", {}).get("enabled", True):
             pages[f"{prefix}/metrics"] = self._render_metrics
         return pages
 
-    async def _readiness(self) -> Reply:
-        return await self._health("__is_ready__") if self.ready else _UNHEALTHY
+    async def _liveness(self) -> Reply:
+        return await self._health("__is_alive__", "dead")
 
-    async def _health(self, check: str) -> Reply:
-        healthy = await _value(getattr(self.instance, check, lambda: True)())
-        return _UNHEALTHY if healthy is False else _HEALTHY
+    async def _readiness(self) -> Reply:
+        return await self._health("__is_ready__", "not ready") if self.ready else _UNHEALTHY
+
+    async def _health(self, name: str, otherwise: str) -> Reply:
+        check = getattr(self.instance, name, None)
+        if check is None or await _off_loop(check):
+            return _HEALTHY
+        return text_reply(503, f"Service is {otherwise} because .{name}() returns False.")
 
     async def _render_metrics(self) -> Reply:
         if self._metrics is None:
@@ -267,7 +278,7 @@ class ServiceApp:
         text = self._metrics.render()
         hook = getattr(self.instance, "__metrics__", None)
         if hook is not None:
-            text = await _value(hook(text))
+            text = await _off_loop(hook, text)
         return Reply(200, text.encode(), CONTENT_TYPE)
 
 
@@ -283,6 +294,13 @@ def _count_batch(metrics: Metrics, method: str, items: int, seconds: float) -> N
 
 async def _fixed(reply: Reply) -> Reply:
     return reply
+
+
+async def _off_loop(call: Callable[..., Any], *args: Any) -> Any:
+    """Call a user's function, a sync one on a thread that no endpoint waits for."""
+    if inspect.iscoroutinefunction(call):
+        return await call(*args)
+    return await _value(await asyncio.to_thread(call, *args))
 
 
 async def _value(result: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -19,7 +20,7 @@ from bentofn.runtime.batching.dispatcher import BatchDispatcher
 from bentofn.runtime.context import Context, Cookie
 from bentofn.runtime.errors import BadInput
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
-from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, invalid_input
+from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, invalid
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.io.inputs import Arguments
@@ -77,13 +78,16 @@ class Endpoint:
         Raises:
             Exception: Whatever the method raised; ClientLeftError when the client left.
         """
-        if exchange.content_type == _PICKLE:
+        media_type = exchange.content_type.partition(";")[0].strip().lower()
+        if media_type == _PICKLE:
             await exchange.reply(UNSUPPORTED_MEDIA_TYPE)
-        elif exchange.content_type.startswith(_MULTIPART):
+        elif media_type == _MULTIPART:
             await self._answer_form(exchange, exchange.receive)
         else:
             body = await exchange.body()
-            if exchange.content_type.startswith(_URLENCODED) and not _is_json(body):
+            # curl -d labels whatever it sends as a form.
+            is_form = media_type == _URLENCODED and not self.spec.input.is_raw
+            if is_form and not _is_json(body):
                 await self._answer_form(exchange, _replay(body))
             else:
                 await self._answer_body(exchange, body)
@@ -95,7 +99,7 @@ class Endpoint:
         try:
             arguments = self.spec.input.from_body(body, exchange.content_type, context)
         except ValidationError as error:
-            await exchange.reply(invalid_input(error))
+            await exchange.reply(invalid(error))
         else:
             await self._answer_call(exchange, arguments, context)
         finally:
@@ -113,7 +117,7 @@ class Endpoint:
         except MultiPartException as error:
             raise BadInput(f"The form cannot be read: {error.message}") from error
         except ValidationError as error:
-            await exchange.reply(invalid_input(error))
+            await exchange.reply(invalid(error))
         else:
             await self._answer_call(exchange, arguments, context)
         finally:
@@ -189,16 +193,15 @@ async def _send_chunk(exchange: Exchange, data: bytes) -> None:
 async def _send_file(
     exchange: Exchange, path: Path, status: int, media_type: str | None, headers: list[Header]
 ) -> None:
-    response = FileResponse(path, status_code=status, media_type=media_type, filename=path.name)
-    shown = response.media_type or ""
-    if shown.startswith(("image/", "audio/", "video/")):
-        response = FileResponse(
-            path,
-            status_code=status,
-            media_type=media_type,
-            filename=path.name,
-            content_disposition_type="inline",
-        )
+    media_type = media_type or mimetypes.guess_type(path)[0] or "application/octet-stream"
+    shown = "inline" if media_type.startswith("image/") else "attachment"
+    response = FileResponse(
+        path,
+        status_code=status,
+        media_type=media_type,
+        filename=path.name,
+        content_disposition_type=shown,
+    )
     response.raw_headers.extend(headers)
     await response(exchange.scope, exchange.receive, exchange.send)
 
@@ -241,7 +244,7 @@ def _cookie(cookie: Cookie) -> bytes:
 
 
 def _is_json(body: bytes) -> bool:
-    """Whether a body labelled as a form is JSON: ``curl -d`` labels it so.
+    """Whether a body labelled as a form is JSON.
 
     A form's keys are percent-encoded, so that none starts with a brace or a bracket.
     """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from pydantic_core import ValidationError
 
 from bentofn.runtime.errors import BentoMLException
-from bentofn.runtime.http.exchange import Reply, json_reply, text_reply
+from bentofn.runtime.http.exchange import Reply, Scope, json_reply, text_reply
 
 UNEXPECTED = "An unexpected error has occurred, please check the server log."
 
@@ -14,6 +16,8 @@ def reply_to(error: Exception) -> Reply:
     """The response to an exception that an endpoint raised."""
     if isinstance(error, BentoMLException):
         return _service_error(error)
+    if isinstance(error, ValidationError):
+        return invalid(error, error.title)
     from starlette.exceptions import HTTPException
 
     if isinstance(error, HTTPException):
@@ -21,12 +25,23 @@ def reply_to(error: Exception) -> Reply:
     return json_reply(500, {"error": UNEXPECTED})
 
 
-def invalid_input(error: ValidationError) -> Reply:
-    """The response to a request body that is not what the endpoint takes."""
-    count = error.error_count()
-    summary = f"{count} validation error{'' if count == 1 else 's'} for Input"
+def invalid(error: ValidationError, title: str = "Input") -> Reply:
+    """The response to a request body that is not what the endpoint takes.
+
+    BentoML answers so to every pydantic error, that of a wrong result included, and never says
+    "errors".
+    """
+    summary = f"{error.error_count()} validation error for {title}"
     detail = error.errors(include_context=False, include_input=False)
     return json_reply(400, {"error": summary, "detail": detail})
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong and where, without the values: they may be the caller's secrets."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(
+        ".".join(map(str, (error.title, *each["loc"]))) + f": {each['msg']}" for each in found
+    )
 
 
 def timed_out(seconds: float) -> Reply:
@@ -37,12 +52,26 @@ def timed_out(seconds: float) -> Reply:
 
 TOO_MANY_REQUESTS = json_reply(429, {"error": "Too many requests"})
 NOT_FOUND = text_reply(404, "Not Found")
-UNSUPPORTED_MEDIA_TYPE = json_reply(415, [{"error": "Unsupported media type"}])
+UNSUPPORTED_MEDIA_TYPE = json_reply(
+    415, [{"error": "application/vnd.bentoml+pickle is not allowed in main server"}]
+)
 
 
 def method_not_allowed(allowed: str) -> Reply:
     """The response to a request with the wrong method."""
     return text_reply(405, "Method Not Allowed", ((b"allow", allowed.encode()),))
+
+
+def redirected(scope: Scope) -> Reply:
+    """The response to a path that has a slash too much or too little at its end.
+
+    The location is relative, so that it holds wherever the application is mounted.
+    """
+    path: str = scope["path"]
+    last = path.rstrip("/").rpartition("/")[2]
+    location = quote(f"../{last}" if path.endswith("/") else f"./{last}/").encode()
+    query = scope.get("query_string", b"")
+    return text_reply(307, "", ((b"location", location + (b"?" + query if query else b"")),))
 
 
 def _service_error(error: BentoMLException) -> Reply:

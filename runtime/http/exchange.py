@@ -21,6 +21,7 @@ CLIENT_CLOSED_REQUEST = 499
 
 _REQUEST_ID_HEADERS = (b"x-bentofn-request-id", b"x-bentoml-request-id")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_UNSAFE = re.compile(rb"[\r\n\0]")
 
 
 class ClientLeftError(Exception):
@@ -98,8 +99,15 @@ class Exchange:
         return self.status != 0
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI message, adding the headers that every response carries."""
+        """Send an ASGI message, adding the headers that every response carries.
+
+        Raises:
+            ValueError: A header holds a line break, which would let a value forge the response.
+        """
         if message["type"] == "http.response.start":
+            for name, value in message.get("headers", ()):
+                if _UNSAFE.search(name) or _UNSAFE.search(value):
+                    raise ValueError(f"the response header {name!r} holds a line break")
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self._common]
             if self.on_start is not None:

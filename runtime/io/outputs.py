@@ -9,20 +9,16 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic_core import SchemaSerializer, SchemaValidator, ValidationError, to_json
+from pydantic_core import SchemaSerializer, SchemaValidator, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.io import files, image
-from bentofn.runtime.io.kinds import plain, servable
+from bentofn.runtime.io.kinds import is_file, plain, servable, takes_files
 from bentofn.runtime.io.signature import UNBUILDABLE, Signature, unservable
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
-
-
-class InvalidOutputError(Exception):
-    """A result that is not of the type that its endpoint declares."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +36,8 @@ class Output:
     Args:
         schema: JSON schema of the response body.
         media_type: What the response body is.
-        encode: Makes the body of a result; raises InvalidOutputError.
+        encode: Makes the body of a result; raises ValidationError if it is not of the declared
+            type, and whatever else if it cannot be written.
     """
 
     schema: dict[str, Any]
@@ -51,7 +48,9 @@ class Output:
         """The bytes of one chunk of a stream: text and bytes as they are, else JSON.
 
         Raises:
-            InvalidOutputError: The chunk is not of the declared type.
+            ValidationError: The chunk is not of the declared type.
+            ValueError: It cannot be written.
+            TypeError: It is a file.
         """
         if isinstance(chunk, str):
             return chunk.encode()
@@ -59,7 +58,7 @@ class Output:
             return chunk
         content = self.encode(chunk).content
         if isinstance(content, Path):
-            raise InvalidOutputError("a stream cannot carry files")
+            raise TypeError("a stream cannot carry files")
         return content
 
 
@@ -72,6 +71,8 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
     annotation = signature.result if method.output_spec is None else method.output_spec
     if _is_response(annotation):
         annotation = Any
+    if takes_files(annotation) and not is_file(annotation):
+        raise unservable(method, "the result (a list of files)", annotation)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(servable(annotation))
         schema = {"title": "Output", **adapter.json_schema(mode="validation")}
@@ -80,16 +81,7 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
     media_type, write = _writer(annotation, adapter)
     if signature.is_stream:
         media_type = EVENT_STREAM
-
-    def encode(value: Any) -> Body:
-        try:
-            return write(value)
-        except ValidationError as error:
-            raise InvalidOutputError(_faults(error)) from error
-        except (TypeError, ValueError) as error:
-            raise InvalidOutputError(f"{type(value).__name__}: {error}") from error
-
-    return Output(schema=schema, media_type=media_type, encode=encode)
+    return Output(schema=schema, media_type=media_type, encode=write)
 
 
 def _is_response(annotation: Any) -> bool:
@@ -114,17 +106,14 @@ def _writer(annotation: Any, adapter: TypeAdapter[Any]) -> tuple[str, Callable[[
         return "application/octet-stream", lambda value: _file(validator.validate_python(value))
     if annotation is Any:
         return JSON, _untyped
-    return JSON, lambda value: Body(
-        serializer.to_json(validator.validate_python(value), fallback=_fallback), JSON
-    )
 
+    def typed(value: Any) -> Body:
+        checked = validator.validate_python(value)
+        if isinstance(checked, (str, bytes)):
+            return _raw(checked)
+        return Body(serializer.to_json(checked, fallback=_fallback), JSON)
 
-def _faults(error: ValidationError) -> str:
-    """What is wrong and where, without the values: they may be the caller's secrets."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(
-        ".".join(map(str, ("result", *each["loc"]))) + f": {each['msg']}" for each in found
-    )
+    return JSON, typed
 
 
 def _raw(value: str | bytes) -> Body:
@@ -136,7 +125,9 @@ def _file(path: PurePath) -> Body:
 
 
 def _untyped(value: Any) -> Body:
-    """The body of a result without an annotation: files by their type, the rest as JSON."""
+    """The body of a result without an annotation: text as it is, files by their type, else JSON."""
+    if isinstance(value, (str, bytes)):
+        return _raw(value)
     if isinstance(value, PurePath):
         return _file(value)
     if image.matches(type(value)) or any(map(image.matches, type(value).__mro__)):

@@ -86,6 +86,14 @@ class Shapes:
         raise ERRORS[kind]
 
     @bentofn.api
+    def check(self, data: dict[str, Any]) -> Point:
+        return Point(**data)
+
+    @bentofn.api
+    def header(self, value: str, ctx: bentofn.Context) -> None:
+        ctx.response.headers["x-own"] = value
+
+    @bentofn.api
     def lie(self) -> list[int]:
         return ["a secret"]  # type: ignore[list-item]
 
@@ -153,7 +161,7 @@ async def test_an_input_that_does_not_validate_is_400(open_app: Any) -> None:
         listed = await client.post("/scale", [1])
         ragged = await client.post("/transpose", {"array": [[1], [2, 3]]})
     assert answer.status == 400
-    assert answer.json["error"] == "2 validation errors for Input"
+    assert answer.json["error"] == "2 validation error for Input"
     first, second = answer.json["detail"]
     assert set(first) == {"type", "loc", "msg", "url"}
     assert (first["loc"], second["loc"]) == (["point", "x"], ["factor"])
@@ -192,15 +200,38 @@ async def test_a_bug_is_logged_with_its_request(
     assert "RuntimeError: the secret of the bug" in caplog.text
 
 
-async def test_an_output_that_does_not_validate_is_our_fault(
+async def test_an_output_that_does_not_validate_is_400_as_well(
     open_app: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_app(Shapes) as client:
         answer = await client.post("/lie", {})
+    assert (answer.status, answer.json["detail"][0]["loc"]) == (400, [0])
+    assert "Shapes.lie made or returned what does not validate" in caplog.text
+    assert "list[int].0: Input should be a valid integer" in caplog.text
+    assert "a secret" not in caplog.text + answer.text
+
+
+async def test_a_validation_error_inside_a_method_is_400(open_app: Any) -> None:
+    async with open_app(Shapes) as client:
+        answer = await client.post("/check", {"data": {"y": 1}})
+    assert (answer.status, answer.json["error"]) == (400, "1 validation error for Point")
+
+
+async def test_a_header_cannot_forge_the_response(open_app: Any) -> None:
+    async with open_app(Shapes) as client:
+        answer = await client.post("/header", {"value": "a\r\nset-cookie: b=1"})
     assert (answer.status, answer.json) == (500, GENERIC)
-    assert "Shapes.lie returned what it does not declare" in caplog.text
-    assert "result.0: Input should be a valid integer" in caplog.text
-    assert "a secret" not in caplog.text
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [("/scale/", "../scale"), ("/untyped/route/?a=1", "../route?a=1"), ("/livez/", "../livez")],
+)
+async def test_a_slash_too_much_is_redirected(open_app: Any, path: str, location: str) -> None:
+    async with open_app(Shapes) as client:
+        answer = await client.post(path, {})
+    assert (answer.status, answer.headers["location"]) == (307, location)
 
 
 async def test_a_callers_mistake_is_no_error_in_the_log(

@@ -32,6 +32,18 @@ class Files:
         return len(files) + (extra is not None)
 
     @bentofn.api
+    def say(self, word: Optional[str] = "unsaid") -> str:  # noqa: UP045
+        return str(word)
+
+    @bentofn.api
+    def body(self, body: dict[str, Any], /) -> dict[str, Any]:
+        return body
+
+    @bentofn.api
+    def echo(self, text: str, /) -> str:
+        return text
+
+    @bentofn.api
     def whole(self, file: Path, /) -> int:
         return len(file.read_bytes())
 
@@ -145,9 +157,40 @@ async def test_a_path_is_a_download(open_app: Any) -> None:
 async def test_a_data_frame_is_a_list_of_records(open_app: Any) -> None:
     async with open_app(Files) as client:
         answer = await client.post("/rows", {"frame": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]})
-        wrong = await client.post("/rows", {"frame": {"a": 1}})
+        wrong = await client.post("/rows", {"frame": 1})
     assert answer.json == [{"a": 1, "b": 2, "total": 3}, {"a": 3, "b": 4, "total": 7}]
     assert wrong.status == 400
+
+
+async def test_a_data_frame_of_columns(open_app: Any) -> None:
+    async with open_app(Files) as client:
+        answer = await client.post("/rows", {"frame": {"a": [1, 3], "b": [2, 4]}})
+    assert [row["total"] for row in answer.json] == [3, 7]
+
+
+async def test_a_field_may_come_as_a_file_and_as_null(open_app: Any) -> None:
+    body, headers = multipart(
+        ("file", "a", b""), ("label", "label.txt", b"x"), ("numbers", "n.json", b"[1]")
+    )
+    missing, _ = multipart(("word", None, b"null"))
+    async with open_app(Files) as client:
+        answer = await client.post("/describe", body, headers=headers)
+        nothing = await client.post("/say", missing, headers=headers)
+    assert answer.text == "a  x [1] none"
+    assert nothing.text == "None"
+
+
+async def test_a_form_for_a_whole_body(open_app: Any) -> None:
+    urlencoded = {"content-type": "application/x-www-form-urlencoded"}
+    body, headers = multipart(("a", None, b"1"), ("b", None, b"x"))
+    async with open_app(Files) as client:
+        model = await client.post("/body", b"a=1&b=2", headers=urlencoded)
+        form = await client.post("/body", body, headers=headers)
+        text = await client.post("/echo", b"what curl sends", headers=urlencoded)
+        empty = await client.post("/body", b"")
+        broken = await client.post("/echo", b"\xff")
+    assert (model.json, form.json) == ({"a": 1, "b": 2}, {"a": 1, "b": "x"})
+    assert (text.text, empty.json, broken.status) == ("what curl sends", {}, 400)
 
 
 async def test_an_urlencoded_form(open_app: Any) -> None:

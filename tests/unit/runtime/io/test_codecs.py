@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from pydantic import BaseModel, Field, ValidationError
 
 from bentofn.runtime.api import api, find_apis
-from bentofn.runtime.io.outputs import InvalidOutputError
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.io.spec import EndpointSpec, build_spec
 
 JSON = st.recursive(
@@ -43,8 +44,11 @@ def echo(annotation: Any) -> EndpointSpec:
 
 def through(spec: EndpointSpec, value: Any) -> Any:
     """A value after it went out and came back in."""
-    body = spec.output.encode(value).content
+    answer = spec.output.encode(value)
+    body = answer.content
     assert isinstance(body, bytes)
+    if answer.media_type.startswith("text/plain"):
+        body = json.dumps(body.decode()).encode()
     _, named = spec.input.from_body(b'{"value":' + body + b"}", "application/json", None)
     return named["value"]
 
@@ -156,8 +160,21 @@ def test_what_json_has_no_word_for_is_null() -> None:
     ("annotation", "value"), [(int, "many"), (str, 3), (np.ndarray, [[1], [2, 3]]), (Any, object())]
 )
 def test_a_result_of_another_type(annotation: Any, value: Any) -> None:
-    with pytest.raises(InvalidOutputError):
+    with pytest.raises(ValueError):  # of which pydantic's errors are kinds
         echo(annotation).output.encode(value)
+
+
+def test_text_is_the_body_itself_also_where_it_is_one_of_several_types() -> None:
+    for annotation in (str, str | None, str | dict, Any, Literal["a"]):
+        body = echo(annotation).output.encode("a")
+        assert (body.content, body.media_type) == (b"a", "text/plain; charset=utf-8")
+    assert echo(str | None).output.encode(None).content == b"null"
+    assert echo(Any).output.encode(b"\xff").content == b"\xff"
+
+
+def test_a_list_of_files_cannot_be_returned() -> None:
+    with pytest.raises(UserError, match=r"method: the result \(a list of files\)"):
+        echo(list[Path])
 
 
 @given(st.text())

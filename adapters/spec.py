@@ -194,7 +194,9 @@ def _function(
     name: str, node: Node, provider: Node, custom: Node, directory: Path
 ) -> FunctionDeclaration:
     if not _FUNCTION_NAME.match(name):
-        raise node.error("a name is letters, digits, - and _, at most 64, from a letter or digit")
+        raise node.error(
+            "a function's name is at most 64 letters, digits, - and _, not - or _ first"
+        )
     node.only(_FUNCTION_KEYS)
     custom.only(_CUSTOM_KEYS)
     project, bento = _source(custom, directory)

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -86,9 +87,9 @@ def _print_document(sentence: str) -> None:
 def _open_missing_streams() -> None:
     """A caller may have closed stdout or stderr (``>&-``), which Python then sets to None."""
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.build_inputs import BuildInputs, check_unchanged
-from bentofn.packager.bytecode import compile_files, imported_files, refuse_broken
+from bentofn.packager.bytecode import compile_files, files_below, refuse_broken
 from bentofn.packager.config.model import ModelChoice
 from bentofn.packager.contract import (
     Description,
@@ -174,7 +174,7 @@ class Assembler:
         return folder
 
     def _bytecode(self, environment: Environment, description: Description) -> list[Descriptor]:
-        paths = imported_files(description.modules, "env")
+        paths = files_below("env", description.files)
         if not paths:
             return []
         key = layer_key("bytecode", environment.digest, self.inputs.interpreter, paths)

@@ -97,16 +97,15 @@ def refuse_broken(broken: Sequence[Broken]) -> None:
     )
 
 
-def imported_files(modules: Mapping[str, str], place: str) -> list[str]:
-    """The source files below a place among the modules that a start imports, sorted.
+def files_below(place: str, files: Iterable[str]) -> list[str]:
+    """The Python files below a place, relative to it, sorted.
 
     Args:
-        modules: Module name to ``place/path``, as the describe process gives them.
         place: ``src``, ``runtime`` or ``env``.
+        files: Files as ``place/path``, as the describe process gives them.
     """
     prefix = f"{place}/"
-    paths = {path[len(prefix) :] for path in modules.values() if path.startswith(prefix)}
-    return sorted(path for path in paths if path.endswith(".py"))
+    return sorted(f[len(prefix) :] for f in files if f.startswith(prefix) and f.endswith(".py"))
 
 
 def _run(jobs: Sequence[Sequence[str]], target: Target) -> list[tuple[str, int, str]]:

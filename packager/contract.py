@@ -35,11 +35,12 @@ class Description:
 
     Args:
         contract: The service's promises.
-        modules: Module to its file below the root, such as ``env/torch/__init__.py``.
+        files: The files of all modules that a start imports, below the root, such as
+            ``env/torch/__init__.py``.
     """
 
     contract: ServiceContract
-    modules: Mapping[str, str]
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def keep_description(key: str, description: Description, home: Home) -> None:
     home.directory(path.parent)
     raw = {
         "contract": json.loads(canonical_json(description.contract)),
-        "modules": dict(description.modules),
+        "files": description.files,
     }
     atomic_write(path, canonical_json(raw))
 
@@ -166,10 +167,10 @@ def _read(answer: Path, service: str, status: int, stderr: bytes, source: Path) 
 
 def _description(raw: Mapping[str, object]) -> Description:
     contract = contract_from_json(canonical_json(raw["contract"]))
-    modules = raw["modules"]
-    if not isinstance(modules, dict):
-        raise TypeError("modules")
-    return Description(contract, modules)
+    files = raw["files"]
+    if not isinstance(files, list):
+        raise TypeError("files")
+    return Description(contract, tuple(files))
 
 
 def _last_words(stderr: bytes) -> str:

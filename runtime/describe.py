@@ -1,7 +1,9 @@
 """Says what a service promises, and which files a start imports.
 
 The packager runs it in the environment that it built: the contract goes into the manifest, and the
-modules are those whose bytecode is worth shipping.
+files are those whose bytecode is worth shipping. They are those that the interpreter executes, not
+those that ``sys.modules`` names in the end: a module may fail to import, or put another object in
+its own place there.
 """
 
 from __future__ import annotations
@@ -13,49 +15,62 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from bentofn.runtime import asgi, lifecycle
-from bentofn.runtime.contract import describe
-from bentofn.runtime.manifest import canonical_json
-
 
 def main(options: Mapping[str, str]) -> int:
-    """The ``describe`` process: writes ``{"contract", "modules"}`` to ``--output`` or stdout.
+    """The ``describe`` process: writes ``{"contract", "files"}`` to ``--output`` or stdout.
 
     Without a ``bento.json`` yet, ``--service`` names the service. A service that cannot be
     described gives ``{"error"}`` and exit status 1.
     """
+    executed = _watch()
+    # Imported from here on, so that what they import is seen.
+    from bentofn.runtime import lifecycle
+    from bentofn.runtime.contract import describe
+    from bentofn.runtime.manifest import canonical_json
+
     answer: dict[str, object]
     try:
         contract = describe(lifecycle.load(options))
         _import_what_a_start_imports()
-        answer = {"contract": asdict(contract), "modules": _modules(options)}
+        places = {_place(file, options) for file in executed}
+        answer = {"contract": asdict(contract), "files": sorted(filter(None, places))}
     except Exception as error:
         answer = {"error": lifecycle.explain(error)}
     _write(options.get("output"), canonical_json(answer))
     return 1 if "error" in answer else 0
 
 
+def _watch() -> set[str]:
+    """The files of the modules that are loaded, and of those that are executed later; it grows."""
+    executed = {getattr(module, "__file__", None) or "" for module in sys.modules.values()}
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        # Raised by the import system's exec() of a module, with its code object:
+        # https://docs.python.org/3/library/audit_events.html
+        if event == "exec":
+            executed.add(getattr(arguments[0], "co_filename", ""))
+
+    sys.addaudithook(hear)
+    return executed
+
+
 def _import_what_a_start_imports() -> None:
+    """Import what a start does besides the service, and what answers the first ``/metrics``."""
+    from bentofn.runtime import asgi, threads
+
     for process in ("instance", "template"):
         import_module(f"bentofn.runtime.{process}")
     asgi.configure(main)
+    threads.Pools.find()
+    import_module("prometheus_client.core")
 
 
-def _modules(options: Mapping[str, str]) -> dict[str, str]:
-    """Module name to file, as ``src/...``, ``runtime/...`` or ``env/...``, of what is loaded."""
-    found = {}
-    for name, module in list(sys.modules.items()):
-        place = _place(getattr(module, "__file__", None), options)
-        if place is not None:
-            found[name] = place
-    return found
-
-
-def _place(file: object, options: Mapping[str, str]) -> str | None:
+def _place(file: str, options: Mapping[str, str]) -> str | None:
+    """A file as ``src/...``, ``runtime/...`` or ``env/...``."""
     for name, option in (("src", "source"), ("runtime", "runtime"), ("env", "env")):
         # The project's code is imported from its resolved path, the rest from where it is linked.
         for directory in (options[option], os.path.realpath(options[option])):
-            if isinstance(file, str) and file.startswith(directory + os.sep):
+            if file.startswith(directory + os.sep):
                 return name + file[len(directory) :]
     return None
 

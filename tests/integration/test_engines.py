@@ -501,10 +501,32 @@ def test_describe_names_what_a_start_imports(make_root: Callable[[str, str], Pat
     assert done.returncode == 0, done.stderr
     answer = json.loads(output.read_bytes())
     assert answer["contract"]["import_string"] == "service:Echo"
-    assert answer["modules"]["service"] == "src/service.py"
-    assert answer["modules"]["bentofn.runtime.template"] == "runtime/bentofn/runtime/template.py"
-    for module in ("uvicorn", "uvicorn.protocols.http.httptools_impl", "uvloop"):
-        assert answer["modules"][module].startswith("env/")
+    assert "src/service.py" in answer["files"]
+    assert "runtime/bentofn/runtime/template.py" in answer["files"]
+    for module in (
+        *("uvicorn/__init__", "uvicorn/protocols/http/httptools_impl", "uvloop/__init__"),
+        *("threadpoolctl", "prometheus_client/exposition"),
+    ):
+        assert f"env/{module}.py" in answer["files"]
+
+
+def test_describe_names_modules_that_fail_or_replace_themselves(
+    make_root: Callable[[str, str], Path],
+) -> None:
+    service = f"""
+import replaced
+try:
+    import failing
+except ImportError:
+    pass
+{ECHO}"""
+    root = make_root(service, "Echo")
+    (root / "src" / "failing.py").write_text("raise ImportError")
+    (root / "src" / "replaced.py").write_text("import sys; sys.modules[__name__] = object()")
+    done = boot(root, "describe")
+    assert done.returncode == 0, done.stderr
+    files = json.loads(done.stdout)["files"]
+    assert {"src/failing.py", "src/replaced.py"} < set(files)
 
 
 def test_describe_works_before_there_is_a_root(make_root: Callable[[str, str], Path]) -> None:

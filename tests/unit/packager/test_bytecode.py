@@ -13,7 +13,7 @@ import pytest
 from bentofn.packager.bytecode import (
     cache_path,
     compile_files,
-    imported_files,
+    files_below,
     refuse_broken,
 )
 from bentofn.packager.environment.target import Target, find_target
@@ -97,5 +97,5 @@ def test_nothing_to_compile(tmp_path: Path, target: Target) -> None:
 
 
 def test_only_sources_of_the_place_count() -> None:
-    modules = {"a": "env/a.py", "b": "env/b.so", "c": "src/c.py", "d": "env/d/__init__.py"}
-    assert imported_files(modules, "env") == ["a.py", "d/__init__.py"]
+    files = ["env/d/__init__.py", "env/a.py", "env/b.so", "src/c.py"]
+    assert files_below("env", files) == ["a.py", "d/__init__.py"]

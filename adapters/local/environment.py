@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,10 +27,22 @@ def instance_environment(
 
 
 def thread_count(spec: FunctionSpec, bento: LocalBento) -> int:
-    """Compute threads of an instance: the spec's cpu, else the service's, else the machine's."""
+    """Compute threads of an instance: the spec's cpu, else the service's, else all there are.
+
+    Never more than the CPUs that the platform may use: threads that take turns wait for each other
+    at every parallel region's end.
+    """
     resources = bento.manifest.contract.config.get("resources") or {}
     cpu = spec.settings.cpu or _cores(resources.get("cpu"))
-    return max(1, math.ceil(cpu)) if cpu else os.cpu_count() or 1
+    usable = usable_cpus()
+    return max(1, min(math.ceil(cpu), usable)) if cpu else usable
+
+
+def usable_cpus() -> int:
+    """CPUs that this process, and so its children, may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cores(quantity: Any) -> float | None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
-from bentofn.adapters.local.environment import instance_environment, thread_count
+from bentofn.adapters.local.environment import instance_environment, thread_count, usable_cpus
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
@@ -38,7 +40,23 @@ def test_the_spec_overrides_the_bento_and_the_bento_the_machine() -> None:
 )
 def test_threads(spec_cpu: float | None, service_cpu: object, threads: int) -> None:
     spec = FunctionSpec("f", "echo:1", FunctionSettings(cpu=spec_cpu))
-    assert thread_count(spec, bento(service_cpu)) == threads
+    assert thread_count(spec, bento(service_cpu)) == min(threads, usable_cpus())
+
+
+def test_no_more_threads_than_cpus_that_may_be_used() -> None:
+    spec = FunctionSpec("f", "echo:1", FunctionSettings(cpu=1000))
+    assert thread_count(spec, bento()) == usable_cpus()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="affinity is set on Linux only")
+def test_cpus_that_are_kept_from_the_platform_do_not_count() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        spec = FunctionSpec("f", "echo:1", FunctionSettings(cpu=4))
+        assert thread_count(spec, bento()) == thread_count(FunctionSpec("f", "e:1"), bento()) == 1
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def test_threads_are_the_machines_where_nobody_says() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from bentofn.runtime import lifecycle
+from bentofn.runtime import lifecycle, lifeline
 from bentofn.runtime.hooks import marked
 from bentofn.runtime.service import Service
 
@@ -23,6 +23,7 @@ def run_hooks(service: Service[Any]) -> None:
 
 def main(options: Mapping[str, str]) -> int:
     """The ``on-deployment`` process: returns 1 and says why on stderr when a hook fails."""
+    lifeline.die_with_parent()
     try:
         run_hooks(lifecycle.load(options))
     except Exception as error:

@@ -111,8 +111,7 @@ class RunningInstance:
     async def _live(self) -> None:
         reading = asyncio.create_task(self._read())
         status = await asyncio.shield(self._exit)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)  # what the service started and left behind
+        kill_session(self.pid)
         await self._output.drained()
         await asyncio.wait([reading], timeout=DRAIN)
         reading.cancel()
@@ -127,6 +126,12 @@ class RunningInstance:
                 self._ready.set_result(None)
             elif isinstance(message, Failed):
                 self._failure = message.error
+
+
+def kill_session(leader: int) -> None:
+    """Kill what a process that led a session started and left behind, and it if it still runs."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def ended(status: int | None, output: Output) -> str:

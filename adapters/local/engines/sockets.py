@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -70,11 +71,23 @@ class Wires:
 
     @classmethod
     def open(cls, path: Path | None) -> Wires:
-        """Make the wires of a process that listens at a path, or nowhere."""
-        listener = listen(path) if path is not None else None
-        control, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        control.setblocking(False)
-        return cls(control, remote, *os.pipe(), *os.pipe(), listener)
+        """Make the wires of a process that listens at a path, or nowhere.
+
+        Raises:
+            OSError: The platform has no descriptor or no room left; nothing stays open.
+        """
+        with contextlib.ExitStack() as opened:
+            listener = opened.enter_context(listen(path)) if path is not None else None
+            control, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            opened.enter_context(control)
+            opened.enter_context(remote)
+            control.setblocking(False)
+            stdout = os.pipe()
+            for fd in stdout:
+                opened.callback(os.close, fd)
+            stderr = os.pipe()
+            opened.pop_all()
+        return cls(control, remote, *stdout, *stderr, listener)
 
     def close_remote(self) -> None:
         """Close the process's ends here, so that its death is seen as their end of file."""

@@ -20,7 +20,14 @@ from bentofn.adapters.local.engines.base import (
     StartFailed,
 )
 from bentofn.adapters.local.engines.plain import spawn, status_of, stop_all
-from bentofn.adapters.local.engines.process import DRAIN, Output, RunningInstance, ended, messages
+from bentofn.adapters.local.engines.process import (
+    DRAIN,
+    Output,
+    RunningInstance,
+    ended,
+    kill_session,
+    messages,
+)
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.runtime.protocol import (
     Exited,
@@ -129,6 +136,7 @@ class Template:
     async def _live(self) -> None:
         reading = asyncio.create_task(self._read())
         status = await status_of(self._process)
+        kill_session(self._process.pid)
         await self._output.drained()
         await asyncio.wait([reading], timeout=DRAIN)
         reading.cancel()

@@ -7,6 +7,7 @@ An apply answers with a stream of JSON lines: ``{"progress": "..."}`` and last e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hmac
 import json
@@ -16,7 +17,7 @@ from aiohttp import web
 
 from bentofn.adapters.local.platform import Platform
 from bentofn.adapters.local.proxy import error_response, read_body
-from bentofn.adapters.local.revision import Refused
+from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.runtime.errors import UserError
 
@@ -85,7 +86,9 @@ class Control:
             # The caller has gone: an apply that was not committed is taken back.
             task.cancel()
             await asyncio.wait([task])
-        await response.write_eof()
+        # The caller may hang up once it has read the last line.
+        with contextlib.suppress(ConnectionResetError):
+            await response.write_eof()
         return response
 
 

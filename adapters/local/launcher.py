@@ -18,6 +18,7 @@ from bentofn.adapters.local.engines import (
     find_python,
 )
 from bentofn.adapters.local.engines.base import Log
+from bentofn.adapters.local.engines.process import kill_session
 from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.protocol import FunctionSpec
@@ -129,14 +130,14 @@ class Launcher:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=environment,
+            start_new_session=True,
         )
         try:
             output, _ = await asyncio.wait_for(process.communicate(), self._start_timeout)
         except asyncio.TimeoutError:
             raise UserError(f"on_deployment took over {self._start_timeout:g} s.") from None
         finally:
-            if process.returncode is None:
-                process.kill()
+            kill_session(process.pid)
         lines = output.decode(errors="replace").splitlines()
         for line in lines:
             log("on-deployment", "stdout", line)
@@ -155,21 +156,18 @@ class Launcher:
         remove_tree(self._sockets)
 
     async def _serve(self, engine: Engine, spec: InstanceSpec) -> Instance:
-        instance = await engine.start(spec)
         try:
-            await asyncio.wait_for(instance.ready(), self._start_timeout)
+            return await asyncio.wait_for(_ready(engine, spec), self._start_timeout)
         except asyncio.TimeoutError:
-            await instance.stop(0.0)
             raise StartFailed(f"it did not serve within {self._start_timeout:g} s") from None
-        except BaseException:
-            await asyncio.shield(instance.stop(0.0))
-            raise
-        return instance
 
     async def _prepare(self) -> None:
         engine = TemplateEngine(*await self._engine_arguments())
         try:
-            await engine.prepare()
+            try:
+                await asyncio.wait_for(engine.prepare(), self._start_timeout)
+            except asyncio.TimeoutError:
+                raise StartFailed(f"it was not warm within {self._start_timeout:g} s") from None
         except EngineRefused as error:
             await engine.close()
             self._attempts = _TEMPLATE_ATTEMPTS
@@ -205,3 +203,13 @@ class Launcher:
     def _tell(self, note: str) -> None:
         self.note = note
         self._log.write("template", "platform", note)
+
+
+async def _ready(engine: Engine, spec: InstanceSpec) -> Instance:
+    instance = await engine.start(spec)
+    try:
+        await instance.ready()
+    except BaseException:
+        await asyncio.shield(instance.stop(0.0))
+        raise
+    return instance

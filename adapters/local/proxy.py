@@ -12,7 +12,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from bentofn.adapters.local import cors
 from bentofn.adapters.local.functions import Function
-from bentofn.adapters.local.revision import Assignment, Refused, Revision, Ticket
+from bentofn.adapters.local.revision import Revision
+from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
 from bentofn.adapters.protocol import Url
 

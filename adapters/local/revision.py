@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,46 +36,10 @@ from bentofn.adapters.local.engines import Instance
 from bentofn.adapters.local.environment import thread_count
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Upstream
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus
 from bentofn.runtime.errors import UserError
-
-
-class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
-    """The platform answers a request itself.
-
-    Args:
-        status: HTTP status.
-        reason: One sentence.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The instance that answers a request; ``start`` is cold, restored or warm."""
-
-    instance: str
-    start: str
-    upstream: Upstream
-
-
-class Ticket:
-    """A request's place with a revision.
-
-    ``assigned`` becomes its instance, or raises Refused. After that ``interrupted`` becomes the
-    refusal if the instance ends under it.
-    """
-
-    def __init__(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        self.number = number
-        self.assigned: asyncio.Future[Assignment] = loop.create_future()
-        self.interrupted: asyncio.Future[Refused] = loop.create_future()
 
 
 @dataclass
@@ -182,7 +147,9 @@ class Revision:
                 self._refuse(ticket.number, Refused(503, "The function was stopped; try again."))
                 self._feed(RequestCancelled(ticket.number))
         await asyncio.gather(*(i.stop(0.0) for i in list(self._instances.values())))
-        await asyncio.gather(*self._lives.values(), *self._stops)
+        # Not gather: this may be called off, and the lives must be lived to their end.
+        if ending := [*self._lives.values(), *self._stops]:
+            await asyncio.wait(ending)
         if self._timer is not None:
             self._timer.cancel()
         await self.launcher.close()
@@ -251,9 +218,10 @@ class Revision:
         began = self._loop.time()
         try:
             instance, kind = await self.launcher.launch(name, self._threads)
-        except (UserError, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever it is: the pool waits for an answer, and requests wait for the pool.
             del self._lives[name]
-            self._failed(name, str(error) or "the start was called off")
+            self._failed(name, error)
             return
         self._instances[name] = instance
         self._kinds[name] = kind
@@ -274,8 +242,10 @@ class Revision:
         await self._upstreams.pop(name).close()
         del self._kinds[name]
 
-    def _failed(self, name: str, reason: str) -> None:
-        self._stats.last_failure = reason
+    def _failed(self, name: str, error: BaseException) -> None:
+        reason = _why_not_started(error)
+        if not isinstance(error, asyncio.CancelledError):
+            self._stats.last_failure = reason
         self._log.write(name, "platform", f"did not start: {reason}")
         self._report_first(UserError(reason))
         self._feed(InstanceFailed(name, reason))
@@ -287,6 +257,16 @@ class Revision:
                 first.set_result(None)
             else:
                 first.set_exception(error)
+
+
+def _why_not_started(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "the start was called off"
+    if isinstance(error, UserError):
+        return str(error)
+    if not isinstance(error, OSError):
+        traceback.print_exception(error)
+    return f"The platform could not start an instance: {error}."
 
 
 def _ending(status: int | None) -> str:

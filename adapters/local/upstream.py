@@ -49,6 +49,8 @@ class Upstream:
             Unreachable: The instance takes no connections.
             aiohttp.ClientError: The instance did not answer.
         """
+        if self._session.closed:
+            raise Unreachable  # it ended between the choice and the sending
         try:
             return await self._session.request(
                 method,

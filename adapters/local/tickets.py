@@ -1,0 +1,45 @@
+"""A request's place with a version of a function, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from bentofn.adapters.local.upstream import Upstream
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
+    """The platform answers a request itself.
+
+    Args:
+        status: HTTP status.
+        reason: One sentence.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The instance that answers a request; ``start`` is cold, restored or warm."""
+
+    instance: str
+    start: str
+    upstream: Upstream
+
+
+class Ticket:
+    """A request's place with a revision.
+
+    ``assigned`` becomes its instance, or raises Refused. After that ``interrupted`` becomes the
+    refusal if the instance ends under it.
+    """
+
+    def __init__(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.number = number
+        self.assigned: asyncio.Future[Assignment] = loop.create_future()
+        self.interrupted: asyncio.Future[Refused] = loop.create_future()

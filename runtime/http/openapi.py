@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ def openapi_document(
         "openapi": "3.1.0",
         "info": {
             "title": service.name,
-            "description": service.description or (service.inner.__doc__ or ""),
+            "description": service.description or inspect.cleandoc(service.inner.__doc__ or ""),
             "version": version,
         },
         "servers": [{"url": "."}],
@@ -65,9 +66,37 @@ def _route(prefix: str, spec: EndpointSpec) -> dict[str, Any]:
         "batchable": method.batchable,
         "is_task": False,
         "is_stream": spec.signature.is_stream,
-        "input": spec.input.schema,
-        "output": output,
+        "input": _inlined(spec.input.schema, spec.input.schema.get("$defs", {})),
+        "output": _inlined(output, output.get("$defs", {})),
     }
+
+
+def _inlined(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...] = ()) -> Any:
+    """A schema as BentoML's client reads it: no references, and no ``null`` beside a type.
+
+    The client looks for the ``type`` of each parameter to know what it sends as a file or a tensor.
+    """
+    if isinstance(node, list):
+        return [_inlined(each, definitions, within) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        name = node["$ref"].removeprefix("#/$defs/")
+        if name in within:  # a type that holds itself
+            return {"type": "object"}
+        return _inlined(
+            {**definitions[name], **_without(node, "$ref")}, definitions, (*within, name)
+        )
+    choices = node.get("anyOf")
+    others = [each for each in choices or () if each != {"type": "null"}]
+    if isinstance(choices, list) and len(others) == 1:
+        return _inlined({**others[0], **_without(node, "anyOf")}, definitions, within)
+    kept = _without(node, "$defs")
+    return {key: _inlined(value, definitions, within) for key, value in kept.items()}
+
+
+def _without(node: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in node.items() if name != key}
 
 
 def _operation(spec: EndpointSpec, components: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,17 @@ class Documented:
         yield note
 
 
+class Tree(BaseModel):
+    children: list[Tree] = []
+
+
+@bentofn.service
+class Optionals:
+    @bentofn.api
+    def grow(self, tree: Tree, file: Path | None = None) -> int:
+        return len(tree.children)
+
+
 async def test_schema_json(open_app: Any) -> None:
     async with open_app(Documented) as client:
         schema = (await client.get("/schema.json")).json
@@ -69,6 +80,16 @@ async def test_schema_json(open_app: Any) -> None:
         "type": "file",
         "format": "binary",
     }
+
+
+async def test_schema_json_says_what_is_a_file_without_references(open_app: Any) -> None:
+    async with open_app(Optionals) as client:
+        schema = (await client.get("/schema.json")).json
+    (route,) = schema["routes"]
+    file, tree = route["input"]["properties"]["file"], route["input"]["properties"]["tree"]
+    assert (file["type"], file["default"]) == ("file", None)
+    assert tree["properties"]["children"]["items"] == {"type": "object"}
+    assert "$" not in str(schema)
 
 
 async def test_docs_json_is_openapi(open_app: Any) -> None:

@@ -129,9 +129,14 @@ class Assembler:
 
     def _lock(self) -> Lock:
         inputs = self.inputs
-        if cached_lock(inputs.lock_key, self.home) is None:
-            self.report("Resolving the requirements")
-        return resolve(inputs.project, inputs.requirements, inputs.target, self.home)
+        upgrade = inputs.options.upgrade
+        found = None if upgrade else cached_lock(inputs.lock_key, self.home)
+        if found is not None:
+            return found
+        self.report("Resolving the requirements")
+        return resolve(
+            inputs.project, inputs.requirements, inputs.target, self.home, refresh=upgrade
+        )
 
     def _description(self, lock: Lock, environment: Environment) -> Description:
         inputs = self.inputs

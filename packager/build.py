@@ -87,7 +87,7 @@ def build(
             with steps("inputs"):
                 inputs = gather(project, home, options)
             with steps("reuse"):
-                entry = _reuse(inputs, home, store)
+                entry = None if options.upgrade else _reuse(inputs, home, store)
             reused = entry is not None
             if entry is None:
                 entry = _make(inputs, home, store, report, steps)

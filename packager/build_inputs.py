@@ -34,6 +34,7 @@ class BuildOptions:
         bentofile: A build file to read instead of the project's own.
         platform: OCI platform, such as ``linux/amd64``; by default this machine's.
         python: Minor version of the interpreter; by default the bentofile's, or this one's.
+        upgrade: Whether the requirements are resolved again, although they did not change.
     """
 
     name: str | None = None
@@ -42,6 +43,7 @@ class BuildOptions:
     bentofile: Path | None = None
     platform: str | None = None
     python: str | None = None
+    upgrade: bool = False
 
 
 @dataclass(frozen=True)

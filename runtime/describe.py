@@ -32,7 +32,7 @@ def main(options: Mapping[str, str]) -> int:
     try:
         contract = describe(lifecycle.load(options))
         _import_what_a_start_imports()
-        places = {_place(file, options) for file in executed}
+        places = {_place(file, options) for file in tuple(executed)}
         answer = {"contract": asdict(contract), "files": sorted(filter(None, places))}
     except Exception as error:
         answer = {"error": lifecycle.explain(error)}

@@ -31,6 +31,7 @@ from bentofn.packager.home import Home
 @click.option("--name", help="The bento's name.")
 @click.option("--version", help="Its version; by default from the digest of its content.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option("--upgrade", is_flag=True, help="Resolve the requirements to the newest again.")
 @json_option
 def build(
     project: Path,
@@ -38,14 +39,21 @@ def build(
     name: str | None,
     version: str | None,
     labels: tuple[str, ...],
+    upgrade: bool,
     as_json: bool,
 ) -> None:
     """Turn the PROJECT (by default the current directory) into a bento."""
     options = BuildOptions(
-        name=name, version=version, labels=parse_labels(labels), bentofile=bentofile
+        name=name,
+        version=version,
+        labels=parse_labels(labels),
+        bentofile=bentofile,
+        upgrade=upgrade,
     )
     with progress() as report:
         result = build_project(project, Home.default(), options, report)
+    for warning in result.warnings:
+        click.echo(f"Warning: {warning}", err=True)
     if as_json:
         print_json(build_document(result))
         return

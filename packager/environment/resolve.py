@@ -67,23 +67,24 @@ def lock_key(project: Path, requirements: Requirements, target: Target) -> str:
     return hashlib.sha256(canonical_json(inputs)).hexdigest()
 
 
-def resolve(project: Path, requirements: Requirements, target: Target, home: Home) -> Lock:
-    """Lock an environment, or take the lock that the same inputs gave before.
+def resolve(
+    project: Path, requirements: Requirements, target: Target, home: Home, *, refresh: bool = False
+) -> Lock:
+    """Lock an environment, to what the indexes have now, and remember the lock.
 
     Args:
         project: The project's folder.
         requirements: What the environment must satisfy; the runtime's own are added.
         target: What it is for.
         home: Where locks are cached.
+        refresh: Whether indexes are asked for what uv's cache already knows.
 
     Raises:
         UserError: The requirements cannot be satisfied, or an index cannot be reached.
     """
-    cached = cached_lock(lock_key(project, requirements, target), home)
-    if cached is not None:
-        return cached
     with temporary_directory(home.directory(home.cache)) as scratch:
-        lock = Lock(tuple(_entries(_compile(project, requirements, target, scratch, home))))
+        compiled = _compile(project, requirements, target, scratch, home, refresh)
+        lock = Lock(tuple(_entries(compiled)))
     path = _path(lock_key(project, requirements, target), home)
     home.directory(path.parent)
     atomic_write(path, "\n".join(lock.lines).encode())
@@ -103,9 +104,15 @@ def _path(key: str, home: Home) -> Path:
 
 
 def _compile(
-    project: Path, requirements: Requirements, target: Target, scratch: Path, home: Home
+    project: Path,
+    requirements: Requirements,
+    target: Target,
+    scratch: Path,
+    home: Home,
+    refresh: bool,
 ) -> str:
     arguments = ["compile", "-", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+    arguments += ["--refresh"] if refresh else []
     arguments += ["--python", str(target.interpreter), "--no-emit-package", "bentofn"]
     if requirements.constraints:
         constraints = scratch / "constraints.txt"

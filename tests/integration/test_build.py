@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +56,18 @@ def write_project(folder: Path, service: str = SERVICE, bentofile: str = BENTOFI
 
 def run(project: Path, home: Home, **options: object) -> BuildResult:
     return build(project, home, BuildOptions(**options), lambda message: None)  # type: ignore[arg-type]
+
+
+def start(project: Path, home: Home, say: str = "''") -> subprocess.Popen[str]:
+    """Build in a process of its own, which prints its progress and an expression of the result."""
+    code = (
+        "import sys; from pathlib import Path; from bentofn.packager.build import *;"
+        "from bentofn.packager.home import Home;"
+        "result = build(Path(sys.argv[1]), Home(Path(sys.argv[2])), BuildOptions(),"
+        f" lambda message: print(message, flush=True)); print({say})"
+    )
+    command = [sys.executable, "-c", code, str(project), str(home.path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def kinds(result: BuildResult) -> dict[str, str]:
@@ -251,16 +263,49 @@ def test_requirements_that_contradict_each_other(home: Home, project: Path) -> N
     assert refusal(project, home).startswith("The requirements cannot be satisfied: ")
 
 
+def add_wheel(folder: Path, version: str) -> None:
+    folder.mkdir(exist_ok=True)
+    info = f"tinydep-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: tinydep\nVersion: {version}\n"
+    tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files = {"tinydep.py": "", f"{info}/METADATA": metadata, f"{info}/WHEEL": tags}
+    record = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(folder / f"tinydep-{version}-py3-none-any.whl", "w") as wheel:
+        for name, text in (*files.items(), (f"{info}/RECORD", record)):
+            wheel.writestr(name, text)
+
+
+def test_an_upgrade_resolves_again(home: Home, project: Path) -> None:
+    def version(result: BuildResult) -> str:
+        (line,) = [line for line in manifest(result, home).lock if line.startswith("tinydep==")]
+        return line.split()[0].removeprefix("tinydep==")
+
+    add_wheel(project / "wheels", "1.0")
+    write_project(
+        project,
+        bentofile=f"{BENTOFILE.replace('[idna]', '[idna, tinydep]')}  find_links: [wheels]\n"
+        "exclude: [wheels]\n",
+    )
+    first = run(project, home)
+    add_wheel(project / "wheels", "2.0")
+    assert run(project, home).reused
+    assert version(first) == "1.0"
+    upgraded = run(project, home, upgrade=True)
+    assert version(upgraded) == "2.0"
+    assert run(project, home).tag == upgraded.tag
+    assert run(project, home, upgrade=True).digest == upgraded.digest
+
+
 def test_two_builds_at_once_in_one_home(tmp_path: Path, built: tuple[Home, BuildResult]) -> None:
     home = Home(tmp_path / "home")
     projects = [write_project(tmp_path / name) for name in ("one", "two", "three")]
     write_project(projects[2], SERVICE.replace('"!"', '"?"'))
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(3) as pool:
-        results = pool.starmap(run, [(project, home) for project in projects])
-    assert results[0].digest == results[1].digest == built[1].digest
-    assert results[2].digest != results[0].digest
-    assert {entry.tag for entry in Store(home).list("bento")} == {r.tag for r in results}
+    builds = [start(project, home, "result.digest, result.tag") for project in projects]
+    printed = [child.communicate()[0].splitlines()[-1].split() for child in builds]
+    digests, tags = zip(*printed, strict=True)
+    assert digests[0] == digests[1] == built[1].digest
+    assert digests[2] != digests[0]
+    assert {entry.tag for entry in Store(home).list("bento")} == set(tags)
     assert leftovers(home) == []
 
 
@@ -268,18 +313,8 @@ def test_a_kill_leaves_nothing_that_is_taken_for_whole(
     tmp_path: Path, project: Path, built: tuple[Home, BuildResult]
 ) -> None:
     home = Home(tmp_path / "home")
-    code = (
-        "import sys; from pathlib import Path; from bentofn.packager.build import *;"
-        "from bentofn.packager.home import Home;"
-        "build(Path(sys.argv[1]), Home(Path(sys.argv[2])), BuildOptions(),"
-        " lambda message: print(message, flush=True))"
-    )
     for word in ("Resolving", "Installing", "Packing", "Importing", "Compiling"):
-        child = subprocess.Popen(
-            [sys.executable, "-c", code, str(project), str(home.path)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        child = start(project, home)
         assert child.stdout is not None
         for line in child.stdout:
             if line.startswith(word):

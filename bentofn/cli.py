@@ -18,8 +18,8 @@ from typing import NoReturn
 INTERRUPTED = "Interrupted; nothing is left half-done. Run it again to finish it."
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: cleaned up after as Ctrl-C is."""
+class Terminated(BaseException):
+    """SIGTERM: unwinds the stack as Ctrl-C does, so that nothing is left behind."""
 
 
 def main() -> None:
@@ -29,8 +29,10 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _terminate)
         status = _run()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late: it is done
-    except KeyboardInterrupt as interrupt:
-        fail("Terminated." if isinstance(interrupt, Terminated) else INTERRUPTED)
+    except KeyboardInterrupt:
+        fail(INTERRUPTED)
+    except Terminated:
+        fail("Terminated; nothing is left half-done.")
     except BrokenPipeError:
         # Whoever read the output has gone; the interpreter must not try to flush it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -86,10 +88,8 @@ def _print_document(sentence: str) -> None:
 
 def _open_missing_streams() -> None:
     """A caller may have closed stdout or stderr (``>&-``), which Python then sets to None."""
-    if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -1,0 +1,115 @@
+"""Functions through the command line: what a user sees of failures, of Ctrl-C and of --json."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bentofn.adapters.local import daemon
+from bentofn.packager.home import Home
+
+Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
+
+FAILING = """
+import bentofn
+
+@bentofn.service(name="failing")
+class Failing:
+    def __init__(self):
+        print("reading the weights")
+        raise ValueError("no weights here")
+
+    @bentofn.api
+    def ask(self) -> str: ...
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, bentofn: Bentofn) -> Iterator[Path]:
+    """A home whose platform runs the function ``hello``."""
+    folder = tmp_path_factory.mktemp("functions")
+    home = folder / "home"
+    bentofn("init", str(folder / "hello"), home=home)
+    bentofn("emulator", "start", "--port", "0", home=home)
+    bentofn("deploy", str(folder / "hello"), "--no-wait", home=home)
+    yield home
+    daemon.stop(Home(home))
+
+
+def one_error(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    (error,) = (line for line in done.stderr.splitlines() if line.startswith("Error: "))
+    return error
+
+
+def test_a_service_that_does_not_start_is_named_and_its_log_can_be_read(
+    tmp_path: Path, home: Path, bentofn: Bentofn
+) -> None:
+    (tmp_path / "service.py").write_text(FAILING)
+    (tmp_path / "bentofile.yaml").write_text("service: service:Failing\n")
+    said = one_error(bentofn("deploy", str(tmp_path), home=home, check=False))
+    assert "failing does not start" in said
+    assert "no weights here" in said
+    assert "bentofn logs failing" in said
+    assert "reading the weights" in bentofn("logs", "failing", home=home).stdout
+    assert "failing" not in bentofn("status", home=home).stdout
+
+
+@pytest.mark.parametrize("command", [["invoke"], ["status"], ["logs"], ["destroy"]])
+def test_the_nearest_function_is_named(home: Path, bentofn: Bentofn, command: list[str]) -> None:
+    said = one_error(bentofn(*command, "helo", home=home, check=False))
+    assert "did you mean 'hello'?" in said
+
+
+def test_invoke_prints_one_document(home: Path, bentofn: Bentofn) -> None:
+    done = bentofn("invoke", "hello", '{"name": "Zoë"}', "--json", home=home)
+    answer = json.loads(done.stdout)
+    assert (answer["status"], answer["body"]) == (200, "Hello, Zoë!")
+    assert answer["headers"]["x-bentofn-start"]
+
+
+def test_a_refused_request_is_the_callers_mistake(home: Path, bentofn: Bentofn) -> None:
+    done = bentofn("invoke", "hello", '{"nme": 1}', "--json", home=home, check=False)
+    document = json.loads(done.stdout)
+    assert document["status"] == 400
+    assert document["error"] in one_error(done)
+    assert "refused the request" in document["error"]
+
+
+@pytest.mark.parametrize(("data", "said"), [("{nme", "not JSON"), ("@/no/such", "/no/such")])
+def test_data_that_cannot_be_sent(home: Path, bentofn: Bentofn, data: str, said: str) -> None:
+    assert said in one_error(bentofn("invoke", "hello", data, home=home, check=False))
+
+
+def test_a_deployed_bento_is_not_deleted(home: Path, bentofn: Bentofn) -> None:
+    said = one_error(bentofn("delete", "hello", home=home, check=False))
+    assert "bentofn destroy hello" in said
+    assert len(json.loads(bentofn("list", "--json", home=home).stdout)) >= 1
+
+
+@pytest.mark.parametrize("arguments", [["logs", "hello", "-f"], ["logs", "hello", "-f", "--json"]])
+def test_ctrl_c_ends_following_a_log(home: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "bentofn", *arguments]
+    environment = {**os.environ, "BENTOFN_HOME": str(home)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (0, "")
+
+
+def test_a_damaged_database_of_deployments_is_named(tmp_path: Path, bentofn: Bentofn) -> None:
+    (tmp_path / "deployments.db").write_bytes(b"not a database" * 100)
+    for command in (["status"], ["invoke", "hello"], ["destroy", "hello"]):
+        assert "deployments.db" in one_error(bentofn(*command, home=tmp_path, check=False))

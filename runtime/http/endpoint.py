@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,8 @@ class Endpoint:
         if self._needs_context:
             context = Context(Request(exchange.scope, _replay(body)), self._state)
         try:
-            arguments = self.spec.input.from_body(body, exchange.content_type, context)
+            read = partial(self.spec.input.from_body, body, exchange.content_type, context)
+            arguments = await self._read(read)
         except ValidationError as error:
             await exchange.reply(invalid(error))
         else:
@@ -111,7 +114,7 @@ class Endpoint:
         context = Context(request, self._state)
         try:
             form = await request.form(max_part_size=_MAX_FIELD_BYTES)
-            arguments = self.spec.input.from_form(form, context)
+            arguments = await self._read(partial(self.spec.input.from_form, form, context))
         except ClientDisconnect as error:
             raise ClientLeftError from error
         except MultiPartException as error:
@@ -123,6 +126,10 @@ class Endpoint:
         finally:
             await request.close()
             context.close()
+
+    async def _read(self, read: Callable[[], Arguments]) -> Arguments:
+        # Copying an upload or decoding an image takes long enough to hold up every other request.
+        return await asyncio.to_thread(read) if self.spec.input.takes_files else read()
 
     async def _answer_call(
         self, exchange: Exchange, arguments: Arguments, context: Context | None

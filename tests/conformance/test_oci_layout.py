@@ -23,7 +23,7 @@ import zstandard
 from safetensors.numpy import save_file
 
 from bentofn.packager.home import Home
-from bentofn.packager.layers import LayerFile, put_layer
+from bentofn.packager.layers import LayerFile, LayerKind, put_layer
 from bentofn.packager.modelstore import import_model, model_layers
 from bentofn.packager.store import Store
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
@@ -45,14 +45,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     save_file({"a": np.ones(8)}, folder / "model" / "model.safetensors")
     (folder / "model" / "tokenizer" / "vocab.txt").write_text("words")
     model = import_model(store, folder / "model", "words", "1")
-    layers = [
-        put_layer(store, [LayerFile(path, b"text", executable)], kind=kind, title=kind)
-        for kind, path, executable in (
-            ("env", "opt/bento/env/bin/tool", True),
-            ("runtime", "opt/bento/runtime/bentofn/__init__.py", False),
-            ("code", "opt/bento/src/" + "long/" * 40 + "ünï.py", False),
-        )
-    ]
+    files: dict[LayerKind, LayerFile] = {
+        "env": LayerFile("opt/bento/env/bin/tool", b"text", executable=True),
+        "runtime": LayerFile("opt/bento/runtime/bentofn/__init__.py", b"text"),
+        "code": LayerFile("opt/bento/src/" + "long/" * 40 + "ünï.py", b"text"),
+    }
+    layers = [put_layer(store, [file], kind=kind, title=kind) for kind, file in files.items()]
     bento = BentoManifest("greeter", "1", ServiceContract("g", "s:G"), "3.11", "linux/amd64")
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
     store.add_bento(bento, [*layers[:1], *model_layers(store, model), *layers[1:]], now)

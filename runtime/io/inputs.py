@@ -113,7 +113,7 @@ def _decode(annotation: Any, value: Any) -> Any:
     except ValueError:
         return text
     wants_text = plain(annotation) is str and not isinstance(data, str)
-    return text if wants_text and not (data is None and annotation is not str) else data
+    return text if wants_text and not (data is None and bare(annotation) is not str) else data
 
 
 def build_input(method: APIMethod, signature: Signature) -> Input:

@@ -84,6 +84,7 @@ class ServiceApp:
         self._running = 0
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self._metrics: Metrics | None = None
+        self._version = _version()
         state: dict[str, Any] = {}
         self._endpoints = [
             Endpoint(build_spec(method), instance, state) for method in service.apis.values()
@@ -111,7 +112,7 @@ class ServiceApp:
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self.service.name)
         metrics = Metrics(
             self.service.name,
-            _version(),
+            self._version,
             self.service.config.get("metrics", {}),
             max((spec.method.max_batch_size for spec in self.specs), default=1),
         )
@@ -245,7 +246,7 @@ class ServiceApp:
     def _page_table(self) -> dict[str, Page]:
         prefix = self.service.path_prefix
         documents = {
-            f"{prefix}/docs.json": openapi_document(self.service, self.specs, _version()),
+            f"{prefix}/docs.json": openapi_document(self.service, self.specs, self._version),
             "/schema.json": schema_document(self.service, self.specs),
         }
         pages: dict[str, Page] = {

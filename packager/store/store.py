@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from bentofn.packager.store.descriptors import (
     LayerInfo,
 )
 from bentofn.packager.store.index import Entry, Kind, read_entry, read_index, write_index
+from bentofn.packager.store.manifests import reached, read_blob, read_manifest, total_size
 from bentofn.packager.store.tags import Tag, check_part, parse_tag
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest, canonical_json
@@ -149,7 +148,7 @@ class Store:
                 version=version,
                 digest=manifest.digest,
                 created=created,
-                size=self._checked_size(manifest),
+                size=total_size(self.blobs, manifest),
                 manifest_size=manifest.size,
             )
             raw = read_index(self._index)
@@ -241,7 +240,7 @@ class Store:
         Raises:
             UserError: It is damaged.
         """
-        return self._read_json(entry.digest, f"the manifest of {entry.kind} {entry.tag}")
+        return read_manifest(self.blobs, entry.digest, f"the manifest of {entry.kind} {entry.tag}")
 
     def config(self, entry: Entry) -> bytes:
         """The content of an entry's config blob.
@@ -250,7 +249,7 @@ class Store:
             UserError: It or the manifest is damaged.
         """
         digest = Descriptor.from_json(self.manifest(entry)["config"]).digest
-        return self._read(digest, f"the config of {entry.kind} {entry.tag}")
+        return read_blob(self.blobs, digest, f"the config of {entry.kind} {entry.tag}")
 
     def bento(self, entry: Entry) -> BentoManifest:
         """An entry's bento manifest.
@@ -276,57 +275,14 @@ class Store:
         """
         return tuple(LayerInfo.of(layer) for layer in self.descriptors(entry))
 
-    def _checked_size(self, manifest: Descriptor) -> int:
-        sizes = {manifest.digest: manifest.size}
-        for reached in _named(self._read_json(manifest.digest, "a manifest")):
-            path = self.blob_path(reached.digest)
-            if not path.is_file() or path.stat().st_size != reached.size:
-                raise UserError(
-                    f"The blob {reached.digest} is missing from {self.path} or damaged; "
-                    "do the same again to write it anew."
-                )
-            sizes[reached.digest] = reached.size
-        return sum(sizes.values())
-
     def _sweep(self, minimum_age: float) -> Collected:
-        reached = self._reached([str(raw["digest"]) for raw in read_index(self._index)])
+        kept = reached(self.blobs, [str(raw["digest"]) for raw in read_index(self._index)])
         blobs = size = 0
         for digest, length in list(self.blobs.older_than(minimum_age)):
-            if digest not in reached:
+            if digest not in kept:
                 self.blobs.remove(digest)
                 blobs, size = blobs + 1, size + length
         return Collected(blobs, size)
-
-    def _reached(self, roots: Sequence[str]) -> set[str]:
-        reached: set[str] = set()
-        manifests = [*roots]
-        while manifests:
-            digest = manifests.pop()
-            if digest in reached:
-                continue
-            reached.add(digest)
-            raw = self._read_json(digest, f"the manifest {digest}")
-            manifests += [str(nested["digest"]) for nested in raw.get("manifests", ())]
-            reached.update(named.digest for named in _named(raw))
-        return reached
-
-    def _read_json(self, digest: str, what: str) -> dict[str, Any]:
-        try:
-            raw = json.loads(self._read(digest, what))
-        except ValueError as error:
-            raise UserError(_damaged(what, digest)) from error
-        if not isinstance(raw, dict):
-            raise UserError(_damaged(what, digest))
-        return raw
-
-    def _read(self, digest: str, what: str) -> bytes:
-        try:
-            data = self.blob_path(digest).read_bytes()
-        except FileNotFoundError as error:
-            raise UserError(_damaged(what, digest)) from error
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-            raise UserError(_damaged(what, digest))
-        return data
 
     def _not_found(self, kind: Kind, wanted: Tag) -> str:
         entries = self.list(kind)
@@ -355,12 +311,3 @@ def _newest(entries: Sequence[Entry]) -> Entry | None:
 def _is(item: Mapping[str, Any], kind: Kind, name: str, version: str) -> bool:
     entry = read_entry(item)
     return entry is not None and (entry.kind, entry.name, entry.version) == (kind, name, version)
-
-
-def _named(manifest: Mapping[str, Any]) -> list[Descriptor]:
-    config = [manifest["config"]] if manifest.get("config") else []
-    return [Descriptor.from_json(raw) for raw in [*config, *manifest.get("layers", ())]]
-
-
-def _damaged(what: str, digest: str) -> str:
-    return f"The blob of {what} ({digest}) is missing or damaged; build or import it again."

@@ -150,7 +150,7 @@ def test_targets() -> None:
     assert find_target(f"{own}.1", host_platform()).python == own
     with pytest.raises(UserError, match="write it like"):
         find_target("three", None)
-    with pytest.raises(UserError, match="There is no Python .* here"):
+    with pytest.raises(UserError, match=r"There is no Python .* here"):
         find_target("3.99", None)
     with pytest.raises(UserError, match="cannot be built on"):
         find_target(None, "plan9/mips")

@@ -1,0 +1,92 @@
+"""Reads the manifests and configs among a store's blobs, each checked against its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bentofn.packager.store.blobs import Blobs
+from bentofn.packager.store.descriptors import Descriptor
+from bentofn.runtime.errors import UserError
+
+
+def read_blob(blobs: Blobs, digest: str, what: str) -> bytes:
+    """Read a small blob.
+
+    Args:
+        blobs: The store's blobs.
+        digest: Its digest.
+        what: What it is, for the message.
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
+    try:
+        data = blobs.path(digest).read_bytes()
+    except FileNotFoundError as error:
+        raise _damaged(what, digest) from error
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        raise _damaged(what, digest)
+    return data
+
+
+def read_manifest(blobs: Blobs, digest: str, what: str) -> dict[str, Any]:
+    """Read a manifest or an index; arguments and failures as :func:`read_blob`."""
+    try:
+        raw = json.loads(read_blob(blobs, digest, what))
+    except ValueError as error:
+        raise _damaged(what, digest) from error
+    if not isinstance(raw, dict):
+        raise _damaged(what, digest)
+    return raw
+
+
+def named(manifest: Mapping[str, Any]) -> list[Descriptor]:
+    """The config and the layers that a manifest names."""
+    config = [manifest["config"]] if manifest.get("config") else []
+    return [Descriptor.from_json(raw) for raw in [*config, *manifest.get("layers", ())]]
+
+
+def reached(blobs: Blobs, roots: Iterable[str]) -> set[str]:
+    """The digests of manifests and of all that they name, and so on.
+
+    Raises:
+        UserError: A manifest is missing or damaged.
+    """
+    found: set[str] = set()
+    manifests = list(roots)
+    while manifests:
+        digest = manifests.pop()
+        if digest in found:
+            continue
+        found.add(digest)
+        raw = read_manifest(blobs, digest, f"the manifest {digest}")
+        manifests += [str(nested["digest"]) for nested in raw.get("manifests", ())]
+        found.update(descriptor.digest for descriptor in named(raw))
+    return found
+
+
+def total_size(blobs: Blobs, manifest: Descriptor) -> int:
+    """Bytes of a manifest and of each blob that it names, after a look that all are there.
+
+    Raises:
+        UserError: One is missing or has another size.
+    """
+    sizes = {manifest.digest: manifest.size}
+    for descriptor in named(read_manifest(blobs, manifest.digest, "a manifest")):
+        path = blobs.path(descriptor.digest)
+        if not path.is_file() or path.stat().st_size != descriptor.size:
+            raise UserError(
+                f"The blob {descriptor.digest} is missing from {blobs.directory} or damaged; "
+                "do the same again to write it anew."
+            )
+        sizes[descriptor.digest] = descriptor.size
+    return sum(sizes.values())
+
+
+def _damaged(what: str, digest: str) -> UserError:
+    return UserError(
+        f"The blob of {what} ({digest}) is missing or damaged; build or import it again."
+    )

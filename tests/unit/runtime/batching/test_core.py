@@ -44,7 +44,7 @@ class Driver(RuleBasedStateMachine):
                 self.dispatch(command.batch)
 
     def expire(self, request_id: int) -> None:
-        assert self.now - self.arrived[request_id] >= MAX_LATENCY
+        assert self.now >= self.arrived[request_id] + MAX_LATENCY  # as the batcher rounds
         assert request_id not in self.next_item, "a running request expired"
         self.waiting.remove(request_id)
 

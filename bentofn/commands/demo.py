@@ -114,10 +114,11 @@ def visit(home: Home, built: BuildResult, report: Report, keep: bool) -> Tour:
         batch = largest_batch(adapter, FUNCTION)
     finally:
         if not keep:
-            with contextlib.suppress(UserError):  # it may not have been deployed yet
-                adapter.destroy(FUNCTION)
+            # Stopped first, which ends a deployment that Ctrl-C broke off: then it can be removed.
             if not was_running:
                 daemon.stop(home)
+            with contextlib.suppress(UserError):  # it may not have been deployed yet
+                adapter.destroy(FUNCTION)
     return Tour(
         cold_ms=cold,
         restored_ms=restored,

@@ -76,7 +76,7 @@ def describe(
     """
     answer = scratch / "description.json"
     boot = parts.runtime / "bentofn" / "runtime" / "boot.py"
-    command = [str(target.interpreter), "-I", "-S", "-u", str(boot), "describe"]
+    command = [str(target.interpreter), "-s", "-S", "-u", str(boot), "describe"]
     for name, value in (
         ("source", parts.source),
         ("runtime", parts.runtime),
@@ -85,8 +85,7 @@ def describe(
         ("output", answer),
     ):
         command += [f"--{name}", str(value)]
-    environment = {**os.environ, **envs, "BENTOFN_HOME": str(home.path)}
-    environment.pop("BENTOFN_ROOT", None)
+    environment = {**_environment(envs), "BENTOFN_HOME": str(home.path)}
     try:
         status, stderr = _run(command, environment)
     except subprocess.TimeoutExpired:
@@ -125,6 +124,21 @@ def _keep_tail(stream: BinaryIO, tail: bytearray) -> None:
     while chunk := os.read(stream.fileno(), 1 << 16):
         tail += chunk
         del tail[:-_LAST_WORDS]
+
+
+def _environment(envs: Mapping[str, str]) -> dict[str, str]:
+    """The builder's environment and the bento's, without what would steer this interpreter.
+
+    Not -I, which would ignore the seed: with another one at each build, a contract that follows the
+    order of a set (``Literal[tuple(NAMES)]``) would give another bento at each build.
+    """
+    merged = {**os.environ, **envs}
+    kept = {
+        name: value
+        for name, value in merged.items()
+        if not name.startswith("PYTHON") and name != "BENTOFN_ROOT"
+    }
+    return {**kept, "PYTHONHASHSEED": "0"}
 
 
 def cached_description(key: str, home: Home) -> Description | None:

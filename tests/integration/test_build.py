@@ -156,6 +156,20 @@ def test_another_home_path_umask_and_times_give_the_same_digest(
     assert not result.reused
 
 
+def test_a_contract_that_follows_the_order_of_a_set_is_the_same(
+    home: Home, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = SERVICE.replace("text: str", "text: str, names: list[str] = list(set('abcdefgh'))")
+    digests = set()
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        monkeypatch.setenv("PYTHONPATH", str(project))
+        # A line more makes the code another, so that the service is imported again.
+        write_project(project, f"{listed}\nseed = {seed!r}")
+        digests.add(repr(manifest(run(project, home), home).contract.apis))
+    assert len(digests) == 1
+
+
 def test_nothing_changed_is_reused(built: tuple[Home, BuildResult], project: Path) -> None:
     home, first = built
     again = run(project, home)

@@ -13,6 +13,7 @@ from bentofn.runtime.io.codec import Codec
 def matches(annotation: Any) -> bool:
     """Whether the type is ``numpy.ndarray`` or ``numpy.typing.NDArray[...]``."""
     numpy = sys.modules.get("numpy")
+    annotation = _unaliased(annotation)
     bare = get_origin(annotation) or annotation
     return numpy is not None and bare is numpy.ndarray
 
@@ -35,10 +36,19 @@ def annotate(annotation: Any) -> Any:
     return Annotated[np.ndarray, Codec(_guard(parse), lambda array: array.tolist(), schema)]
 
 
+def _unaliased(annotation: Any) -> Any:
+    """What an alias of an array type stands for: numpy 2.5 declares NDArray in PEP 695's way."""
+    value: Any = getattr(get_origin(annotation) or annotation, "__value__", None)
+    if getattr(get_origin(value), "__module__", None) != "numpy":
+        return annotation
+    arguments = get_args(annotation)
+    return value[arguments] if arguments else value
+
+
 def _dtype(annotation: Any) -> Any:
     import numpy as np
 
-    arguments = get_args(annotation)
+    arguments = get_args(_unaliased(annotation))
     element = get_args(arguments[1]) if len(arguments) == 2 else ()
     if element and isinstance(element[0], type) and issubclass(element[0], np.generic):
         # Abstract element types such as numpy.floating have no dtype of their own.

@@ -94,7 +94,8 @@ def test_an_imported_service_does_not_hide_the_modules_own(tmp_path: Path) -> No
         (
             "import bentofn\n@bentofn.service(worker=1)\nclass A: ...",
             "service",
-            r"^service\.py:2: A: unknown configuration key 'worker'",
+            # Python 3.10 applies a decorator on the line of the class.
+            r"^service\.py:[23]: A: unknown configuration key 'worker'",
         ),
         ("", "absent", "There is no module 'absent' in"),
         ("", "absent.deep:A", "There is no module 'absent' in"),

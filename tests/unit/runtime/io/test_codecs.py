@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -106,6 +105,7 @@ def test_what_is_not_an_array(value: str) -> None:
 
 
 def test_tensors() -> None:
+    torch = pytest.importorskip("torch")
     result = through(echo(torch.Tensor), torch.ones(2, 3, dtype=torch.bfloat16))
     assert torch.equal(result, torch.ones(2, 3))
     with pytest.raises(ValidationError):
@@ -141,6 +141,7 @@ def test_arrays_inside_other_types() -> None:
 
 
 def test_numbers_of_array_libraries_inside_untyped_results() -> None:
+    torch = pytest.importorskip("torch")
     value = {"a": np.float32(0.5), "b": np.arange(2), "c": torch.ones(1, requires_grad=True)}
     for annotation in (Any, dict, dict[str, Any]):
         body = echo(annotation).output.encode(value).content

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -15,11 +17,13 @@ from pathlib import Path
 import pytest
 
 from bentofn.packager.build import BuildOptions, BuildResult, build
+from bentofn.packager.environment.target import base_interpreter
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.materialise import materialise
 from bentofn.packager.modelstore import import_model
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
 
 SERVICE = """
@@ -140,6 +144,39 @@ def test_the_root_runs_without_the_project(built: tuple[Home, BuildResult]) -> N
     ours = [line for line in loaded if str(root) in line]
     assert ours
     assert [line for line in ours if not line.endswith(".pyc'")] == []
+
+
+def test_a_cold_start_compiles_nothing(built: tuple[Home, BuildResult], tmp_path: Path) -> None:
+    home, result = built
+    root = materialise(home, Store(home).get("bento", result.tag))
+    boot, log = BentoRoot(root).boot_script, tmp_path / "imports.txt"
+    platform, control = socket.socketpair()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        platform,
+        control,
+        log.open("wb") as err,
+    ):
+        fds = (listener.fileno(), control.fileno())
+        options = ("--listen-fd", str(fds[0]), "--control-fd", str(fds[1]), "--threads", "1")
+        command = [str(base_interpreter()), "-v", "-I", "-S", str(boot), "instance", *options]
+        child = subprocess.Popen(command, pass_fds=fds, stdout=subprocess.DEVNULL, stderr=err)
+        try:
+            client = http.client.HTTPConnection(*listener.getsockname(), timeout=60)
+            for method, path in (("POST", "/echo"), ("GET", "/metrics"), ("GET", "/docs.json")):
+                client.request(
+                    method, path, b'{"text": "hi"}', {"content-type": "application/json"}
+                )
+                answer = client.getresponse()
+                assert answer.status == 200, answer.read()
+                answer.read()
+        finally:
+            child.kill()
+            child.wait()
+    loaded = [line for line in log.read_text().splitlines() if "code object from" in line]
+    bento_lines = [line for line in loaded if str(root) in line]
+    assert any("/env/prometheus_client/" in line for line in bento_lines)
+    assert [line for line in bento_lines if not line.endswith(".pyc'")] == []
 
 
 def test_another_home_path_umask_and_times_give_the_same_digest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -117,6 +117,23 @@ def read_entry(raw: Mapping[str, Any]) -> Entry | None:
         size=int(annotations.get(SIZE, size)),
         manifest_size=size,
     )
+
+
+def entries_of(raw: Sequence[Mapping[str, Any]], kind: Kind) -> list[Entry]:
+    """The bentos or the models of an index, in its order."""
+    found = (read_entry(item) for item in raw)
+    return [entry for entry in found if entry is not None and entry.kind == kind]
+
+
+def newest_of(entries: Sequence[Entry]) -> Entry | None:
+    """The newest entry; among equal times, the later in the index."""
+    return max(reversed(entries), key=lambda entry: entry.created, default=None)
+
+
+def is_entry(raw: Mapping[str, Any], kind: Kind, name: str, version: str) -> bool:
+    """Whether a descriptor of the index is the one of a bento or a model."""
+    entry = read_entry(raw)
+    return entry is not None and (entry.kind, entry.name, entry.version) == (kind, name, version)
 
 
 def _time(text: str) -> datetime:

@@ -20,7 +20,15 @@ from bentofn.packager.store.descriptors import (
     Descriptor,
     LayerInfo,
 )
-from bentofn.packager.store.index import Entry, Kind, read_entry, read_index, write_index
+from bentofn.packager.store.index import (
+    Entry,
+    Kind,
+    entries_of,
+    is_entry,
+    newest_of,
+    read_index,
+    write_index,
+)
 from bentofn.packager.store.manifests import reached, read_blob, read_manifest, total_size
 from bentofn.packager.store.tags import Tag, check_part, parse_tag
 from bentofn.runtime.errors import UserError
@@ -152,10 +160,10 @@ class Store:
                 manifest_size=manifest.size,
             )
             raw = read_index(self._index)
-            newest = _newest([found for found in _entries(raw, kind) if found.name == name])
+            newest = newest_of([found for found in entries_of(raw, kind) if found.name == name])
             if newest and (newest.version, newest.digest) == (version, manifest.digest):
                 return newest
-            others = [item for item in raw if not _is(item, kind, name, version)]
+            others = [item for item in raw if not is_entry(item, kind, name, version)]
             write_index(self._index, [*others, entry.to_json()])
             return entry
 
@@ -177,7 +185,7 @@ class Store:
         Raises:
             UserError: The index is damaged.
         """
-        entries = _entries(read_index(self._index), kind)
+        entries = entries_of(read_index(self._index), kind)
         # A stable sort, so that of equal times the later in the index is the newer.
         entries.sort(key=lambda entry: entry.created)
         entries.reverse()
@@ -215,7 +223,7 @@ class Store:
         with self.home.lock(_INDEX_LOCK):
             entry = self.get(kind, tag)
             raw = read_index(self._index)
-            kept = [item for item in raw if not _is(item, kind, entry.name, entry.version)]
+            kept = [item for item in raw if not is_entry(item, kind, entry.name, entry.version)]
             write_index(self._index, kept)
             return entry
 
@@ -296,18 +304,3 @@ class Store:
         lists = "bentofn list" if kind == "bento" else "bentofn models list"
         hint = f"did you mean {near[0]}? " if near else ""
         return f"There is no {kind} {wanted} in {self.path}; {hint}`{lists}` shows what there is."
-
-
-def _entries(raw: Sequence[Mapping[str, Any]], kind: Kind) -> list[Entry]:
-    found = (read_entry(item) for item in raw)
-    return [entry for entry in found if entry is not None and entry.kind == kind]
-
-
-def _newest(entries: Sequence[Entry]) -> Entry | None:
-    # The later one in the index wins among equal times.
-    return max(reversed(entries), key=lambda entry: entry.created, default=None)
-
-
-def _is(item: Mapping[str, Any], kind: Kind, name: str, version: str) -> bool:
-    entry = read_entry(item)
-    return entry is not None and (entry.kind, entry.name, entry.version) == (kind, name, version)

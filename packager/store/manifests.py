@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from bentofn.packager.store.blobs import Blobs
@@ -28,6 +29,7 @@ def read_blob(blobs: Blobs, digest: str, what: str) -> bytes:
     except FileNotFoundError as error:
         raise _damaged(what, digest) from error
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        _remove_damaged(blobs, digest)
         raise _damaged(what, digest)
     return data
 
@@ -78,12 +80,19 @@ def total_size(blobs: Blobs, manifest: Descriptor) -> int:
     for descriptor in named(read_manifest(blobs, manifest.digest, "a manifest")):
         path = blobs.path(descriptor.digest)
         if not path.is_file() or path.stat().st_size != descriptor.size:
+            _remove_damaged(blobs, descriptor.digest)
             raise UserError(
                 f"The blob {descriptor.digest} is missing from {blobs.directory} or damaged; "
                 "do the same again to write it anew."
             )
         sizes[descriptor.digest] = descriptor.size
     return sum(sizes.values())
+
+
+def _remove_damaged(blobs: Blobs, digest: str) -> None:
+    # Or the next build would take it for the blob that it makes, and never mend it.
+    with suppress(UserError):
+        blobs.remove(digest)
 
 
 def _damaged(what: str, digest: str) -> UserError:

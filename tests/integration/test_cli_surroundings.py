@@ -130,3 +130,22 @@ def test_an_import_that_never_stops_writing_is_no_danger(
     (project / "service.py").write_text(f"{loud}print('last words', file=sys.stderr)\nos._exit(3)")
     said = one_error(bentofn("build", str(project), home=home, check=False))
     assert "last words" in said
+
+
+def test_a_damaged_store_is_mended_by_building_again(
+    tmp_path: Path, home: Path, bentofn: Bentofn
+) -> None:
+    project = tmp_path / "hello"
+    bentofn("init", str(project), home=home)
+    bentofn("build", str(project), home=home)
+    blobs = list((home / "store" / "blobs" / "sha256").iterdir())
+    for blob in blobs:
+        blob.chmod(0o600)
+        blob.write_bytes(b"garbage")
+    for _ in blobs:
+        done = bentofn("build", str(project), home=home, check=False)
+        if done.returncode == 0:
+            break
+        assert "damaged" in one_error(done)
+    assert done.returncode == 0, done.stderr
+    bentofn("get", "hello", home=home)

@@ -381,6 +381,32 @@ class Busy:
         assert await call(instance, "echo", text="a") == "a"
 
 
+async def test_a_service_with_a_child_or_a_connection_cannot_be_a_template(
+    make_root: Callable[[str, str], Path], sockets: Path
+) -> None:
+    code = """
+import socket, subprocess
+import bentofn
+
+@bentofn.service
+class Tied:
+    def __init__(self) -> None:
+        self.child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pair = socket.socketpair()
+        print(self.child.pid, flush=True)
+
+    @bentofn.api
+    def echo(self, text: str) -> str:
+        return text
+"""
+    lines = Lines()
+    async with running("template", make_root(code, "Tied"), sockets, log=lines) as engine:
+        with pytest.raises(EngineRefused, match=r"1 child process .*: cat, and 2 connections: "):
+            await asyncio.wait_for(engine.prepare(), PATIENCE)
+    (child,) = (int(line) for _, stream, line in lines.seen if stream == "stdout")
+    await asyncio.wait_for(gone(child), PATIENCE)
+
+
 async def test_a_template_that_died_is_started_again(
     make_root: Callable[[str, str], Path], sockets: Path
 ) -> None:
@@ -603,7 +629,7 @@ def test_a_service_that_fails_in_the_foreground_says_why(
     root = make_root(f"import bentofn\n\n@bentofn.service\nclass Bad:\n    {code}\n", "Bad")
     done = boot(root, "serve", "--port", "0")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == sentence
+    assert done.stderr.splitlines()[-1] == f"Error: {sentence}"
 
 
 def test_a_bento_for_another_python_is_refused(make_root: Callable[[str, str], Path]) -> None:
@@ -612,4 +638,4 @@ def test_a_bento_for_another_python_is_refused(make_root: Callable[[str, str], P
     (root / "bento.json").write_text(json.dumps({**manifest, "python": "3.2"}))
     done = boot(root, "serve", "--port", "0")
     assert done.returncode == 1
-    assert done.stderr.startswith("test:1 was built for Python 3.2 and this is Python")
+    assert done.stderr.startswith("Error: test:1 was built for Python 3.2 and this is Python")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,20 +115,25 @@ def _run(jobs: Sequence[Sequence[str]], target: Target) -> list[tuple[str, int, 
     environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
     workers = min(MOST_WORKERS, os.cpu_count() or 1, len(jobs))
     # Not -I, which would ignore the seed; -S, -c and an emptied environment isolate as well.
-    done = subprocess.run(
+    with subprocess.Popen(
         [str(target.interpreter), "-S", "-B", "-W", "ignore", "-c", script.read_text()],
         cwd="/",
-        input=json.dumps({"workers": workers, "jobs": jobs}),
         env=environment,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise UserError(
-            f"{target.interpreter} cannot compile Python files: {_last_line(done.stderr)}."
-        )
-    return list(_complaints(done.stdout.splitlines()))
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(json.dumps({"workers": workers, "jobs": jobs}))
+        except BaseException:
+            # Its workers too, or they would go on writing where everything is being removed.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise UserError(f"{target.interpreter} cannot compile Python files: {_last_line(stderr)}.")
+    return list(_complaints(stdout.splitlines()))
 
 
 def _complaints(lines: Iterable[str]) -> Iterable[tuple[str, int, str]]:

@@ -81,8 +81,13 @@ def temporary_directory(directory: Path) -> Iterator[Path]:
         try:
             yield path
         finally:
-            remove_tree(path)
-            os.close(descriptor)
+            try:
+                remove_tree(path)
+            except BaseException:  # Ctrl-C in the middle of it
+                remove_tree(path)
+                raise
+            finally:
+                os.close(descriptor)
 
 
 def publish(temporary: TemporaryFile, target: Path, mode: int = 0o644) -> None:

@@ -30,8 +30,10 @@ def main() -> None:
         status = _run()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late: it is done
     except KeyboardInterrupt:
+        _remove_leftovers()
         fail(INTERRUPTED)
     except Terminated:
+        _remove_leftovers()
         fail("Terminated; nothing is left half-done.")
     except BrokenPipeError:
         # Whoever read the output has gone; the interpreter must not try to flush it either.
@@ -49,7 +51,7 @@ def _run() -> int:
     try:
         result = cli.main(standalone_mode=False)
     except click.Abort:
-        fail(INTERRUPTED)
+        raise KeyboardInterrupt from None
     except click.UsageError as error:
         _print_document(error.format_message())
         error.show()
@@ -63,6 +65,15 @@ def _run() -> int:
     except OSError as error:
         fail(_of_the_system(error))
     return result if isinstance(result, int) else 0
+
+
+def _remove_leftovers() -> None:
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+    from bentofn.packager.home import Home, remove_own_leftovers
+
+    with contextlib.suppress(OSError):
+        remove_own_leftovers(Home.default())
 
 
 def _of_the_system(error: OSError) -> str:

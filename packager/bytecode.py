@@ -8,6 +8,7 @@ tracebacks find their source lines on every target.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -129,7 +130,8 @@ def _run(jobs: Sequence[Sequence[str]], target: Target) -> list[tuple[str, int, 
             stdout, stderr = process.communicate(json.dumps({"workers": workers, "jobs": jobs}))
         except BaseException:
             # Its workers too, or they would go on writing where everything is being removed.
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode:
         raise UserError(f"{target.interpreter} cannot compile Python files: {_last_line(stderr)}.")

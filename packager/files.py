@@ -7,6 +7,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bentofn.runtime.errors import UserError
+
+_REMOVALS = 20
+"""How often a directory that will not go is removed: a second's worth."""
 
 TEMPORARY_PREFIX = ".bentofn-tmp-"
 """Start of the name of every file or directory that is not yet whole."""
@@ -140,10 +144,15 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    for folder, _, _ in os.walk(path):
-        with suppress(OSError):
-            Path(folder).chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
+    for _ in range(_REMOVALS):
+        for folder, _, _ in os.walk(path):
+            with suppress(OSError):
+                Path(folder).chmod(0o700)
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        # A child that is just being ended may have written between the listing and the removal.
+        time.sleep(0.05)
 
 
 def clear_stale(path: Path) -> bool:

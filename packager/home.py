@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentofn.packager.files import TEMPORARY_PREFIX, is_stale, make_directory, writing
+from bentofn.packager.files import (
+    TEMPORARY_PREFIX,
+    is_stale,
+    make_directory,
+    remove_tree,
+    writing,
+)
 
 _LOCK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -154,6 +160,20 @@ def leftovers(home: Home) -> list[Path]:
 
     Those that a live process holds are not among them.
     """
+    return [path for path in _temporaries(home) if is_stale(path)]
+
+
+def remove_own_leftovers(home: Home) -> None:
+    """Remove what this process has under temporary names, for when it was interrupted.
+
+    A signal may come between the making of a file and the start of the block that removes it.
+    """
+    for path in _temporaries(home):
+        if path.name.startswith(f"{TEMPORARY_PREFIX}{os.getpid()}-"):
+            remove_tree(path)
+
+
+def _temporaries(home: Home) -> list[Path]:
     found: list[Path] = []
     whole = {home.unpacked, home.roots}
     for folder, directories, files in os.walk(home.path):
@@ -163,7 +183,7 @@ def leftovers(home: Home) -> list[Path]:
         if here in whole:
             directories.clear()
         directories[:] = [name for name in directories if not name.startswith(TEMPORARY_PREFIX)]
-    return sorted(path for path in found if is_stale(path))
+    return sorted(found)
 
 
 def _unlock(descriptor: int) -> None:

@@ -107,7 +107,9 @@ def unmaterialise(home: Home, entry: Entry) -> None:
 
 
 def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
-    """Remove the roots of bentos that the store no longer has, and the trees that nobody needs.
+    """Remove the roots of what the store no longer has, and the unpacked trees that nobody needs.
+
+    Nothing is removed while something is built: its trees are made before its bento is known.
 
     Args:
         home: The home.
@@ -120,8 +122,14 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
         UserError: A manifest of the store is damaged, so that what is needed is not known.
     """
     store = Store(home)
-    with home.lock(TREES_LOCK):
+    with store.alone() as alone, home.lock(TREES_LOCK):
+        if not alone:
+            return []
         bentos = store.list("bento")
+        models = {home.models / entry.name / entry.version for entry in store.list("model")}
+        for link in _links(home.models):
+            if link not in models:
+                link.unlink()
         wanted_roots = {root_path(home, entry) for entry in bentos} | set(keep)
         removed = [root for root in _whole_directories(home.roots) if root not in wanted_roots]
         wanted = {key for entry in bentos for key in _keys(store.descriptors(entry))}

@@ -27,12 +27,12 @@ class LocalAdapter:
 
     Args:
         home: Whose bentos and functions.
-        port: The platform's port, should it have to be started.
+        port: The platform's port, should it have to be started; None takes its last one.
     """
 
     name = "local"
 
-    def __init__(self, home: Home, port: int = daemon.DEFAULT_PORT) -> None:
+    def __init__(self, home: Home, port: int | None = None) -> None:
         self._home = home
         self._port = port
         self._state = State(home)

@@ -69,12 +69,12 @@ def status(home: Home) -> Endpoint | None:
     return None
 
 
-def start(home: Home, port: int = DEFAULT_PORT) -> Endpoint:
+def start(home: Home, port: int | None = None) -> Endpoint:
     """Start a platform that outlives this process, and wait until it answers.
 
     Args:
         home: Whose functions.
-        port: Its port; 0 takes a free one.
+        port: Its port; 0 takes a free one, None the one that it last had, so that URLs stay.
 
     Raises:
         UserError: One runs already, the port is in use, or it does not start.
@@ -89,12 +89,12 @@ def start(home: Home, port: int = DEFAULT_PORT) -> Endpoint:
         return _spawn(home, port)
 
 
-def ensure_running(home: Home, port: int = DEFAULT_PORT) -> Endpoint:
+def ensure_running(home: Home, port: int | None = None) -> Endpoint:
     """The platform of a home, started if it does not run.
 
     Args:
         home: Whose functions.
-        port: Its port, should it have to be started.
+        port: Its port, should it have to be started, as for :func:`start`.
 
     Raises:
         UserError: It does not start.
@@ -123,12 +123,12 @@ def stop(home: Home) -> bool:
     raise UserError(f"The local platform (process {running.pid}) does not end.")
 
 
-def run(home: Home, port: int = DEFAULT_PORT, *, ready_fd: int | None = None) -> None:
+def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> None:
     """Be the platform, in the foreground, until SIGTERM or Ctrl-C.
 
     Args:
         home: Whose functions.
-        port: The port; 0 takes a free one.
+        port: The port, as for :func:`start`.
         ready_fd: Descriptor that is told when requests are answered.
 
     Raises:
@@ -141,7 +141,8 @@ def run(home: Home, port: int = DEFAULT_PORT, *, ready_fd: int | None = None) ->
     from bentofn.adapters.local.emulator import bind, private_directory, serve
     from bentofn.adapters.local.platform import Platform
 
-    with _be_the_only_one(home), bind(port) as listener:
+    wanted = _last_port(home) if port is None else port
+    with _be_the_only_one(home), bind(wanted) as listener:
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(32)
         endpoint = Endpoint(os.getpid(), port, token, time.time())
@@ -149,6 +150,7 @@ def run(home: Home, port: int = DEFAULT_PORT, *, ready_fd: int | None = None) ->
         _allow_connections()
 
         def on_ready() -> None:
+            atomic_write(_port_file(home), str(port).encode())
             atomic_write(
                 _state_file(home), json.dumps(dataclasses.asdict(endpoint)).encode(), 0o600
             )
@@ -182,7 +184,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _spawn(home: Home, port: int) -> Endpoint:
+def _spawn(home: Home, port: int | None) -> Endpoint:
+    port = _last_port(home) if port is None else port
     log = home.directory(home.logs) / "emulator.log"
     ready_read, ready_write = os.pipe()
     command = [sys.executable, "-m", "bentofn.adapters.local.daemon"]
@@ -226,6 +229,17 @@ def _state_file(home: Home) -> Path:
     return home.run / "emulator.json"
 
 
+def _port_file(home: Home) -> Path:
+    return home.run / "emulator.port"
+
+
+def _last_port(home: Home) -> int:
+    try:
+        return int(_port_file(home).read_text())
+    except (OSError, ValueError):
+        return DEFAULT_PORT
+
+
 def _lock_file(home: Home) -> Path:
     return home.run / "emulator.lock"
 
@@ -263,6 +277,8 @@ def _be_the_only_one(home: Home) -> Iterator[None]:
                 time.sleep(_POLL)  # somebody may only be looking
         else:
             raise UserError("The local platform of this home already runs.")
+        # One that was killed left it; its process id may be another program's by now.
+        _state_file(home).unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)

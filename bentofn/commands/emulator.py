@@ -11,8 +11,8 @@ from bentofn.commands.output import json_option, print_json
 from bentofn.packager.home import Home
 
 port_option = click.option(
-    "-p", "--port", type=click.IntRange(0, 65535), default=daemon.DEFAULT_PORT, show_default=True,
-    help="0 takes a free one.",
+    "-p", "--port", type=click.IntRange(0, 65535),
+    help=f"By default the one it last had, at first {daemon.DEFAULT_PORT}; 0 takes a free one.",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def emulator() -> None:
 @port_option
 @click.option("--foreground", is_flag=True, help="Stay, until Ctrl-C.")
 @json_option
-def start(port: int, foreground: bool, as_json: bool) -> None:
+def start(port: int | None, foreground: bool, as_json: bool) -> None:
     """Start the platform; it brings back what was deployed."""
     home = Home.default()
     if foreground:

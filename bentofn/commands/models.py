@@ -9,6 +9,7 @@ import click
 
 from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
 from bentofn.packager.home import Home
+from bentofn.packager.materialise import prune
 from bentofn.packager.modelstore import describe_model, export_model, import_model
 from bentofn.packager.modelstore.access import model_files
 from bentofn.packager.store import Entry, Kind, Store
@@ -108,12 +109,18 @@ def delete_entries(store: Store, kind: Kind, tags: tuple[str, ...], as_json: boo
     """
     found = dict.fromkeys(store.get(kind, tag).tag for tag in tags)
     deleted = [store.delete(kind, tag) for tag in found]
-    freed = store.gc()
+    # Whatever puts blobs says so to the store, so that none is too young to be taken for garbage.
+    freed = store.gc(minimum_age=0)
+    prune(store.home)
     if as_json:
         print_json({"deleted": [entry.tag for entry in deleted], "freed_bytes": freed.size})
         return
     for entry in deleted:
         click.echo(f"Deleted {entry.tag}")
+    if freed.busy:
+        click.echo("A build runs, so that its space is freed by the next delete.")
+    else:
+        click.echo(f"Freed {human_size(freed.size)} of the store")
 
 
 def parse_labels(labels: tuple[str, ...]) -> dict[str, str]:

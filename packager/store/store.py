@@ -86,6 +86,12 @@ class Store:
         with self.home.lock(_USE_LOCK, shared=True):
             yield
 
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Keep builds from starting; False, and no wait, where one runs."""
+        with self.home.try_lock(_USE_LOCK) as free:
+            yield free
+
     def put_bytes(self, data: bytes, media_type: str) -> Descriptor:
         """Store bytes.
 
@@ -236,8 +242,8 @@ class Store:
         Raises:
             UserError: A manifest is damaged, so that what it reaches is not known.
         """
-        with self.home.try_lock(_USE_LOCK) as free:
-            if not free:
+        with self.alone() as alone:
+            if not alone:
                 return Collected(busy=True)
             with self.home.lock(_INDEX_LOCK):
                 return self._sweep(minimum_age)

@@ -155,6 +155,8 @@ def test_the_store_can_be_listed_shown_and_emptied(
     assert "greet" in bentofn("get", "hello", home=home).stdout
     bentofn("delete", tag, home=home)
     assert json.loads(bentofn("list", "--json", home=home).stdout) == []
+    assert list((home / "store" / "blobs" / "sha256").iterdir()) == []
+    assert list((home / "unpacked").iterdir()) == []
     assert "hello" in failure(bentofn("get", "hello", home=home, check=False))
 
 

@@ -113,3 +113,11 @@ def test_a_damaged_database_of_deployments_is_named(tmp_path: Path, bentofn: Ben
     (tmp_path / "deployments.db").write_bytes(b"not a database" * 100)
     for command in (["status"], ["invoke", "hello"], ["destroy", "hello"]):
         assert "deployments.db" in one_error(bentofn(*command, home=tmp_path, check=False))
+
+
+def test_the_platform_comes_back_on_its_port(tmp_path: Path, bentofn: Bentofn) -> None:
+    first = json.loads(bentofn("emulator", "start", "--port", "0", "--json", home=tmp_path).stdout)
+    bentofn("emulator", "stop", home=tmp_path)
+    again = json.loads(bentofn("emulator", "start", "--json", home=tmp_path).stdout)
+    bentofn("emulator", "stop", home=tmp_path)
+    assert again["url"] == first["url"]

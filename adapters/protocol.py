@@ -159,7 +159,7 @@ class InstanceStatus:
 
     Args:
         id: Its name.
-        state: ``starting``, ``ready`` or ``stopping``.
+        state: ``starting``, ``ready``, ``retiring`` (takes no more requests) or ``stopping``.
         start: ``cold`` or ``restored``.
         in_flight: Requests that it has.
         pid: Its process, once known.

@@ -113,8 +113,12 @@ class Function:
         live, stats = self.live, self.stats
         instances = live.instances() if live else ()
         states = {instance.state for instance in instances}
-        found = [state for state in ("ready", "starting", "stopping") if state in states]
-        state = {"ready": "running"}.get(found[0], found[0]) if found else "zero"
+        found = [
+            state for state in ("ready", "starting", "retiring", "stopping") if state in states
+        ]
+        state = (
+            {"ready": "running", "retiring": "running"}.get(found[0], found[0]) if found else "zero"
+        )
         note = self.trouble or (live.launcher.note if live else "") or stats.last_failure
         return FunctionStatus(
             name=self.name,

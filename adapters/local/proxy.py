@@ -134,6 +134,7 @@ class _Exchange:
                 return transfer.result()
             if ticket.interrupted.done():
                 return self._cut(assignment, ticket.interrupted.result())
+            revision.timed_out(ticket)
             sentence = f"The function did not answer within its timeout of {timeout:g} s."
             return self._cut(assignment, Refused(504, sentence))
         except aiohttp.ClientError as error:

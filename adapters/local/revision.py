@@ -25,6 +25,7 @@ from bentofn.adapters.local.core.messages import (
     RequestArrived,
     RequestCancelled,
     RequestFinished,
+    RequestTimedOut,
     StartInstance,
     StopInstance,
     Tick,
@@ -116,6 +117,14 @@ class Revision:
         del self._tickets[ticket.number]
         event = RequestCancelled if cancelled else RequestFinished
         self._feed(event(ticket.number))
+
+    def timed_out(self, ticket: Ticket) -> None:
+        """A request was not answered in time: its instance gets no more, and ends with the others'.
+
+        Backends end the environment in which a request ran into its timeout, Lambda at once.
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+        """
+        self._feed(RequestTimedOut(ticket.number))
 
     def lost(self, instance: str) -> None:
         """An instance refused a connection: it is dead, and its end is not noticed yet."""

@@ -411,6 +411,8 @@ def test_what_the_platform_answers_itself(
     answer = call(home, "/echo/slow", {"seconds": 3}, Origin="https://page.example")
     assert answer.status == 504
     assert answer.headers["access-control-allow-origin"] == "*"
+    stuck = answer.headers["x-bentofn-instance"]
+    assert call(home, "/echo/where", {"name": "HOME"}).headers["x-bentofn-instance"] != stuck
     asked = {"Origin": "https://page.example", "Access_Control_Request_Method": "POST"}
     answer = call(home, "/echo/echo", method="OPTIONS", **asked)
     assert (answer.status, answer.headers["access-control-allow-methods"]) == (204, "POST")

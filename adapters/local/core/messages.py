@@ -27,6 +27,13 @@ class RequestCancelled:
 
 
 @dataclass(frozen=True)
+class RequestTimedOut:
+    """The instance that has the request did not answer it in time, and may never."""
+
+    request: int
+
+
+@dataclass(frozen=True)
 class InstanceReady:
     """A starting instance serves."""
 
@@ -75,6 +82,7 @@ Event = (
     RequestArrived
     | RequestFinished
     | RequestCancelled
+    | RequestTimedOut
     | InstanceReady
     | InstanceFailed
     | InstanceExited

@@ -20,6 +20,7 @@ from bentofn.adapters.local.core.messages import (
     RequestArrived,
     RequestCancelled,
     RequestFinished,
+    RequestTimedOut,
     StartInstance,
     StopInstance,
     Tick,
@@ -56,7 +57,10 @@ class PoolRules:
 
 @dataclass
 class PooledInstance:
-    """An instance as the pool sees it: ``state`` is starting, ready or stopping."""
+    """An instance as the pool sees it.
+
+    Its ``state`` is starting, ready, retiring (it finishes what it has, then stops) or stopping.
+    """
 
     id: str
     state: str = "starting"
@@ -116,6 +120,9 @@ class Pool:
                 self._arrived(request)
             case RequestFinished(request) | RequestCancelled(request):
                 self._release(request, now)
+            case RequestTimedOut(request):
+                self._retire(self._runs_on.get(request, ""))
+                self._release(request, now)
             case InstanceReady(instance):
                 self._ready(instance, now)
                 fresh = instance
@@ -124,9 +131,7 @@ class Pool:
             case InstanceExited(instance, reason):
                 self._exited(instance, reason, now)
             case InstanceLost(instance):
-                self._stop(
-                    [i for i in self.instances.values() if i.id == instance and i.state == "ready"]
-                )
+                self._lost(instance)
             case InstanceWanted():
                 if not self._count("starting", "ready"):
                     self._start()
@@ -156,6 +161,17 @@ class Pool:
         if instance is not None:
             instance.in_flight.discard(request)
             instance.idle_since = now
+
+    def _retire(self, name: str) -> None:
+        # It may be stuck: who was used last is preferred, so it would get the next request too.
+        instance = self.instances.get(name)
+        if instance is not None and instance.state == "ready":
+            instance.state = "retiring"
+
+    def _lost(self, name: str) -> None:
+        instance = self.instances.get(name)
+        if instance is not None and instance.state in ("ready", "retiring"):
+            self._stop([instance])
 
     def _ready(self, name: str, now: float) -> None:
         instance = self.instances.get(name)
@@ -247,6 +263,9 @@ class Pool:
     def _scale_in(self, now: float) -> None:
         if self.draining and not self._queue:
             self._stop([i for i in self.instances.values() if i.state == "starting"])
+        self._stop(
+            [i for i in self.instances.values() if i.state == "retiring" and not i.in_flight]
+        )
         idle = self._idle()
         spare = max(0, self._count("ready") - self._kept())
         self._stop([i for i in idle[:spare] if now >= self._expires(i)])

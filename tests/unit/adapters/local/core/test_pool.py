@@ -20,6 +20,7 @@ from bentofn.adapters.local.core.messages import (
     RequestArrived,
     RequestCancelled,
     RequestFinished,
+    RequestTimedOut,
     StartInstance,
     StopInstance,
     Tick,
@@ -121,6 +122,13 @@ class World(RuleBasedStateMachine):
         request = data.draw(st.sampled_from(sorted(self.running)))
         del self.running[request]
         self.send(RequestFinished(request))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def time_out(self, data: st.DataObject) -> None:
+        request = data.draw(st.sampled_from(sorted(self.running)))
+        del self.running[request]
+        self.send(RequestTimedOut(request))
 
     @precondition(lambda self: self.running or self.waiting)
     @rule(data=st.data())
@@ -291,6 +299,17 @@ def test_a_dead_instance_gets_no_more_requests() -> None:
     assert pool.handle(InstanceLost("i1"), 2.0) == [StopInstance("i1")]
     pool.handle(RequestFinished(1), 2.0)
     assert pool.handle(RequestArrived(2), 2.0) == [StartInstance("i2")]
+
+
+def test_an_instance_that_does_not_answer_in_time_finishes_what_it_has_and_goes() -> None:
+    pool = Pool(rules(max_instances=2), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(RequestArrived(2), 1.0)
+    pool.handle(RequestTimedOut(1), 9.0)
+    assert pool.handle(RequestArrived(3), 9.0) == [StartInstance("i2")]
+    assert pool.handle(InstanceReady("i2"), 9.5)[0] == Dispatch(3, "i2", True)
+    assert pool.handle(RequestFinished(2), 10.0)[0] == StopInstance("i1")
 
 
 def test_reserved_concurrency_of_zero_refuses() -> None:

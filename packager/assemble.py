@@ -28,6 +28,7 @@ from bentofn.packager.environment.layers import (
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.home import Home
 from bentofn.packager.import_surface import import_surface
+from bentofn.packager.late_imports import late_imports
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.modelstore import model_layers
@@ -140,9 +141,12 @@ class Assembler:
 
     def _description(self, lock: Lock, environment: Environment) -> Description:
         inputs = self.inputs
+        python = self._python_sources()
+        late = late_imports(python)
         key = layer_key(
             "contract",
-            self._surface(),
+            self._surface(python),
+            late,
             lock.digest,
             inputs.runtime_digest,
             inputs.interpreter,
@@ -159,16 +163,19 @@ class Assembler:
             env=environment.tree(self.home),
         )
         description = describe(
-            parts, inputs.service, inputs.target, inputs.envs, self.home, self.scratch
+            parts, inputs.service, late, inputs.target, inputs.envs, self.home, self.scratch
         )
         keep_description(key, description, self.home)
         return description
 
-    def _surface(self) -> str:
-        tree = self.inputs.tree
-        python = {file.path: file.source for file in tree.files if file.path.endswith(".py")}
-        others = {path: digest for path, digest in tree.digests.items() if path not in python}
-        return import_surface({path: file.read_bytes() for path, file in python.items()}, others)
+    def _python_sources(self) -> dict[str, bytes]:
+        files = self.inputs.tree.files
+        return {file.path: file.source.read_bytes() for file in files if file.path.endswith(".py")}
+
+    def _surface(self, python: Mapping[str, bytes]) -> str:
+        digests = self.inputs.tree.digests
+        others = {path: digest for path, digest in digests.items() if path not in python}
+        return import_surface(python, others)
 
     def _stage(self, place: str, files: Mapping[str, Path]) -> Path:
         folder = self.scratch / place

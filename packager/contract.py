@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -59,13 +59,20 @@ class Parts:
 
 
 def describe(
-    parts: Parts, service: str, target: Target, envs: Mapping[str, str], home: Home, scratch: Path
+    parts: Parts,
+    service: str,
+    late: Sequence[str],
+    target: Target,
+    envs: Mapping[str, str],
+    home: Home,
+    scratch: Path,
 ) -> Description:
     """Import a service in a process of its own and describe it.
 
     Args:
         parts: Where its code, runtime and environment stand.
         service: ``module:Class`` or ``file.py:Class``.
+        late: What its functions import (see :mod:`bentofn.packager.late_imports`).
         target: Whose interpreter imports it.
         envs: The environment variables of the bento.
         home: Its models are found there.
@@ -82,6 +89,7 @@ def describe(
         ("runtime", parts.runtime),
         ("env", parts.env),
         ("service", service),
+        ("late", ",".join(late)),
         ("output", answer),
     ):
         command += [f"--{name}", str(value)]

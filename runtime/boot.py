@@ -23,7 +23,7 @@ PLACES = ("root", "source", "runtime", "env")
 PROCESSES = {
     "instance": ("instance", ("listen-fd", "control-fd", "threads")),
     "template": ("template", ("control-fd",)),
-    "describe": ("describe", ("output", "service")),
+    "describe": ("describe", ("output", "service", "late")),
     "on-deployment": ("on_deployment", ()),
     "serve": ("server", ("host", "port")),
 }

@@ -8,9 +8,10 @@ its own place there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +20,8 @@ from pathlib import Path
 def main(options: Mapping[str, str]) -> int:
     """The ``describe`` process: writes ``{"contract", "files"}`` to ``--output`` or stdout.
 
-    Without a ``bento.json`` yet, ``--service`` names the service. A service that cannot be
-    described gives ``{"error"}`` and exit status 1.
+    Without a ``bento.json`` yet, ``--service`` names the service. ``--late`` lists what its
+    functions import. A service that cannot be described gives ``{"error"}`` and exit status 1.
     """
     executed = _watch()
     # Imported from here on, so that what they import is seen.
@@ -32,6 +33,7 @@ def main(options: Mapping[str, str]) -> int:
     try:
         contract = describe(lifecycle.load(options))
         _import_what_a_start_imports()
+        _import_late(filter(None, options.get("late", "").split(",")))
         places = {_place(file, options) for file in tuple(executed)}
         answer = {"contract": asdict(contract), "files": sorted(filter(None, places))}
     except Exception as error:
@@ -63,6 +65,20 @@ def _import_what_a_start_imports() -> None:
     asgi.configure(main)
     threads.Pools.find()
     import_module("prometheus_client.core")
+
+
+def _import_late(names: Iterable[str]) -> None:
+    """Import what the service's functions import, ``module`` or ``module:name``, where it can be.
+
+    What fails here may be meant for another machine (one with a GPU), so a failure says nothing.
+    """
+    for name in names:
+        module, _, attribute = name.partition(":")
+        with contextlib.suppress(Exception, SystemExit):
+            imported = import_module(module)
+            # A package may import its parts only when they are asked for.
+            if attribute and not hasattr(imported, attribute):
+                import_module(f"{module}.{attribute}")
 
 
 def _place(file: str, options: Mapping[str, str]) -> str | None:

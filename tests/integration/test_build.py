@@ -422,3 +422,13 @@ def test_a_full_disk_which_needs_root_to_mount_a_tmpfs(
         assert "BENTOFN_HOME" in message
     subprocess.run(["mount", "-o", "remount,size=500m", str(small_disk)], check=True)
     assert run(project, home).digest == built[1].digest
+
+
+def test_what_a_constructor_imports_is_compiled_too(project: Path, home: Home) -> None:
+    late = SERVICE.replace("import idna\n", "").replace(
+        'self.suffix = "!"', "import idna.codec, no_such_module\n        self.suffix = '!'"
+    )
+    write_project(project, late.replace("idna.encode(text).decode()", "text"))
+    result = run(project, home)
+    root = materialise(home, Store(home).get("bento", result.tag))
+    assert list((root / "env" / "idna" / "__pycache__").glob("codec.*.pyc"))

@@ -8,7 +8,6 @@ import click
 
 from bentofn.commands.models import parse_labels
 from bentofn.commands.output import (
-    Report,
     human_size,
     json_option,
     print_json,
@@ -57,8 +56,6 @@ def build(
     if as_json:
         print_json(build_document(result))
         return
-    for warning in result.warnings:
-        click.echo(f"Warning: {warning}", err=True)
     print_table(
         ("LAYER", "KIND", "SIZE", "DIGEST"),
         [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in result.layers],
@@ -81,6 +78,3 @@ def build_document(result: BuildResult) -> dict[str, object]:
             for e in result.layers
         ],
     }
-
-
-__all__ = ["Report", "build", "build_document"]

@@ -10,14 +10,21 @@ import os
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import cast
 
 import click
 
-from bentofn.adapters.protocol import Adapter, FunctionSpec, FunctionStatus, LogLine, Reply
+from bentofn.adapters.protocol import (
+    Adapter,
+    FunctionSpec,
+    FunctionStatus,
+    LogLine,
+    Reply,
+    Snapshot,
+)
 from bentofn.adapters.registry import get_adapter
 from bentofn.commands.output import (
     Command,
-    Report,
     json_option,
     print_json,
     print_table,
@@ -52,11 +59,15 @@ def deploy(
     source: str, target: str, only: str | None, snapshot: str | None, wait: bool, as_json: bool
 ) -> None:
     """Deploy SOURCE: a project's folder (with or without serverless.yml) or a bento's tag."""
+    # Here, because invoke and status must not wait for a YAML parser.
+    from bentofn.commands.sources import resolve
+
+    home = Home.default()
     adapter = adapter_of(target)
     with progress() as report:
-        specs = resolve(source, only, report)
+        specs = resolve(source, only, home, report)
         if snapshot is not None:
-            specs = [with_snapshot(spec, snapshot) for spec in specs]
+            specs = [_with_snapshot(spec, cast(Snapshot, snapshot)) for spec in specs]
         deployed = [adapter.apply(spec, report, wait=wait) for spec in specs]
     if as_json:
         print_json([dataclasses.asdict(each) for each in deployed])
@@ -69,56 +80,9 @@ def deploy(
         click.echo(f"  {each.url}")
 
 
-def with_snapshot(spec: FunctionSpec, snapshot: str) -> FunctionSpec:
-    """The same function with another snapshot engine."""
-    assert snapshot in ("auto", "template", "none")
-    settings = dataclasses.replace(spec.settings, snapshot=snapshot)  # type: ignore[arg-type]
+def _with_snapshot(spec: FunctionSpec, snapshot: Snapshot) -> FunctionSpec:
+    settings = dataclasses.replace(spec.settings, snapshot=snapshot)
     return dataclasses.replace(spec, settings=settings)
-
-
-def resolve(source: str, only: str | None, report: Report) -> list[FunctionSpec]:
-    """What ``deploy`` deploys: projects are built, tags are made exact.
-
-    Raises:
-        UserError: There is no such project, bento or function.
-    """
-    from bentofn.adapters.spec import default_spec, load_spec
-    from bentofn.packager.build import BuildOptions, build
-    from bentofn.packager.store import Store
-
-    home = Home.default()
-    project = Path(source)
-    if not project.is_dir():
-        if "/" in source or source.startswith("."):
-            raise UserError(
-                f"There is no folder {source}; name a project's folder or a bento's tag."
-            )
-        entry = Store(home).get("bento", source)
-        declared = default_spec(entry.name, bento=entry.tag)
-    else:
-        found = load_spec(project)
-        if found is None:
-            built = build(project, home, BuildOptions(), report)
-            declared = default_spec(built.tag.split(":")[0], bento=built.tag)
-        else:
-            declared = found
-    functions = dict(declared.functions)
-    if only is not None:
-        if only not in functions:
-            raise UserError(
-                f"serverless.yml declares no function {only!r}; it has: {', '.join(functions)}."
-            )
-        functions = {only: functions[only]}
-    specs = []
-    for function in functions.values():
-        if function.project is not None:
-            report(f"Building {function.project.name}")
-            tag = build(function.project, home, BuildOptions(), report).tag
-        else:
-            assert function.bento is not None
-            tag = Store(home).get("bento", function.bento).tag
-        specs.append(function.spec(tag))
-    return specs
 
 
 @click.command()

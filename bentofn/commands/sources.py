@@ -1,0 +1,64 @@
+"""What `bentofn deploy SOURCE` means: projects are built, tags are made exact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.adapters.spec import DeploymentSpec, FunctionDeclaration, default_spec, load_spec
+from bentofn.commands.output import Report
+from bentofn.packager.build import BuildOptions, build
+from bentofn.packager.home import Home
+from bentofn.packager.store import Store
+from bentofn.runtime.errors import UserError
+
+
+def resolve(source: str, only: str | None, home: Home, report: Report) -> list[FunctionSpec]:
+    """The functions to deploy.
+
+    Args:
+        source: A project's folder, with or without ``serverless.yml``, or a bento's tag.
+        only: The one function of ``serverless.yml`` that is meant, or None for all.
+        home: Where bentos are.
+        report: Told about each step and each warning of a build.
+
+    Raises:
+        UserError: There is no such project, bento or function.
+    """
+    functions = dict(_declared(source, home, report).functions)
+    if only is not None:
+        if only not in functions:
+            raise UserError(
+                f"serverless.yml declares no function {only!r}; it has: {', '.join(functions)}."
+            )
+        functions = {only: functions[only]}
+    return [each.spec(_tag(each, home, report)) for each in functions.values()]
+
+
+def _declared(source: str, home: Home, report: Report) -> DeploymentSpec:
+    project = Path(source)
+    if project.is_dir():
+        found = load_spec(project)
+        if found is not None:
+            return found
+        tag = _build(project, home, report)
+        return default_spec(tag.split(":")[0], bento=tag)
+    if "/" in source or source.startswith("."):
+        raise UserError(f"There is no folder {source}; name a project's folder or a bento's tag.")
+    entry = Store(home).get("bento", source)
+    return default_spec(entry.name, bento=entry.tag)
+
+
+def _tag(function: FunctionDeclaration, home: Home, report: Report) -> str:
+    if function.project is not None:
+        return _build(function.project, home, report)
+    assert function.bento is not None
+    return Store(home).get("bento", function.bento).tag
+
+
+def _build(project: Path, home: Home, report: Report) -> str:
+    report(f"Building {project.absolute().name}")
+    built = build(project, home, BuildOptions(), report)
+    for warning in built.warnings:
+        report(f"Warning: {warning}")
+    return built.tag

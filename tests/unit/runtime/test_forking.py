@@ -41,13 +41,12 @@ def test_threads_are_named_in_the_refusal(control: Channel) -> None:
 def test_a_living_child_is_named_and_an_ended_one_is_not(control: Channel) -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
-        assert re.search(
-            "1 child process(:| after its construction:) sleep", why_not_fork(control) or ""
-        )
+        # The tests' own process may have other children by now.
+        assert re.search("[0-9]+ child process.*sleep", why_not_fork(control) or "")
     finally:
         child.kill()
     # Not waited for yet: it has ended all the same.
-    assert "child process" not in (why_not_fork(control) or "")
+    assert "sleep" not in (why_not_fork(control) or "")
     child.wait()
 
 

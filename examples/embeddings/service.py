@@ -9,7 +9,7 @@ import bentofn
 from bentofn.models import BentoModel
 
 
-@bentofn.service(name="embeddings", resources={"cpu": "2"}, traffic={"timeout": 60})
+@bentofn.service(name="embeddings", resources={"cpu": "1"}, traffic={"timeout": 60})
 class Embeddings:
     """Texts in, unit-length vectors out."""
 

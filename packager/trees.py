@@ -23,7 +23,8 @@ from bentofn.packager.files import (
 )
 from bentofn.packager.home import Home
 from bentofn.packager.layers.files import check_path
-from bentofn.packager.layers.unpack import DamagedLayer, unpack_layer
+from bentofn.packager.layers.stream import DamagedLayer
+from bentofn.packager.layers.unpack import unpack_layer
 from bentofn.packager.store import Descriptor, LayerInfo, Store
 from bentofn.packager.store.blobs import hash_stream
 from bentofn.runtime.errors import UserError

@@ -19,6 +19,7 @@ COMMANDS = {
     "emulator": ("emulator:emulator", "The local platform: start, stop, status."),
     "get": ("bentos:get", "Show one bento."),
     "init": ("init:init", "Write a new project."),
+    "inspect": ("inspect:inspect", "Show layers and files of a bento, or what differs."),
     "invoke": ("functions:invoke", "Call a deployed function."),
     "list": ("bentos:list_bentos", "List the bentos on this machine."),
     "logs": ("functions:logs", "Show what a function wrote."),

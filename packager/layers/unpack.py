@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import os
 import shutil
 import stat
 import tarfile
-import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-import zstandard
+from typing import BinaryIO, cast
 
 from bentofn.packager.files import CHUNK, writing
 from bentofn.packager.layers.files import check_link, check_path
+from bentofn.packager.layers.stream import (
+    UNREADABLE,
+    DamagedLayer,
+    HashingReader,
+    decompressor,
+)
 from bentofn.runtime.errors import UserError
-
-_UNREADABLE = (tarfile.TarError, zstandard.ZstdError, gzip.BadGzipFile, zlib.error, EOFError)
-
-
-class DamagedLayer(Exception):  # noqa: N818 - an outcome for the caller to word
-    """The bytes of a layer are not those that its digest promises, or no tar archive."""
 
 
 def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix: str) -> None:
@@ -49,12 +43,12 @@ def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix:
     except FileNotFoundError as error:
         raise DamagedLayer(f"{digest} is missing") from error
     with file:
-        source = _HashingReader(file)
+        source = HashingReader(file)
         try:
-            _unpack(_decompressor(source, media_type), _Tree(target, prefix))
+            _unpack(decompressor(source, media_type), _Tree(target, prefix))
         except Exception as error:
             # Damage can look like anything, an unsafe entry too.
-            if source.finish() != digest or isinstance(error, _UNREADABLE):
+            if source.finish() != digest or isinstance(error, UNREADABLE):
                 raise DamagedLayer(f"{digest}: {error}") from error
             raise
         if source.finish() != digest:
@@ -143,36 +137,6 @@ class _Tree:
             os.fchmod(file.fileno(), 0o755 if member.mode & stat.S_IXUSR else 0o644)
             if file.tell() != member.size:
                 raise DamagedLayer(f"{member.name} is cut short")
-
-
-class _HashingReader(io.RawIOBase):
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        self._hash.update(data)
-        return len(data)
-
-    def finish(self) -> str:
-        """Read what follows the archive's end; returns the digest of the whole blob."""
-        while data := self._file.read(CHUNK):
-            self._hash.update(data)
-        return f"sha256:{self._hash.hexdigest()}"
-
-
-def _decompressor(source: _HashingReader, media_type: str) -> BinaryIO:
-    if media_type.endswith("+zstd"):
-        reader = zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", source))
-        return cast("BinaryIO", reader)
-    if media_type.endswith("+gzip"):
-        return cast("BinaryIO", gzip.GzipFile(fileobj=cast("BinaryIO", source), mode="rb"))
-    return cast("BinaryIO", source)
 
 
 def _unsafe(member: tarfile.TarInfo, why: str) -> UserError:

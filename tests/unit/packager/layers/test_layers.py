@@ -29,7 +29,7 @@ from bentofn.packager.layers import (
 )
 from bentofn.packager.layers import tar as tar_module
 from bentofn.packager.layers.put import MEDIA_TYPES
-from bentofn.packager.layers.unpack import DamagedLayer
+from bentofn.packager.layers.stream import DamagedLayer
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 

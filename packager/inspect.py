@@ -1,0 +1,229 @@
+"""What is inside a bento's layers, and what differs between two bentos; nothing is unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bentofn.packager.layers.stream import DamagedLayer, Member, read_members
+from bentofn.packager.modelstore.safetensors_file import read_header, tensor_digests
+from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
+from bentofn.packager.store.blobs import hash_stream
+from bentofn.packager.store.descriptors import LAYER_PATH
+from bentofn.runtime.errors import UserError
+
+Change = Literal["same", "changed", "added", "removed"]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a model's layer.
+
+    Args:
+        name: Its name.
+        dtype: The safetensors format's name, such as ``BF16``.
+        shape: Its dimensions.
+        digest: ``blake3:HEX`` of its bytes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class LayerContent:
+    """A layer and what is in it.
+
+    Args:
+        name: Its title.
+        kind: ``env``, ``bytecode``, ``runtime``, ``code`` or ``model``.
+        digest: Digest of its blob.
+        packed: Bytes of its blob.
+        unpacked: Bytes of its files.
+        files: Its files and links, the largest first.
+        tensors: Of a safetensors file, its tensors in the order of their data.
+    """
+
+    name: str
+    kind: str
+    digest: str
+    packed: int
+    unpacked: int
+    files: tuple[Member, ...]
+    tensors: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A file that differs between two layers.
+
+    Args:
+        path: Its path in the layer.
+        change: ``added``, ``removed`` or ``changed``.
+        before: Bytes before; None where it was not there.
+        after: Bytes after; None where it is gone.
+    """
+
+    path: str
+    change: Change
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """A layer of one or of both of two bentos.
+
+    Args:
+        name: Its title.
+        kind: Its kind.
+        change: What became of it.
+        before: Bytes of its blob before; None where it was not there.
+        after: Bytes of its blob after; None where it is gone.
+        files: Of a changed layer, the files that differ.
+    """
+
+    name: str
+    kind: str
+    change: Change
+    before: int | None
+    after: int | None
+    files: tuple[FileChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two bentos.
+
+    Args:
+        layers: Every layer of either, in the order of the later bento, removed ones last.
+        fetched: Bytes of the layers that a node holding the earlier bento must still fetch.
+    """
+
+    layers: tuple[LayerChange, ...]
+    fetched: int
+
+
+def inspect(store: Store, entry: Entry, layer: str | None = None) -> list[LayerContent]:
+    """Read a bento's layers.
+
+    Args:
+        store: The store.
+        entry: The bento.
+        layer: Only the layers of this title.
+
+    Raises:
+        UserError: There is no such layer, or one is damaged.
+    """
+    found = [(blob, LayerInfo.of(blob)) for blob in store.descriptors(entry)]
+    chosen = [(blob, info) for blob, info in found if layer in (None, info.name)]
+    if not chosen and layer is not None:
+        raise UserError(
+            f"{entry.tag} has no layer {layer!r}; "
+            f"its layers are {', '.join(info.name for _, info in found)}."
+        )
+    return [_content(store, blob, info) for blob, info in chosen]
+
+
+def compare(store: Store, before: Entry, after: Entry) -> Difference:
+    """Find what differs between two bentos; only layers that changed are read.
+
+    Raises:
+        UserError: A layer or a manifest is damaged.
+    """
+    old, new = store.descriptors(before), store.descriptors(after)
+    by_name = {_key(blob): blob for blob in old}
+    digests = {blob.digest for blob in old}
+    changes = [_change(store, by_name.get(_key(blob)), blob, digests) for blob in new]
+    kept = {_key(blob) for blob in new}
+    gone = [blob for key, blob in by_name.items() if key not in kept]
+    for blob in gone:
+        info = LayerInfo.of(blob)
+        changes.append(LayerChange(info.name, info.kind, "removed", info.size, None))
+    missing = {blob.digest: blob.size for blob in new if blob.digest not in digests}
+    return Difference(tuple(changes), sum(missing.values()))
+
+
+def _key(blob: Descriptor) -> tuple[str, str]:
+    info = LayerInfo.of(blob)
+    return info.kind, info.name
+
+
+def _content(store: Store, blob: Descriptor, info: LayerInfo) -> LayerContent:
+    files = sorted(_members(store, blob), key=lambda member: (-member.size, member.path))
+    return LayerContent(
+        name=info.name,
+        kind=info.kind,
+        digest=blob.digest,
+        packed=blob.size,
+        unpacked=sum(member.size for member in files),
+        files=tuple(files),
+        tensors=_tensors(store, blob),
+    )
+
+
+def _members(store: Store, blob: Descriptor) -> list[Member]:
+    path = store.blob_path(blob.digest)
+    try:
+        if blob.is_archive:
+            return list(read_members(path, blob.media_type, blob.digest))
+        with path.open("rb") as file:
+            digest, size = hash_stream(file)
+    except (DamagedLayer, FileNotFoundError) as error:
+        raise _damaged(blob) from error
+    if digest != blob.digest:
+        raise _damaged(blob)
+    return [Member(blob.annotations.get(LAYER_PATH, ""), size, digest)]
+
+
+def _tensors(store: Store, blob: Descriptor) -> tuple[Tensor, ...]:
+    if not blob.annotations.get(LAYER_PATH, "").endswith(".safetensors"):
+        return ()
+    path = store.blob_path(blob.digest)
+    digests = tensor_digests(path)
+    return tuple(
+        Tensor(name, info.dtype, info.shape, digests[name])
+        for name, info in read_header(path).tensors.items()
+    )
+
+
+def _change(
+    store: Store, old: Descriptor | None, new: Descriptor, digests: set[str]
+) -> LayerChange:
+    info = LayerInfo.of(new)
+    if old is None:
+        # The same bytes under another name need not be fetched, so it is the same layer.
+        change: Change = "same" if new.digest in digests else "added"
+        before = new.size if new.digest in digests else None
+        return LayerChange(info.name, info.kind, change, before, new.size)
+    if old.digest == new.digest:
+        return LayerChange(info.name, info.kind, "same", old.size, new.size)
+    files = _file_changes(_members(store, old), _members(store, new))
+    return LayerChange(info.name, info.kind, "changed", old.size, new.size, files)
+
+
+def _file_changes(old: Sequence[Member], new: Sequence[Member]) -> tuple[FileChange, ...]:
+    before = {member.path: member for member in old}
+    after = {member.path: member for member in new}
+    changes = []
+    for path in sorted(before.keys() | after.keys()):
+        was, now = before.get(path), after.get(path)
+        if was is None or now is None:
+            kind: Change = "added" if was is None else "removed"
+        elif was.digest != now.digest:
+            kind = "changed"
+        else:
+            continue
+        sizes = (was.size if was else None, now.size if now else None)
+        changes.append(FileChange(path, kind, *sizes))
+    return tuple(changes)
+
+
+def _damaged(blob: Descriptor) -> UserError:
+    return UserError(
+        f"The layer {LayerInfo.of(blob).name!r} ({blob.digest}) is damaged or missing; "
+        "build or pull the bento again."
+    )

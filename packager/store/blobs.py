@@ -46,6 +46,11 @@ class Blobs:
         """Whether a blob is there."""
         return self.path(digest).is_file()
 
+    def has_whole(self, digest: str, size: int) -> bool:
+        """Whether a blob is there with this size; one that a crash of the disk cut short is not."""
+        path = self.path(digest)
+        return path.is_file() and path.stat().st_size == size
+
     def put_bytes(self, data: bytes) -> str:
         """Store bytes; returns their digest.
 

@@ -1,0 +1,45 @@
+"""`bentofn export` and `import`: a bento as one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bentofn.commands.models import entry_document
+from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.packager.archive import export_bento, import_bento
+from bentofn.packager.home import Home
+from bentofn.packager.store import Store
+
+
+@click.command()
+@click.argument("tag")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@json_option
+def export(tag: str, file: Path, force: bool, as_json: bool) -> None:
+    """Write a bento as one file, an OCI layout in a tar."""
+    store = Store(Home.default())
+    with progress() as report:
+        report(f"Exporting {tag}")
+        entry = export_bento(store, tag, file, force=force)
+    if as_json:
+        print_json(entry_document(entry) | {"file": str(file.absolute())})
+        return
+    click.echo(f"Wrote {entry.tag} to {file} ({human_size(file.stat().st_size)})")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def import_(file: Path, as_json: bool) -> None:
+    """Add the bento of a file that `bentofn export` wrote."""
+    store = Store(Home.default())
+    with progress() as report:
+        report(f"Importing {file}")
+        entry = import_bento(store, file)
+    if as_json:
+        print_json(entry_document(entry))
+        return
+    click.echo(f"Imported {entry.tag} ({human_size(entry.size)})")

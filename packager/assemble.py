@@ -251,6 +251,9 @@ class Assembler:
             description.contract, models=tuple(f"{m.name}:{m.version}" for m in references)
         )
         name = inputs.options.name or inputs.config.name or _snake_case(contract.name)
+        valued = {key: value for key, value in contract.envs.items() if value is not None}
+        envs = {**valued, **inputs.envs}
+        declared = {*contract.envs, *(env.name for env in inputs.config.envs)}
         manifest = BentoManifest(
             name=check_part(name),
             version="",
@@ -259,9 +262,9 @@ class Assembler:
             platform=inputs.target.platform,
             models=tuple(references),
             lock=lock.lines,
-            envs=inputs.envs,
-            secrets=tuple(sorted(env.name for env in inputs.config.envs if env.value is None)),
-            labels={**inputs.config.labels, **inputs.options.labels},
+            envs=envs,
+            secrets=tuple(sorted(declared - envs.keys())),
+            labels={**contract.labels, **inputs.config.labels, **inputs.options.labels},
             description=inputs.description,
             docker=inputs.config.docker,
             inputs={

@@ -38,4 +38,6 @@ def describe(service: Service[object]) -> ServiceContract:
         models=tuple(model.tag for model in service.models),
         has_deployment_hook=bool(marked(service.inner, "on_deployment")),
         path_prefix=service.path_prefix,
+        envs={env.name: env.value for env in service.envs if env.stage != "build"},
+        labels=dict(service.labels or {}),
     )

@@ -60,6 +60,9 @@ class ServiceContract:
         models: ``name:version`` of the models it declares (``latest`` allowed before a build).
         has_deployment_hook: Whether a method is marked ``on_deployment``.
         path_prefix: Path put before every route.
+        envs: The variables that it declares for running, to their value; None where only the
+            deployment knows it.
+        labels: The labels that it declares.
     """
 
     name: str
@@ -69,6 +72,8 @@ class ServiceContract:
     models: tuple[str, ...] = ()
     has_deployment_hook: bool = False
     path_prefix: str = ""
+    envs: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -257,6 +257,24 @@ def test_name_version_and_labels_of_the_command_line(home: Home, project: Path) 
     assert manifest(result, home).labels == {"owner": "me"}
 
 
+def test_variables_and_labels_of_the_service_are_in_the_bento(home: Home, project: Path) -> None:
+    declared = """@bentofn.service(
+        labels={"team": "search", "owner": "service"},
+        envs=[
+            {"name": "KIND", "value": "echo"},
+            {"name": "MODE", "value": "slow"},
+            {"name": "KEY"},
+            {"name": "TOKEN", "value": "known"},
+            {"name": "BUILD_ONLY", "value": "1", "stage": "build"},
+        ],
+    )"""
+    write_project(project, SERVICE.replace("@bentofn.service", declared))
+    bento = manifest(run(project, home), home)
+    assert bento.envs == {"KIND": "echo", "MODE": "fast", "TOKEN": "known"}
+    assert bento.secrets == ("KEY",)
+    assert bento.labels == {"team": "search", "owner": "tests"}
+
+
 def test_models_of_the_service_and_the_bentofile(home: Home, project: Path, tmp_path: Path) -> None:
     declared = SERVICE.replace(
         "    def __init__",

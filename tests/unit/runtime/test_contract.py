@@ -17,7 +17,17 @@ class Unknown:
     pass
 
 
-@bentofn.service(name="embeddings", path_prefix="/v1", traffic={"timeout": 9})
+@bentofn.service(
+    name="embeddings",
+    path_prefix="/v1",
+    traffic={"timeout": 9},
+    labels={"team": "search"},
+    envs=[
+        {"name": "MODE", "value": "fast"},
+        {"name": "TOKEN"},
+        {"name": "BUILD_ONLY", "value": "1", "stage": "build"},
+    ],
+)
 class Embeddings:
     model = BentoModel("minilm:latest")
 
@@ -45,6 +55,8 @@ def test_a_contract() -> None:
     assert contract.config == {"traffic": {"timeout": 9}}
     assert contract.models == ("minilm:latest",)
     assert contract.has_deployment_hook
+    assert contract.envs == {"MODE": "fast", "TOKEN": None}
+    assert contract.labels == {"team": "search"}
     embed, stream = contract.apis
     assert (embed.name, embed.route, embed.doc) == ("embed", "/embed", "Embed.")
     assert (embed.batchable, embed.max_batch_size, embed.is_stream) == (True, 8, False)

@@ -50,7 +50,9 @@ def scan(source: Path) -> list[Found]:
             or a file holds a pickle that cannot be converted.
     """
     if source.is_file():
-        return [Found(source.name, source, _role(source))]
+        # Alone it is meant as weights, so that .bin can only be torch's: converting it says if not.
+        role = "checkpoint" if source.suffix.lower() == ".bin" else _role(source)
+        return [Found(source.name, source, role)]
     if not source.is_dir():
         raise UserError(f"There is no file or directory {source} to import a model from.")
     root = source.resolve()
@@ -107,7 +109,7 @@ def _role(source: Path) -> Role:
     suffix = source.suffix.lower()
     if suffix == ".safetensors":
         return "weights"
-    pickled = bool(_PICKLE_START.match(start)) or (start[:4] == _ZIP and _zip_has_pickle(source))
+    pickled = bool(_PICKLE_START.match(start)) or (start[:4] == _ZIP and _may_hold_pickle(source))
     if source.name.endswith(_SHARD_INDEXES):
         return "checkpoint"
     # Anybody's binary file may be called .bin; .pt and .pth are torch's.
@@ -139,9 +141,10 @@ def _has_objects(source: Path, start: bytes) -> bool:
     return False
 
 
-def _zip_has_pickle(source: Path) -> bool:
+def _may_hold_pickle(source: Path) -> bool:
+    """Whether an archive holds a pickle; of half a download nobody can tell."""
     try:
         with zipfile.ZipFile(source) as archive:
             return any(name.lower().endswith(_PICKLES) for name in archive.namelist())
     except zipfile.BadZipFile:
-        return False
+        return source.suffix.lower() in CHECKPOINT_SUFFIXES

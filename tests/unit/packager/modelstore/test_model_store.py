@@ -340,6 +340,25 @@ def test_a_sharded_checkpoint_gets_a_safetensors_index(store: Store, tmp_path: P
 
 
 @pytest.mark.slow
+def test_half_a_checkpoint_is_refused(store: Store, model: Path) -> None:
+    torch = pytest.importorskip("torch")
+    checkpoint = model / "pytorch_model.bin"
+    torch.save({"c": torch.ones(1000)}, checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:2000])
+    for source in (model, checkpoint):
+        with pytest.raises(UserError, match=r"pytorch_model\.bin is damaged"):
+            import_model(store, source, "words")
+
+
+@pytest.mark.slow
+def test_a_binary_file_alone_is_a_checkpoint_or_refused(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "model.bin").write_bytes(b"<html>not found</html>")
+    with pytest.raises(UserError, match=r"model\.bin is damaged or no torch checkpoint"):
+        import_model(store, tmp_path / "model.bin", "words")
+
+
+@pytest.mark.slow
 def test_a_checkpoint_that_runs_code_is_refused(store: Store, model: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"a": Path("/")}, model / "args.pt")

@@ -20,7 +20,7 @@ def resolve(source: str, only: str | None, home: Home, report: Report) -> list[F
         source: A project's folder, with or without ``serverless.yml``, or a bento's tag.
         only: The one function of ``serverless.yml`` that is meant, or None for all.
         home: Where bentos are.
-        report: Told about each step and each warning of a build.
+        report: Told about each step and each warning.
 
     Raises:
         UserError: There is no such project, bento or function.
@@ -32,7 +32,10 @@ def resolve(source: str, only: str | None, home: Home, report: Report) -> list[F
                 f"serverless.yml declares no function {only!r}; it has: {', '.join(functions)}."
             )
         functions = {only: functions[only]}
-    return [each.spec(_tag(each, home, report)) for each in functions.values()]
+    specs = [each.spec(_tag(each, home, report)) for each in functions.values()]
+    for spec in specs:
+        _warn_of_missing_variables(spec, home, report)
+    return specs
 
 
 def _declared(source: str, home: Home, report: Report) -> DeploymentSpec:
@@ -62,3 +65,16 @@ def _build(project: Path, home: Home, report: Report) -> str:
     for warning in built.warnings:
         report(f"Warning: {warning}")
     return built.tag
+
+
+def _warn_of_missing_variables(spec: FunctionSpec, home: Home, report: Report) -> None:
+    """Say which declared variables nobody gives a value: an instance inherits none of ours."""
+    store = Store(home)
+    declared = store.bento(store.get("bento", spec.bento)).secrets
+    missing = [name for name in declared if name not in spec.settings.environment]
+    if missing:
+        report(
+            f"Warning: {spec.name} runs without {', '.join(missing)}, which it declares without a "
+            f"value; give it in serverless.yml: environment: {{{missing[0]}: "
+            f"'${{env:{missing[0]}}}'}}."
+        )

@@ -17,6 +17,24 @@ from bentofn.packager.home import Home
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 
+SECRETIVE = """
+import os
+
+import bentofn
+
+@bentofn.service(name="secretive", envs=[{"name": "TOKEN"}, {"name": "KIND", "value": "plain"}])
+class Secretive:
+    @bentofn.api
+    def ask(self) -> list[str | None]:
+        return [os.environ.get("TOKEN"), os.environ.get("KIND")]
+"""
+SERVERLESS = """
+service: secretive
+provider: {name: aws}
+functions:
+  secretive: {handler: x.y, environment: {TOKEN: "${env:SECRETIVE_TOKEN}"}}
+custom: {bentofn: {functions: {secretive: {project: .}}}}
+"""
 FAILING = """
 import bentofn
 
@@ -61,6 +79,22 @@ def test_a_service_that_does_not_start_is_named_and_its_log_can_be_read(
     assert "bentofn logs failing" in said
     assert "reading the weights" in bentofn("logs", "failing", home=home).stdout
     assert "failing" not in bentofn("status", home=home).stdout
+
+
+def test_declared_variables_reach_the_instance_and_missing_ones_are_named(
+    tmp_path: Path, home: Path, bentofn: Bentofn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "service.py").write_text(SECRETIVE)
+    (tmp_path / "bentofile.yaml").write_text("service: service:Secretive\n")
+    done = bentofn("deploy", str(tmp_path), "--no-wait", home=home)
+    assert "Warning: secretive runs without TOKEN" in done.stderr
+    assert json.loads(bentofn("invoke", "secretive", "{}", home=home).stdout) == [None, "plain"]
+    (tmp_path / "serverless.yml").write_text(SERVERLESS)
+    monkeypatch.setenv("SECRETIVE_TOKEN", "t0k3n")
+    done = bentofn("deploy", str(tmp_path), "--no-wait", home=home)
+    assert "Warning" not in done.stderr
+    assert json.loads(bentofn("invoke", "secretive", "{}", home=home).stdout) == ["t0k3n", "plain"]
+    bentofn("destroy", "secretive", home=home)
 
 
 @pytest.mark.parametrize("command", [["invoke"], ["status"], ["logs"], ["destroy"]])

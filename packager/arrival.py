@@ -144,5 +144,8 @@ def _check(config: Descriptor, layers: tuple[Descriptor, ...]) -> None:
     for blob in (config, *layers):
         if blob.size < 0 or sizes.setdefault(blob.digest, blob.size) != blob.size:
             raise ValueError("size")
+        # Titles are shown on terminals, which take control characters for commands.
+        if not all(isinstance(v, str) and v.isprintable() for v in blob.annotations.values()):
+            raise ValueError("annotations")
         if LAYER_PATH in blob.annotations:
             check_path(blob.annotations[LAYER_PATH])

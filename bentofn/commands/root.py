@@ -26,6 +26,8 @@ COMMANDS = {
     "list": ("bentos:list_bentos", "List the bentos on this machine."),
     "logs": ("functions:logs", "Show what a function wrote."),
     "models": ("models:models", "The model store: import, list, get, delete, export."),
+    "pull": ("registry:pull", "Fetch a bento from an OCI registry."),
+    "push": ("registry:push", "Send a bento to an OCI registry."),
     "serve": ("serve:serve", "Run one instance of a project or a bento."),
     "status": ("functions:status", "Show the deployed functions."),
 }

@@ -1,0 +1,51 @@
+"""`bentofn push` and `pull`: bentos in OCI registries."""
+
+from __future__ import annotations
+
+import click
+
+from bentofn.commands.models import entry_document
+from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.packager.home import Home
+from bentofn.packager.registry import Transferred, parse_reference
+from bentofn.packager.registry import pull as pull_bento
+from bentofn.packager.registry import push as push_bento
+from bentofn.packager.store import Store
+
+insecure_option = click.option(
+    "--insecure", is_flag=True, help="Plain HTTP, also for a registry that is not on this machine."
+)
+
+
+@click.command()
+@click.argument("tag")
+@click.argument("reference", metavar="REGISTRY/REPOSITORY[:TAG]")
+@insecure_option
+@json_option
+def push(tag: str, reference: str, insecure: bool, as_json: bool) -> None:
+    """Send a bento to a registry; without a TAG its version is the tag."""
+    target = parse_reference(reference)
+    with progress() as report:
+        done = push_bento(Store(Home.default()), tag, target, report, insecure=insecure)
+    _show(f"Pushed {done.entry.tag} to {done.reference}", done, as_json)
+
+
+@click.command()
+@click.argument("reference", metavar="REGISTRY/REPOSITORY[:TAG]")
+@insecure_option
+@json_option
+def pull(reference: str, insecure: bool, as_json: bool) -> None:
+    """Fetch a bento from a registry; without a TAG the tag is latest."""
+    source = parse_reference(reference)
+    with progress() as report:
+        done = pull_bento(Store(Home.default()), source, report, insecure=insecure)
+    _show(f"Pulled {done.entry.tag} from {done.reference}", done, as_json)
+
+
+def _show(sentence: str, done: Transferred, as_json: bool) -> None:
+    if as_json:
+        moved = {"moved_bytes": done.moved, "skipped_bytes": done.skipped}
+        print_json(entry_document(done.entry) | {"reference": str(done.reference)} | moved)
+        return
+    there = f", {human_size(done.skipped)} were there" if done.skipped else ""
+    click.echo(f"{sentence} ({human_size(done.moved)}{there})")

@@ -1,0 +1,239 @@
+"""Blobs and manifests of one repository: asked for, sent, and fetched so that a break costs little.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from bentofn.packager.arrival import MAX_MANIFEST
+from bentofn.packager.files import CHUNK, clear_stale, make_directory, writing
+from bentofn.packager.registry.transport import Dropped, Response, Transport
+from bentofn.packager.store import Descriptor, Store
+from bentofn.packager.store.descriptors import MANIFEST
+from bentofn.runtime.errors import UserError
+
+PARTIAL_AGE = 7 * 24 * 3600.0
+"""Seconds after which a download that nobody went on with is removed."""
+
+
+def has_blob(transport: Transport, digest: str) -> bool:
+    """Whether the repository has a blob.
+
+    Raises:
+        UserError: The registry refuses or fails.
+    """
+    with transport.request("HEAD", transport.url(f"blobs/{digest}"), good=(200, 404)) as response:
+        return response.status == 200
+
+
+def send_blob(transport: Transport, store: Store, blob: Descriptor) -> None:
+    """Send a blob, streamed from the store.
+
+    Raises:
+        UserError: The registry refuses or fails, or the blob is damaged.
+    """
+    path = store.blob_path(blob.digest)
+
+    def body() -> Iterator[bytes]:
+        hashed, sent = hashlib.sha256(), 0
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                hashed.update(chunk)
+                sent += len(chunk)
+                # The last bytes wait for the digest, so that a damaged blob never arrives whole.
+                if sent >= blob.size and f"sha256:{hashed.hexdigest()}" != blob.digest:
+                    raise _damaged(store, blob)
+                yield chunk
+        if sent != blob.size:
+            raise _damaged(store, blob)
+
+    if not store.blobs.has_whole(blob.digest, blob.size):
+        raise _damaged(store, blob)
+    attempt = 0
+    while True:
+        attempt += 1
+        with transport.request("POST", transport.url("blobs/uploads/"), good=(202,)) as response:
+            session = urllib.parse.urljoin(response.url, response.headers.get("Location", ""))
+        joint = "&" if urllib.parse.urlsplit(session).query else "?"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
+        url = f"{session}{joint}{urllib.parse.urlencode({'digest': blob.digest})}"
+        # A session may be gone after a break, which is 404; then a new one is begun.
+        with transport.request(
+            "PUT", url, headers=headers, body=body, good=(200, 201, 204, 404)
+        ) as response:
+            if response.status != 404:
+                return
+        transport.retrying(attempt, "the upload was forgotten")
+
+
+def send_manifest(transport: Transport, tag: str, data: bytes) -> None:
+    """Give a tag to a manifest whose blobs are all there.
+
+    Raises:
+        UserError: The registry refuses or fails.
+    """
+    headers = {"Content-Type": MANIFEST, "Content-Length": str(len(data))}
+    url = transport.url(f"manifests/{tag}")
+    with transport.request("PUT", url, headers=headers, body=lambda: [data], good=(200, 201)):
+        pass
+
+
+def fetch_manifest(transport: Transport, tag: str, source: str) -> bytes:
+    """Fetch the manifest of a tag.
+
+    Raises:
+        UserError: The registry refuses or fails, it is too large, or its bytes are others than the
+            registry says.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        url = transport.url(f"manifests/{tag}")
+        try:
+            with transport.request("GET", url, headers={"Accept": MANIFEST}) as response:
+                data = response.read(MAX_MANIFEST + 1)
+                _check_length(response, len(data))
+                said = response.headers.get("Docker-Content-Digest", "")
+        except Dropped as error:
+            transport.retrying(attempt, str(error))
+            continue
+        if len(data) > MAX_MANIFEST:
+            raise UserError(f"{source} has a manifest larger than registries take; do not use it.")
+        if said.startswith("sha256:") and said != f"sha256:{hashlib.sha256(data).hexdigest()}":
+            raise _other(source, said)
+        return data
+
+
+def fetch_blob(transport: Transport, store: Store, blob: Descriptor, source: str) -> None:
+    """Fetch a blob into the store; what an earlier attempt left is gone on with.
+
+    Raises:
+        UserError: The registry refuses or fails, the bytes are others than the digest says, or the
+            disk is full.
+    """
+    directory = store.home.directory(store.home.cache / "downloads")
+    _clear_old(directory)
+    with writing(directory), _partial(directory, blob.digest) as (path, file):
+        if store.blobs.has_whole(blob.digest, blob.size):
+            path.unlink()  # another process fetched it meanwhile
+            return
+        partial = _Partial(file)
+        partial.fetch(transport, blob)
+        if partial.size != blob.size or partial.digest != blob.digest:
+            path.unlink()
+            raise _other(source, blob.digest)
+        file.flush()
+        store.blobs.put_file(path, move=True)
+
+
+class _Partial:
+    """The start of a blob in a file, and its hash."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+        while chunk := file.read(CHUNK):
+            self._count(chunk)
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def fetch(self, transport: Transport, blob: Descriptor) -> None:
+        """Fetch the rest, in as many requests as it takes while it advances."""
+        attempt = 0
+        while self.size < blob.size:
+            attempt += 1
+            before = self.size
+            try:
+                self._request(transport, blob)
+            except Dropped as error:
+                if self.size - before >= CHUNK:
+                    attempt = 1
+                transport.retrying(attempt, str(error))
+
+    def _request(self, transport: Transport, blob: Descriptor) -> None:
+        headers = {"Range": f"bytes={self.size}-"} if self.size else {}
+        url = transport.url(f"blobs/{blob.digest}")
+        with transport.request("GET", url, headers=headers, good=(200, 206)) as response:
+            if self.size and not _goes_on(response, self.size):
+                self._restart()
+                if response.status == 206:
+                    raise Dropped("it sent another range than it was asked for")
+            while self.size < blob.size:
+                chunk = response.read(min(CHUNK, blob.size - self.size))
+                if not chunk:
+                    raise Dropped("the connection ended early")
+                self._file.write(chunk)
+                self._count(chunk)
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash, self.size = hashlib.sha256(), 0
+
+    def _count(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+
+def _goes_on(response: Response, start: int) -> bool:
+    return response.status == 206 and response.headers.get("Content-Range", "").startswith(
+        f"bytes {start}-"
+    )
+
+
+def _check_length(response: Response, received: int) -> None:
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and received < min(int(length), MAX_MANIFEST):
+        raise Dropped("the connection ended early")
+
+
+@contextmanager
+def _partial(directory: Path, digest: str) -> Iterator[tuple[Path, BinaryIO]]:
+    """The file in which a blob is gathered, held against other processes."""
+    path = directory / digest.removeprefix("sha256:")
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            # Whoever held it may have finished and taken the name away.
+            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+                yield path, file
+                return
+
+
+def _clear_old(directory: Path) -> None:
+    limit = time.time() - PARTIAL_AGE
+    for path in make_directory(directory).iterdir():
+        try:
+            old = path.stat().st_mtime < limit
+        except FileNotFoundError:
+            continue
+        if old:
+            clear_stale(path)
+
+
+def _other(source: str, digest: str) -> UserError:
+    return UserError(
+        f"{source} gave other bytes than {digest} says; nothing of them was kept. "
+        "Try again, and push it anew if that does not help."
+    )
+
+
+def _damaged(store: Store, blob: Descriptor) -> UserError:
+    return UserError(
+        f"The blob {blob.digest} is damaged or missing in {store.path}; "
+        "build or pull the bento again to write it anew."
+    )

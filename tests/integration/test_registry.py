@@ -1,0 +1,188 @@
+"""Push and pull against the registry that most others are made from."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from bentofn.packager.home import Home
+from bentofn.packager.layers import LayerFile, put_layer
+from bentofn.packager.modelstore import import_model, model_layers
+from bentofn.packager.store import Entry, Store
+from bentofn.runtime.manifest import BentoManifest, ServiceContract
+
+Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
+
+BINARY = shutil.which("docker-registry") or shutil.which("registry")
+HTPASSWD = "me:$2y$05$pLerPKTeo6mxUP2Dx/WIEuQZsmSkEkBgFJ34cFrfXWjYcrUtprhqm\n"  # secret
+"""Made with `htpasswd -nbB me secret`."""
+
+pytestmark = pytest.mark.skipif(
+    BINARY is None, reason="docker-registry is not installed (apt-get install docker-registry)"
+)
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, login: bool) -> Iterator[str]:
+    """A registry on this machine; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    config: dict[str, Any] = {
+        "version": "0.1",
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": address},
+    }
+    if login:
+        (folder / "htpasswd").write_text(HTPASSWD)
+        config["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    (folder / "config.json").write_text(json.dumps(config))  # JSON is YAML
+    command = [str(BINARY), "serve", str(folder / "config.json")]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
+        try:
+            _wait_for(address, process, folder / "log")
+            yield address
+        finally:
+            process.terminate()
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with opener.open(f"http://{address}/v2/", timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return  # it wants a login
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"the registry did not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("registry"), login=False) as address:
+        yield address
+
+
+def build(home: Path, version: str, code: bytes) -> Entry:
+    store = Store(Home(home))
+    (source := home / "source").mkdir(exist_ok=True)
+    save_file({"a": np.arange(400_000.0)}, source / "model.safetensors")
+    (source / "vocab.txt").write_text("words")
+    model = import_model(store, source, "words", "1")
+    layers = [
+        put_layer(store, [LayerFile("opt/bento/env/a", b"env")], kind="env", title="packages"),
+        *model_layers(store, model),
+        put_layer(store, [LayerFile("opt/bento/src/s.py", code)], kind="code", title="code"),
+    ]
+    bento = BentoManifest("greeter", version, ServiceContract("g", "s:G"), "3.11", "linux/amd64")
+    return store.add_bento(bento, layers, datetime(2026, 1, 1, tzinfo=timezone.utc))
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_bento_goes_there_and_comes_back(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    entry = build(here, "1", b"first")
+    pushed = document(bentofn("push", "greeter", f"{registry}/me/greeter", "--json", home=here))
+    assert pushed["reference"] == f"{registry}/me/greeter:1"
+    assert pushed["moved_bytes"] > 3_200_000
+    pulled = document(bentofn("pull", f"{registry}/me/greeter:1", "--json", home=there))
+    assert (pulled["digest"], pulled["tag"]) == (entry.digest, "greeter:1")
+    store = Store(Home(there))
+    for layer in store.layers(store.get("bento", "greeter:1")):
+        original = Store(Home(here)).blob_path(layer.digest).read_bytes()
+        assert store.blob_path(layer.digest).read_bytes() == original
+
+
+def test_only_what_changed_is_moved(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    build(here, "1", b"first")
+    target = f"{registry}/changes/greeter"
+    bentofn("push", "greeter:1", target, home=here)
+    bentofn("pull", f"{target}:1", home=there)
+    assert document(bentofn("push", "greeter:1", target, "--json", home=here))["moved_bytes"] == 0
+    build(here, "2", b"second")
+    pushed = document(bentofn("push", "greeter:2", f"{target}:next", "--json", home=here))
+    pulled = document(bentofn("pull", f"{target}:next", "--json", home=there))
+    assert 0 < pushed["moved_bytes"] < 5_000
+    assert pulled["moved_bytes"] == pushed["moved_bytes"]
+    assert pulled["skipped_bytes"] == pushed["skipped_bytes"] > 3_200_000
+    difference = bentofn("inspect", "--diff", "greeter:1", "greeter:2", "--json", home=there)
+    assert document(difference)["fetched"] < pulled["moved_bytes"]
+
+
+def test_what_is_not_there_is_said(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:
+    done = bentofn("pull", f"{registry}/me/nothing:1", home=tmp_path / "home", check=False)
+    assert done.returncode == 1
+    assert f"There is no {registry}/me/nothing:1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_dockers_login_is_asked_for_and_used(tmp_path: Path, bentofn: Bentofn) -> None:
+    here, docker, folder = tmp_path / "here", tmp_path / "docker", tmp_path / "registry"
+    docker.mkdir()
+    folder.mkdir()
+    entry = build(here, "1", b"first")
+    with running(folder, login=True) as address:
+
+        def push(password: str) -> subprocess.CompletedProcess[str]:
+            if password:
+                auth = base64.b64encode(f"me:{password}".encode()).decode()
+                config = {"auths": {address: {"auth": auth}}}
+                (docker / "config.json").write_text(json.dumps(config))
+            target = f"{address}/me/greeter:1"
+            arguments = ("push", "greeter", target)
+            return bentofn(*arguments, home=here, check=False, DOCKER_CONFIG=str(docker))
+
+        for wrong in ("", "wr0ng-password"):
+            done = push(wrong)
+            assert done.returncode == 1
+            assert f"docker login {address}" in done.stderr
+            assert "wr0ng-password" not in done.stderr
+        assert push("secret").returncode == 0
+        arguments = ("pull", f"{address}/me/greeter:1", "--json")
+        pulled = bentofn(*arguments, home=tmp_path / "there", DOCKER_CONFIG=str(docker))
+        assert document(pulled)["digest"] == entry.digest
+
+
+@pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+def test_skopeo_takes_it_from_the_registry_and_brings_it_there(
+    tmp_path: Path, registry: str, bentofn: Bentofn
+) -> None:
+    def skopeo(*arguments: str) -> None:
+        command = ["skopeo", "--insecure-policy", "copy", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+        assert done.returncode == 0, done.stderr
+
+    here = tmp_path / "here"
+    entry = build(here, "1", b"first")
+    bentofn("push", "greeter", f"{registry}/skopeo/a:1", home=here)
+    layout = f"oci:{tmp_path}/layout:g"
+    skopeo("--src-tls-verify=false", f"docker://{registry}/skopeo/a:1", layout)
+    skopeo("--dest-tls-verify=false", layout, f"docker://{registry}/skopeo/b:1")
+    pulled = bentofn("pull", f"{registry}/skopeo/b:1", "--json", home=tmp_path / "there")
+    assert document(pulled)["digest"] == entry.digest

@@ -105,17 +105,39 @@ class Launcher:
             UserError: It does not serve.
         """
         spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name}, threads)
-        template = self._template
-        if template is not None:
+        if self._must_restore:
+            await self._wait_for_template()
+        while (template := self._template) is not None:
             try:
                 return await self._serve(template, spec), "restored"
             except (StartFailed, EngineRefused) as error:
                 self._tell(f"the template is given up: {error}")
                 self._give_up(template)
+            if self._must_restore:
+                await self._wait_for_template()
         instance = await self._serve(await self._plain_engine(), spec)
         # Not earlier: the two would contend for the processor.
         self.prepare()
         return instance, "cold"
+
+    @property
+    def _must_restore(self) -> bool:
+        return self._spec.settings.snapshot == "template"
+
+    async def _wait_for_template(self) -> None:
+        """Have a template for a function that may not start plainly.
+
+        Raises:
+            StartFailed: There will be none.
+        """
+        preparation = self.prepare()
+        if preparation is not None:
+            # Other starts wait for it too: one that is called off must not end it.
+            await asyncio.shield(preparation)
+        if self._template is None:
+            raise StartFailed(
+                f"{self.note}; mend that, or deploy it with snapshot: auto, which starts it plainly"
+            )
 
     async def run_deployment_hook(self) -> None:
         """Run the service's ``on_deployment`` methods, once and in a process of their own.
@@ -171,7 +193,8 @@ class Launcher:
         except EngineRefused as error:
             await engine.close()
             self._attempts = _TEMPLATE_ATTEMPTS
-            self._tell(f"instances start plainly: {error}")
+            outcome = "no instance starts" if self._must_restore else "instances start plainly"
+            self._tell(f"{outcome}: {error}")
         except BaseException as error:
             await engine.close()
             if isinstance(error, StartFailed):

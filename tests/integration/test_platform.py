@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -247,6 +248,31 @@ def test_a_service_that_cannot_be_forked_starts_plainly_and_says_why(
     assert call(home, "/echo/echo", {"texts": ["a"]}).json == ["a"]
     assert only(adapter).starts == {"cold": 1}
     assert only(adapter).note == deployed.note
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_function_that_must_be_restored_is_refused_where_it_cannot_be_forked(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path], wait: bool
+) -> None:
+    with pytest.raises(UserError, match="1 thread"):
+        adapter.apply(spec(roots["threaded"], snapshot="template"), ignore, wait=wait)
+    assert adapter.status() == []
+
+
+def test_a_function_that_must_be_restored_never_starts_plainly(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path]
+) -> None:
+    adapter.apply(spec(roots["one"], snapshot="template"), ignore, wait=False)
+    assert only(adapter).starts == {"restored": 1}
+    assert only(adapter).snapshot == "template"
+    platform = daemon.status(home)
+    assert platform is not None
+    for process in set(processes_of(home, roots)) - {platform.pid}:
+        with contextlib.suppress(ProcessLookupError):  # a template takes its instances along
+            os.kill(process, signal.SIGKILL)
+    eventually(lambda: only(adapter).state == "zero")
+    assert call(home, "/echo/echo", {"texts": ["a"]}).headers["x-bentofn-start"] == "restored"
+    assert only(adapter).starts == {"restored": 2}
 
 
 def test_a_deploy_that_does_not_wait_gets_its_template_later(

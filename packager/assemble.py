@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from bentofn.packager.contract import (
     describe,
     keep_description,
 )
+from bentofn.packager.environment.install import install
 from bentofn.packager.environment.layers import (
     Environment,
     add_bytecode,
@@ -32,6 +32,8 @@ from bentofn.packager.late_imports import late_imports
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.modelstore import model_layers
+from bentofn.packager.slim.proof import Trial, cached_proof, prove
+from bentofn.packager.stage import stage, stage_root
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
@@ -51,11 +53,13 @@ class Assembled:
         manifest: Its manifest.
         layers: Its layers, in order.
         wanted: The models that were asked for, as asked, to the digest that each led to.
+        notes: What the user should know, one sentence each.
     """
 
     manifest: BentoManifest
     layers: tuple[Descriptor, ...]
     wanted: Mapping[str, str]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,17 @@ class Assembler:
                 lock,
                 self.inputs.requirements.settings,
                 self.inputs.target,
+                self.inputs.slimming,
                 self.inputs.project,
                 self.home,
                 self.store,
                 self.report,
             )
         with self.step("contract"):
-            description = self._description(lock, environment)
+            python = self._python_sources()
+            late = late_imports(python)
+            key = self._contract_key(python, late, environment)
+            description = self._description(key, late, environment)
         with self.step("bytecode"):
             bytecode = self._bytecode(environment, description)
         with self.step("models"):
@@ -108,11 +116,16 @@ class Assembler:
             runtime = self._runtime()
         check_unchanged(self.inputs.tree)
         layers = (*environment.layers, *bytecode, *models, runtime, code)
-        manifest = self._manifest(lock, description, references, layers)
-        return Assembled(manifest, layers, wanted)
+        manifest = self._manifest(lock, environment, description, references, layers)
+        with self.step("proof"):
+            note = self._prove(key, lock, environment, manifest)
+        return Assembled(manifest, layers, wanted, () if note is None else (note,))
+
+    def _source(self) -> dict[str, Path]:
+        return {file.path: file.source for file in self.inputs.tree.files}
 
     def _code(self) -> Descriptor:
-        files = {file.path: file.source for file in self.inputs.tree.files}
+        files = self._source()
 
         def write() -> Descriptor:
             compiled, broken = compile_files(
@@ -139,27 +152,30 @@ class Assembler:
             inputs.project, inputs.requirements, inputs.target, self.home, refresh=upgrade
         )
 
-    def _description(self, lock: Lock, environment: Environment) -> Description:
+    def _contract_key(
+        self, python: Mapping[str, bytes], late: Sequence[str], environment: Environment
+    ) -> str:
         inputs = self.inputs
-        python = self._python_sources()
-        late = late_imports(python)
-        key = layer_key(
+        return layer_key(
             "contract",
             self._surface(python),
             late,
-            lock.digest,
+            environment.digest,
             inputs.runtime_digest,
             inputs.interpreter,
             inputs.service,
             inputs.envs,
         )
+
+    def _description(self, key: str, late: Sequence[str], environment: Environment) -> Description:
+        inputs = self.inputs
         found = cached_description(key, self.home)
         if found is not None:
             return found
         self.report(f"Importing {inputs.service}")
         parts = Parts(
-            source=self._stage("src", {file.path: file.source for file in inputs.tree.files}),
-            runtime=self._stage("runtime", inputs.runtime),
+            source=stage(self.scratch / "src", self._source()),
+            runtime=stage(self.scratch / "runtime", inputs.runtime),
             env=environment.tree(self.home),
         )
         description = describe(
@@ -176,14 +192,6 @@ class Assembler:
         digests = self.inputs.tree.digests
         others = {path: digest for path, digest in digests.items() if path not in python}
         return import_surface(python, others)
-
-    def _stage(self, place: str, files: Mapping[str, Path]) -> Path:
-        folder = self.scratch / place
-        for path, source in files.items():
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-        return folder
 
     def _bytecode(self, environment: Environment, description: Description) -> list[Descriptor]:
         paths = files_below("env", description.files)
@@ -239,9 +247,36 @@ class Assembler:
         key = layer_key("runtime", self.inputs.runtime_digest, self.inputs.interpreter)
         return cached_layer(self.home, self.store, key, write)
 
+    def _prove(
+        self, key: str, lock: Lock, environment: Environment, manifest: BentoManifest
+    ) -> str | None:
+        """Prove the slimmed environment, once for what importing the service can see."""
+        inputs = self.inputs
+        if not environment.slimmed:
+            return None
+        if not any(api.examples for api in manifest.contract.apis):
+            self.report("Slimmed; without an example, only that the service imports is proved")
+            return None
+
+        def root(name: str, env: Path) -> Path:
+            folder = self.scratch / name
+            return stage_root(folder, manifest, self._source(), inputs.runtime, env, self.home)
+
+        def make() -> str | None:
+            self.report("Answering the examples with and without slimming")
+            plain = self.scratch / "plain-env"
+            settings = inputs.requirements.settings
+            install(lock, settings, inputs.target, plain, inputs.project, self.home)
+            trial = Trial(inputs.target, inputs.envs, self.home)
+            slim = root("slim", environment.tree(self.home))
+            return prove(trial, slim, root("plain", plain))
+
+        return cached_proof(self.home, key, make)
+
     def _manifest(
         self,
         lock: Lock,
+        environment: Environment,
         description: Description,
         references: Sequence[ModelReference],
         layers: Iterable[Descriptor],
@@ -271,7 +306,9 @@ class Assembler:
                 "code": inputs.tree.digest,
                 "lock": lock.digest,
                 "runtime": inputs.runtime_digest,
+                "slim": inputs.slimming.identity,
             },
+            slimmed=environment.slimmed,
         )
         version = inputs.options.version or _version(manifest, layers)
         return replace(manifest, version=check_part(version, "version"))

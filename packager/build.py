@@ -21,7 +21,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
 from bentofn.packager.store.descriptors import MANIFEST
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.manifest import canonical_json
+from bentofn.runtime.manifest import Saving, canonical_json
 
 __all__ = ["BuildOptions", "BuildResult", "build"]
 
@@ -38,6 +38,7 @@ class BuildResult:
         seconds: How long the build took.
         steps: Name to seconds of each step.
         warnings: What the user should know, one sentence each.
+        slimmed: What was left out of its environment, by rule.
     """
 
     tag: str
@@ -47,6 +48,7 @@ class BuildResult:
     seconds: float
     steps: dict[str, float]
     warnings: tuple[str, ...] = ()
+    slimmed: tuple[Saving, ...] = ()
 
 
 class _Steps:
@@ -89,8 +91,9 @@ def build(
             with steps("reuse"):
                 entry = None if options.upgrade else _reuse(inputs, home, store)
             reused = entry is not None
+            notes: tuple[str, ...] = ()
             if entry is None:
-                entry = _make(inputs, home, store, report, steps)
+                entry, notes = _make(inputs, home, store, report, steps)
         return BuildResult(
             tag=entry.tag,
             digest=entry.digest,
@@ -98,13 +101,14 @@ def build(
             reused=reused,
             seconds=time.perf_counter() - steps.started,
             steps=steps.seconds,
-            warnings=inputs.warnings,
+            warnings=(*inputs.warnings, *notes),
+            slimmed=store.bento(entry).slimmed,
         )
 
 
 def _make(
     inputs: BuildInputs, home: Home, store: Store, report: Callable[[str], None], steps: _Steps
-) -> Entry:
+) -> tuple[Entry, tuple[str, ...]]:
     from bentofn.packager.assemble import Assembler
 
     with temporary_directory(home.directory(home.cache)) as scratch:
@@ -113,7 +117,7 @@ def _make(
         created = datetime.now(timezone.utc)
         entry = store.add_bento(assembled.manifest, assembled.layers, created)
         _remember(inputs, home, entry, assembled.wanted)
-    return entry
+    return entry, assembled.notes
 
 
 def _reuse(inputs: BuildInputs, home: Home, store: Store) -> Entry | None:

@@ -19,6 +19,7 @@ from bentofn.packager.environment.target import Target, base_interpreter, find_t
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.runtime_files import runtime_digest, runtime_files
+from bentofn.packager.slim.level import Slimming, find_slimming
 from bentofn.packager.sources import HashedTree, collect
 from bentofn.runtime.errors import UserError
 
@@ -35,6 +36,7 @@ class BuildOptions:
         platform: OCI platform, such as ``linux/amd64``; by default this machine's.
         python: Minor version of the interpreter; by default the bentofile's, or this one's.
         upgrade: Whether the requirements are resolved again, although they did not change.
+        slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing.
     """
 
     name: str | None = None
@@ -44,6 +46,7 @@ class BuildOptions:
     platform: str | None = None
     python: str | None = None
     upgrade: bool = False
+    slim: str = "safe"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class BuildInputs:
         target: What the environment is for.
         requirements: What it must satisfy.
         lock_key: Names the lock of those.
+        slimming: What is left out of the environment.
         warnings: What the user should know, one sentence each.
     """
 
@@ -74,6 +78,7 @@ class BuildInputs:
     target: Target
     requirements: Requirements
     lock_key: str
+    slimming: Slimming
     warnings: tuple[str, ...]
 
     @property
@@ -106,6 +111,7 @@ class BuildInputs:
             self.runtime_digest,
             self.lock_key,
             self.interpreter,
+            self.slimming.identity,
             [self.options.name, self.options.version, dict(self.options.labels)],
         )
 
@@ -121,6 +127,7 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     found = collect(project, config.include, config.exclude, config.source_root)
     runtime = runtime_files()
     target = find_target(options.python or config.python_version, options.platform)
+    slimming = find_slimming(options.slim)
     requirements = read_requirements(project, config.python, read_pip_config(os.environ))
     return BuildInputs(
         project=project,
@@ -133,7 +140,8 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
         target=target,
         requirements=requirements,
         lock_key=lock_key(project, requirements, target),
-        warnings=(*config.warnings, *found.warnings, *requirements.notes),
+        slimming=slimming,
+        warnings=(*config.warnings, *found.warnings, *requirements.notes, *slimming.warnings),
     )
 
 

@@ -93,9 +93,9 @@ def describe(
         ("output", answer),
     ):
         command += [f"--{name}", str(value)]
-    environment = {**_environment(envs), "BENTOFN_HOME": str(home.path)}
+    environment = {**child_environment(envs), "BENTOFN_HOME": str(home.path)}
     try:
-        status, stderr = _run(command, environment)
+        status, stderr = run_limited(command, environment)
     except subprocess.TimeoutExpired:
         raise UserError(
             f"Importing {service} did not end within {IMPORT_LIMIT} s; move what waits or serves "
@@ -104,8 +104,12 @@ def describe(
     return _read(answer, service, status, stderr, parts.source)
 
 
-def _run(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
-    """Run a command; its exit status and the end of its stderr."""
+def run_limited(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
+    """Run a command; its exit status and the end of its stderr.
+
+    Raises:
+        subprocess.TimeoutExpired: It did not end within :data:`IMPORT_LIMIT`.
+    """
     process = subprocess.Popen(
         command,
         env=environment,
@@ -134,7 +138,7 @@ def _keep_tail(stream: BinaryIO, tail: bytearray) -> None:
         del tail[:-_LAST_WORDS]
 
 
-def _environment(envs: Mapping[str, str]) -> dict[str, str]:
+def child_environment(envs: Mapping[str, str]) -> dict[str, str]:
     """The builder's environment and the bento's, without what would steer this interpreter.
 
     Not -I, which would ignore the seed: with another one at each build, a contract that follows the

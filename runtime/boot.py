@@ -24,6 +24,7 @@ PROCESSES = {
     "instance": ("instance", ("listen-fd", "control-fd", "threads")),
     "template": ("template", ("control-fd",)),
     "describe": ("describe", ("output", "service", "late")),
+    "examples": ("examples", ("output",)),
     "on-deployment": ("on_deployment", ()),
     "serve": ("server", ("host", "port")),
 }

@@ -94,6 +94,21 @@ class ModelReference:
 
 
 @dataclass(frozen=True)
+class Saving:
+    """What slimming removed from a bento's environment by one rule.
+
+    Args:
+        rule: The rule's name.
+        files: Files that were removed or made smaller.
+        bytes: Bytes that they were larger.
+    """
+
+    rule: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class BentoManifest:
     """A built bento.
 
@@ -110,7 +125,8 @@ class BentoManifest:
         labels: The user's labels.
         description: The user's text.
         docker: The ``docker`` section of the bentofile that concerns images (system packages...).
-        inputs: Name to digest of what the build read.
+        inputs: Name to digest of what the build read, and ``slim``, the rules of slimming.
+        slimmed: What was saved by which rule.
     """
 
     name: str
@@ -126,6 +142,7 @@ class BentoManifest:
     description: str = ""
     docker: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    slimmed: tuple[Saving, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -154,6 +171,7 @@ class BentoManifest:
         raw["models"] = tuple(ModelReference(**model) for model in raw["models"])
         raw["lock"] = tuple(raw["lock"])
         raw["secrets"] = tuple(raw.get("secrets", ()))
+        raw["slimmed"] = tuple(Saving(**saving) for saving in raw.get("slimmed", ()))
         return cls(**raw)
 
     @classmethod

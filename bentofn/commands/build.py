@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from bentofn.commands.output import (
 from bentofn.packager.build import BuildOptions, BuildResult
 from bentofn.packager.build import build as build_project
 from bentofn.packager.home import Home
+from bentofn.packager.slim.level import LEVELS
 
 
 @click.command()
@@ -31,6 +33,10 @@ from bentofn.packager.home import Home
 @click.option("--version", help="Its version; by default from the digest of its content.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @click.option("--upgrade", is_flag=True, help="Resolve the requirements to the newest again.")
+@click.option(
+    "--slim", type=click.Choice(LEVELS), default="safe", show_default=True,
+    help="Leave out of the packages what no request needs (tests, debug symbols, headers...).",
+)  # fmt: skip
 @json_option
 def build(
     project: Path,
@@ -39,6 +45,7 @@ def build(
     version: str | None,
     labels: tuple[str, ...],
     upgrade: bool,
+    slim: str,
     as_json: bool,
 ) -> None:
     """Turn the PROJECT (by default the current directory) into a bento."""
@@ -48,6 +55,7 @@ def build(
         labels=parse_labels(labels),
         bentofile=bentofile,
         upgrade=upgrade,
+        slim=slim,
     )
     with progress() as report:
         result = build_project(project, Home.default(), options, report)
@@ -60,6 +68,13 @@ def build(
         ("LAYER", "KIND", "SIZE", "DIGEST"),
         [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in result.layers],
     )
+    if result.slimmed:
+        click.echo()
+        print_table(
+            ("SLIMMED", "FILES", "SAVED"),
+            [(e.rule, e.files, human_size(e.bytes)) for e in result.slimmed],
+        )
+        click.echo()
     verb = "Nothing changed:" if result.reused else "Built"
     click.echo(f"{verb} {result.tag} in {result.seconds:.2f} s")
 
@@ -77,4 +92,5 @@ def build_document(result: BuildResult) -> dict[str, object]:
             {"name": e.name, "kind": e.kind, "digest": e.digest, "size": e.size}
             for e in result.layers
         ],
+        "slimmed": [asdict(saving) for saving in result.slimmed],
     }

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import csv
 import hashlib
-import io
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.environment.index_settings import IndexSettings
+from bentofn.packager.environment.records import inside, records, rewrite, rows
 from bentofn.packager.environment.resolve import Lock
 from bentofn.packager.environment.target import Target
 from bentofn.packager.environment.uv import run_uv
@@ -88,9 +86,9 @@ def normalise(tree: Path) -> None:
         for script in (sorted(scripts.iterdir()) if scripts.is_dir() else ())
         if _make_portable(script)
     }
-    for record in sorted(tree.glob("*.dist-info/RECORD")):
+    for record in records(tree):
         gone = _remove_traces(record.parent)
-        _rewrite_record(tree, record, changed, gone)
+        rewrite(tree, record, changed, gone)
 
 
 def distributions(tree: Path) -> list[Distribution]:
@@ -100,9 +98,9 @@ def distributions(tree: Path) -> list[Distribution]:
     """
     found = []
     owned: set[str] = set()
-    for record in sorted(tree.glob("*.dist-info/RECORD")):
+    for record in records(tree):
         name = record.parent.name.removesuffix(".dist-info")
-        paths = {_inside(row[0]) for row in _rows(record)}
+        paths = {inside(row[0]) for row in rows(record)}
         files = tuple(sorted(p for p in paths - owned if p and (tree / p).is_file()))
         owned.update(files)
         size = sum((tree / file).stat().st_size for file in files)
@@ -151,33 +149,3 @@ def _remove_traces(dist_info: Path) -> set[str]:
     for name in names:
         (dist_info / name).unlink()
     return {f"{dist_info.name}/{name}" for name in names}
-
-
-def _rewrite_record(tree: Path, record: Path, changed: set[str], gone: set[str]) -> None:
-    rows = []
-    for row in _rows(record):
-        path = _inside(row[0])
-        if path in gone or path is None or "__pycache__" in path:
-            continue
-        rows.append(_hashed(tree, path) if path in changed else [path, *row[1:]])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
-    record.write_text(text.getvalue(), encoding="utf-8")
-
-
-def _hashed(tree: Path, path: str) -> list[str]:
-    data = (tree / path).read_bytes()
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    return [path, f"sha256={digest}", str(len(data))]
-
-
-def _rows(record: Path) -> list[list[str]]:
-    with record.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.reader(file) if row]
-
-
-def _inside(path: str) -> str | None:
-    # An installer writes scripts of a --target install as ../../bin/x, relative to site-packages.
-    while path.startswith("../"):
-        path = path[3:]
-    return None if path.startswith("/") else path

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bentofn.packager.environment.index_settings import IndexSettings
@@ -19,10 +19,12 @@ from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import cached_layer, layer_key
 from bentofn.packager.layers import LayerEntry, LayerFile, put_layer
 from bentofn.packager.materialise import adopt_env, unpack_env
+from bentofn.packager.slim.level import Slimming
+from bentofn.packager.slim.tree import slim_tree
 from bentofn.packager.store import Descriptor, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
-from bentofn.runtime.manifest import canonical_json
+from bentofn.runtime.manifest import Saving, canonical_json
 
 LARGE = 50_000_000
 """Bytes above which a distribution gets a layer of its own: a layer is the unit that a registry
@@ -36,10 +38,12 @@ class Environment:
     Args:
         layers: Its layers, the large distributions first.
         digest: Names it: what it was made from.
+        slimmed: What is left out of it, by rule.
     """
 
     layers: tuple[Descriptor, ...]
     digest: str
+    slimmed: tuple[Saving, ...] = ()
 
     def tree(self, home: Home) -> Path:
         """The environment as a folder, with some bytecode or none; unpacked if it was removed."""
@@ -92,20 +96,21 @@ def _bytecode_path(home: Home, digest: str) -> Path:
     return home.cache / "envs" / f"{digest}.bytecode.json"
 
 
-def environment_key(lock: Lock, target: Target) -> str:
+def environment_key(lock: Lock, target: Target, slimming: Slimming) -> str:
     """Digest of what an environment is made from, in hex."""
-    return layer_key("environment", lock.digest, target.python, target.platform)
+    return layer_key("environment", lock.digest, target.python, target.platform, slimming.identity)
 
 
 def find_environment(key: str, home: Home, store: Store) -> Environment | None:
     """The environment of a key, if the store still has all of it."""
     try:
         raw = json.loads(_path(home, key).read_bytes())
-        layers = tuple(Descriptor.from_json(item) for item in raw)
-    except (FileNotFoundError, ValueError):
+        layers = tuple(Descriptor.from_json(item) for item in raw["layers"])
+        slimmed = tuple(Saving(**item) for item in raw["slimmed"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     if all(store.has(layer.digest) for layer in layers):
-        return Environment(layers, key)
+        return Environment(layers, key, slimmed)
     return None
 
 
@@ -113,17 +118,18 @@ def make_environment(
     lock: Lock,
     settings: IndexSettings,
     target: Target,
+    slimming: Slimming,
     project: Path,
     home: Home,
     store: Store,
     report: Callable[[str], None],
 ) -> Environment:
-    """Install a lock and store it as layers, once for all builds that want it.
+    """Install a lock, slim it and store it as layers, once for all builds that want it.
 
     Raises:
         UserError: A package cannot be had, or the disk is full.
     """
-    key = environment_key(lock, target)
+    key = environment_key(lock, target, slimming)
     with home.lock(f"env-{key[:32]}", waiting=report):
         found = find_environment(key, home, store)
         if found is not None:
@@ -132,11 +138,23 @@ def make_environment(
             tree = scratch / "env"
             report(f"Installing {len(lock.lines)} packages")
             install(lock, settings, target, tree, project, home)
+            slimmed = _slim(tree, slimming, report)
             layers = tuple(_write_layers(tree, home, store, report))
             adopt_env(home, layers, tree)
         home.directory(_path(home, key).parent)
-        atomic_write(_path(home, key), canonical_json([layer.to_json() for layer in layers]))
-        return Environment(layers, key)
+        record = {
+            "layers": [layer.to_json() for layer in layers],
+            "slimmed": [asdict(saving) for saving in slimmed],
+        }
+        atomic_write(_path(home, key), canonical_json(record))
+        return Environment(layers, key, slimmed)
+
+
+def _slim(tree: Path, slimming: Slimming, report: Callable[[str], None]) -> tuple[Saving, ...]:
+    if slimming.level == "off":
+        return ()
+    report("Slimming the packages")
+    return slim_tree(tree, slimming.strip)
 
 
 def _path(home: Home, key: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bentofn.runtime.errors import UserError
@@ -12,6 +13,23 @@ from bentofn.runtime.http.exchange import Message, Scope
 from bentofn.runtime.io.spec import EndpointSpec
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a declared example is answered with.
+
+    Args:
+        path: The path that it was sent to.
+        example: It.
+        status: The HTTP status.
+        body: The whole body.
+    """
+
+    path: str
+    example: Mapping[str, Any]
+    status: int
+    body: bytes
 
 
 def warm_up(app: ServiceApp) -> list[str]:
@@ -26,24 +44,28 @@ def warm_up(app: ServiceApp) -> list[str]:
     Raises:
         UserError: An example is answered with a status of 400 or more.
     """
-    return _run_to_end(_warm_up(app))
+    answer_examples(app)
+    return [spec.method.route for spec in app.specs if spec.method.examples]
 
 
-async def _warm_up(app: ServiceApp) -> list[str]:
-    routes = []
+def answer_examples(app: ServiceApp) -> list[Answer]:
+    """What every declared example is answered with; leaves and raises what :func:`warm_up` does."""
+    return _run_to_end(_answer_examples(app))
+
+
+async def _answer_examples(app: ServiceApp) -> list[Answer]:
     await app.start(hooks=False)
     try:
-        for spec in app.specs:
-            for example in spec.method.examples:
-                await _send(app, spec, example)
-            if spec.method.examples:
-                routes.append(spec.method.route)
+        return [
+            await _send(app, spec, example)
+            for spec in app.specs
+            for example in spec.method.examples
+        ]
     finally:
         await app.stop(hooks=False)
-    return routes
 
 
-async def _send(app: ServiceApp, spec: EndpointSpec, example: Mapping[str, Any]) -> None:
+async def _send(app: ServiceApp, spec: EndpointSpec, example: Mapping[str, Any]) -> Answer:
     body, content_type = spec.input.example_body(example)
     path = app.service.path_prefix + spec.method.route
     status, answer = await _post(app, path, body, content_type)
@@ -52,6 +74,7 @@ async def _send(app: ServiceApp, spec: EndpointSpec, example: Mapping[str, Any])
             f"The example {dict(example)!r} of {spec.method.location} ({path}) is answered with "
             f"{status}: {answer.decode(errors='replace')[:500]}; correct the example or the method."
         )
+    return Answer(path, example, status, answer)
 
 
 async def _post(app: ServiceApp, path: str, body: bytes, content_type: str) -> tuple[int, bytes]:

@@ -1,0 +1,1 @@
+"""Safe slimming: what an installed environment never needs to answer a request."""

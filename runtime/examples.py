@@ -1,0 +1,48 @@
+"""Says what a service answers to its own examples.
+
+The packager runs it on a bento before it is stored, to prove that what was left out of the
+environment is not missed.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def main(options: Mapping[str, str]) -> int:
+    """The ``examples`` process: writes ``{"answers"}`` to ``--output`` or stdout.
+
+    An answer is ``{"path", "example", "status", "body"}``, its body in base64. A service that
+    cannot be constructed or fails at an example gives ``{"error"}`` and exit status 1.
+    """
+    from bentofn.runtime import lifecycle
+    from bentofn.runtime.http.app import ServiceApp
+    from bentofn.runtime.http.warmup import answer_examples
+    from bentofn.runtime.manifest import canonical_json
+
+    document: dict[str, object]
+    try:
+        service = lifecycle.load(options)
+        answers = answer_examples(ServiceApp(service, service()))
+        document = {
+            "answers": [
+                {
+                    "path": answer.path,
+                    "example": repr(dict(answer.example))[:500],
+                    "status": answer.status,
+                    "body": base64.b64encode(answer.body).decode(),
+                }
+                for answer in answers
+            ]
+        }
+    except Exception as error:
+        document = {"error": lifecycle.explain(error)}
+    data = canonical_json(document)
+    if "output" in options:
+        Path(options["output"]).write_bytes(data)
+    else:
+        sys.stdout.buffer.write(data + b"\n")
+    return 1 if "error" in document else 0

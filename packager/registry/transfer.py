@@ -23,7 +23,8 @@ from bentofn.packager.registry.blobs import (
 from bentofn.packager.registry.credentials import find_credentials
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.registry.transport import Transport
-from bentofn.packager.store import Entry, LayerInfo, Store
+from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
+from bentofn.packager.store.descriptors import BENTO_CONFIG
 from bentofn.packager.store.manifests import read_blob
 
 Report = Callable[[str], None]
@@ -82,7 +83,7 @@ def push(
             if has_blob(transport, blob.digest):
                 skipped += blob.size
                 continue
-            report(f"Pushing {LayerInfo.of(blob).name}")
+            report(f"Pushing {_name(blob)}")
             send_blob(transport, store, blob)
             moved += blob.size
         send_manifest(transport, str(reference.tag), data)
@@ -121,7 +122,7 @@ def pull(
             if store.blobs.has_whole(blob.digest, blob.size):
                 skipped += blob.size
             else:
-                report(f"Pulling {LayerInfo.of(blob).name}")
+                report(f"Pulling {_name(blob)}")
                 fetch_blob(transport, store, blob, source)
                 moved += blob.size
             if bento is None:  # the config is the first
@@ -131,6 +132,10 @@ def pull(
         assert bento is not None
         entry = add_arrived(store, arriving, bento)
     return Transferred(entry, reference, moved, skipped)
+
+
+def _name(blob: Descriptor) -> str:
+    return "the bento's manifest" if blob.media_type == BENTO_CONFIG else LayerInfo.of(blob).name
 
 
 def _transport(reference: Reference, actions: str, insecure: bool, wait: Wait) -> Transport:

@@ -9,7 +9,9 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -32,16 +34,20 @@ BINARY = shutil.which("docker-registry") or shutil.which("registry")
 HTPASSWD = "me:$2y$05$pLerPKTeo6mxUP2Dx/WIEuQZsmSkEkBgFJ34cFrfXWjYcrUtprhqm\n"  # secret
 """Made with `htpasswd -nbB me secret`."""
 
+DIRECT = {"NO_PROXY": "*", "no_proxy": "*"}
+
 pytestmark = pytest.mark.skipif(
     BINARY is None, reason="docker-registry is not installed (apt-get install docker-registry)"
 )
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, login: bool) -> Iterator[str]:
+def running(
+    folder: Path, *, login: bool = False, host: str = "127.0.0.1", tls: bool = False
+) -> Iterator[str]:
     """A registry on this machine; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with socket.create_server((host, 0)) as server:
+        address = f"{host}:{server.getsockname()[1]}"
     config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "error"},
@@ -51,6 +57,10 @@ def running(folder: Path, *, login: bool) -> Iterator[str]:
     if login:
         (folder / "htpasswd").write_text(HTPASSWD)
         config["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    if tls:
+        certificate, key = folder / "certificate.pem", folder / "key.pem"
+        _make_certificate(host, certificate, key)
+        config["http"]["tls"] = {"certificate": str(certificate), "key": str(key)}
     (folder / "config.json").write_text(json.dumps(config))  # JSON is YAML
     command = [str(BINARY), "serve", str(folder / "config.json")]
     with (
@@ -64,6 +74,13 @@ def running(folder: Path, *, login: bool) -> Iterator[str]:
             process.terminate()
 
 
+def _make_certificate(host: str, certificate: Path, key: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    names = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=IP:{host}"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)
+
+
 def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 30
@@ -72,7 +89,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
             with opener.open(f"http://{address}/v2/", timeout=5):
                 return
         except urllib.error.HTTPError:
-            return  # it wants a login
+            return  # it wants a login, or HTTPS
         except OSError:
             time.sleep(0.05)
     pytest.fail(f"the registry did not start: {log.read_text()}")
@@ -80,7 +97,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("registry"), login=False) as address:
+    with running(tmp_path_factory.mktemp("registry")) as address:
         yield address
 
 
@@ -167,6 +184,32 @@ def test_dockers_login_is_asked_for_and_used(tmp_path: Path, bentofn: Bentofn) -
         arguments = ("pull", f"{address}/me/greeter:1", "--json")
         pulled = bentofn(*arguments, home=tmp_path / "there", DOCKER_CONFIG=str(docker))
         assert document(pulled)["digest"] == entry.digest
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is Linux's only")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_elsewhere_https_is_the_rule(tmp_path: Path, bentofn: Bentofn) -> None:
+    entry = build(tmp_path / "here", "1", b"first")
+    for name in ("secure", "plain"):
+        (tmp_path / name).mkdir()
+
+    def push(address: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        arguments = ("push", "greeter", f"{address}/me/greeter", *options)
+        return bentofn(*arguments, home=tmp_path / "here", check=False, **variables, **DIRECT)
+
+    with running(tmp_path / "secure", host="127.0.0.2", tls=True) as address:
+        done = push(address)
+        assert done.returncode == 1
+        assert f"{address} cannot be reached over HTTPS" in done.stderr
+        trusted = {"SSL_CERT_FILE": str(tmp_path / "secure" / "certificate.pem"), **DIRECT}
+        assert push(address, SSL_CERT_FILE=trusted["SSL_CERT_FILE"]).returncode == 0
+        pulled = bentofn(
+            *("pull", f"{address}/me/greeter:1", "--json"), home=tmp_path / "there", **trusted
+        )
+        assert document(pulled)["digest"] == entry.digest
+    with running(tmp_path / "plain", host="127.0.0.2") as address:
+        assert "cannot be reached over HTTPS" in push(address).stderr
+        assert push(address, "--insecure").returncode == 0
 
 
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")

@@ -88,6 +88,8 @@ class Assembler:
         Raises:
             UserError: The project cannot be built; the message says why.
         """
+        for choice in self.inputs.config.models:
+            find_model(self.store, choice.tag)  # before time is spent on packages
         with self.step("code"):
             code = self._code()
         with self.step("lock"):
@@ -267,7 +269,7 @@ class Assembler:
             plain = self.scratch / "plain-env"
             settings = inputs.requirements.settings
             install(lock, settings, inputs.target, plain, inputs.project, self.home)
-            trial = Trial(inputs.target, inputs.envs, self.home)
+            trial = Trial(inputs.target, manifest.envs, self.home)
             slim = root("slim", environment.tree(self.home))
             return prove(trial, slim, root("plain", plain))
 

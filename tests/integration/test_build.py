@@ -450,3 +450,13 @@ def test_what_a_constructor_imports_is_compiled_too(project: Path, home: Home) -
     result = run(project, home)
     root = materialise(home, Store(home).get("bento", result.tag))
     assert list((root / "env" / "idna" / "__pycache__").glob("codec.*.pyc"))
+
+
+def test_a_missing_model_is_named_before_packages_are_installed(
+    tmp_path: Path, project: Path
+) -> None:
+    write_project(project, bentofile=BENTOFILE + "models: ['nobody:latest']\n")
+    steps: list[str] = []
+    with pytest.raises(UserError, match="bentofn models import PATH --name nobody"):
+        build(project, Home(tmp_path / "empty"), BuildOptions(), steps.append)
+    assert steps == []

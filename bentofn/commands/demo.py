@@ -22,7 +22,7 @@ from bentofn.commands.output import (
     print_table,
     progress,
 )
-from bentofn.commands.tour import Embedder, Tour, largest_batch, wait_for_zero
+from bentofn.commands.tour import TEXTS, Embedder, Tour, largest_batch, wait_for_zero
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
@@ -101,7 +101,7 @@ def visit(home: Home, built: BuildResult, report: Report, keep: bool) -> Tour:
         embedder = Embedder(adapter.apply(plain, report).url)
         report("Waiting for zero, then asking once: a cold start")
         wait_for_zero(adapter, FUNCTION)
-        cold, truth = embedder.ask()
+        cold, truth = embedder.ask(start="cold")
         report("Deploying with a snapshot: a warmed parent that forks")
         adapter.apply(restorable, report)
         report("Waiting for zero, then asking once: a restored start")
@@ -140,7 +140,10 @@ def print_tour(tour: Tour, built: BuildResult) -> None:
             ("warm", f"{tour.warm_ms:.1f}", f"{tour.cold_ms / tour.warm_ms:.0f} x"),
         ],
     )
-    click.echo(f"\nlargest batch of {CONCURRENT_REQUESTS} requests at once: {tour.largest_batch}\n")
+    click.echo(
+        f"\n{CONCURRENT_REQUESTS} requests of {len(TEXTS)} texts at once: "
+        f"largest batch {tour.largest_batch} texts\n"
+    )
     rows = [(layer.name, layer.kind, human_size(layer.size)) for layer in built.layers]
     total = human_size(sum(layer.size for layer in built.layers))
     print_table(("LAYER", "KIND", "SIZE"), [*rows, ("in all", "", total)])

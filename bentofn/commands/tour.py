@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import time
@@ -31,7 +32,7 @@ class Tour:
         cold_ms: Milliseconds from a request to a function at zero to its answer, plain start.
         restored_ms: The same with an instance restored from a snapshot.
         warm_ms: Milliseconds of a request to a running instance, median.
-        largest_batch: Requests that one batch held at most.
+        largest_batch: Texts that one batch held at most.
         layers: Layer to bytes of the artifact.
         url_status: HTTP status of the function's URL at the end.
     """
@@ -109,12 +110,12 @@ class Embedder:
     def _post(self, texts: Sequence[str]) -> tuple[Vectors, Message]:
         body = json.dumps({"texts": texts})
         connection = http.client.HTTPConnection(str(self.url.hostname), self.url.port, timeout=120)
-        connection.request(
-            "POST", f"{self.url.path}/embed", body, {"Content-Type": "application/json"}
-        )
-        response = connection.getresponse()
-        payload = response.read()
-        connection.close()
+        with contextlib.closing(connection):
+            connection.request(
+                "POST", f"{self.url.path}/embed", body, {"Content-Type": "application/json"}
+            )
+            response = connection.getresponse()
+            payload = response.read()
         self.last_status = response.status
         if response.status != 200:
             raise UserError(f"The function answered {response.status}: {payload[:200].decode()}")

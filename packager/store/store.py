@@ -29,7 +29,13 @@ from bentofn.packager.store.index import (
     read_index,
     write_index,
 )
-from bentofn.packager.store.manifests import reached, read_blob, read_manifest, total_size
+from bentofn.packager.store.manifests import (
+    reached,
+    read_blob,
+    read_manifest,
+    total_size,
+    without_orphans,
+)
 from bentofn.packager.store.tags import Tag, check_part, parse_tag
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest, canonical_json
@@ -92,6 +98,28 @@ class Store:
         with self.home.try_lock(_USE_LOCK) as free:
             yield free
 
+    def index(self) -> list[dict[str, Any]]:
+        """The descriptors of ``index.json``.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        return read_index(self._index)
+
+    @contextmanager
+    def editing(self) -> Iterator[list[dict[str, Any]]]:
+        """Give the descriptors of ``index.json`` to change in place; nobody else writes meanwhile.
+
+        Raises:
+            UserError: It is damaged, or cannot be written.
+        """
+        with self.home.lock(_INDEX_LOCK):
+            before = read_index(self._index)
+            index = list(before)
+            yield index
+            if index != before:
+                write_index(self._index, index)
+
     def put_bytes(self, data: bytes, media_type: str) -> Descriptor:
         """Store bytes.
 
@@ -115,8 +143,16 @@ class Store:
         config: Descriptor,
         layers: Sequence[Descriptor],
         annotations: Mapping[str, str] | None = None,
+        subject: Descriptor | None = None,
     ) -> Descriptor:
         """Store an OCI manifest, in canonical JSON.
+
+        Args:
+            artifact_type: What it is.
+            config: Its config.
+            layers: Its layers, in order.
+            annotations: OCI annotations.
+            subject: The manifest that it refers to.
 
         Raises:
             UserError: The disk is full or the store cannot be written.
@@ -130,6 +166,10 @@ class Store:
         }
         if annotations:
             manifest["annotations"] = dict(annotations)
+        if subject is not None:
+            manifest["subject"] = Descriptor(
+                subject.media_type, subject.digest, subject.size
+            ).to_json()
         return self.put_bytes(canonical_json(manifest), MANIFEST)
 
     def blob_path(self, digest: str) -> Path:
@@ -155,7 +195,7 @@ class Store:
         name, version = check_part(name), check_part(version, "version")
         if version == "latest":
             raise UserError("'latest' cannot be a version: it means the newest; choose another.")
-        with self.home.lock(_INDEX_LOCK):
+        with self.editing() as index:
             entry = Entry(
                 kind=kind,
                 name=name,
@@ -165,12 +205,11 @@ class Store:
                 size=total_size(self.blobs, manifest),
                 manifest_size=manifest.size,
             )
-            raw = read_index(self._index)
-            newest = newest_of([found for found in entries_of(raw, kind) if found.name == name])
+            newest = newest_of([found for found in entries_of(index, kind) if found.name == name])
             if newest and (newest.version, newest.digest) == (version, manifest.digest):
                 return newest
-            others = [item for item in raw if not is_entry(item, kind, name, version)]
-            write_index(self._index, [*others, entry.to_json()])
+            others = [item for item in index if not is_entry(item, kind, name, version)]
+            index[:] = [*others, entry.to_json()]
             return entry
 
     def add_bento(
@@ -221,16 +260,15 @@ class Store:
         return found
 
     def delete(self, kind: Kind, tag: str) -> Entry:
-        """Forget a bento or a model; :meth:`gc` frees its space.
+        """Forget a bento or a model and what refers to it; :meth:`gc` frees its space.
 
         Raises:
             UserError: There is none, or the store cannot be written.
         """
-        with self.home.lock(_INDEX_LOCK):
+        with self.editing() as index:
             entry = self.get(kind, tag)
-            raw = read_index(self._index)
-            kept = [item for item in raw if not is_entry(item, kind, entry.name, entry.version)]
-            write_index(self._index, kept)
+            kept = [item for item in index if not is_entry(item, kind, entry.name, entry.version)]
+            index[:] = without_orphans(self.blobs, kept)
             return entry
 
     def gc(self, minimum_age: float = MINIMUM_AGE) -> Collected:
@@ -245,8 +283,9 @@ class Store:
         with self.alone() as alone:
             if not alone:
                 return Collected(busy=True)
-            with self.home.lock(_INDEX_LOCK):
-                return self._sweep(minimum_age)
+            with self.editing() as index:
+                index[:] = without_orphans(self.blobs, index)
+                return self._sweep(index, minimum_age)
 
     def manifest(self, entry: Entry) -> dict[str, Any]:
         """An entry's OCI manifest.
@@ -289,8 +328,8 @@ class Store:
         """
         return tuple(LayerInfo.of(layer) for layer in self.descriptors(entry))
 
-    def _sweep(self, minimum_age: float) -> Collected:
-        kept = reached(self.blobs, [str(raw["digest"]) for raw in read_index(self._index)])
+    def _sweep(self, index: Sequence[Mapping[str, Any]], minimum_age: float) -> Collected:
+        kept = reached(self.blobs, [str(raw["digest"]) for raw in index])
         blobs = size = 0
         for digest, length in list(self.blobs.older_than(minimum_age)):
             if digest not in kept:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from bentofn.packager.after_build import STEPS, StoredBento
 from bentofn.packager.build_inputs import BuildInputs, BuildOptions, gather
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
@@ -94,6 +95,10 @@ def build(
             notes: tuple[str, ...] = ()
             if entry is None:
                 entry, notes = _make(inputs, home, store, report, steps)
+            stored = StoredBento(home, store, entry, inputs, reused, report)
+            for name, step in STEPS:
+                with steps(name):
+                    notes += step(stored)
         return BuildResult(
             tag=entry.tag,
             digest=entry.digest,

@@ -37,6 +37,9 @@ class BuildOptions:
         python: Minor version of the interpreter; by default the bentofile's, or this one's.
         upgrade: Whether the requirements are resolved again, although they did not change.
         slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing.
+        sign_key: The private key that signs the bento.
+        allow_secrets: Files that may hold secrets.
+        allow_pickles: Files that may hold pickles which import what is dangerous.
     """
 
     name: str | None = None
@@ -47,6 +50,9 @@ class BuildOptions:
     python: str | None = None
     upgrade: bool = False
     slim: str = "safe"
+    sign_key: Path | None = None
+    allow_secrets: tuple[str, ...] = ()
+    allow_pickles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ class BuildInputs:
             self.interpreter,
             self.slimming.identity,
             [self.options.name, self.options.version, dict(self.options.labels)],
+            [sorted(self.options.allow_secrets), sorted(self.options.allow_pickles)],
         )
 
 

@@ -14,6 +14,7 @@ from bentofn import __version__
 from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.files import clear_stale
 from bentofn.packager.home import Home, leftovers
+from bentofn.packager.mounts import FileSystem, can_mount
 
 LITTLE = 10**9
 """Bytes below which free space is reported as a fault."""
@@ -78,6 +79,8 @@ def machine() -> list[Finding]:
             True,
             "at once, by the kernel" if dies else "when they next look at their control socket",
         ),
+        _mount("erofs", "environments as images that are mounted, not unpacked"),
+        _mount("fuse", "bentos that start while they are still being fetched"),
         _module("uvloop", "faster event loop"),
         _module("torch", "import of torch checkpoints into the model store"),
     ]
@@ -97,6 +100,11 @@ def storage(home: Home) -> Finding:
     if free < LITTLE:
         return Finding("home", False, f"{detail}, too little for a large model")
     return Finding("home", True, detail)
+
+
+def _mount(kind: FileSystem, use: str) -> Finding:
+    refusal = can_mount(kind)
+    return Finding(f"private mounts: {kind}", refusal is None, refusal or use)
 
 
 def _module(name: str, use: str) -> Finding:

@@ -1,0 +1,313 @@
+"""Mounts that only this process and its children see: EROFS images and FUSE file systems.
+
+A process that mounts first enters a mount namespace of its own, so that no mount shows elsewhere,
+the kernel removes them all with the last process that sees them, even after a kill, and the home
+can always be deleted. Linux only, and only for root, or where users may have namespaces of their
+own (for FUSE; the kernel mounts EROFS for nobody but root).
+
+Source: mount(2), umount2(2), unshare(2), user_namespaces(7), loop(4).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from bentofn.runtime.errors import UserError
+
+FileSystem = Literal["erofs", "fuse"]
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV = 1, 2, 4
+_MS_REC, _MS_PRIVATE = 0x4000, 1 << 18
+_MNT_DETACH = 2
+
+# linux/loop.h
+_LOOP_CTL_GET_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A
+_LO_FLAGS_READ_ONLY, _LO_FLAGS_AUTOCLEAR = 1, 4
+_LOOP_CONFIG_SIZE, _LOOP_FLAGS_OFFSET = 304, 60
+_LOOP_ATTEMPTS = 16
+
+_PROBE_SECONDS = 20.0
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+@cache
+def can_mount(kind: FileSystem = "fuse") -> str | None:
+    """Whether this process could mount, tried once in a process of its own.
+
+    Args:
+        kind: What is to be mounted.
+
+    Returns:
+        None if it works here, else a sentence that says why not.
+    """
+    if sys.platform != "linux":
+        return "Only Linux has private mounts."
+    command = [sys.executable, "-m", __name__, kind]
+    try:
+        probe = subprocess.run(command, capture_output=True, timeout=_PROBE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"The attempt to mount did not end well: {error}."
+    if probe.returncode == 0:
+        return None
+    lines = probe.stdout.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "The attempt to mount failed."
+
+
+def enter_private_namespace() -> None:
+    """Give this process a mount namespace of its own, in which it may mount; once is enough.
+
+    Call it before any thread starts: the kernel moves only the thread that asks.
+
+    Raises:
+        UserError: This machine does not let the process; the message says why.
+    """
+    if _entered():
+        return
+    if sys.platform != "linux":
+        raise UserError("Only Linux has private mounts.")
+    if sum(1 for _ in Path("/proc/self/task").iterdir()) > 1:
+        raise UserError("Private mounts must be asked for before the process starts threads.")
+    try:
+        _unshare(_CLONE_NEWNS)
+    except PermissionError:
+        _enter_user_namespace()
+    # Or what is mounted here would show where the namespace came from.
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE, None)
+    os.environ[_MARK] = _namespace()
+
+
+def mount_erofs(image: Path, target: Path) -> None:
+    """Mount an EROFS image, read-only; what is mounted there already stays.
+
+    Args:
+        image: The image.
+        target: An existing directory.
+
+    Raises:
+        UserError: It is no whole image, or the kernel or its rules do not let us mount it.
+    """
+    _refuse_public()
+    if is_mounted(target):
+        return
+    flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV
+    try:
+        try:
+            _mount(str(image), str(target), "erofs", flags, None)
+        except OSError as error:
+            if error.errno != errno.ENOTBLK:  # before Linux 6.12 only devices were mounted
+                raise
+            with _loop_device(image) as device:
+                _mount(device, str(target), "erofs", flags, None)
+    except OSError as error:
+        reason = _reason(error, "erofs")
+        raise UserError(f"Cannot mount {image} on {target}: {reason}.") from error
+
+
+def mount_fuse(fd: int, target: Path, *, source: str = "bentofn", max_read: int = 0) -> None:
+    """Mount a FUSE file system, read-only, for this user's processes; somebody must serve it.
+
+    Args:
+        fd: An open ``/dev/fuse``, which the kernel sends its requests to.
+        target: An existing directory, on which nothing is mounted.
+        source: What ``/proc/mounts`` names as the device.
+        max_read: Bytes of the largest read that the kernel asks for; 0 leaves it to the kernel.
+
+    Raises:
+        UserError: The kernel or its rules do not let us.
+    """
+    _refuse_public()
+    options = f"fd={fd},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+    if max_read:
+        options += f",max_read={max_read}"
+    try:
+        flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV
+        _mount(source, str(target), f"fuse.{source}", flags, options)
+    except OSError as error:
+        raise UserError(f"Cannot mount on {target}: {_reason(error, 'fuse')}.") from error
+
+
+def unmount(target: Path) -> None:
+    """Take a mount away; who has files of it open keeps them. No mount is fine."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.umount2(os.fsencode(target), _MNT_DETACH):
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOENT):
+            raise OSError(code, os.strerror(code), str(target))
+
+
+def is_mounted(target: Path) -> bool:
+    """Whether something is mounted on a directory, in this process's namespace.
+
+    The file system that is mounted is not asked, which may be one that this process serves.
+    """
+    wanted = str(target.parent.resolve() / target.name)
+    try:
+        lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
+    except OSError:
+        return False
+    return any(_ESCAPE.sub(_unescape, line.split(" ")[4]) == wanted for line in lines)
+
+
+def _refuse_public() -> None:
+    if not _entered():
+        raise UserError("This process has no mount namespace of its own to mount in.")
+
+
+def _entered() -> bool:
+    return os.environ.get(_MARK) == _namespace()
+
+
+def _namespace() -> str:
+    return str(Path("/proc/thread-self/ns/mnt").readlink()) if sys.platform == "linux" else ""
+
+
+_MARK = "BENTOFN_MOUNT_NAMESPACE"
+"""Variable with the namespace that a process or its parent entered: it is true where it equals the
+process's own."""
+
+
+def _enter_user_namespace() -> None:
+    user, group = os.geteuid(), os.getegid()
+    try:
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWNS)
+        # The same ids as before, so that files are made and checked as ever.
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    except OSError as error:
+        raise UserError(
+            "This process may not mount: it is not root, and users have no namespaces of their own "
+            f"here ({os.strerror(error.errno or 0)})."
+        ) from error
+
+
+def _reason(error: OSError, kind: FileSystem) -> str:
+    match error.errno:
+        case errno.ENODEV:
+            return f"this kernel has no {kind}"
+        case errno.EPERM | errno.EACCES if kind == "erofs":
+            return "the kernel lets only root mount EROFS images"
+        case errno.EPERM | errno.EACCES:
+            return "the kernel does not let this process"
+        case errno.EINVAL if kind == "erofs":
+            return "it is no whole EROFS image"
+        case errno.EUCLEAN | errno.EIO:
+            return "it is damaged"
+        case _:
+            return os.strerror(error.errno or 0)
+
+
+@contextmanager
+def _loop_device(image: Path) -> Iterator[str]:
+    """A loop device of a file, which frees itself with its last user.
+
+    Raises:
+        OSError: There are none, or this process may not have one.
+    """
+    with image.open("rb") as file:
+        for _ in range(_LOOP_ATTEMPTS):
+            with open("/dev/loop-control", "rb") as control:  # noqa: PTH123 - a device
+                number = fcntl.ioctl(control, _LOOP_CTL_GET_FREE)
+            device = f"/dev/loop{number}"
+            descriptor = os.open(device, os.O_RDONLY)
+            try:
+                config = bytearray(_LOOP_CONFIG_SIZE)
+                struct.pack_into("=I", config, 0, file.fileno())
+                flags = _LO_FLAGS_READ_ONLY | _LO_FLAGS_AUTOCLEAR
+                struct.pack_into("=I", config, _LOOP_FLAGS_OFFSET, flags)
+                fcntl.ioctl(descriptor, _LOOP_CONFIGURE, bytes(config))
+                yield device
+                return
+            except OSError as error:
+                if error.errno != errno.EBUSY:  # somebody else took it meanwhile
+                    raise
+            finally:
+                os.close(descriptor)
+    raise OSError(errno.EBUSY, "no free loop device")
+
+
+def _unshare(flags: int) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.unshare(flags):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    arguments = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
+    data = None if options is None else options.encode()
+    if library.mount(*arguments, ctypes.c_ulong(flags), data):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), target)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))
+
+
+def _probe(kind: FileSystem) -> None:
+    """Try what :func:`can_mount` tells.
+
+    Raises:
+        UserError: It does not work.
+    """
+    enter_private_namespace()
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "target"
+        target.mkdir()
+        if kind == "fuse":
+            _probe_fuse(target)
+        else:
+            _probe_erofs(Path(folder) / "image", target)
+
+
+def _probe_fuse(target: Path) -> None:
+    try:
+        descriptor = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        raise UserError(f"Cannot open /dev/fuse: {os.strerror(error.errno or 0)}.") from error
+    mount_fuse(descriptor, target)
+    unmount(target)
+    os.close(descriptor)
+
+
+def _probe_erofs(image: Path, target: Path) -> None:
+    # Of a file that is no image, who may mount hears just that.
+    image.write_bytes(bytes(1 << 16))
+    try:
+        mount_erofs(image, target)
+    except UserError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno == errno.EINVAL:
+            return
+        raise UserError(f"It cannot be mounted: {_reason(cause, 'erofs')}.") from error
+
+
+def main(argv: list[str]) -> int:
+    """The process of :func:`can_mount`: says why not, or ends with 0."""
+    try:
+        _probe("erofs" if argv == ["erofs"] else "fuse")
+    except (UserError, OSError) as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,115 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bentofn.packager import mounts
+from bentofn.runtime.errors import UserError
+
+needs_erofs = pytest.mark.skipif(
+    mounts.can_mount("erofs") is not None, reason=f"no EROFS here: {mounts.can_mount('erofs')}"
+)
+needs_fuse = pytest.mark.skipif(
+    mounts.can_mount("fuse") is not None, reason=f"no FUSE here: {mounts.can_mount('fuse')}"
+)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+PRIVATE = """
+import os, sys, threading
+from pathlib import Path
+from bentofn.packager import mounts
+target = Path(sys.argv[1])
+mounts.enter_private_namespace()
+mounts.enter_private_namespace()
+mounts.mount_fuse(os.open("/dev/fuse", os.O_RDWR), target)
+assert mounts.is_mounted(target)
+seen = []
+thread = threading.Thread(target=lambda: seen.append(mounts.is_mounted(target)))
+thread.start()
+thread.join()
+assert seen == [True]
+print("mounted", flush=True)
+sys.stdin.readline()
+"""
+
+NOBODY = """
+import ctypes, os, sys
+from bentofn.packager import mounts
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, which setresuid took away
+sys.exit(mounts.main(sys.argv[1:]))
+"""
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@needs_fuse
+def test_a_mount_shows_nowhere_else_and_ends_with_its_process(tmp_path: Path) -> None:
+    target = tmp_path / "a folder"
+    target.mkdir()
+    command = [sys.executable, "-c", PRIVATE, str(target)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"mounted\n"
+        assert not mounts.is_mounted(target)
+        target.rmdir()  # a home can be removed while something is mounted in it
+        process.kill()
+    assert not target.exists()
+
+
+@needs_fuse
+def test_threads_that_run_already_are_named() -> None:
+    ended = run(
+        "import threading\n"
+        "from bentofn.packager import mounts\n"
+        "event = threading.Event()\n"
+        "threading.Thread(target=event.wait).start()\n"
+        "try:\n"
+        "    mounts.enter_private_namespace()\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n"
+        "event.set()\n"
+    )
+    assert ended.stdout.startswith("UserError Private mounts must be asked for before")
+
+
+def test_nothing_is_mounted_where_everybody_sees_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no mount namespace of its own"):
+        mounts.mount_erofs(tmp_path / "image", tmp_path)
+
+
+@needs_erofs
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(bytes(1 << 16))
+    ended = run(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from bentofn.packager import mounts\n"
+        "mounts.enter_private_namespace()\n"
+        "try:\n"
+        "    mounts.mount_erofs(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n",
+        str(tmp_path / "image"),
+        str(tmp_path),
+    )
+    assert ended.stdout.startswith("UserError Cannot mount")
+    assert "no whole EROFS image" in ended.stdout
+
+
+@needs_root
+@needs_fuse
+def test_a_user_mounts_fuse_in_a_namespace_of_his_own_and_is_told_that_erofs_is_for_root() -> None:
+    if Path("/proc/sys/user/max_user_namespaces").read_text().strip() == "0":
+        pytest.skip("users have no namespaces of their own here")
+    assert run(NOBODY, "fuse").returncode == 0
+    refused = run(NOBODY, "erofs")
+    assert refused.returncode == 1
+    assert "only root" in refused.stdout

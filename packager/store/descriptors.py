@@ -30,6 +30,10 @@ LAYER_KIND = "io.bentofn.layer.kind"
 LAYER_DIFF_ID = "io.bentofn.layer.diff-id"
 LAYER_PATH = "io.bentofn.layer.path"
 
+# https://github.com/containers/storage/tree/v1.59.1/pkg/chunked
+TOC_POSITION = "io.github.containers.zstd-chunked.manifest-position"
+TOC_CHECKSUM = "io.github.containers.zstd-chunked.manifest-checksum"
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ARCHIVE = re.compile(r".*\.tar(\+\w+)?")
 

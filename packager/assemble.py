@@ -303,7 +303,7 @@ class Assembler:
             secrets=tuple(sorted(declared - envs.keys())),
             labels={**contract.labels, **inputs.config.labels, **inputs.options.labels},
             description=inputs.description,
-            docker=inputs.config.docker,
+            docker=inputs.image.to_plain(),
             inputs={
                 "code": inputs.tree.digest,
                 "lock": lock.digest,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bentofn.packager.config.discovery import load_config
-from bentofn.packager.config.model import BuildConfig
+from bentofn.packager.config.docker_files import read_env, read_image
+from bentofn.packager.config.model import BuildConfig, ImageOptions
 from bentofn.packager.digest_cache import hash_tree
 from bentofn.packager.environment.pip_config import read_pip_config
 from bentofn.packager.environment.requirements import Requirements, read_requirements
@@ -64,6 +65,8 @@ class BuildInputs:
         options: The command line.
         config: The build file.
         description: The user's text, read from its file if it stands in one.
+        image: What an image of it holds.
+        envs: The environment variables that have a value.
         tree: The project's files.
         runtime: Path to file of the runtime.
         runtime_digest: Its digest.
@@ -78,6 +81,8 @@ class BuildInputs:
     options: BuildOptions
     config: BuildConfig
     description: str
+    image: ImageOptions
+    envs: Mapping[str, str]
     tree: HashedTree
     runtime: Mapping[str, Path]
     runtime_digest: str
@@ -99,12 +104,6 @@ class BuildInputs:
         return self.config.service.removeprefix(f"{root}/") if root else self.config.service
 
     @property
-    def envs(self) -> dict[str, str]:
-        """The environment variables that have a value."""
-        own = {env.name: env.value for env in self.config.envs if env.value is not None}
-        return {**docker_env(self.config.docker.get("env")), **own}
-
-    @property
     def key(self) -> str:
         """Digest of all inputs but the models, in hex."""
         plain = self.config.to_plain()
@@ -113,6 +112,8 @@ class BuildInputs:
             "build",
             plain,
             self.description,
+            self.image.to_plain(),
+            dict(self.envs),
             self.tree.digest,
             self.runtime_digest,
             self.lock_key,
@@ -136,11 +137,14 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     target = find_target(options.python or config.python_version, options.platform)
     slimming = find_slimming(options.slim)
     requirements = read_requirements(project, config.python, read_pip_config(os.environ))
+    own_envs = {env.name: env.value for env in config.envs if env.value is not None}
     return BuildInputs(
         project=project,
         options=options,
         config=config,
         description=_description(project, config.description),
+        image=read_image(project, config.docker),
+        envs={**read_env(project, config.docker), **own_envs},
         tree=hash_tree(project, found.files, home),
         runtime=runtime,
         runtime_digest=runtime_digest(runtime),
@@ -174,16 +178,6 @@ def interpreter_identity(target: Target) -> str:
     real = target.interpreter.resolve()
     stat = real.stat()
     return hashlib.sha256(f"{real} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
-
-
-def docker_env(value: object) -> dict[str, str]:
-    """The variables of a bentofile's ``docker.env``: a mapping, or a list of ``NAME=value``."""
-    if isinstance(value, Mapping):
-        return {str(name): str(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        pairs = (str(item).partition("=") for item in value)
-        return {name: item for name, equals, item in pairs if equals}
-    return {}
 
 
 def _description(project: Path, text: str) -> str:

@@ -124,7 +124,8 @@ class BentoManifest:
         secrets: Names of the variables whose value only the deployment knows.
         labels: The user's labels.
         description: The user's text.
-        docker: The ``docker`` section of the bentofile that concerns images (system packages...).
+        docker: What an image of it needs besides (base image, system packages...):
+            ``packager/config/model.py``'s ``ImageOptions``, those that are set.
         inputs: Name to digest of what the build read, and ``slim``, the rules of slimming.
         slimmed: What was saved by which rule.
     """

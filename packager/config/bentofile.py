@@ -8,51 +8,35 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
+from bentofn.packager.config.docker import DockerSection, docker_options
 from bentofn.packager.config.model import (
     BuildConfig,
     EnvironmentVariable,
     ModelChoice,
     PythonOptions,
 )
+from bentofn.packager.config.section import SECTION, Strings
 from bentofn.runtime.errors import UserError
 
 
-def _as_list(value: object) -> object:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else value
-
-
-Strings = Annotated[list[str], BeforeValidator(_as_list)]
-
-
-class Section(BaseModel):
-    """A mapping of a bentofile that knows all of its keys."""
-
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
-
-
-class ModelSection(Section):
+class ModelSection(BaseModel):
     """One of ``models`` in its long form."""
+
+    model_config = SECTION
 
     tag: str
     filter: str | None = None
     alias: str | None = None
 
 
-class EnvSection(Section):
+class EnvSection(BaseModel):
     """One of ``envs``."""
+
+    model_config = SECTION
 
     name: str
     value: str | None = None
@@ -64,31 +48,10 @@ class EnvSection(Section):
         return str(value).lower() if isinstance(value, bool) else value
 
 
-class DockerSection(Section):
-    """``docker``: the image that ``bentofn containerize`` makes."""
-
-    distro: str | None = None
-    python_version: str | None = None
-    cuda_version: str | None = None
-    env: dict[str, str] | list[str] | str | None = None
-    system_packages: Strings = []
-    setup_script: str | None = None
-    base_image: str | None = None
-    dockerfile_template: str | None = None
-
-    @field_validator("python_version", mode="before")
-    @classmethod
-    def _quoted(cls, value: object) -> object:
-        if isinstance(value, float):
-            raise ValueError(
-                f"a version must stand in quotes, because YAML reads 3.10 as 3.1; "
-                f'write python_version: "{value}"'
-            )
-        return value
-
-
-class PythonSection(Section):
+class PythonSection(BaseModel):
     """``python``: the dependencies."""
+
+    model_config = SECTION
 
     requirements_txt: str | None = None
     packages: Strings = []
@@ -104,8 +67,10 @@ class PythonSection(Section):
     is_src_layout: bool = False
 
 
-class Bentofile(Section):
+class Bentofile(BaseModel):
     """A whole bentofile."""
+
+    model_config = SECTION
 
     service: str | None = None
     name: str | None = None
@@ -173,6 +138,7 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         raise UserError(
             f"{origin}: python.pip_args has a quotation mark that never ends."
         ) from None
+    docker, notes = docker_options(file.docker)
     return BuildConfig(
         origin=origin,
         service=service,
@@ -185,21 +151,15 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         envs=tuple(EnvironmentVariable(e.name, e.value) for e in file.envs if e.stage != "build"),
         python=python,
         python_version=file.docker.python_version,
-        docker=file.docker.model_dump(exclude_unset=True),
+        docker=docker,
         source_root="src" if file.python.is_src_layout else "",
-        warnings=tuple(f"{origin}: {text}" for text in (*_unapplied(file), *warnings)),
+        warnings=tuple(f"{origin}: {text}" for text in (*_unapplied(file), *notes, *warnings)),
     )
 
 
 def _unapplied(file: Bentofile) -> list[str]:
-    keys = [
-        f"docker.{key}"
-        for key in ("cuda_version", "dockerfile_template", "setup_script")
-        if getattr(file.docker, key) is not None
-    ]
-    keys += [f"models of {model.tag}: filter" for model in file.models if model.filter]
+    keys = [f"models of {model.tag}: filter" for model in file.models if model.filter]
     keys += ["args"] if file.args else []
-    keys += ["docker.env as a file"] if isinstance(file.docker.env, str) else []
     texts = [f"{key} is recorded but not applied yet." for key in keys]
     if not file.python.lock_packages:
         texts.append("python.lock_packages: false has no effect: a bento always locks versions.")

@@ -62,6 +62,67 @@ class PythonOptions:
 
 
 @dataclass(frozen=True)
+class DockerOptions:
+    """The ``docker`` section of a bentofile, checked; ``python_version`` stands in the build's.
+
+    Args:
+        distro: ``debian``, ``ubi8`` or ``amazonlinux``: whose package manager installs
+            ``system_packages``, and which base image is taken where none is given; None: debian.
+        cuda_version: Full version of an ``nvidia/cuda`` image, such as ``12.8.1``.
+        base_image: The image to build on.
+        system_packages: Names for ``apt-get install`` or ``yum install``.
+        env: Variables.
+        env_file: A file of variables instead, relative to the project.
+        setup_script: A script to run in the image, relative to the project.
+        dockerfile_template: A Jinja2 template of a Dockerfile, relative to the project.
+    """
+
+    distro: str | None = None
+    cuda_version: str | None = None
+    base_image: str | None = None
+    system_packages: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_file: str | None = None
+    setup_script: str | None = None
+    dockerfile_template: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """What ``BentoManifest.docker`` says: all that an image needs besides the bento's layers.
+
+    Its variables are in ``BentoManifest.envs`` and its Python is ``BentoManifest.python``. No file
+    is looked up: scripts and templates stand here as text.
+
+    Args:
+        distro: As in :class:`DockerOptions`.
+        cuda_version: As in :class:`DockerOptions`; None where ``base_image`` is given.
+        base_image: As in :class:`DockerOptions`.
+        system_packages: As in :class:`DockerOptions`; installed in ``base_image`` too, as root.
+        setup_script: Text of a script that starts with ``#!``, run as root after the packages are
+            installed and the bento is in place, as BentoML does.
+        dockerfile_template: Text of a Jinja2 template that extends BentoML's Dockerfile.
+    """
+
+    distro: str | None = None
+    cuda_version: str | None = None
+    base_image: str | None = None
+    system_packages: tuple[str, ...] = ()
+    setup_script: str | None = None
+    dockerfile_template: str | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """The options that are set, as JSON types: ``BentoManifest.docker``."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value}
+
+    @classmethod
+    def from_plain(cls, raw: Mapping[str, Any]) -> ImageOptions:
+        """Read ``BentoManifest.docker``; what it does not know it leaves out."""
+        known = {item.name for item in dataclasses.fields(cls)}
+        return cls(**_tuples({key: raw[key] for key in raw.keys() & known}))
+
+
+@dataclass(frozen=True)
 class BuildConfig:
     """What goes into a bento.
 
@@ -77,7 +138,7 @@ class BuildConfig:
         envs: Its environment variables.
         python: Its Python dependencies.
         python_version: Minor version of its interpreter; None takes the one that builds.
-        docker: The ``docker`` section, as given.
+        docker: The ``docker`` section.
         source_root: Directory below the project whose content becomes the code's root:
             ``""`` or ``"src"``.
         warnings: What was accepted but is not applied, one sentence each.
@@ -94,7 +155,7 @@ class BuildConfig:
     envs: tuple[EnvironmentVariable, ...] = ()
     python: PythonOptions = PythonOptions()
     python_version: str | None = None
-    docker: Mapping[str, Any] = field(default_factory=dict)
+    docker: DockerOptions = DockerOptions()
     source_root: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -109,6 +170,7 @@ class BuildConfig:
         values["models"] = tuple(ModelChoice(**item) for item in raw["models"])
         values["envs"] = tuple(EnvironmentVariable(**item) for item in raw["envs"])
         values["python"] = PythonOptions(**_tuples(raw["python"]))
+        values["docker"] = DockerOptions(**_tuples(raw["docker"]))
         return cls(**values)
 
 

@@ -86,7 +86,8 @@ def test_everything(project: Project) -> None:
         EnvironmentVariable("TOKEN"),
     )
     assert config.python_version == "3.12"
-    assert config.docker["system_packages"] == ["libgomp1"]
+    assert config.docker.system_packages == ("libgomp1",)
+    assert config.docker.env == {"A": "b"}
     python = config.python
     assert python.packages == ("numpy",)
     assert python.requirements_files == ("requirements.txt",)
@@ -124,13 +125,11 @@ def test_a_mistake_is_one_sentence(project: Project, text: str, says: str) -> No
 def test_options_of_later_versions_are_kept_and_said(project: Project) -> None:
     text = """
 service: a:B
-docker: {cuda_version: "12", dockerfile_template: d, setup_script: s}
 python: {lock_packages: false, pip_args: "--no-deps"}
 args: {x: 1}
 """
     config = project.write("bentofile.yaml", text).load()
-    assert config.docker["cuda_version"] == "12"
-    for key in ("cuda_version", "dockerfile_template", "setup_script", "lock_packages", "args"):
+    for key in ("lock_packages", "args"):
         assert any(key in warning for warning in config.warnings), key
     assert any("--no-deps" in warning for warning in config.warnings)
 

@@ -22,10 +22,20 @@ from bentofn.packager.arrival import (
     read_arriving_config,
     refuse_other,
 )
+from bentofn.packager.arriving_referrers import (
+    MAX_REFERRER_BLOBS,
+    MAX_REFERRERS,
+    ArrivingReferrer,
+    Check,
+    check_total,
+    read_arriving_referrer,
+)
 from bentofn.packager.files import CHUNK, make_directory, publish, temporary_file
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.blobs import open_source
 from bentofn.packager.store.descriptors import BENTO_ARTIFACT, INDEX, MANIFEST, REF_NAME
+from bentofn.packager.store.manifests import read_blob
+from bentofn.packager.store.referrers import add_referrer, referrers
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
@@ -36,12 +46,13 @@ _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _FOLDERS = {"blobs", "blobs/sha256"}
 _FILES = {"oci-layout", "index.json"}
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
-_MOST = MAX_LAYERS + 8
-"""Entries of an archive: the layers, the manifest, the config and what makes a layout."""
+_MOST = MAX_LAYERS + 8 + MAX_REFERRERS * (MAX_REFERRER_BLOBS + 2)
+"""Entries of an archive: the layers, the manifest, the config, what refers to them and what makes a
+layout."""
 
 
 def export_bento(store: Store, tag: str, target: Path, *, force: bool = False) -> Entry:
-    """Write a bento as one file; the same bento gives the same bytes.
+    """Write a bento, and what refers to it, as one file; the same gives the same bytes.
 
     Args:
         store: The store.
@@ -58,6 +69,7 @@ def export_bento(store: Store, tag: str, target: Path, *, force: bool = False) -
     if target.is_dir() or (target.exists() and not force):
         raise UserError(f"{target} is there already; choose another name, or use --force.")
     arriving = read_arriving(canonical_json(store.manifest(entry)), entry.tag)
+    about = sorted(_stored_referrers(store, entry), key=lambda each: each.referrer.manifest.digest)
     descriptor = {
         "mediaType": MANIFEST,
         "digest": entry.digest,
@@ -65,7 +77,12 @@ def export_bento(store: Store, tag: str, target: Path, *, force: bool = False) -
         "artifactType": BENTO_ARTIFACT,
         "annotations": {REF_NAME: entry.tag},
     }
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor]}
+    manifests = [descriptor, *(each.referrer.to_json() for each in about)]
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
+    manifest = Descriptor(MANIFEST, entry.digest, entry.manifest_size)
+    blobs = [manifest, *arriving.blobs]
+    for each in about:
+        blobs += [each.referrer.manifest, *each.blobs]
     with store.using(), temporary_file(make_directory(target.parent)) as temporary:
         # GNU's format has sizes over 8 GiB and needs no extended headers, which hold times.
         with tarfile.open(fileobj=temporary.file, mode="w", format=tarfile.GNU_FORMAT) as archive:
@@ -76,18 +93,19 @@ def export_bento(store: Store, tag: str, target: Path, *, force: bool = False) -
                 info = tarfile.TarInfo(folder)
                 info.type, info.mode = tarfile.DIRTYPE, 0o755
                 archive.addfile(info)
-            for blob in (Descriptor(MANIFEST, entry.digest, entry.manifest_size), *arriving.blobs):
+            for blob in {blob.digest: blob for blob in blobs}.values():
                 _add_blob(store, archive, blob)
         publish(temporary, target)
     return entry
 
 
-def import_bento(store: Store, source: Path) -> Entry:
+def import_bento(store: Store, source: Path, check: Check | None = None) -> Entry:
     """Add the bento of a file; nothing is added unless every byte of it is as its digest says.
 
     Args:
         store: The store.
         source: A file that :func:`export_bento` wrote, or an ``oci-archive:`` of skopeo's.
+        check: Refuses a bento by what refers to it.
 
     Returns:
         The bento; one that was there already stays as it is.
@@ -98,11 +116,14 @@ def import_bento(store: Store, source: Path) -> Entry:
     """
     with open_source(source) as file, ExitStack() as stages, store.using():
         archive = _Archive(source, file)
-        arriving = archive.bento()
+        arriving, about = archive.bento()
         bento = read_arriving_config(archive.read(arriving.config), str(source))
         refuse_other(store, bento, arriving.manifest)
+        if check is not None:
+            check(arriving.manifest, [each.referrer for each in about], archive.read)
         staged = []
-        for blob in arriving.blobs:
+        blobs = (*arriving.blobs, *(blob for each in about for blob in each.blobs))
+        for blob in {blob.digest: blob for blob in blobs}.values():
             if store.blobs.has_whole(blob.digest, blob.size):
                 archive.copy(blob, None)
                 continue
@@ -111,7 +132,22 @@ def import_bento(store: Store, source: Path) -> Entry:
             staged.append((stage, blob.digest))
         for stage, digest in staged:
             store.blobs.commit(stage, digest)
-        return add_arrived(store, arriving, bento)
+        entry = add_arrived(store, arriving, bento)
+        for each in about:
+            store.put_bytes(each.data, MANIFEST)
+            add_referrer(store, entry.digest, each.referrer)
+        return entry
+
+
+def _stored_referrers(store: Store, entry: Entry) -> list[ArrivingReferrer]:
+    return [
+        read_arriving_referrer(
+            read_blob(store.blobs, each.manifest.digest, each.artifact_type),
+            entry.digest,
+            entry.tag,
+        )
+        for each in referrers(store, entry.digest)
+    ]
 
 
 @dataclass(frozen=True)
@@ -130,25 +166,28 @@ class _Archive:
         self._file = file
         self._entries = self._list()
 
-    def bento(self) -> ArrivingBento:
-        """The one bento of the archive, whose blobs are all there with their sizes."""
-        digest = self._digest_of_manifest()
-        span = self._span(digest)
-        if span.size > MAX_MANIFEST:
-            raise self._refused("its manifest is too large")
-        arriving = read_arriving(
-            self.read(Descriptor(MANIFEST, digest, span.size)), str(self._source)
-        )
-        for blob in arriving.blobs:
+    def bento(self) -> tuple[ArrivingBento, list[ArrivingReferrer]]:
+        """The one bento of the archive and what refers to it; all blobs have their sizes."""
+        named: list[Descriptor] = []
+        alone, about = self._manifests()
+        arriving = read_arriving(alone, str(self._source))
+        named += [arriving.manifest, *arriving.blobs]
+        referring = []
+        for data in about:
+            each = read_arriving_referrer(data, arriving.manifest.digest, str(self._source))
+            named += [each.referrer.manifest, *each.blobs]
+            referring.append(each)
+        check_total(referring, str(self._source))
+        for blob in named:
             if self._span(blob.digest).size != blob.size:
                 raise self._damaged(f"{blob.digest} has another size than its manifest says")
-        named = {digest, *(blob.digest for blob in arriving.blobs)}
+        digests = {blob.digest for blob in named}
         extra = [
-            name for name in self._entries if name not in _FILES and _digest(name) not in named
+            name for name in self._entries if name not in _FILES and _digest(name) not in digests
         ]
         if extra:
             raise self._refused(f"nothing names its entry {extra[0]!r}")
-        return arriving
+        return arriving, referring
 
     def read(self, blob: Descriptor) -> bytes:
         """A small blob, checked; its size was."""
@@ -166,19 +205,29 @@ class _Archive:
         if f"sha256:{hashed.hexdigest()}" != blob.digest:
             raise self._damaged(f"the bytes of {blob.digest} are others")
 
-    def _digest_of_manifest(self) -> str:
+    def _manifests(self) -> tuple[bytes, list[bytes]]:
+        """The manifest that refers to nothing, and those that do."""
+        about: list[bytes] = []
+        alone: list[bytes] = []
         try:
             layout = json.loads(self._small("oci-layout"))
             index = json.loads(self._small("index.json"))
-            (manifest,) = index["manifests"]
-            digest = Descriptor.from_json(manifest).digest
-            if layout["imageLayoutVersion"] != "1.0.0" or self._span(digest).size != int(
-                manifest["size"]
-            ):
+            if layout["imageLayoutVersion"] != "1.0.0" or len(index["manifests"]) > MAX_REFERRERS:
                 raise ValueError
+            for raw in index["manifests"]:
+                data = self._manifest(Descriptor.from_json(raw))
+                (about if "subject" in json.loads(data) else alone).append(data)
+            (bento,) = alone
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._refused("it is no OCI layout with one bento") from error
-        return digest
+        return bento, about
+
+    def _manifest(self, manifest: Descriptor) -> bytes:
+        if self._span(manifest.digest).size != manifest.size:
+            raise ValueError
+        if manifest.size > MAX_MANIFEST:
+            raise self._refused("its manifest is too large")
+        return self.read(manifest)
 
     def _small(self, name: str) -> bytes:
         span = self._entries[name]

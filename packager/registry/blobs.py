@@ -10,9 +10,11 @@ import hashlib
 import os
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from bentofn.packager.arrival import MAX_MANIFEST
@@ -24,6 +26,8 @@ from bentofn.runtime.errors import UserError
 
 PARTIAL_AGE = 7 * 24 * 3600.0
 """Seconds after which a download that nobody went on with is removed."""
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 def has_blob(transport: Transport, digest: str) -> bool:
@@ -76,16 +80,33 @@ def send_blob(transport: Transport, store: Store, blob: Descriptor) -> None:
         transport.retrying(attempt, "the upload was forgotten")
 
 
-def send_manifest(transport: Transport, tag: str, data: bytes) -> None:
+def send_manifest(
+    transport: Transport,
+    tag: str,
+    data: bytes,
+    media_type: str = MANIFEST,
+    headers: Mapping[str, str] = _NO_HEADERS,
+) -> Message:
     """Give a tag to a manifest whose blobs are all there.
+
+    Args:
+        transport: The repository.
+        tag: The tag, or the manifest's own digest.
+        data: The manifest.
+        media_type: What it is.
+        headers: Further headers; ``If-Match`` makes 412 an answer.
+
+    Returns:
+        The headers of the answer.
 
     Raises:
         UserError: The registry refuses or fails.
     """
-    headers = {"Content-Type": MANIFEST, "Content-Length": str(len(data))}
+    sent = {"Content-Type": media_type, "Content-Length": str(len(data)), **headers}
+    good = (200, 201, 412) if "If-Match" in headers else (200, 201)
     url = transport.url(f"manifests/{tag}")
-    with transport.request("PUT", url, headers=headers, body=lambda: [data], good=(200, 201)):
-        pass
+    with transport.request("PUT", url, headers=sent, body=lambda: [data], good=good) as response:
+        return response.headers
 
 
 def fetch_manifest(transport: Transport, tag: str, source: str) -> bytes:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bentofn.packager.arrival import (
     add_arrived,
@@ -13,6 +14,7 @@ from bentofn.packager.arrival import (
     read_arriving_config,
     refuse_other,
 )
+from bentofn.packager.arriving_referrers import Check, read_arriving_referrer
 from bentofn.packager.registry.blobs import (
     fetch_blob,
     fetch_manifest,
@@ -22,10 +24,17 @@ from bentofn.packager.registry.blobs import (
 )
 from bentofn.packager.registry.credentials import find_credentials
 from bentofn.packager.registry.reference import Reference
+from bentofn.packager.registry.referrers import (
+    add_to_fallback,
+    fetch_referrers,
+    list_referrers,
+    send_referrer_manifest,
+)
 from bentofn.packager.registry.transport import Transport
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
-from bentofn.packager.store.descriptors import BENTO_CONFIG
+from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST
 from bentofn.packager.store.manifests import read_blob
+from bentofn.packager.store.referrers import add_referrer, referrers
 
 Report = Callable[[str], None]
 Wait = Callable[[float], None]
@@ -86,8 +95,36 @@ def push(
             report(f"Pushing {_name(blob)}")
             send_blob(transport, store, blob)
             moved += blob.size
+        # By its digest first, so that under its tag nobody sees it without what refers to it.
+        send_manifest(transport, entry.digest, data)
+        moved += _push_referrers(transport, store, entry, str(reference), report)
         send_manifest(transport, str(reference.tag), data)
     return Transferred(entry, reference, moved, skipped)
+
+
+def _push_referrers(
+    transport: Transport, store: Store, entry: Entry, source: str, report: Report
+) -> int:
+    """Send what refers to a bento and is not listed there; returns the bytes of its blobs."""
+    own = referrers(store, entry.digest)
+    if not own:
+        return 0
+    listed = {raw.get("digest") for raw in list_referrers(transport, entry.digest, source)}
+    moved = 0
+    unlisted = []
+    for referrer in own:
+        if referrer.manifest.digest in listed:
+            continue
+        data = read_blob(store.blobs, referrer.manifest.digest, referrer.artifact_type)
+        for blob in read_arriving_referrer(data, entry.digest, entry.tag).blobs:
+            if not has_blob(transport, blob.digest):
+                report(f"Pushing {referrer.artifact_type}")
+                send_blob(transport, store, blob)
+                moved += blob.size
+        if not send_referrer_manifest(transport, referrer, data):
+            unlisted.append(referrer)
+    add_to_fallback(transport, entry.digest, unlisted, source)
+    return moved
 
 
 def pull(
@@ -96,6 +133,7 @@ def pull(
     report: Report,
     *,
     insecure: bool = False,
+    check: Check | None = None,
     wait: Wait = time.sleep,
 ) -> Transferred:
     """Fetch a bento from a registry; it keeps the name and version that it was built with.
@@ -105,6 +143,7 @@ def pull(
         reference: Where from.
         report: Told each blob that is fetched.
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
+        check: Refuses a bento by what refers to it, before its layers are fetched.
         wait: Waits so many seconds between two attempts.
 
     Raises:
@@ -116,22 +155,46 @@ def pull(
     transport = _transport(reference, "pull", insecure, wait)
     with store.using():
         arriving = read_arriving(fetch_manifest(transport, str(reference.tag), source), source)
-        moved = skipped = 0
-        bento = None
+        fetch = _Fetch(transport, store, source)
+        fetch.blob(arriving.config, lambda: report("Pulling the bento's manifest"))
+        config = read_blob(store.blobs, arriving.config.digest, f"the config of {source}")
+        bento = read_arriving_config(config, source)
+        refuse_other(store, bento, arriving.manifest)
+        arrived = fetch_referrers(transport, arriving.manifest.digest, source)
+        for each in arrived:
+            for blob in each.blobs:
+                fetch.blob(blob, partial(report, f"Pulling {each.referrer.artifact_type}"))
+        if check is not None:
+            check(
+                arriving.manifest,
+                [each.referrer for each in arrived],
+                lambda blob: read_blob(store.blobs, blob.digest, f"an artifact of {source}"),
+            )
         for blob in arriving.blobs:
-            if store.blobs.has_whole(blob.digest, blob.size):
-                skipped += blob.size
-            else:
-                report(f"Pulling {_name(blob)}")
-                fetch_blob(transport, store, blob, source)
-                moved += blob.size
-            if bento is None:  # the config is the first
-                config = read_blob(store.blobs, arriving.config.digest, f"the config of {source}")
-                bento = read_arriving_config(config, source)
-                refuse_other(store, bento, arriving.manifest)
-        assert bento is not None
+            if blob.digest != arriving.config.digest:
+                fetch.blob(blob, partial(report, f"Pulling {_name(blob)}"))
         entry = add_arrived(store, arriving, bento)
-    return Transferred(entry, reference, moved, skipped)
+        for each in arrived:
+            store.put_bytes(each.data, MANIFEST)
+            add_referrer(store, entry.digest, each.referrer)
+    return Transferred(entry, reference, fetch.moved, fetch.skipped)
+
+
+class _Fetch:
+    """Fetches blobs, and counts their bytes."""
+
+    def __init__(self, transport: Transport, store: Store, source: str) -> None:
+        self._transport, self._store, self._source = transport, store, source
+        self.moved = self.skipped = 0
+
+    def blob(self, blob: Descriptor, starting: Callable[[], None]) -> None:
+        """Fetch a blob that is not there; ``starting`` is called before."""
+        if self._store.blobs.has_whole(blob.digest, blob.size):
+            self.skipped += blob.size
+            return
+        starting()
+        fetch_blob(self._transport, self._store, blob, self._source)
+        self.moved += blob.size
 
 
 def _name(blob: Descriptor) -> str:

@@ -12,9 +12,6 @@ from bentofn.packager.store.blobs import Blobs
 from bentofn.packager.store.descriptors import MANIFEST, REF_NAME, Descriptor
 from bentofn.runtime.errors import UserError
 
-_LOST = "lost"
-"""The subject of a referrer whose manifest cannot be read."""
-
 
 def read_blob(blobs: Blobs, digest: str, what: str) -> bytes:
     """Read a small blob.
@@ -76,24 +73,23 @@ def reached(blobs: Blobs, roots: Iterable[str]) -> set[str]:
 def subject_of(blobs: Blobs, raw: Mapping[str, Any]) -> str | None:
     """The digest of what a manifest of the index refers to, or None for one that stands alone.
 
-    Raises:
-        UserError: The manifest is missing or damaged.
+    A manifest without a name that cannot be read refers to nothing that anybody can tell: ``""``.
     """
     # What has a name is a bento, a model or another tool's, and no referrer.
     named_one = REF_NAME in (raw.get("annotations") or {})
     if named_one or str(raw.get("mediaType", MANIFEST)) != MANIFEST:
         return None
     digest = str(raw["digest"])
-    subject = read_manifest(blobs, digest, f"the manifest {digest}").get("subject")
-    return Descriptor.from_json(subject).digest if isinstance(subject, Mapping) else None
+    try:
+        subject = read_manifest(blobs, digest, f"the manifest {digest}").get("subject")
+        return Descriptor.from_json(subject).digest if isinstance(subject, Mapping) else None
+    except UserError:
+        return ""
 
 
 def without_orphans(blobs: Blobs, index: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The index without the referrers whose subject it does not hold any more.
-
-    A referrer's manifest that cannot be read refers to nothing that anybody can tell.
-    """
-    found = [(dict(raw), _subject_or_lost(blobs, raw)) for raw in index]
+    """The index without the referrers whose subject it does not hold any more."""
+    found = [(dict(raw), subject_of(blobs, raw)) for raw in index]
     while True:
         digests = {str(raw["digest"]) for raw, _ in found}
         kept = [(raw, subject) for raw, subject in found if subject is None or subject in digests]
@@ -119,13 +115,6 @@ def total_size(blobs: Blobs, manifest: Descriptor) -> int:
             )
         sizes[descriptor.digest] = descriptor.size
     return sum(sizes.values())
-
-
-def _subject_or_lost(blobs: Blobs, raw: Mapping[str, Any]) -> str | None:
-    try:
-        return subject_of(blobs, raw)
-    except UserError:
-        return _LOST
 
 
 def _remove_damaged(blobs: Blobs, digest: str) -> None:

@@ -118,8 +118,11 @@ def referrers(
         subject_digest: The manifest's digest.
         artifact_type: Only those of this type.
 
+    Returns:
+        The referrers; one whose manifest is damaged is not among them.
+
     Raises:
-        UserError: The index or a manifest is damaged.
+        UserError: The index is damaged.
     """
     return _of(store.blobs, store.index(), subject_digest, artifact_type)
 

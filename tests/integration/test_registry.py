@@ -26,6 +26,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.modelstore import import_model, model_layers
 from bentofn.packager.store import Entry, Store
+from bentofn.packager.store.referrers import put_referrer, referrers, subject_descriptor
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -150,6 +151,24 @@ def test_only_what_changed_is_moved(tmp_path: Path, registry: str, bentofn: Bent
     assert pulled["skipped_bytes"] == pushed["skipped_bytes"] > 3_200_000
     difference = bentofn("inspect", "--diff", "greeter:1", "greeter:2", "--json", home=there)
     assert document(difference)["fetched"] < pulled["moved_bytes"]
+
+
+def test_what_refers_to_a_bento_goes_along(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:
+    here, there = Store(Home(tmp_path / "here")), Store(Home(tmp_path / "there"))
+    entry = build(here.home.path, "1", b"first")
+    subject = subject_descriptor(entry)
+    first = put_referrer(here, subject, "text/note", [here.put_bytes(b"first", "text/plain")])
+    target = f"{registry}/notes/greeter:1"
+    bentofn("push", "greeter", target, home=here.home.path)
+    bentofn("pull", target, home=there.home.path)
+    assert referrers(there, entry.digest) == [first]
+    second = put_referrer(there, subject, "text/note", [there.put_bytes(b"2nd", "text/plain")])
+    bentofn("push", "greeter", target, home=there.home.path)
+    assert document(bentofn("push", "greeter", target, "--json", home=here.home.path))
+    third = Store(Home(tmp_path / "third"))
+    bentofn("pull", target, home=third.home.path)
+    assert referrers(third, entry.digest) == [first, second]
+    assert third.blob_path(second.layers[0].digest).read_bytes() == b"2nd"
 
 
 def test_what_is_not_there_is_said(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:

@@ -1,13 +1,15 @@
 """A bento as one file: it comes back whole, or nothing of it does."""
 
+import hashlib
 import io
 import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +18,18 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from bentofn.packager.archive import export_bento, import_bento
+from bentofn.packager.arriving_referrers import Read
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.modelstore import import_model, model_layers
-from bentofn.packager.store import Entry, Store
+from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import BENTO_ARTIFACT, BENTO_CONFIG
+from bentofn.packager.store.referrers import (
+    Referrer,
+    put_referrer,
+    referrers,
+    subject_descriptor,
+)
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 
@@ -189,7 +198,7 @@ def shorter(content: Members) -> None:
 
 
 def bomb(content: Members) -> None:
-    for number in range(600):
+    for number in range(3000):
         content.append((tarfile.TarInfo(f"blobs/sha256/{number:064x}"), b""))
 
 
@@ -306,3 +315,71 @@ def test_skopeo_reads_it_and_what_skopeo_writes_comes_back(
     assert index["manifests"][0]["digest"] == source.get("bento", "g").digest
     copy(f"oci:{tmp_path}/layout:g", f"oci-archive:{tmp_path}/back.tar:g:1")
     assert import_bento(store, tmp_path / "back.tar").digest == index["manifests"][0]["digest"]
+
+
+def annotated(store: Store) -> Entry:
+    entry = build(store)
+    for text in ("one", "two"):
+        blob = store.put_bytes(text.encode(), "text/plain")
+        put_referrer(store, subject_descriptor(entry), "text/note", [blob])
+    return entry
+
+
+def test_what_refers_to_a_bento_goes_along(store: Store, tmp_path: Path) -> None:
+    entry = annotated(store)
+    export_bento(store, "g", tmp_path / "g.tar")
+    index = next(data for info, data in members(tmp_path / "g.tar") if info.name == "index.json")
+    first, *others = json.loads(index)["manifests"]
+    assert first["digest"] == entry.digest
+    assert {raw["artifactType"] for raw in others} == {"text/note"}
+    other = Store(Home(tmp_path / "other"))
+    import_bento(other, tmp_path / "g.tar")
+    found = {each.layers[0].digest for each in referrers(other, entry.digest)}
+    assert found == {each.layers[0].digest for each in referrers(store, entry.digest)}
+    assert {other.blob_path(digest).read_bytes() for digest in found} == {b"one", b"two"}
+    export_bento(other, "g", tmp_path / "again.tar")
+    assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "g.tar").read_bytes()
+
+
+def point(content: Members, old: str, digest: str, size: int) -> None:
+    """Let the index name another manifest in place of one."""
+
+    def edit(index: dict[str, Any]) -> None:
+        for raw in index["manifests"]:
+            if raw["digest"] == old:
+                raw.update(digest=digest, size=size)
+
+    edited(content, "index.json", edit)
+
+
+def test_what_refers_to_something_else_is_refused(store: Store, tmp_path: Path) -> None:
+    annotated(store)
+    export_bento(store, "g", tmp_path / "g.tar")
+    content = members(tmp_path / "g.tar")
+    for position, (info, data) in enumerate(content):
+        if b'"subject"' in data:
+            changed = json.loads(data)
+            changed["subject"]["digest"] = f"sha256:{'0' * 64}"
+            name = hashlib.sha256(raw := json.dumps(changed).encode()).hexdigest()
+            old, info.name, info.size = info.name, f"blobs/sha256/{name}", len(raw)
+            content[position] = (info, raw)
+            point(content, f"sha256:{old[13:]}", f"sha256:{name}", len(raw))
+            break
+    other = Store(Home(tmp_path / "other"))
+    with pytest.raises(UserError, match="none that could"):
+        import_bento(other, write(tmp_path / "bad.tar", content))
+    assert untouched(other)
+
+
+def test_a_check_refuses_before_anything_is_stored(store: Store, tmp_path: Path) -> None:
+    annotated(store)
+    export_bento(store, "g", tmp_path / "g.tar")
+    other = Store(Home(tmp_path / "other"))
+
+    def check(manifest: Descriptor, found: Sequence[Referrer], read: Read) -> None:
+        assert {read(each.layers[0]) for each in found} == {b"one", b"two"}
+        raise UserError("not signed")
+
+    with pytest.raises(UserError, match="not signed"):
+        import_bento(other, tmp_path / "g.tar", check)
+    assert untouched(other)

@@ -1,0 +1,120 @@
+"""What refers to a bento, arriving with it from elsewhere: read with suspicion, as the bento is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bentofn.packager.store import Descriptor
+from bentofn.packager.store.descriptors import BENTO_ARTIFACT, MANIFEST, MODEL_ARTIFACT
+from bentofn.packager.store.referrers import Referrer
+from bentofn.runtime.errors import UserError
+
+MAX_REFERRERS = 64
+"""Referrers of a bento that are taken; a build makes a handful."""
+
+MAX_REFERRER_BLOBS = 16
+"""Blobs of one referrer."""
+
+MAX_REFERRER_SIZE = 4 << 30
+"""Bytes of all referrers of a bento together. The largest holds the hot pages of an environment."""
+
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}")  # RFC 6838, section 4.2
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+Read = Callable[[Descriptor], bytes]
+"""Gives the content of a small blob that was checked against its digest."""
+
+Check = Callable[[Descriptor, Sequence[Referrer], Read], None]
+"""Refuses a bento, by its manifest and what refers to it, before it gets a name."""
+
+
+@dataclass(frozen=True)
+class ArrivingReferrer:
+    """A referrer whose blobs are not all in the store yet.
+
+    Args:
+        data: Its manifest as it came.
+        config: Its config.
+        referrer: What the manifest says.
+    """
+
+    data: bytes
+    config: Descriptor
+    referrer: Referrer
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """What its manifest names, each digest once."""
+        blobs = (self.config, *self.referrer.layers)
+        return tuple({blob.digest: blob for blob in blobs}.values())
+
+
+def read_arriving_referrer(data: bytes, subject: str, source: str) -> ArrivingReferrer:
+    """Read the manifest of a referrer.
+
+    Args:
+        data: The manifest, whose digest was checked.
+        subject: Digest of the bento that it must refer to.
+        source: Where it comes from, for messages.
+
+    Raises:
+        UserError: It is no OCI artifact, refers to something else, or breaks a limit.
+    """
+    try:
+        raw: dict[str, Any] = json.loads(data)
+        config = Descriptor.from_json(raw["config"])
+        layers = tuple(Descriptor.from_json(layer) for layer in raw["layers"])
+        artifact_type = str(raw.get("artifactType") or config.media_type)
+        annotations = dict(raw.get("annotations") or {})
+        if Descriptor.from_json(raw["subject"]).digest != subject:
+            raise ValueError("subject")
+        if not _MEDIA_TYPE.fullmatch(artifact_type) or artifact_type in _NOT_REFERRERS:
+            raise ValueError("artifactType")
+        _check(config, layers)
+        if not all(isinstance(each, str) for pair in annotations.items() for each in pair):
+            raise ValueError("annotations")
+    except (*_MALFORMED, UserError) as error:
+        raise UserError(
+            f"{source} holds an artifact that says to refer to the bento and is none that could "
+            f"({_digest(data)}); do not use it, or have it removed there."
+        ) from error
+    manifest = Descriptor(MANIFEST, _digest(data), len(data))
+    return ArrivingReferrer(data, config, Referrer(artifact_type, manifest, layers, annotations))
+
+
+def check_total(arriving: Sequence[ArrivingReferrer], source: str) -> None:
+    """Refuse more than any bento has.
+
+    Raises:
+        UserError: There are too many, or they are too large together.
+    """
+    size = sum(blob.size for each in arriving for blob in each.blobs)
+    if len(arriving) > MAX_REFERRERS or size > MAX_REFERRER_SIZE:
+        raise UserError(
+            f"{source} has more artifacts that refer to the bento than are taken "
+            f"({MAX_REFERRERS}, of {MAX_REFERRER_SIZE >> 30} GiB together); "
+            "have those removed that nobody needs."
+        )
+
+
+_NOT_REFERRERS = {BENTO_ARTIFACT, MODEL_ARTIFACT}
+
+
+def _check(config: Descriptor, layers: tuple[Descriptor, ...]) -> None:
+    if not layers or len(layers) > MAX_REFERRER_BLOBS:
+        raise ValueError("layers")
+    sizes: dict[str, int] = {}
+    for blob in (config, *layers):
+        if blob.size < 0 or sizes.setdefault(blob.digest, blob.size) != blob.size:
+            raise ValueError("size")
+        if not all(isinstance(v, str) and v.isprintable() for v in blob.annotations.values()):
+            raise ValueError("annotations")
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -104,6 +104,7 @@ class Assembler:
                 self.home,
                 self.store,
                 self.report,
+                self.unslimmed,
             )
         with self.step("contract"):
             python = self._python_sources()
@@ -122,6 +123,11 @@ class Assembler:
         with self.step("proof"):
             note = self._prove(key, lock, environment, manifest)
         return Assembled(manifest, layers, wanted, () if note is None else (note,))
+
+    @property
+    def unslimmed(self) -> Path:
+        """Where the environment stands as it was installed, if it was installed by this build."""
+        return self.scratch / "unslimmed"
 
     def _source(self) -> dict[str, Path]:
         return {file.path: file.source for file in self.inputs.tree.files}
@@ -266,9 +272,10 @@ class Assembler:
 
         def make() -> str | None:
             self.report("Answering the examples with and without slimming")
-            plain = self.scratch / "plain-env"
-            settings = inputs.requirements.settings
-            install(lock, settings, inputs.target, plain, inputs.project, self.home)
+            plain = self.unslimmed
+            if not plain.exists():
+                settings = inputs.requirements.settings
+                install(lock, settings, inputs.target, plain, inputs.project, self.home)
             trial = Trial(inputs.target, manifest.envs, self.home)
             slim = root("slim", environment.tree(self.home))
             return prove(trial, slim, root("plain", plain))

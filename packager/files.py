@@ -155,6 +155,25 @@ def remove_tree(path: Path) -> None:
         time.sleep(0.05)
 
 
+def link_tree(source: Path, target: Path) -> None:
+    """Make another name of every file of a tree, or a copy where the disk has no hard links.
+
+    Args:
+        source: The tree, whose files are from now on replaced, never written in place.
+        target: Its new name; must not exist.
+    """
+    shutil.copytree(source, target, symlinks=True, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
 def clear_stale(path: Path) -> bool:
     """Remove a temporary file or directory unless a live process holds it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +74,8 @@ def install(
 def normalise(tree: Path) -> None:
     """Remove from an installed environment what another install of the same lock would differ in.
 
-    Host paths in scripts' first lines, notes of the installer, and bytecode. RECORD files are kept
-    true.
+    Host paths in scripts' first lines, notes of the installer, bytecode, and modes that follow the
+    umask. RECORD files are kept true.
     """
     for lock_file in tree.glob(".lock"):
         lock_file.unlink()
@@ -89,6 +90,8 @@ def normalise(tree: Path) -> None:
     for record in records(tree):
         gone = _remove_traces(record.parent)
         rewrite(tree, record, changed, gone)
+    for path in tree.rglob("*"):
+        _set_mode(path)
 
 
 def distributions(tree: Path) -> list[Distribution]:
@@ -139,6 +142,13 @@ def _make_portable(script: Path) -> bool:
         rest = file.read()
     script.write_bytes(SHEBANG + rest)
     return True
+
+
+def _set_mode(path: Path) -> None:
+    mode = path.lstat().st_mode
+    wanted = 0o755 if mode & stat.S_IXUSR else 0o644
+    if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != wanted:
+        path.chmod(wanted)
 
 
 def _remove_traces(dist_info: Path) -> set[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +12,7 @@ from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.install import Distribution, distributions, install
 from bentofn.packager.environment.resolve import Lock
 from bentofn.packager.environment.target import Target
-from bentofn.packager.files import atomic_write, temporary_directory
+from bentofn.packager.files import atomic_write, link_tree, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import cached_layer, layer_key
 from bentofn.packager.layers import LayerEntry, LayerFile, put_layer
@@ -65,7 +63,7 @@ def add_bytecode(
     plain = unpack_env(home, environment.layers)
     with temporary_directory(home.directory(home.unpacked)) as scratch:
         tree = scratch / "env"
-        shutil.copytree(plain, tree, symlinks=True, copy_function=_link_or_copy)
+        link_tree(plain, tree)
         for file in files:
             target = tree / Path(file.path).relative_to(f"{ARCHIVE_PREFIX}/env")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,15 +71,6 @@ def add_bytecode(
                 shutil.copyfile(file.source, target)
         adopt_env(home, (*environment.layers, bytecode), tree)
     atomic_write(_bytecode_path(home, environment.digest), canonical_json(bytecode.to_json()))
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _last_bytecode(home: Home, digest: str) -> list[Descriptor]:
@@ -123,8 +112,21 @@ def make_environment(
     home: Home,
     store: Store,
     report: Callable[[str], None],
+    unslimmed: Path,
 ) -> Environment:
     """Install a lock, slim it and store it as layers, once for all builds that want it.
+
+    Args:
+        lock: What to install.
+        settings: Where packages come from.
+        target: What it is for.
+        slimming: What is left out of it.
+        project: The project's folder.
+        home: The home.
+        store: Its store.
+        report: Told what is going on.
+        unslimmed: A path on the home's disk, where the environment is left as it was before
+            slimming; nothing comes there if it was made before, or is not slimmed.
 
     Raises:
         UserError: A package cannot be had, or the disk is full.
@@ -138,7 +140,7 @@ def make_environment(
             tree = scratch / "env"
             report(f"Installing {len(lock.lines)} packages")
             install(lock, settings, target, tree, project, home)
-            slimmed = _slim(tree, slimming, report)
+            slimmed = _slim(tree, slimming, report, unslimmed)
             layers = tuple(_write_layers(tree, home, store, report))
             adopt_env(home, layers, tree)
         home.directory(_path(home, key).parent)
@@ -150,9 +152,12 @@ def make_environment(
         return Environment(layers, key, slimmed)
 
 
-def _slim(tree: Path, slimming: Slimming, report: Callable[[str], None]) -> tuple[Saving, ...]:
+def _slim(
+    tree: Path, slimming: Slimming, report: Callable[[str], None], unslimmed: Path
+) -> tuple[Saving, ...]:
     if slimming.level == "off":
         return ()
+    link_tree(tree, unslimmed)  # slimming replaces files, and never writes into one
     report("Slimming the packages")
     return slim_tree(tree, slimming.strip)
 

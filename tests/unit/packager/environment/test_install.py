@@ -89,3 +89,14 @@ def test_every_file_has_one_owner(tmp_path: Path) -> None:
     before = [dist.digest for dist in found]
     (tree / "stray.txt").write_text("y")
     assert [dist.digest for dist in distributions(tree)] != before
+
+
+def test_modes_do_not_follow_the_umask(tmp_path: Path) -> None:
+    tree = installed(tmp_path / "a", "/usr/bin/python3.11")
+    (tree / "pkg" / "__init__.py").chmod(0o664)
+    (tree / "bin" / "other.sh").chmod(0o770)
+    (tree / "pkg").chmod(0o775)
+    normalise(tree)
+    modes = [oct((tree / name).stat().st_mode) for name in ("pkg/__init__.py", "bin/other.sh")]
+    assert modes == ["0o100644", "0o100755"]
+    assert (tree / "pkg").stat().st_mode & 0o777 == 0o755

@@ -18,10 +18,11 @@ from pathlib import Path
 
 
 def main(options: Mapping[str, str]) -> int:
-    """The ``describe`` process: writes ``{"contract", "files"}`` to ``--output`` or stdout.
+    """The ``describe`` process: writes a service's description to ``--output`` or stdout.
 
-    Without a ``bento.json`` yet, ``--service`` names the service. ``--late`` lists what its
-    functions import. A service that cannot be described gives ``{"error"}`` and exit status 1.
+    It is ``{"contract", "files", "exports"}``. Without a ``bento.json`` yet, ``--service`` names
+    the service. ``--late`` lists what its functions import. A service that cannot be described
+    gives ``{"error"}`` and exit status 1.
     """
     executed = _watch()
     # Imported from here on, so that what they import is seen.
@@ -31,11 +32,14 @@ def main(options: Mapping[str, str]) -> int:
 
     answer: dict[str, object]
     try:
-        contract = describe(lifecycle.load(options))
-        _import_what_a_start_imports()
+        service = lifecycle.load(options)
+        contract = describe(service)
+        exports = [asdict(model.export) for model in service.models if model.export]
+        _import_what_a_start_imports(onnx=bool(exports))
         _import_late(filter(None, options.get("late", "").split(",")))
         places = {_place(file, options) for file in tuple(executed)}
-        answer = {"contract": asdict(contract), "files": sorted(filter(None, places))}
+        files = sorted(filter(None, places))
+        answer = {"contract": asdict(contract), "files": files, "exports": exports}
     except Exception as error:
         answer = {"error": lifecycle.explain(error)}
     _write(options.get("output"), canonical_json(answer))
@@ -56,12 +60,15 @@ def _watch() -> set[str]:
     return executed
 
 
-def _import_what_a_start_imports() -> None:
+def _import_what_a_start_imports(*, onnx: bool) -> None:
     """Import what a start does besides the service, and what answers the first ``/metrics``."""
     from bentofn.runtime import asgi, threads
 
     for process in ("instance", "template"):
         import_module(f"bentofn.runtime.{process}")
+    if onnx:
+        threads.calm(os.environ)
+        import_module("onnxruntime")
     asgi.configure(main)
     threads.Pools.find()
     import_module("prometheus_client.core")

@@ -77,6 +77,23 @@ class ServiceContract:
 
 
 @dataclass(frozen=True)
+class ExportedFrom:
+    """What a model was exported from when the bento was built.
+
+    Args:
+        tag: ``name:version`` of the torch model.
+        digest: Digest of its manifest in the store.
+        module: ``module:function`` that made the torch module.
+        tools: Name to version of what exported it.
+    """
+
+    tag: str
+    digest: str
+    module: str
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ModelReference:
     """A model of the store that a bento carries.
 
@@ -85,12 +102,16 @@ class ModelReference:
         version: Its exact version.
         digest: Digest of its manifest in the store.
         alias: Name that the service may use instead.
+        runtime: What computes it, such as ``onnx``; None where the service's own code does.
+        exported: Of an exported model, what it was made from.
     """
 
     name: str
     version: str
     digest: str
     alias: str | None = None
+    runtime: str | None = None
+    exported: ExportedFrom | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +190,7 @@ class BentoManifest:
                 "build it again or use the bentofn that built it."
             )
         raw["contract"] = _contract(raw["contract"])
-        raw["models"] = tuple(ModelReference(**model) for model in raw["models"])
+        raw["models"] = tuple(_model(model) for model in raw["models"])
         raw["lock"] = tuple(raw["lock"])
         raw["secrets"] = tuple(raw.get("secrets", ()))
         raw["slimmed"] = tuple(Saving(**saving) for saving in raw.get("slimmed", ()))
@@ -191,6 +212,11 @@ def canonical_json(value: object) -> bytes:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _model(raw: dict[str, Any]) -> ModelReference:
+    exported = raw.get("exported")
+    return ModelReference(**{**raw, "exported": ExportedFrom(**exported) if exported else None})
 
 
 def _contract(raw: dict[str, Any]) -> ServiceContract:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.errors import NotFound, UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ModelReference
+
+if TYPE_CHECKING:
+    from bentofn.runtime.exports import Export
+    from bentofn.runtime.onnx import OnnxSession
+    from bentofn.runtime.torch_session import TorchSession
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Model:
         path: The directory that holds its files.
         labels: The user's labels.
         metadata: The user's metadata.
+        export: How a build makes an ONNX model of it; None once it is built, or if none does.
     """
 
     name: str
@@ -29,6 +35,7 @@ class Model:
     path: Path
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    export: Export | None = None
 
     @property
     def tag(self) -> str:
@@ -38,6 +45,31 @@ class Model:
     def path_of(self, item: str) -> str:
         """The path of one of its files."""
         return str(self.path / item)
+
+    def session(self, file: str = "model.onnx") -> OnnxSession | TorchSession:
+        """Open an ONNX model, to be called with numpy arrays; do it once, in ``__init__``.
+
+        In a project that is not built, a model declared with ``runtime="onnx"`` is computed by its
+        torch module.
+
+        Args:
+            file: The ONNX file, as a path in the model.
+
+        Raises:
+            UserError: The model has no such file, or what it needs is not installed.
+        """
+        if (self.path / file).is_file():
+            from bentofn.runtime.onnx import OnnxSession
+
+            return OnnxSession(self.path / file)
+        if self.export is not None:
+            from bentofn.runtime.torch_session import TorchSession
+
+            return TorchSession(self.export, self.path)
+        raise UserError(
+            f"The model {self.tag} has no {file}: import one that has, or declare it with "
+            "runtime='onnx', which exports it when the bento is built."
+        )
 
 
 def get(tag: str) -> Model:
@@ -75,8 +107,9 @@ def list_models() -> list[Model]:
 class ModelDescriptor:
     """A model declared as a class attribute; on an instance it reads as what it resolves to."""
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, export: Export | None = None) -> None:
         self.tag = tag
+        self.export = export
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.tag!r})"
@@ -85,9 +118,44 @@ class ModelDescriptor:
 class BentoModel(ModelDescriptor):
     """A model of the store, as a class attribute: ``model = BentoModel("name:latest")``.
 
+    With ``runtime="onnx"`` the build exports the model's torch module to ONNX, checks that both
+    compute the same, and leaves torch out of the bento; ``self.model.session()`` opens it.
+
     Args:
         tag: ``name:version``, ``name:latest`` or ``name``.
+        runtime: ``onnx``, or None for the model as it is.
+        module: Of an ONNX model, ``file:function`` of the project: called with the model's
+            directory when the bento is built, it returns the :class:`torch.nn.Module`.
+        example: Of an ONNX model, every argument of the module's ``forward`` as lists of numbers
+            or numpy arrays; or ``file:function`` that returns them.
+        dynamic: Of an ONNX model, input name to a name for each axis that may have any size; None
+            for an axis of the example's size.
+
+    Raises:
+        UserError: The runtime is unknown, or what an ONNX model needs is missing.
     """
+
+    def __init__(
+        self,
+        tag: str,
+        *,
+        runtime: str | None = None,
+        module: str | None = None,
+        example: str | Mapping[str, Any] | None = None,
+        dynamic: Mapping[str, Sequence[str | None]] | None = None,
+    ) -> None:
+        export = None
+        if runtime is not None or module or example or dynamic:
+            # Most services declare no export.
+            from bentofn.runtime.exports import RUNTIMES, declare
+
+            if runtime not in RUNTIMES:
+                raise UserError(
+                    f"The model {tag} has no runtime {runtime!r}; there is {', '.join(RUNTIMES)}. "
+                    "TorchScript and torch.export files are opened from its path."
+                )
+            export = declare(tag, module, example, dynamic)
+        super().__init__(tag, export)
 
     def __get__(self, instance: object, owner: type | None = None) -> Model:
         return self.resolve()
@@ -98,7 +166,10 @@ class BentoModel(ModelDescriptor):
         Raises:
             NotFound: There is no such model.
         """
-        return get(self.tag)
+        root = BentoRoot.current()
+        if self.export is None or root is None:
+            return replace(get(self.tag), export=self.export)
+        return _exported(root, self.export)
 
 
 class HuggingFaceModel(ModelDescriptor):
@@ -135,9 +206,9 @@ class HuggingFaceModel(ModelDescriptor):
 
 def _of_bento(root: BentoRoot, tag: str) -> Model:
     references = BentoManifest.read(root.manifest).models
-    name, _, version = tag.partition(":")
-    for reference in references:
-        if tag == reference.alias or _matches(reference, name, version):
+    plain_first = sorted(references, key=lambda reference: reference.exported is not None)
+    for reference in plain_first:
+        if tag == reference.alias or _matches(reference, tag):
             return _model(root, reference)
     known = ", ".join(f"{each.name}:{each.version}" for each in references) or "none"
     raise NotFound(f"Model {tag!r} is not in this bento; it carries: {known}.")
@@ -148,5 +219,19 @@ def _model(root: BentoRoot, reference: ModelReference) -> Model:
     return Model(reference.name, reference.version, path)
 
 
-def _matches(reference: ModelReference, name: str, version: str) -> bool:
-    return reference.name == name and version in ("", "latest", reference.version)
+def _exported(root: BentoRoot, export: Export) -> Model:
+    for reference in BentoManifest.read(root.manifest).models:
+        if reference.exported is None or reference.exported.module != export.module:
+            continue
+        if export.tag == reference.alias or _matches(reference, export.tag):
+            return _model(root, reference)
+    raise NotFound(f"The ONNX model of {export.tag} by {export.module} is not in this bento.")
+
+
+def _matches(reference: ModelReference, tag: str) -> bool:
+    """Whether a tag means a model, or the one that it was exported from."""
+    name, _, version = tag.partition(":")
+    own = f"{reference.name}:{reference.version}"
+    tags = [own] if reference.exported is None else [own, reference.exported.tag]
+    known = [each.partition(":") for each in tags]
+    return any(name == n and version in ("", "latest", v) for n, _, v in known)

@@ -68,7 +68,7 @@ def serve(target: str, directory: Path, host: str, port: int) -> None:
 
 def main(options: Mapping[str, str]) -> int:
     """The ``serve`` process of a bento: the same, from its root."""
-    threads.spin_briefly(os.environ)
+    threads.calm(os.environ)
     try:
         with listen(options.get("host", "127.0.0.1"), int(options.get("port", "3000"))) as listener:
             _serve(lambda: lifecycle.load(options), listener)

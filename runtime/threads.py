@@ -33,15 +33,21 @@ Source: https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html
 """
 
 
-def spin_briefly(environ: MutableMapping[str, str]) -> None:
-    """Keep OpenMP, if it is loaded from now on, from spinning long, unless the user says how."""
+def calm(environ: MutableMapping[str, str]) -> None:
+    """Keep libraries that are loaded from now on from busy threads, unless the user says how.
+
+    OpenMP spins briefly. ONNX Runtime sends no telemetry: its uploader is a thread that starts
+    when the library is imported, which no fork survives.
+    Source: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+    """
     if "OMP_WAIT_POLICY" not in environ:
         environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def forbid(environ: MutableMapping[str, str]) -> None:
     """Make libraries that are loaded from now on compute in the calling thread."""
-    spin_briefly(environ)
+    calm(environ)
     environ.update(dict.fromkeys(VARIABLES, "1"))
     # One rayon thread is still a thread beside the caller; this makes tokenizers use none.
     environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -49,7 +55,7 @@ def forbid(environ: MutableMapping[str, str]) -> None:
 
 def allow(environ: MutableMapping[str, str], count: int) -> None:
     """Let libraries that are loaded from now on use this many threads, unless a variable says."""
-    spin_briefly(environ)
+    calm(environ)
     for name in VARIABLES:
         environ.setdefault(name, str(count))
 

@@ -40,11 +40,20 @@ def test_pools_get_the_number() -> None:
 
 def test_waiting_threads_leave_the_cpu_unless_the_user_says_how_they_wait() -> None:
     unset: dict[str, str] = {}
-    threads.spin_briefly(unset)
+    threads.calm(unset)
     assert int(unset["GOMP_SPINCOUNT"]) <= 1000
     chosen = {"GOMP_SPINCOUNT": "7"}
-    threads.spin_briefly(chosen)
-    assert chosen == {"GOMP_SPINCOUNT": "7"}
+    threads.calm(chosen)
+    assert chosen["GOMP_SPINCOUNT"] == "7"
     active = {"OMP_WAIT_POLICY": "active"}
-    threads.spin_briefly(active)
-    assert active == {"OMP_WAIT_POLICY": "active"}
+    threads.calm(active)
+    assert "GOMP_SPINCOUNT" not in active
+
+
+def test_onnxruntime_keeps_no_thread_of_its_own_unless_the_user_wants_it() -> None:
+    environ: dict[str, str] = {}
+    threads.forbid(environ)
+    assert environ["ORT_DISABLE_TELEMETRY"] == "1"
+    chosen = {"ORT_DISABLE_TELEMETRY": "0"}
+    threads.allow(chosen, 2)
+    assert chosen["ORT_DISABLE_TELEMETRY"] == "0"

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from bentofn.packager.layers.files import check_path
+from bentofn.packager.parts import files_of, models_of
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
 from bentofn.packager.store.descriptors import (
     BENTO_ARTIFACT,
@@ -28,8 +29,8 @@ Source: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#
 MAX_CONFIG = 64 << 20
 """Bytes of a bento manifest, which holds a lock with hashes: more than any has, less than harms."""
 
-MAX_LAYERS = 512
-"""Layers of a bento; container runtimes take 127."""
+MAX_LAYERS = 8192
+"""Layers of a bento, most of them parts of models; more would not fit into a manifest."""
 
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -81,6 +82,8 @@ def read_arriving(data: bytes, source: str) -> ArrivingBento:
         config = Descriptor.from_json(raw["config"])
         layers = tuple(Descriptor.from_json(layer) for layer in raw["layers"])
         _check(config, layers)
+        for model in models_of(layers).values():
+            files_of(model)
     except _MALFORMED as error:
         raise UserError(
             f"{source} holds a manifest that is not a bento's; export or push the bento again."

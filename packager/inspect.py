@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from bentofn.packager.files import CHUNK
 from bentofn.packager.layers.stream import DamagedLayer, Member, read_members
-from bentofn.packager.modelstore.safetensors_file import read_header, tensor_digests
+from bentofn.packager.modelstore.safetensors_file import digests_of, read_header_of
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
 from bentofn.packager.store.blobs import hash_stream
-from bentofn.packager.store.descriptors import LAYER_PATH
+from bentofn.packager.store.descriptors import LAYER_PATH, by_file
 from bentofn.runtime.errors import UserError
 
 Change = Literal["same", "changed", "added", "removed"]
@@ -118,14 +120,14 @@ def inspect(store: Store, entry: Entry, layer: str | None = None) -> list[LayerC
     Raises:
         UserError: There is no such layer, or one is damaged.
     """
-    found = [(blob, LayerInfo.of(blob)) for blob in store.descriptors(entry)]
-    chosen = [(blob, info) for blob, info in found if layer in (None, info.name)]
+    found = [(parts, LayerInfo.of_parts(parts)) for parts in by_file(store.descriptors(entry))]
+    chosen = [(parts, info) for parts, info in found if layer in (None, info.name)]
     if not chosen and layer is not None:
         raise UserError(
             f"{entry.tag} has no layer {layer!r}; "
             f"its layers are {', '.join(info.name for _, info in found)}."
         )
-    return [_content(store, blob, info) for blob, info in chosen]
+    return [_content(store, parts, info) for parts, info in chosen]
 
 
 def compare(store: Store, before: Entry, after: Entry) -> Difference:
@@ -135,74 +137,96 @@ def compare(store: Store, before: Entry, after: Entry) -> Difference:
         UserError: A layer or a manifest is damaged.
     """
     old, new = store.descriptors(before), store.descriptors(after)
-    by_name = {_key(blob): blob for blob in old}
+    by_name = {_key(parts): parts for parts in by_file(old)}
     digests = {blob.digest for blob in old}
-    changes = [_change(store, by_name.get(_key(blob)), blob, digests) for blob in new]
-    kept = {_key(blob) for blob in new}
-    gone = [blob for key, blob in by_name.items() if key not in kept]
-    for blob in gone:
-        info = LayerInfo.of(blob)
+    layers = by_file(new)
+    changes = [_change(store, by_name.get(_key(parts)), parts, digests) for parts in layers]
+    kept = {_key(parts) for parts in layers}
+    gone = [parts for key, parts in by_name.items() if key not in kept]
+    for parts in gone:
+        info = LayerInfo.of_parts(parts)
         changes.append(LayerChange(info.name, info.kind, "removed", info.size, None))
     missing = {blob.digest: blob.size for blob in new if blob.digest not in digests}
     return Difference(tuple(changes), sum(missing.values()))
 
 
-def _key(blob: Descriptor) -> tuple[str, str]:
-    info = LayerInfo.of(blob)
+def _key(parts: Sequence[Descriptor]) -> tuple[str, str]:
+    info = LayerInfo.of(parts[0])
     return info.kind, info.name
 
 
-def _content(store: Store, blob: Descriptor, info: LayerInfo) -> LayerContent:
-    files = sorted(_members(store, blob), key=lambda member: (-member.size, member.path))
+def _content(store: Store, parts: Sequence[Descriptor], info: LayerInfo) -> LayerContent:
+    files = sorted(_members(store, parts), key=lambda member: (-member.size, member.path))
     return LayerContent(
         name=info.name,
         kind=info.kind,
-        digest=blob.digest,
-        packed=blob.size,
+        digest=info.digest,
+        packed=info.size,
         unpacked=sum(member.size for member in files),
         files=tuple(files),
-        tensors=_tensors(store, blob),
+        tensors=_tensors(store, parts),
     )
 
 
-def _members(store: Store, blob: Descriptor) -> list[Member]:
-    path = store.blob_path(blob.digest)
+def _members(store: Store, parts: Sequence[Descriptor]) -> list[Member]:
+    first = parts[0]
+    if first.is_archive:
+        path = store.blob_path(first.digest)
+        try:
+            return list(read_members(path, first.media_type, first.digest))
+        except DamagedLayer as error:
+            raise _damaged(first) from error
+    for part in parts:
+        _verify(store, part)
+    info = LayerInfo.of_parts(parts)
+    return [Member(first.annotations.get(LAYER_PATH, ""), info.size, info.digest)]
+
+
+def _verify(store: Store, blob: Descriptor) -> None:
     try:
-        if blob.is_archive:
-            return list(read_members(path, blob.media_type, blob.digest))
-        with path.open("rb") as file:
-            digest, size = hash_stream(file)
-    except (DamagedLayer, FileNotFoundError) as error:
+        with store.blob_path(blob.digest).open("rb") as file:
+            digest, _ = hash_stream(file)
+    except FileNotFoundError as error:
         raise _damaged(blob) from error
     if digest != blob.digest:
         raise _damaged(blob)
-    return [Member(blob.annotations.get(LAYER_PATH, ""), size, digest)]
 
 
-def _tensors(store: Store, blob: Descriptor) -> tuple[Tensor, ...]:
-    if not blob.annotations.get(LAYER_PATH, "").endswith(".safetensors"):
+def _tensors(store: Store, parts: Sequence[Descriptor]) -> tuple[Tensor, ...]:
+    path = parts[0].annotations.get(LAYER_PATH, "")
+    if not path.endswith(".safetensors"):
         return ()
-    path = store.blob_path(blob.digest)
-    digests = tensor_digests(path)
+    paths = [store.blob_path(part.digest) for part in parts]
+    header = read_header_of(paths[0], Path(path), sum(part.size for part in parts))
+    digests = digests_of(header, _chunks(paths, header.data_start))
     return tuple(
-        Tensor(name, info.dtype, info.shape, digests[name])
-        for name, info in read_header(path).tensors.items()
+        Tensor(name, info.dtype, info.shape, digests[name]) for name, info in header.tensors.items()
     )
 
 
+def _chunks(paths: Sequence[Path], start: int) -> Iterator[bytes]:
+    """The bytes of files one after another, from an offset in the first."""
+    for path in paths:
+        with path.open("rb") as file:
+            file.seek(start if path is paths[0] else 0)
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+
 def _change(
-    store: Store, old: Descriptor | None, new: Descriptor, digests: set[str]
+    store: Store, old: Sequence[Descriptor] | None, new: Sequence[Descriptor], digests: set[str]
 ) -> LayerChange:
-    info = LayerInfo.of(new)
+    now = LayerInfo.of_parts(new)
     if old is None:
         # The same bytes under another name need not be fetched, so it is the same layer.
-        change: Change = "same" if new.digest in digests else "added"
-        before = new.size if new.digest in digests else None
-        return LayerChange(info.name, info.kind, change, before, new.size)
-    if old.digest == new.digest:
-        return LayerChange(info.name, info.kind, "same", old.size, new.size)
+        held = all(part.digest in digests for part in new)
+        change: Change = "same" if held else "added"
+        return LayerChange(now.name, now.kind, change, now.size if held else None, now.size)
+    was = LayerInfo.of_parts(old)
+    if was.digest == now.digest:
+        return LayerChange(now.name, now.kind, "same", was.size, now.size)
     files = _file_changes(_members(store, old), _members(store, new))
-    return LayerChange(info.name, info.kind, "changed", old.size, new.size, files)
+    return LayerChange(now.name, now.kind, "changed", was.size, now.size, files)
 
 
 def _file_changes(old: Sequence[Member], new: Sequence[Member]) -> tuple[FileChange, ...]:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
-from bentofn.packager.layers.files import check_path
+from bentofn.packager.parts import models_of
 from bentofn.packager.store import Descriptor, Entry, Store
-from bentofn.packager.store.descriptors import LAYER_KIND, LAYER_PATH
+from bentofn.packager.store.descriptors import LAYER_KIND
 from bentofn.packager.trees import (
     TREES_LOCK,
-    ModelLayer,
     adopt_tree,
     discard,
     layers_key,
@@ -147,7 +146,7 @@ def _make_trees(home: Home, store: Store, layers: Sequence[Descriptor]) -> dict[
         directory: _unpack(home, store, directory, group)
         for directory, group in _groups(layers).items()
     }
-    for path, model in _models(layers).items():
+    for path, model in models_of(layers).items():
         links[path] = model_tree(home, store, model)
     return links
 
@@ -160,7 +159,7 @@ def _unpack(home: Home, store: Store, directory: str, layers: Sequence[Descripto
 def _keys(layers: Sequence[Descriptor]) -> Iterator[str]:
     for directory, group in _groups(layers).items():
         yield layers_key(directory, group)
-    for model in _models(layers).values():
+    for model in models_of(layers).values():
         yield model_key(model)
 
 
@@ -177,26 +176,6 @@ def _groups(layers: Sequence[Descriptor]) -> dict[str, list[Descriptor]]:
         if kind != "model":
             groups[_DIRECTORIES[kind]].append(layer)
     return groups
-
-
-def _models(layers: Sequence[Descriptor]) -> dict[str, list[ModelLayer]]:
-    """The layers of each model, by ``models/<name>/<version>``."""
-    models: dict[str, list[ModelLayer]] = {}
-    base = check_path(f"{ARCHIVE_PREFIX}/models")
-    for layer in layers:
-        if layer.annotations.get(LAYER_KIND) != "model":
-            continue
-        path = layer.annotations.get(LAYER_PATH, "")
-        try:
-            parts = check_path(path)
-        except ValueError:
-            parts = ()
-        model, inside = parts[len(base) :][:2], parts[len(base) + 2 :]
-        if parts[: len(base)] != base or len(model) < 2 or layer.is_archive == bool(inside):
-            raise UserError(f"This bento has a model layer for {path!r}; build it again.")
-        found = models.setdefault("/".join(("models", *model)), [])
-        found.append(ModelLayer("/".join(inside), layer))
-    return models
 
 
 def _write_root(home: Home, root: Path, manifest: bytes, links: Mapping[str, Path]) -> None:

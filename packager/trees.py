@@ -11,22 +11,22 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.files import (
-    CHUNK,
     make_directory,
     remove_tree,
     temporary_directory,
     writing,
 )
 from bentofn.packager.home import Home
+from bentofn.packager.join import join, verify
 from bentofn.packager.layers.files import check_path
 from bentofn.packager.layers.stream import DamagedLayer
 from bentofn.packager.layers.unpack import unpack_layer
+from bentofn.packager.parts import ModelLayer, files_of
 from bentofn.packager.store import Descriptor, LayerInfo, Store
-from bentofn.packager.store.blobs import hash_stream
+from bentofn.packager.store.blobs import BLOB_MODE
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
@@ -36,19 +36,6 @@ TREES_LOCK = "unpacked"
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
-@dataclass(frozen=True)
-class ModelLayer:
-    """A layer of a model, and where it goes.
-
-    Args:
-        path: The file's path in the model; empty for an archive, whose entries are files.
-        blob: The layer.
-    """
-
-    path: str
-    blob: Descriptor
-
-
 def layers_key(kind: str, layers: Sequence[Descriptor]) -> str:
     """The name of the tree that layers make when they are unpacked in order."""
     return _key(kind, [layer.digest for layer in layers])
@@ -56,7 +43,8 @@ def layers_key(kind: str, layers: Sequence[Descriptor]) -> str:
 
 def model_key(layers: Sequence[ModelLayer]) -> str:
     """The name of the tree of a model's files."""
-    return _key("model", sorted((layer.path, layer.blob.digest) for layer in layers))
+    in_order = sorted((layer.path, layer.offset, layer.blob.digest) for layer in layers)
+    return _key("model", [(path, digest) for path, _, digest in in_order])
 
 
 def unpack_tree(
@@ -86,7 +74,8 @@ def unpack_tree(
 
 
 def model_tree(home: Home, store: Store, layers: Sequence[ModelLayer]) -> Path:
-    """Make sure of the tree of a model's files: archives unpacked, other files linked.
+    """Make sure of the tree of a model's files: archives unpacked, files in parts joined, and
+    whole ones linked.
 
     Args:
         home: The home.
@@ -105,11 +94,16 @@ def model_tree(home: Home, store: Store, layers: Sequence[ModelLayer]) -> Path:
         for layer in layers:
             if layer.blob.is_archive:
                 unpack_blob(store, layer.blob, target, "", "import the model again")
-        for layer in layers:
-            if not layer.blob.is_archive:
-                _verify(store, layer.path, layer.blob.digest)
-                _link(store.blob_path(layer.blob.digest), free_path(target, layer.path))
+        for path, parts in files.items():
+            if len(parts) > 1:
+                file = free_path(target, path)
+                join(store, parts, file)
+                file.chmod(BLOB_MODE)
+            else:
+                verify(store, parts[0])
+                _link(store.blob_path(parts[0].blob.digest), free_path(target, path))
 
+    files = files_of(layers)
     return _ensure(home, model_key(layers), fill)
 
 
@@ -192,20 +186,6 @@ def _ensure(home: Home, key: str, fill: Callable[[Path], None]) -> Path:
                 temporary.chmod(0o755)
                 temporary.rename(tree)
     return tree
-
-
-def _verify(store: Store, path: str, digest: str) -> None:
-    try:
-        with store.blob_path(digest).open("rb", buffering=CHUNK) as blob:
-            found, _ = hash_stream(blob)
-    except FileNotFoundError:
-        found = ""
-    if found != digest:
-        store.blobs.remove(digest)
-        raise UserError(
-            f"The model file {path!r} ({digest}) is damaged or missing in {store.path}; "
-            "import the model again to write it anew."
-        )
 
 
 def _link(blob: Path, path: Path) -> None:

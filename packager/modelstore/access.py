@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bentofn.packager.files import make_directory, remove_tree, temporary_directory, writing
+from bentofn.packager.files import make_directory, remove_tree, temporary_directory
 from bentofn.packager.home import Home
+from bentofn.packager.join import join
 from bentofn.packager.layers.files import check_path
+from bentofn.packager.parts import ModelLayer, files_of
 from bentofn.packager.store import Descriptor, Entry, Store
-from bentofn.packager.store.blobs import hash_stream
 from bentofn.packager.store.descriptors import (
     LAYER_KIND,
     LAYER_PATH,
@@ -21,7 +22,7 @@ from bentofn.packager.store.descriptors import (
     MODEL_PATH,
     TITLE,
 )
-from bentofn.packager.trees import TREES_LOCK, ModelLayer, free_path, model_tree, unpack_blob
+from bentofn.packager.trees import TREES_LOCK, free_path, model_tree, unpack_blob
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json
@@ -89,12 +90,13 @@ def model_files(store: Store, entry: Entry) -> dict[str, int]:
     Raises:
         UserError: Its manifest or its archive is damaged.
     """
-    files: dict[str, int] = {}
-    for layer in _layers(store, entry):
+    layers = _layers(store, entry)
+    files = {
+        path: sum(part.blob.size for part in parts) for path, parts in files_of(layers).items()
+    }
+    for layer in layers:
         if layer.blob.is_archive:
             files |= _archived_files(store, entry, layer.blob)
-        else:
-            files[layer.path] = layer.blob.size
     return dict(sorted(files.items()))
 
 
@@ -166,12 +168,13 @@ def export_model(store: Store, tag: str, target: Path, *, force: bool = False) -
         raise UserError(f"{target} is there already; choose another directory, or use --force.")
     with temporary_directory(make_directory(target.parent)) as temporary:
         new = make_directory(temporary / "new")
+        layers = _layers(store, entry)
         # Archives first, so that a file that stands twice is noticed.
-        for layer in sorted(_layers(store, entry), key=lambda layer: layer.path):
+        for layer in layers:
             if layer.blob.is_archive:
                 unpack_blob(store, layer.blob, new, "", "import the model again")
-            else:
-                _copy(store, layer.blob, free_path(new, layer.path))
+        for path, parts in files_of(layers).items():
+            join(store, parts, free_path(new, path))
         if target.exists():
             target.rename(temporary / "old")
         new.rename(target)
@@ -192,7 +195,7 @@ def _layers(store: Store, entry: Entry) -> list[ModelLayer]:
             raise UserError(
                 f"The model {entry.tag} has a file at {path!r}; import it again."
             ) from error
-        layers.append(ModelLayer(path, blob))
+        layers.append(ModelLayer.of(path, blob))
     return layers
 
 
@@ -205,18 +208,3 @@ def _archived_files(store: Store, entry: Entry, blob: Descriptor) -> dict[str, i
             f"The files of the model {entry.tag} ({blob.digest}) are damaged or missing in "
             f"{store.path}; import the model again to write them anew."
         ) from error
-
-
-def _copy(store: Store, layer: Descriptor, target: Path) -> None:
-    with writing(target.parent), target.open("wb") as file:
-        try:
-            with store.blob_path(layer.digest).open("rb") as blob:
-                digest, _ = hash_stream(blob, file)
-        except FileNotFoundError:
-            digest = ""
-    if digest != layer.digest:
-        store.blobs.remove(layer.digest)
-        raise UserError(
-            f"The model file {target.name!r} ({layer.digest}) is damaged or missing in "
-            f"{store.path}; import the model again to write it anew."
-        )

@@ -14,16 +14,15 @@ from typing import Any
 from bentofn.packager.files import temporary_directory
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.modelstore.access import FILES_TITLE, ModelInfo, put_config
-from bentofn.packager.modelstore.align import align, is_aligned
 from bentofn.packager.modelstore.convert import INDEX_SUFFIX, convert_checkpoint
-from bentofn.packager.modelstore.safetensors_file import tensor_digests
+from bentofn.packager.modelstore.safetensors_file import read_header, tensor_digests
 from bentofn.packager.modelstore.scan import Found, scan
+from bentofn.packager.modelstore.weights import Weights, put_weights
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
 from bentofn.packager.store.descriptors import (
     MODEL_ARTIFACT,
     MODEL_FILES,
     MODEL_PATH,
-    MODEL_WEIGHT,
     TITLE,
 )
 from bentofn.runtime.errors import UserError
@@ -34,10 +33,13 @@ from bentofn.runtime.manifest import canonical_json
 class _Model:
     """A model on its way into the store: stored weights, and the other files or their content."""
 
-    weights: dict[str, Descriptor] = field(default_factory=dict)
+    weights: dict[str, Weights] = field(default_factory=dict)
     files: dict[str, Path | bytes] = field(default_factory=dict)
-    tensors: dict[str, dict[str, str]] = field(default_factory=dict)
     tied: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> dict[str, Mapping[str, str]]:
+        return {path: weights.tensors for path, weights in self.weights.items()}
 
     def check_free(self, path: str) -> None:
         if path in self.weights or path in self.files:
@@ -77,33 +79,44 @@ def import_model(
     found = scan(source)
     shards = _shards(found)
     model = _Model()
+    total = _tensor_bytes(found)
     with store.using(), temporary_directory(store.home.directory(store.home.cache)) as scratch:
         for file in found:
             if file.role == "weights":
-                _put_weights(store, model, file.path, file.source, scratch)
+                model.check_free(file.path)
+                model.weights[file.path] = put_weights(store, file.path, file.source, total)
             elif file.role == "file":
                 model.files[file.path] = file.source
         for file in found:
             if file.role == "checkpoint" and file.source not in shards:
-                _put_checkpoint(store, model, file, scratch, report)
+                _put_checkpoint(store, model, file, scratch, total, report)
+        _tell_held(model, report)
         return _add(store, model, name, version, labels or {}, metadata or {})
 
 
-def _put_weights(
-    store: Store, model: _Model, path: str, source: Path, scratch: Path, *, move: bool = False
-) -> None:
-    model.check_free(path)
-    model.tensors[path] = tensor_digests(source)
-    if not is_aligned(source):
-        aligned = scratch / "aligned"
-        align(source, aligned)
-        source, move = aligned, True
-    blob = store.put_file(source, MODEL_WEIGHT, move=move)
-    model.weights[path] = replace(blob, annotations={TITLE: path, MODEL_PATH: path})
+def _tensor_bytes(found: Sequence[Found]) -> int:
+    """Bytes of a model's tensors; of checkpoints, which are yet to be read, of their files."""
+    return sum(
+        read_header(file.source).data_size if file.role == "weights" else file.source.stat().st_size
+        for file in found
+        if file.role != "file"
+    )
+
+
+def _tell_held(model: _Model, report: Callable[[str], None]) -> None:
+    size = sum(weights.size for weights in model.weights.values())
+    held = sum(weights.held for weights in model.weights.values())
+    if held:
+        report(f"{held / size:.0%} of the weights were in the store already.")
 
 
 def _put_checkpoint(
-    store: Store, model: _Model, file: Found, scratch: Path, report: Callable[[str], None]
+    store: Store,
+    model: _Model,
+    file: Found,
+    scratch: Path,
+    total: int,
+    report: Callable[[str], None],
 ) -> None:
     folder = PurePosixPath(file.path).parent
     with temporary_directory(scratch) as here:
@@ -118,10 +131,10 @@ def _put_checkpoint(
         for written in conversion.files:
             path = str(folder / written.name)
             report(f"Converted {file.path} to {path}.")
+            model.check_free(path)
             if written in weights:
-                _put_weights(store, model, path, written, here, move=True)
+                model.weights[path] = put_weights(store, path, written, total)
             else:
-                model.check_free(path)
                 model.files[path] = written.read_bytes()
         if conversion.tied:
             model.tied[str(folder / conversion.files[-1].name)] = dict(conversion.tied)
@@ -173,7 +186,7 @@ def _add(
     labels: Mapping[str, str],
     metadata: Mapping[str, Any],
 ) -> Entry:
-    layers = [layer for _, layer in sorted(model.weights.items())]
+    layers = [layer for _, weights in sorted(model.weights.items()) for layer in weights.layers]
     if model.files:
         layers.append(_put_files(store, model.files))
     if not layers:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
+from bentofn.packager.files import CHUNK
 from bentofn.runtime.errors import UserError
 
 METADATA_KEY = "__metadata__"
@@ -69,6 +69,11 @@ class SafetensorsHeader:
     metadata: Mapping[str, str]
     data_start: int
 
+    @property
+    def data_size(self) -> int:
+        """Bytes of all tensors."""
+        return max((info.stop for info in self.tensors.values()), default=0)
+
 
 class _MalformedError(ValueError):
     pass
@@ -80,9 +85,20 @@ def read_header(path: Path) -> SafetensorsHeader:
     Raises:
         UserError: The file cannot be read, or is no whole safetensors file.
     """
+    return read_header_of(path, path)
+
+
+def read_header_of(start: Path, path: Path, size: int | None = None) -> SafetensorsHeader:
+    """Read the header of a file that stands in parts; failures as ``read_header``.
+
+    Args:
+        start: The first part, which holds the header.
+        path: The file's name, for messages.
+        size: Bytes of the whole file; by default those of the first part.
+    """
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with start.open("rb") as file:
+            size = start.stat().st_size if size is None else size
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, MAX_HEADER):
                 raise _MalformedError("it is shorter than its header says")
@@ -133,16 +149,30 @@ def tensor_digests(path: Path) -> dict[str, str]:
         UserError: As ``read_header``.
     """
     header = read_header(path)
+    with path.open("rb") as file:
+        file.seek(header.data_start)
+        return digests_of(header, iter(lambda: file.read(CHUNK), b""))
+
+
+def digests_of(header: SafetensorsHeader, data: Iterable[bytes]) -> dict[str, str]:
+    """Name to ``blake3:HEX`` of the bytes of each tensor.
+
+    Args:
+        header: What the file holds.
+        data: The bytes after the header, in chunks.
+    """
+    chunks = iter(data)
+    left = memoryview(b"")
     digests: dict[str, str] = {}
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-        memoryview(mapped) as view,
-        view[header.data_start :] as data,
-    ):
-        for name, info in header.tensors.items():
-            with data[info.start : info.stop] as content:
-                digests[name] = f"blake3:{blake3(content).hexdigest()}"
+    for name, info in header.tensors.items():
+        hashed, missing = blake3(), info.stop - info.start
+        while missing:
+            left = left or memoryview(next(chunks, b""))
+            if not left:
+                raise UserError("The file became shorter while it was read; try again.")
+            hashed.update(left[:missing])
+            missing, left = missing - len(left[:missing]), left[missing:]
+        digests[name] = f"blake3:{hashed.hexdigest()}"
     return digests
 
 

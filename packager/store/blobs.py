@@ -57,7 +57,7 @@ class Blobs:
         Raises:
             UserError: The disk is full or the store cannot be written.
         """
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        digest = digest_of(data)
         if not self._keep(digest, len(data)):
             with self.stage() as staged:
                 staged.file.write(data)
@@ -86,6 +86,30 @@ class Blobs:
         if move:
             source.unlink(missing_ok=True)
         return digest, size
+
+    def put_range(self, source: Path, offset: int, size: int) -> tuple[str, bool]:
+        """Store a run of bytes of a file; a blob that is already there is not written again.
+
+        Args:
+            source: The file.
+            offset: Of the first byte.
+            size: Bytes.
+
+        Returns:
+            Its digest, and whether it was there already.
+
+        Raises:
+            UserError: The file cannot be read or became shorter, the disk is full or the store
+                cannot be written.
+        """
+        with open_source(source) as file:
+            digest = _hash_range(file, offset, size)
+            if self._keep(digest, size):
+                return digest, True
+            with self.stage() as staged:
+                digest = _hash_range(file, offset, size, staged.file)
+                self.commit(staged, digest)
+        return digest, False
 
     def stage(self) -> AbstractContextManager[TemporaryFile]:
         """A temporary file to write a blob into; gone afterwards unless it was committed."""
@@ -144,6 +168,11 @@ class Blobs:
         return digest, size
 
 
+def digest_of(data: bytes) -> str:
+    """The digest of some bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 def open_source(path: Path) -> BinaryIO:
     """Open a user's file.
 
@@ -168,6 +197,20 @@ def hash_stream(file: BinaryIO, copy_to: BinaryIO | None = None) -> tuple[str, i
         if copy_to is not None:
             copy_to.write(chunk)
     return f"sha256:{digest.hexdigest()}", size
+
+
+def _hash_range(file: BinaryIO, offset: int, size: int, copy_to: BinaryIO | None = None) -> str:
+    digest = hashlib.sha256()
+    file.seek(offset)
+    while size:
+        chunk = file.read(min(size, CHUNK))
+        if not chunk:
+            raise UserError(f"{file.name} became shorter while it was read; try again.")
+        digest.update(chunk)
+        size -= len(chunk)
+        if copy_to is not None:
+            copy_to.write(chunk)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _device(path: Path) -> int:

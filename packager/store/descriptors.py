@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bentofn.runtime.errors import UserError
@@ -29,6 +30,10 @@ SIZE = "io.bentofn.size"
 LAYER_KIND = "io.bentofn.layer.kind"
 LAYER_DIFF_ID = "io.bentofn.layer.diff-id"
 LAYER_PATH = "io.bentofn.layer.path"
+PART_OFFSET = "io.bentofn.part.offset"
+"""Of a part of a file: where its bytes stand in the file."""
+PART_SIZE = "io.bentofn.part.size"
+"""Of a part of a file: bytes of the whole file."""
 
 # https://github.com/containers/storage/tree/v1.59.1/pkg/chunked
 TOC_POSITION = "io.github.containers.zstd-chunked.manifest-position"
@@ -94,12 +99,15 @@ class LayerInfo:
         kind: ``env``, ``bytecode``, ``runtime``, ``code`` or ``model``.
         digest: Digest of its blob.
         size: Bytes of its blob.
+        parts: How many blobs it is; of more than one, ``size`` is their sum and ``digest`` that of
+            their digests.
     """
 
     name: str
     kind: str
     digest: str
     size: int
+    parts: int = 1
 
     @classmethod
     def of(cls, layer: Descriptor) -> LayerInfo:
@@ -110,6 +118,38 @@ class LayerInfo:
             digest=layer.digest,
             size=layer.size,
         )
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Descriptor]) -> LayerInfo:
+        """Describe the parts of a file, as :func:`by_file` gives them, or the one layer."""
+        first = cls.of(parts[0])
+        if len(parts) == 1:
+            return first
+        digests = "\n".join(part.digest for part in parts)
+        return replace(
+            first,
+            digest=f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}",
+            size=sum(part.size for part in parts),
+            parts=len(parts),
+        )
+
+
+def by_file(layers: Sequence[Descriptor]) -> list[list[Descriptor]]:
+    """The layers in order, with the parts of a file (which stand together) as one item."""
+    files: list[list[Descriptor]] = []
+    for layer in layers:
+        if _file_of(layer) and files and _file_of(files[-1][-1]) == _file_of(layer):
+            files[-1].append(layer)
+        else:
+            files.append([layer])
+    return files
+
+
+def _file_of(layer: Descriptor) -> str:
+    """The file that a layer is a part of; empty for what is no part."""
+    if PART_OFFSET not in layer.annotations:
+        return ""
+    return layer.annotations.get(LAYER_PATH) or layer.annotations.get(MODEL_PATH, "")
 
 
 def check_digest(digest: str) -> str:

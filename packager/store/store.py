@@ -19,6 +19,7 @@ from bentofn.packager.store.descriptors import (
     MANIFEST,
     Descriptor,
     LayerInfo,
+    by_file,
 )
 from bentofn.packager.store.index import (
     Entry,
@@ -321,12 +322,12 @@ class Store:
         return tuple(Descriptor.from_json(layer) for layer in self.manifest(entry)["layers"])
 
     def layers(self, entry: Entry) -> tuple[LayerInfo, ...]:
-        """The layers of an entry, as users see them, in order.
+        """The layers of an entry, as users see them, in order; a file in parts is one.
 
         Raises:
             UserError: The manifest is damaged.
         """
-        return tuple(LayerInfo.of(layer) for layer in self.descriptors(entry))
+        return tuple(LayerInfo.of_parts(parts) for parts in by_file(self.descriptors(entry)))
 
     def _sweep(self, index: Sequence[Mapping[str, Any]], minimum_age: float) -> Collected:
         kept = reached(self.blobs, [str(raw["digest"]) for raw in index])

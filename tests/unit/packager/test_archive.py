@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from bentofn.packager.archive import export_bento, import_bento
+from bentofn.packager.arrival import MAX_LAYERS
 from bentofn.packager.arriving_referrers import Read
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
@@ -198,7 +199,7 @@ def shorter(content: Members) -> None:
 
 
 def bomb(content: Members) -> None:
-    for number in range(3000):
+    for number in range(2 * MAX_LAYERS):
         content.append((tarfile.TarInfo(f"blobs/sha256/{number:064x}"), b""))
 
 

@@ -36,7 +36,7 @@ def test_a_bento_is_read() -> None:
     [
         {"artifactType": "application/vnd.other"},
         {"layers": []},
-        {"layers": [LAYER] * 600},
+        {"layers": [LAYER] * 9000},
         {"layers": [{**LAYER, "size": -1}]},
         {"layers": [{**LAYER, "size": "many"}]},
         {"layers": [LAYER, {**LAYER, "size": 4}]},

@@ -35,5 +35,15 @@ class StoredBento:
 AfterBuild = Callable[[StoredBento], tuple[str, ...]]
 """A step; returns what the user should know, one sentence each."""
 
-STEPS: tuple[tuple[str, AfterBuild], ...] = ()
+
+def _sign(stored: StoredBento) -> tuple[str, ...]:
+    signer = stored.inputs.options.signer
+    if signer is not None:
+        from bentofn.packager.trust.signing import sign
+
+        sign(stored.store, stored.entry, signer)
+    return ()
+
+
+STEPS: tuple[tuple[str, AfterBuild], ...] = (("sign", _sign),)
 """Name and function, in order; the signature is last, because it may cover the others."""

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bentofn.packager.config.discovery import load_config
 from bentofn.packager.config.docker_files import read_env, read_image
@@ -24,6 +25,9 @@ from bentofn.packager.slim.level import Slimming, find_slimming
 from bentofn.packager.sources import HashedTree, collect
 from bentofn.runtime.errors import UserError
 
+if TYPE_CHECKING:
+    from bentofn.packager.trust.keys import Signer
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -38,7 +42,7 @@ class BuildOptions:
         python: Minor version of the interpreter; by default the bentofile's, or this one's.
         upgrade: Whether the requirements are resolved again, although they did not change.
         slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing.
-        sign_key: The private key that signs the bento.
+        signer: The private key that signs the bento.
         allow_secrets: Files that may hold secrets.
         allow_pickles: Files that may hold pickles which import what is dangerous.
     """
@@ -51,7 +55,7 @@ class BuildOptions:
     python: str | None = None
     upgrade: bool = False
     slim: str = "safe"
-    sign_key: Path | None = None
+    signer: Signer | None = None
     allow_secrets: tuple[str, ...] = ()
     allow_pickles: tuple[str, ...] = ()
 

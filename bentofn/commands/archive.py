@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
 from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store
+from bentofn.packager.trust.signing import requiring
 
 
 @click.command()
@@ -32,13 +34,15 @@ def export(tag: str, file: Path, force: bool, as_json: bool) -> None:
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@verify_key_option
 @json_option
-def import_(file: Path, as_json: bool) -> None:
+def import_(file: Path, verify_key: Path | None, as_json: bool) -> None:
     """Add the bento of a file that `bentofn export` wrote."""
     store = Store(Home.default())
+    check = requiring(read_verify_key(verify_key), str(file))
     with progress() as report:
         report(f"Importing {file}")
-        entry = import_bento(store, file)
+        entry = import_bento(store, file, check)
     if as_json:
         print_json(entry_document(entry))
         return

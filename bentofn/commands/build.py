@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bentofn.commands.keys import FILE, read_signer
 from bentofn.commands.models import parse_labels
 from bentofn.commands.output import (
     human_size,
@@ -37,6 +38,7 @@ from bentofn.packager.slim.level import LEVELS
     "--slim", type=click.Choice(LEVELS), default="safe", show_default=True,
     help="Leave out of the packages what no request needs (tests, debug symbols, headers...).",
 )  # fmt: skip
+@click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
 @json_option
 def build(
     project: Path,
@@ -46,6 +48,7 @@ def build(
     labels: tuple[str, ...],
     upgrade: bool,
     slim: str,
+    sign_key: Path | None,
     as_json: bool,
 ) -> None:
     """Turn the PROJECT (by default the current directory) into a bento."""
@@ -56,6 +59,7 @@ def build(
         bentofile=bentofile,
         upgrade=upgrade,
         slim=slim,
+        signer=None if sign_key is None else read_signer(sign_key),
     )
     with progress() as report:
         result = build_project(project, Home.default(), options, report)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
 from bentofn.packager.home import Home
@@ -11,6 +14,7 @@ from bentofn.packager.registry import Transferred, parse_reference
 from bentofn.packager.registry import pull as pull_bento
 from bentofn.packager.registry import push as push_bento
 from bentofn.packager.store import Store
+from bentofn.packager.trust.signing import requiring
 
 insecure_option = click.option(
     "--insecure", is_flag=True, help="Plain HTTP, also for a registry that is not on this machine."
@@ -33,12 +37,14 @@ def push(tag: str, reference: str, insecure: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("reference", metavar="REGISTRY/REPOSITORY[:TAG]")
 @insecure_option
+@verify_key_option
 @json_option
-def pull(reference: str, insecure: bool, as_json: bool) -> None:
+def pull(reference: str, insecure: bool, verify_key: Path | None, as_json: bool) -> None:
     """Fetch a bento from a registry; without a TAG the tag is latest."""
     source = parse_reference(reference)
+    check = requiring(read_verify_key(verify_key), str(source))
     with progress() as report:
-        done = pull_bento(Store(Home.default()), source, report, insecure=insecure)
+        done = pull_bento(Store(Home.default()), source, report, insecure=insecure, check=check)
     _show(f"Pulled {done.entry.tag} from {done.reference}", done, as_json)
 
 

@@ -29,7 +29,9 @@ COMMANDS = {
     "pull": ("registry:pull", "Fetch a bento from an OCI registry."),
     "push": ("registry:push", "Send a bento to an OCI registry."),
     "serve": ("serve:serve", "Run one instance of a project or a bento."),
+    "sign": ("trust:sign", "Sign a bento with a key of yours."),
     "status": ("functions:status", "Show the deployed functions."),
+    "verify": ("trust:verify", "Prove who signed a bento, and that it is whole."),
 }
 
 

@@ -141,6 +141,16 @@ def remove_referrers(store: Store, subject_digest: str, artifact_type: str) -> N
         index[:] = [raw for raw in index if raw["digest"] not in gone]
 
 
+def remove_referrer(store: Store, digest: str) -> None:
+    """Forget one referrer, by the digest of its manifest.
+
+    Raises:
+        UserError: The index is damaged, or the store cannot be written.
+    """
+    with store.editing() as index:
+        index[:] = [raw for raw in index if raw["digest"] != digest]
+
+
 def read_content(store: Store, referrer: Referrer, layer: int = 0) -> bytes:
     """The content of a referrer's small blob.
 

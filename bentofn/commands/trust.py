@@ -1,0 +1,66 @@
+"""`bentofn sign`, `verify` and `sbom`: what lets others trust a bento."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bentofn.commands.keys import FILE, read_signer
+from bentofn.commands.models import entry_document
+from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.packager.home import Home
+from bentofn.packager.store import Store
+from bentofn.packager.trust.keys import load_verify_key
+from bentofn.packager.trust.signing import sign as sign_bento
+from bentofn.packager.trust.signing import verify as verify_bento
+
+
+@click.command()
+@click.argument("tag")
+@click.option("--key", type=FILE, required=True, metavar="KEY.pem", help="Your private key.")
+@json_option
+def sign(tag: str, key: Path, as_json: bool) -> None:
+    """Sign a bento, with its SBOM and its provenance, with a key of yours."""
+    store = Store(Home.default())
+    entry = store.get("bento", tag)
+    signed = sign_bento(store, entry, read_signer(key))
+    if as_json:
+        print_json(
+            entry_document(entry)
+            | {"key": str(signed.key), "signature": signed.referrer.manifest.digest}
+        )
+        return
+    click.echo(f"Signed {entry.tag} ({entry.digest[:19]}) with the {signed.key}")
+
+
+@click.command()
+@click.argument("tag")
+@click.option("--key", type=FILE, required=True, metavar="PUB.pem", help="The public key.")
+@json_option
+def verify(tag: str, key: Path, as_json: bool) -> None:
+    """Prove that a key signed a bento, and that every byte of it is as it was then."""
+    store = Store(Home.default())
+    entry = store.get("bento", tag)
+    public = load_verify_key(key)
+    with progress() as report:
+        report(f"Reading {entry.tag}")
+        found = verify_bento(store, entry, public)
+    if as_json:
+        print_json(
+            entry_document(entry)
+            | {
+                "key": str(found.key),
+                "covered": list(found.covered),
+                "uncovered": list(found.uncovered),
+                "blobs": found.blobs,
+                "bytes": found.size,
+            }
+        )
+        return
+    click.echo(f"{entry.tag} ({entry.digest}) is signed with the {found.key}")
+    click.echo(f"All {found.blobs} blobs ({human_size(found.size)}) are as their digests say.")
+    for name in found.covered:
+        click.echo(f"The signature covers {name}")
+    for name in found.uncovered:
+        click.echo(f"Not covered by it: {name}")

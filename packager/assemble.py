@@ -31,13 +31,14 @@ from bentofn.packager.import_surface import import_surface
 from bentofn.packager.late_imports import late_imports
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
 from bentofn.packager.layers import LayerFile, put_layer
+from bentofn.packager.modelsources.wanted import find_model, require_model
 from bentofn.packager.modelstore import model_layers
 from bentofn.packager.slim.proof import Trial, cached_proof, prove
 from bentofn.packager.stage import stage, stage_root
-from bentofn.packager.store import Descriptor, Entry, Store, check_part
-from bentofn.runtime.errors import UserError
+from bentofn.packager.store import Descriptor, Store, check_part
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import BentoManifest, ModelReference, canonical_json
+from bentofn.runtime.models import HUB_PREFIX
 
 Report = Callable[[str], None]
 Step = Callable[[str], AbstractContextManager[None]]
@@ -225,18 +226,17 @@ class Assembler:
         self, description: Description
     ) -> tuple[tuple[ModelReference, ...], dict[str, str], list[Descriptor]]:
         declared = [ModelChoice(tag) for tag in description.contract.models]
-        references: dict[str, ModelReference] = {}
+        references: dict[ModelReference, None] = {}
         wanted: dict[str, str] = {}
-        layers: list[Descriptor] = []
+        layers: dict[str, list[Descriptor]] = {}
+        refresh = self.inputs.options.upgrade
         for choice in (*self.inputs.config.models, *declared):
-            entry = find_model(self.store, choice.tag)
+            entry = require_model(self.store, choice.tag, self.report, refresh=refresh)
             wanted[choice.tag] = entry.digest
-            if entry.tag not in references:
-                layers += model_layers(self.store, entry)
-                references[entry.tag] = ModelReference(
-                    entry.name, entry.version, entry.digest, choice.alias
-                )
-        return tuple(references.values()), wanted, layers
+            alias = choice.alias or (choice.tag if choice.tag.startswith(HUB_PREFIX) else None)
+            references[ModelReference(entry.name, entry.version, entry.digest, alias)] = None
+            layers.setdefault(entry.tag, model_layers(self.store, entry))
+        return tuple(references), wanted, [layer for each in layers.values() for layer in each]
 
     def _runtime(self) -> Descriptor:
         files = self.inputs.runtime
@@ -292,7 +292,8 @@ class Assembler:
     ) -> BentoManifest:
         inputs = self.inputs
         contract = replace(
-            description.contract, models=tuple(f"{m.name}:{m.version}" for m in references)
+            description.contract,
+            models=tuple(dict.fromkeys(f"{m.name}:{m.version}" for m in references)),
         )
         name = inputs.options.name or inputs.config.name or _snake_case(contract.name)
         valued = {key: value for key, value in contract.envs.items() if value is not None}
@@ -321,23 +322,6 @@ class Assembler:
         )
         version = inputs.options.version or _version(manifest, layers)
         return replace(manifest, version=check_part(version, "version"))
-
-
-def find_model(store: Store, tag: str) -> Entry:
-    """The model that a tag means now.
-
-    Raises:
-        UserError: The store has none; the message says how to import it.
-    """
-    entry = store.find("model", tag)
-    if entry is None:
-        name, _, version = tag.partition(":")
-        option = f" --version {version}" if version not in ("", "latest") else ""
-        raise UserError(
-            f"The model {tag} is not in the model store; import it with "
-            f"`bentofn models import PATH --name {name}{option}`."
-        )
-    return entry
 
 
 def _version(manifest: BentoManifest, layers: Iterable[Descriptor]) -> str:

@@ -19,6 +19,7 @@ from bentofn.packager.after_build import STEPS, StoredBento
 from bentofn.packager.build_inputs import BuildInputs, BuildOptions, gather
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
+from bentofn.packager.modelsources.resolved import find
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
 from bentofn.packager.store.descriptors import MANIFEST
 from bentofn.runtime.errors import UserError
@@ -134,7 +135,7 @@ def _reuse(inputs: BuildInputs, home: Home, store: Store) -> Entry | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     for tag, digest in models.items():
-        found = store.find("model", tag)
+        found = find(store, tag)
         if found is None or found.digest != digest:
             return None
     if not store.has(manifest.digest):

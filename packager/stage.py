@@ -58,8 +58,8 @@ def stage_root(
     stage(root.runtime, runtime)
     root.environment.symlink_to(env)
     root.manifest.write_bytes(manifest.to_json())
-    for model in manifest.models:
-        link = root.models / model.name / model.version
+    for name, version in {(model.name, model.version) for model in manifest.models}:
+        link = root.models / name / version
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(local_path(f"{model.name}:{model.version}", home)[2])
+        link.symlink_to(local_path(f"{name}:{version}", home)[2])
     return folder

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from bentofn.runtime.onnx import OnnxSession
     from bentofn.runtime.torch_session import TorchSession
 
+HUB_PREFIX = "hf:"
+"""What a model of the Hugging Face hub starts with, where a source is named by a text."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -96,7 +99,8 @@ def list_models() -> list[Model]:
     root = BentoRoot.current()
     if root is not None:
         references = BentoManifest.read(root.manifest).models
-        return [_model(root, reference) for reference in references]
+        found = {(each.name, each.version): _model(root, each) for each in references}
+        return list(found.values())
     from bentofn.packager.home import Home
     from bentofn.packager.modelstore import local_path
     from bentofn.packager.store import Store
@@ -173,15 +177,28 @@ class BentoModel(ModelDescriptor):
 
 
 class HuggingFaceModel(ModelDescriptor):
-    """A model of the Hugging Face hub that was imported into the store; reads as its path.
+    """A model of the Hugging Face hub, as a class attribute; reads as the path of its folder.
+
+    A build fetches it into the bento; a project that is served without being built fetches it
+    when it is first read.
 
     Args:
         model_id: The hub's name, such as ``org/model``.
         revision: Branch, tag or commit.
+        endpoint: The hub's URL; by default huggingface_hub's setting (``HF_ENDPOINT``).
+        include: Patterns of the files to take; by default what serving needs.
+        exclude: Patterns of the files to leave.
     """
 
-    def __init__(self, model_id: str, revision: str = "main") -> None:
-        super().__init__(model_id.replace("/", "--").lower())
+    def __init__(
+        self,
+        model_id: str,
+        revision: str = "main",
+        endpoint: str | None = None,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(hub_source(model_id, revision, endpoint, include, exclude))
         self.model_id = model_id
         self.revision = revision
 
@@ -192,16 +209,38 @@ class HuggingFaceModel(ModelDescriptor):
         """Find the model's directory.
 
         Raises:
-            UserError: It is not in the store.
+            NotFound: The bento does not carry it.
+            UserError: There is no such model, or the hub cannot be reached.
         """
-        try:
-            return str(get(self.tag).path)
-        except (NotFound, UserError) as error:
-            raise UserError(
-                f"HuggingFaceModel({self.model_id!r}) is not in the model store; fetching from the "
-                f"hub comes with a later release: download it and run "
-                f"`bentofn models import DIRECTORY --name {self.tag}`."
-            ) from error
+        root = BentoRoot.current()
+        if root is not None:
+            return str(_of_bento(root, self.tag).path)
+        from bentofn.packager.modelsources.project import hub_path
+
+        return str(hub_path(self.tag))
+
+
+def hub_source(
+    model_id: str,
+    revision: str,
+    endpoint: str | None,
+    include: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+) -> str:
+    """One line that says all of a declaration: ``hf:org/name@revision?include=PATTERN``."""
+    said = [("endpoint", endpoint)] if endpoint else []
+    said += [("include", pattern) for pattern in _patterns(include)]
+    said += [("exclude", pattern) for pattern in _patterns(exclude)]
+    source = f"{HUB_PREFIX}{model_id}@{revision}"
+    if not said:
+        return source
+    from urllib.parse import urlencode
+
+    return f"{source}?{urlencode(said)}"
+
+
+def _patterns(patterns: Sequence[str] | None) -> Sequence[str]:
+    return [patterns] if isinstance(patterns, str) else patterns or ()
 
 
 def _of_bento(root: BentoRoot, tag: str) -> Model:
@@ -210,7 +249,7 @@ def _of_bento(root: BentoRoot, tag: str) -> Model:
     for reference in plain_first:
         if tag == reference.alias or _matches(reference, tag):
             return _model(root, reference)
-    known = ", ".join(f"{each.name}:{each.version}" for each in references) or "none"
+    known = ", ".join(dict.fromkeys(f"{each.name}:{each.version}" for each in references)) or "none"
     raise NotFound(f"Model {tag!r} is not in this bento; it carries: {known}.")
 
 

@@ -50,8 +50,8 @@ def get(tag: str, as_json: bool) -> None:
     )
     for api in manifest.contract.apis:
         click.echo(f"  POST {manifest.contract.path_prefix}{api.route}")
-    for model in manifest.models:
-        click.echo(f"  model {model.name}:{model.version}")
+    for tag in dict.fromkeys(f"{model.name}:{model.version}" for model in manifest.models):
+        click.echo(f"  model {tag}")
     print_table(
         ("LAYER", "KIND", "SIZE", "DIGEST"),
         [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in layers],

@@ -10,7 +10,7 @@ import click
 from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
 from bentofn.packager.home import Home
 from bentofn.packager.materialise import prune
-from bentofn.packager.modelstore import describe_model, export_model, import_model
+from bentofn.packager.modelstore import describe_model, export_model
 from bentofn.packager.modelstore.access import model_files
 from bentofn.packager.store import Entry, Kind, Store
 from bentofn.runtime.errors import UserError
@@ -22,20 +22,24 @@ def models() -> None:
 
 
 @models.command("import")
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
-@click.option("--name", help="The model's name; by default the source's file or folder name.")
-@click.option("--version", help="Its version; by default from the digest of its content.")
+@click.argument("source")
+@click.option("--name", help="The model's name; by default the source's.")
+@click.option("--version", help="Its version; by default the source's, else from its content.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @json_option
 def import_(
-    source: Path, name: str | None, version: str | None, labels: tuple[str, ...], as_json: bool
+    source: str, name: str | None, version: str | None, labels: tuple[str, ...], as_json: bool
 ) -> None:
-    """Store a directory, a .safetensors file or a torch checkpoint (.pt, .bin)."""
-    name = name or source.absolute().name.removesuffix(source.suffix if source.is_file() else "")
+    """Store the model at SOURCE.
+
+    A directory, a .safetensors file, a torch checkpoint (.pt, .bin), or hf:org/name@revision of the
+    Hugging Face hub.
+    """
+    from bentofn.packager.modelsources.importing import import_source
+
     store = Store(Home.default())
     with progress() as report:
-        report(f"Importing {source}")
-        entry = import_model(store, source, name, version, parse_labels(labels), report=report)
+        entry = import_source(store, source, name, version, parse_labels(labels), report=report)
     document = _document(store, entry)
     if as_json:
         print_json(document)

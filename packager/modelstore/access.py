@@ -44,6 +44,7 @@ class ModelInfo:
         metadata: The user's data, as JSON can hold it.
         tensors: Path of each safetensors file to its tensors' names and digests.
         tied: Path of each converted file to its tied names, dropped to kept.
+        origin: Where it is from.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModelInfo:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tied: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 def put_config(store: Store, model: ModelInfo, digests: list[str]) -> Descriptor:
@@ -64,6 +66,7 @@ def put_config(store: Store, model: ModelInfo, digests: list[str]) -> Descriptor
         "metadata": dict(model.metadata),
         "tensors": model.tensors,
         "tied": model.tied,
+        "origin": dict(model.origin),
     }
     config = {
         "descriptor": {"name": model.name, "version": model.version},

@@ -51,23 +51,26 @@ class _Model:
 
 def import_model(
     store: Store,
-    source: Path,
+    source: Path | Mapping[str, Path],
     name: str,
     version: str | None = None,
     labels: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     *,
+    origin: Mapping[str, Any] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Entry:
     """Put a model into the store; importing the same again changes nothing.
 
     Args:
         store: The store.
-        source: A directory, a ``.safetensors`` file or a torch checkpoint.
+        source: A directory, a ``.safetensors`` file, a torch checkpoint, or path in the model to
+            file.
         name: The model's name.
         version: Its version; by default the first 12 hex digits of its content's digest.
         labels: The user's labels.
         metadata: The user's data, as JSON can hold it.
+        origin: Where exactly it is from, as JSON can hold it.
         report: Called with what was converted or dropped.
 
     Raises:
@@ -91,7 +94,8 @@ def import_model(
             if file.role == "checkpoint" and file.source not in shards:
                 _put_checkpoint(store, model, file, scratch, total, report)
         _tell_held(model, report)
-        return _add(store, model, name, version, labels or {}, metadata or {})
+        info = ModelInfo(name, version or "", labels or {}, metadata or {}, origin=origin or {})
+        return _add(store, model, info)
 
 
 def _tensor_bytes(found: Sequence[Found]) -> int:
@@ -178,22 +182,15 @@ def _put_files(store: Store, files: Mapping[str, Path | bytes]) -> Descriptor:
     return replace(archive, media_type=MODEL_FILES, annotations={TITLE: FILES_TITLE})
 
 
-def _add(
-    store: Store,
-    model: _Model,
-    name: str,
-    version: str | None,
-    labels: Mapping[str, str],
-    metadata: Mapping[str, Any],
-) -> Entry:
+def _add(store: Store, model: _Model, info: ModelInfo) -> Entry:
     layers = [layer for _, weights in sorted(model.weights.items()) for layer in weights.layers]
     if model.files:
         layers.append(_put_files(store, model.files))
     if not layers:
-        raise UserError(f"Nothing of the model {name} is left to store.")
+        raise UserError(f"Nothing of the model {info.name} is left to store.")
     content = [[layer.annotations.get(MODEL_PATH, ""), layer.digest] for layer in layers]
-    version = version or hashlib.sha256(canonical_json(content)).hexdigest()[:12]
-    info = ModelInfo(name, version, labels, metadata, model.tensors, model.tied)
+    version = info.version or hashlib.sha256(canonical_json(content)).hexdigest()[:12]
+    info = replace(info, version=version, tensors=model.tensors, tied=model.tied)
     config = put_config(store, info, [layer.digest for layer in layers])
     manifest = store.put_manifest(MODEL_ARTIFACT, config, layers)
-    return store.add("model", name, version, manifest, datetime.now(timezone.utc))
+    return store.add("model", info.name, version, manifest, datetime.now(timezone.utc))

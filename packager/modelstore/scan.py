@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,8 +41,8 @@ class Found:
     role: Role
 
 
-def scan(source: Path) -> list[Found]:
-    """The files of a directory, or the one file, in order of their paths.
+def scan(source: Path | Mapping[str, Path]) -> list[Found]:
+    """The files of a directory, or the one file, or those of a mapping, in order of their paths.
 
     Hidden files and ``__pycache__`` are left out.
 
@@ -49,6 +50,8 @@ def scan(source: Path) -> list[Found]:
         UserError: There is nothing there, a link leads out of the directory, a name is not UTF-8,
             or a file holds a pickle that cannot be converted.
     """
+    if isinstance(source, Mapping):
+        return [Found(path, file.absolute(), _role(file)) for path, file in sorted(source.items())]
     if source.is_file():
         # Alone it is meant as weights, so that .bin can only be torch's: converting it says if not.
         role = "checkpoint" if source.suffix.lower() == ".bin" else _role(source)

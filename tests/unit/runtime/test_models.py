@@ -20,7 +20,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         platform="linux/amd64",
         models=(
             ModelReference("minilm", "v2", "sha256:0", alias="encoder"),
-            ModelReference("org--bert", "main", "sha256:1"),
+            ModelReference("org--bert", "c0ffee", "sha256:1", alias="hf:org/bert@main"),
+            ModelReference("org--bert", "c0ffee", "sha256:1", alias="hf:org/bert@v1"),
         ),
     )
     (tmp_path / "bento.json").write_bytes(manifest.to_json())
@@ -38,26 +39,25 @@ def test_a_model_of_a_bento(root: Path, tag: str) -> None:
 
 @pytest.mark.parametrize("tag", ["other", "minilm:v1", "v2"])
 def test_a_model_that_the_bento_does_not_carry(root: Path, tag: str) -> None:
-    with pytest.raises(NotFound, match=r"it carries: minilm:v2, org--bert:main"):
+    with pytest.raises(NotFound, match=r"it carries: minilm:v2, org--bert:c0ffee"):
         bentofn.models.get(tag)
 
 
 def test_all_models_of_a_bento(root: Path) -> None:
-    assert [model.tag for model in bentofn.models.list()] == ["minilm:v2", "org--bert:main"]
+    assert [model.tag for model in bentofn.models.list()] == ["minilm:v2", "org--bert:c0ffee"]
 
 
 class Uses:
     model = bentofn.models.BentoModel("minilm:latest")
     weights = bentofn.models.HuggingFaceModel("org/bert")
+    tagged = bentofn.models.HuggingFaceModel("org/bert", "v1")
     missing = bentofn.models.HuggingFaceModel("org/other")
 
 
 def test_descriptors_resolve_on_an_instance(root: Path) -> None:
     assert Uses().model.tag == "minilm:v2"
-    assert Uses().weights == str(root / "models" / "org--bert" / "main")
-    with pytest.raises(
-        UserError, match=r"HuggingFaceModel\('org/other'\) is not in the model store"
-    ):
+    assert Uses().weights == str(root / "models" / "org--bert" / "c0ffee") == Uses().tagged
+    with pytest.raises(NotFound, match="hf:org/other@main' is not in this bento"):
         _ = Uses().missing
 
 
@@ -77,3 +77,13 @@ def test_a_model_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [each.tag for each in bentofn.models.list()] == ["small:v1"]
     with pytest.raises((NotFound, UserError), match="other"):
         bentofn.models.get("other")
+
+
+def test_a_declaration_of_a_hub_model_is_one_line() -> None:
+    model = bentofn.models.HuggingFaceModel(
+        "org/bert", "refs/pr/1", "https://hub.example", ["*.json", "a b"], exclude=["x*"]
+    )
+    assert model.tag == (
+        "hf:org/bert@refs/pr/1?endpoint=https%3A%2F%2Fhub.example"
+        "&include=%2A.json&include=a+b&exclude=x%2A"
+    )

@@ -1,0 +1,55 @@
+"""Import a model from wherever the user says it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bentofn.packager.files import temporary_directory
+from bentofn.packager.modelsources.huggingface import HubSource
+from bentofn.packager.modelsources.local import LocalSource
+from bentofn.packager.modelsources.resolved import remember
+from bentofn.packager.modelsources.source import Report, Source
+from bentofn.packager.modelstore import import_model
+from bentofn.packager.store import Entry, Store
+
+SOURCES: tuple[Source, ...] = (HubSource(), LocalSource())
+"""The first that knows what the user wrote is asked; the last takes everything."""
+
+
+def import_source(
+    store: Store,
+    text: str,
+    name: str | None = None,
+    version: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    *,
+    report: Report = lambda _: None,
+) -> Entry:
+    """Put a model into the store; importing the same again changes nothing.
+
+    Args:
+        store: The store.
+        text: A path, or ``hf:org/name@revision``.
+        name: Its name; by default the source's.
+        version: Its version; by default the source's, else the digest of its content.
+        labels: Labels, added to the source's.
+        report: Told what takes time, and what was converted or left out.
+
+    Raises:
+        UserError: There is no such model, it cannot be read, or a file of it is refused.
+    """
+    source = next(source for source in SOURCES if source.detects(text))
+    with store.using(), temporary_directory(store.home.directory(store.home.cache)) as scratch:
+        found = source.fetch(text, scratch, report)
+        entry = import_model(
+            store,
+            found.files,
+            name or found.name,
+            version or found.version,
+            {**found.labels, **(labels or {})},
+            found.metadata,
+            origin=found.origin,
+            report=report,
+        )
+    remember(store, text, entry)
+    return entry

@@ -58,6 +58,11 @@ class Home:
         return self.path / "unpacked"
 
     @property
+    def mounted(self) -> Path:
+        """Where trees are mounted, in the private namespace of who runs from them."""
+        return self.path / "mounted"
+
+    @property
     def models(self) -> Path:
         """Models as directories, ``<name>/<version>``."""
         return self.path / "models"
@@ -175,7 +180,7 @@ def remove_own_leftovers(home: Home) -> None:
 
 def _temporaries(home: Home) -> list[Path]:
     found: list[Path] = []
-    whole = {home.unpacked, home.roots}
+    whole = {home.unpacked, home.mounted, home.roots}
     for folder, directories, files in os.walk(home.path):
         here = Path(folder)
         temporary = [n for n in (*directories, *files) if n.startswith(TEMPORARY_PREFIX)]

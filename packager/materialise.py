@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from bentofn.packager.files import atomic_write, temporary_directory
@@ -13,15 +14,18 @@ from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_KIND
 from bentofn.packager.trees import (
     TREES_LOCK,
+    Tree,
+    TreeProvider,
     adopt_tree,
     discard,
     layers_key,
-    model_key,
-    model_tree,
+    tree_of_layers,
+    tree_of_model,
     unpack_tree,
+    unpacked_path,
 )
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.layout import ARCHIVE_PREFIX, BentoRoot
+from bentofn.runtime.layout import BentoRoot
 
 _DIRECTORIES: Mapping[str, str] = {
     "env": "env",
@@ -34,11 +38,11 @@ _DIRECTORIES: Mapping[str, str] = {
 
 
 def root_path(home: Home, entry: Entry) -> Path:
-    """Where a bento's root stands, or would stand."""
+    """Where a bento's root stands, or would stand, whose trees are all unpacked."""
     return home.roots / entry.digest.removeprefix("sha256:")[:16]
 
 
-def materialise(home: Home, entry: Entry) -> Path:
+def materialise(home: Home, entry: Entry, providers: Sequence[TreeProvider] = ()) -> Path:
     """Make sure of a bento's root; any number of processes may ask at once.
 
     Every blob's digest is checked when it is unpacked, which happens once.
@@ -46,6 +50,8 @@ def materialise(home: Home, entry: Entry) -> Path:
     Args:
         home: The home.
         entry: A bento of its store.
+        providers: Who may give a tree that is not unpacked yet, asked in order; what none of them
+            gives is unpacked.
 
     Returns:
         The root: ``bento.json``, ``src``, ``runtime``, ``env`` and ``models``.
@@ -53,12 +59,16 @@ def materialise(home: Home, entry: Entry) -> Path:
     Raises:
         UserError: A layer is damaged (the message says which), or the disk is full.
     """
-    root = root_path(home, entry)
-    if _is_whole(root):
-        return root
+    unpacked = root_path(home, entry)
+    if _is_whole(unpacked):
+        return unpacked
     store = Store(home)
     with store.using(), home.lock(TREES_LOCK, shared=True):
-        links = _make_trees(home, store, store.descriptors(entry))
+        links = {
+            path: _provide(home, store, tree, providers)
+            for path, tree in _trees(store.descriptors(entry)).items()
+        }
+        root = _root_of(home, unpacked, links)
         with home.lock(f"root-{root.name}"):
             if not _is_whole(root):
                 _write_root(home, root, store.config(entry), links)
@@ -73,7 +83,7 @@ def unpack_env(home: Home, layers: Sequence[Descriptor]) -> Path:
     """
     store = Store(home)
     with store.using(), home.lock(TREES_LOCK, shared=True):
-        return _unpack(home, store, "env", layers)
+        return unpack_tree(home, store, tree_of_layers("env", layers))
 
 
 def adopt_env(home: Home, layers: Sequence[Descriptor], tree: Path) -> Path:
@@ -98,11 +108,11 @@ def adopt_env(home: Home, layers: Sequence[Descriptor], tree: Path) -> Path:
 
 
 def unmaterialise(home: Home, entry: Entry) -> None:
-    """Remove a bento's root; :func:`prune` frees its trees. Nothing may run from it."""
-    root = root_path(home, entry)
+    """Remove a bento's roots; :func:`prune` frees its trees. Nothing may run from them."""
     with home.lock(TREES_LOCK):
-        if root.is_dir():
-            discard(root)
+        for root in _whole_directories(home.roots):
+            if _bento_of(root) == root_path(home, entry):
+                discard(root)
 
 
 def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
@@ -130,37 +140,46 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
             if link not in models:
                 link.unlink()
         wanted_roots = {root_path(home, entry) for entry in bentos} | set(keep)
-        removed = [root for root in _whole_directories(home.roots) if root not in wanted_roots]
-        wanted = {key for entry in bentos for key in _keys(store.descriptors(entry))}
-        linked = [*(path for root in wanted_roots for path in _links(root)), *_links(home.models)]
+        roots = _whole_directories(home.roots)
+        removed = [r for r in roots if r not in wanted_roots and _bento_of(r) not in wanted_roots]
+        wanted = {t.key for entry in bentos for t in _trees(store.descriptors(entry)).values()}
+        kept = [root for root in roots if root not in removed]
+        linked = [*(path for root in kept for path in _links(root)), *_links(home.models)]
         wanted.update(path.readlink().name for path in linked)
-        removed += [tree for tree in _whole_directories(home.unpacked) if tree.name not in wanted]
+        for trees in (home.unpacked, home.mounted):
+            removed += [tree for tree in _whole_directories(trees) if tree.name not in wanted]
         for path in removed:
             discard(path)
         return removed
 
 
-def _make_trees(home: Home, store: Store, layers: Sequence[Descriptor]) -> dict[str, Path]:
-    """Make sure of a bento's trees; returns path in the root to tree."""
-    links = {
-        directory: _unpack(home, store, directory, group)
-        for directory, group in _groups(layers).items()
-    }
-    for path, model in models_of(layers).items():
-        links[path] = model_tree(home, store, model)
-    return links
+def _provide(home: Home, store: Store, tree: Tree, providers: Sequence[TreeProvider]) -> Path:
+    if not unpacked_path(home, tree).is_dir():
+        for provider in providers:
+            if (directory := provider.provide(tree)) is not None:
+                return directory
+    return unpack_tree(home, store, tree)
 
 
-def _unpack(home: Home, store: Store, directory: str, layers: Sequence[Descriptor]) -> Path:
-    key = layers_key(directory, layers)
-    return unpack_tree(home, store, key, layers, f"{ARCHIVE_PREFIX}/{directory}")
+def _root_of(home: Home, unpacked: Path, links: Mapping[str, Path]) -> Path:
+    """The root with these links: each set of trees that are not unpacked has one of its own, since
+    another process may not see them."""
+    others = sorted(path for path, tree in links.items() if tree.parent != home.unpacked)
+    if not others:
+        return unpacked
+    digest = hashlib.sha256("\n".join(others).encode()).hexdigest()
+    return unpacked.with_name(f"{unpacked.name}-{digest[:8]}")
 
 
-def _keys(layers: Sequence[Descriptor]) -> Iterator[str]:
-    for directory, group in _groups(layers).items():
-        yield layers_key(directory, group)
-    for model in models_of(layers).values():
-        yield model_key(model)
+def _bento_of(root: Path) -> Path:
+    return root.with_name(root.name.partition("-")[0])
+
+
+def _trees(layers: Sequence[Descriptor]) -> dict[str, Tree]:
+    """A bento's trees by their path in the root."""
+    groups = _groups(layers).items()
+    trees = {directory: tree_of_layers(directory, group) for directory, group in groups}
+    return trees | {path: tree_of_model(model) for path, model in models_of(layers).items()}
 
 
 def _groups(layers: Sequence[Descriptor]) -> dict[str, list[Descriptor]]:

@@ -1,7 +1,7 @@
-"""Unpacked layers: one directory a group of layers, shared by every bento that has the group.
+"""Trees: the directories that a bento's root is made of, and how layers are unpacked to them.
 
-A tree has its name only when it is whole. Trees can be made again from the store at any time, so
-they are not flushed to the disk one file at a time.
+A tree is shared by every bento that has its layers. It has its name only when it is whole, and can
+be made again from the store at any time, so it is not flushed to the disk one file at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bentofn.packager.files import (
     make_directory,
@@ -28,6 +30,7 @@ from bentofn.packager.parts import ModelLayer, files_of
 from bentofn.packager.store import Descriptor, LayerInfo, Store
 from bentofn.packager.store.blobs import BLOB_MODE
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json
 
 TREES_LOCK = "unpacked"
@@ -36,75 +39,110 @@ TREES_LOCK = "unpacked"
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES}
 
 
+@dataclass(frozen=True)
+class Tree:
+    """A directory of a bento's root, or of a model, and what it is made of.
+
+    Args:
+        key: Its name, which follows from its layers.
+        archives: Layers that are unpacked in order; a later one replaces files of an earlier one.
+        prefix: Path in the archives that becomes the tree; empty for all of them.
+        files: Layers of files that are kept as they are, or in parts.
+    """
+
+    key: str
+    archives: tuple[Descriptor, ...]
+    prefix: str = ""
+    files: tuple[ModelLayer, ...] = ()
+
+    @property
+    def remedy(self) -> str:
+        """What writes its layers anew."""
+        return "build the bento again" if self.prefix else "import the model again"
+
+
+class TreeProvider(Protocol):
+    """Gives a tree as a directory in another way than by unpacking it, such as a mount.
+
+    To add one: write a class with this method, and add it to
+    :func:`bentofn.packager.providers.tree_providers`, which the local platform and ``serve`` ask
+    when they start. The directory stands at ``home.mounted / tree.key``. It may be a private mount
+    (:mod:`bentofn.packager.mounts`), since each combination of directories gets a root of its own
+    and whoever wants the root asks the provider first.
+    """
+
+    def provide(self, tree: Tree) -> Path | None:
+        """Make sure of a tree, for this process and its children; asked again, it is there still.
+
+        Called with :data:`TREES_LOCK` held shared, perhaps by several threads and processes at
+        once, and only for trees that are not unpacked.
+
+        Returns:
+            The directory, or None for a tree that is better unpacked or given by another provider.
+
+        Raises:
+            UserError: A layer is damaged, or the disk is full.
+        """
+
+
 def layers_key(kind: str, layers: Sequence[Descriptor]) -> str:
     """The name of the tree that layers make when they are unpacked in order."""
     return _key(kind, [layer.digest for layer in layers])
 
 
-def model_key(layers: Sequence[ModelLayer]) -> str:
-    """The name of the tree of a model's files."""
+def tree_of_layers(kind: str, layers: Sequence[Descriptor]) -> Tree:
+    """The tree of a group of a bento's layers: its ``env``, ``src`` or ``runtime``."""
+    return Tree(layers_key(kind, layers), tuple(layers), f"{ARCHIVE_PREFIX}/{kind}")
+
+
+def tree_of_model(layers: Sequence[ModelLayer]) -> Tree:
+    """The tree of a model's files.
+
+    Raises:
+        UserError: The parts of a file are not the whole file.
+    """
     in_order = sorted((layer.path, layer.offset, layer.blob.digest) for layer in layers)
-    return _key("model", [(path, digest) for path, _, digest in in_order])
+    return Tree(
+        _key("model", [(path, digest) for path, _, digest in in_order]),
+        tuple(layer.blob for layer in layers if layer.blob.is_archive),
+        files=tuple(part for parts in files_of(layers).values() for part in parts),
+    )
 
 
-def unpack_tree(
-    home: Home, store: Store, key: str, layers: Sequence[Descriptor], prefix: str
-) -> Path:
-    """Make sure of the tree of some layers.
-
-    Args:
-        home: The home.
-        store: Its store.
-        key: The tree's name.
-        layers: The layers, in order; a later one replaces files of an earlier one.
-        prefix: Path in the layers that becomes the tree.
-
-    Returns:
-        The tree.
-
-    Raises:
-        UserError: A layer is damaged or not safe to unpack, or the disk is full.
-    """
-
-    def fill(target: Path) -> None:
-        for layer in layers:
-            unpack_blob(store, layer, target, prefix, "build the bento again")
-
-    return _ensure(home, key, fill)
+def unpacked_path(home: Home, tree: Tree) -> Path:
+    """Where a tree is unpacked, or would be."""
+    return home.unpacked / tree.key
 
 
-def model_tree(home: Home, store: Store, layers: Sequence[ModelLayer]) -> Path:
-    """Make sure of the tree of a model's files: archives unpacked, files in parts joined, and
-    whole ones linked.
+def unpack_tree(home: Home, store: Store, tree: Tree) -> Path:
+    """Make sure of a tree: archives unpacked, files in parts joined, and whole ones linked.
 
     Args:
         home: The home.
         store: Its store.
-        layers: The model's layers.
+        tree: The tree.
 
     Returns:
-        The tree.
+        The directory.
 
     Raises:
-        UserError: A blob is damaged, a path leaves the tree or stands twice in it, or the disk is
-            full.
+        UserError: A layer is damaged or not safe to unpack, a path leaves the tree or stands twice
+            in it, or the disk is full.
     """
 
     def fill(target: Path) -> None:
-        for layer in layers:
-            if layer.blob.is_archive:
-                unpack_blob(store, layer.blob, target, "", "import the model again")
-        for path, parts in files.items():
+        for layer in tree.archives:
+            unpack_blob(store, layer, target, tree.prefix, tree.remedy)
+        for path, parts in files_of(tree.files).items():
+            file = free_path(target, path)
             if len(parts) > 1:
-                file = free_path(target, path)
                 join(store, parts, file)
                 file.chmod(BLOB_MODE)
             else:
                 verify(store, parts[0])
-                _link(store.blob_path(parts[0].blob.digest), free_path(target, path))
+                _link(store.blob_path(parts[0].blob.digest), file)
 
-    files = files_of(layers)
-    return _ensure(home, model_key(layers), fill)
+    return _ensure(home, tree.key, fill)
 
 
 def unpack_blob(store: Store, layer: Descriptor, target: Path, prefix: str, remedy: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.home import Home
 from bentofn.packager.materialise import materialise
 from bentofn.packager.store import Store
+from bentofn.packager.trees import TreeProvider
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
@@ -31,12 +33,13 @@ class LocalBento:
     manifest: BentoManifest
 
 
-def resolve_bento(home: Home, reference: str) -> LocalBento:
+def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] = ()) -> LocalBento:
     """Find a bento and unpack it where that was not done before.
 
     Args:
         home: Whose store.
         reference: ``name[:version]``, or the absolute path of an unpacked bento.
+        providers: Who may give its trees otherwise than unpacked.
 
     Raises:
         UserError: There is no such bento.
@@ -50,5 +53,5 @@ def resolve_bento(home: Home, reference: str) -> LocalBento:
         return LocalBento(reference, digest, root, BentoManifest.from_json(content))
     store = Store(home)
     entry = store.get("bento", reference)
-    root = BentoRoot(materialise(home, entry))
+    root = BentoRoot(materialise(home, entry, providers))
     return LocalBento(entry.tag, entry.digest, root, store.bento(entry))

@@ -140,7 +140,9 @@ def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> 
     from bentofn.adapters.local.core.profile import load_profile
     from bentofn.adapters.local.emulator import bind, private_directory, serve
     from bentofn.adapters.local.platform import Platform
+    from bentofn.packager.providers import tree_providers
 
+    providers = tree_providers(home)
     wanted = _last_port(home) if port is None else port
     with _be_the_only_one(home), bind(wanted) as listener:
         port = listener.getsockname()[1]
@@ -160,7 +162,7 @@ def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> 
                 _tell(ready_fd, {"ready": True})
 
         async def main() -> None:
-            platform = Platform(home, load_profile("plain"), sockets, endpoint.url)
+            platform = Platform(home, load_profile("plain"), sockets, endpoint.url, providers)
             await serve(platform, listener, token, on_ready)
 
         try:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
@@ -16,6 +17,7 @@ from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
 from bentofn.packager.home import Home
+from bentofn.packager.trees import TreeProvider
 from bentofn.runtime.errors import UserError
 
 
@@ -27,15 +29,24 @@ class Platform:
         profile: The rules.
         sockets: A short private directory for the instances' sockets.
         url: Where the platform answers, without a slash at its end.
+        providers: Who may give the trees of bentos otherwise than unpacked.
     """
 
-    def __init__(self, home: Home, profile: Profile, sockets: Path, url: str) -> None:
+    def __init__(
+        self,
+        home: Home,
+        profile: Profile,
+        sockets: Path,
+        url: str,
+        providers: Sequence[TreeProvider] = (),
+    ) -> None:
         self.functions: dict[str, Function] = {}
         self.profile = profile
         self._home = home
         self._state = State(home)
         self._sockets = sockets
         self._url = url
+        self._providers = providers
         self._numbers = itertools.count(1)
         self._background: asyncio.Task[None] | None = None
 
@@ -46,7 +57,7 @@ class Platform:
             function = self._function(deployment.spec.name)
             function.deployment = deployment
             try:
-                bento = await asyncio.to_thread(resolve_bento, self._home, deployment.spec.bento)
+                bento = await self._resolve(deployment.spec)
             except (UserError, OSError) as error:
                 function.trouble = f"Its bento is not usable: {error}"
                 print(f"{function.name}: {function.trouble}", file=sys.stderr)
@@ -67,7 +78,7 @@ class Platform:
             UserError: The new version does not start; the former one, if any, stays live.
         """
         progress("Unpacking the bento")
-        bento = await asyncio.to_thread(resolve_bento, self._home, spec.bento)
+        bento = await self._resolve(spec)
         spec = dataclasses.replace(spec, bento=bento.tag)
         function = self._function(spec.name)
         async with function.deploying:
@@ -149,6 +160,9 @@ class Platform:
             await asyncio.gather(self._background, return_exceptions=True)
         functions = list(self.functions.values())
         await asyncio.gather(*(f.close(self.profile.stop_grace) for f in functions))
+
+    async def _resolve(self, spec: FunctionSpec) -> LocalBento:
+        return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)
 
     def _function(self, name: str) -> Function:
         if name not in self.functions:

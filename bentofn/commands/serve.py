@@ -53,6 +53,7 @@ def _serve_module(target: str, directory: Path, host: str, port: int) -> None:
 def _serve_bento(tag: str, host: str, port: int) -> None:
     from bentofn.adapters.local.engines.python import boot_command, find_python
     from bentofn.packager.materialise import materialise
+    from bentofn.packager.providers import tree_providers
     from bentofn.packager.store import Store
 
     home = Home.default()
@@ -62,8 +63,7 @@ def _serve_bento(tag: str, host: str, port: int) -> None:
         raise UserError(f"{tag} is neither a folder nor a bento of this machine; see bentofn list.")
     manifest = store.bento(entry)
     python = find_python(manifest.python)
-    command = boot_command(
-        python, materialise(home, entry), "serve", "--host", host, "--port", str(port)
-    )
+    root = materialise(home, entry, tree_providers(home))
+    command = boot_command(python, root, "serve", "--host", host, "--port", str(port))
     environment = {**manifest.envs, **os.environ}
     os.execve(command[0], command, environment)

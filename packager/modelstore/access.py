@@ -22,7 +22,13 @@ from bentofn.packager.store.descriptors import (
     MODEL_PATH,
     TITLE,
 )
-from bentofn.packager.trees import TREES_LOCK, free_path, model_tree, unpack_blob
+from bentofn.packager.trees import (
+    TREES_LOCK,
+    free_path,
+    tree_of_model,
+    unpack_blob,
+    unpack_tree,
+)
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json
@@ -142,7 +148,7 @@ def local_path(tag: str, home: Home | None = None) -> tuple[str, str, Path]:
     entry = store.get("model", tag)
     layers = _layers(store, entry)
     with store.using(), home.lock(TREES_LOCK, shared=True):
-        tree = model_tree(home, store, layers)
+        tree = unpack_tree(home, store, tree_of_model(layers))
         link = home.directory(home.models / entry.name) / entry.version
         target = Path("..", "..", home.unpacked.name, tree.name)
         if not link.is_symlink() or link.readlink() != target:

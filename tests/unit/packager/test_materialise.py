@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from bentofn.packager.materialise import (
 from bentofn.packager.modelstore import import_model, model_layers
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import MODEL_WEIGHT
+from bentofn.packager.trees import Tree
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
@@ -338,3 +339,36 @@ def test_a_kill_leaves_no_half_root(home: Home) -> None:
             assert len(list(found.iterdir())) == len(files)
     root = materialise(home, entry)
     assert len(list((root / "env").iterdir())) == len(files)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Gives environments from another directory, as a mount would."""
+
+    home: Home
+
+    def provide(self, tree: Tree) -> Path | None:
+        if not tree.prefix.endswith("/env"):
+            return None
+        place = self.home.mounted / tree.key
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "elsewhere.py").write_text("")
+        return place
+
+
+def test_a_tree_may_come_from_elsewhere_and_the_rest_is_unpacked(home: Home) -> None:
+    entry = build(home)
+    root = BentoRoot(materialise(home, entry, [Elsewhere(home)]))
+    assert root.environment.resolve().parent == home.mounted.resolve()
+    assert (root.environment / "elsewhere.py").exists()
+    assert (root.source / "service.py").read_bytes() == b"code"
+    # Who does not see that mount has a root of his own, which is then good for everybody.
+    unpacked = materialise(home, entry)
+    assert unpacked == root_path(home, entry) != root.path
+    assert (unpacked / "env" / "numpy.py").exists()
+    assert materialise(home, entry, [Elsewhere(home)]) == unpacked
+    assert (root.environment / "elsewhere.py").exists()
+    assert prune(home) == []
+    Store(home).delete("bento", "greeter")
+    assert {path.parent for path in prune(home)} == {home.roots, home.unpacked, home.mounted}
+    assert leftovers(home) == []

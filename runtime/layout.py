@@ -9,6 +9,9 @@ from pathlib import Path
 ARCHIVE_PREFIX = "opt/bento"
 """Directory that every layer's entries stand under, so that layers compose onto any base image."""
 
+INTERPRETER_OPTIONS = ("-I", "-S", "-u")
+"""How an interpreter is started: without the host's packages and settings, and unbuffered."""
+
 
 @dataclass(frozen=True)
 class BentoRoot:
@@ -49,6 +52,11 @@ class BentoRoot:
     def boot_script(self) -> Path:
         """The script that an interpreter runs to become a process of this bento."""
         return self.runtime / "bentofn" / "runtime" / "boot.py"
+
+    @classmethod
+    def in_image(cls) -> BentoRoot:
+        """Where a bento stands in a container image."""
+        return cls(Path("/", ARCHIVE_PREFIX))
 
     @classmethod
     def current(cls) -> BentoRoot | None:

@@ -67,10 +67,11 @@ def serve(target: str, directory: Path, host: str, port: int) -> None:
 
 
 def main(options: Mapping[str, str]) -> int:
-    """The ``serve`` process of a bento: the same, from its root."""
+    """The ``serve`` process of a bento: the same, from its root; ``PORT`` says where by default."""
     threads.calm(os.environ)
     try:
-        with listen(options.get("host", "127.0.0.1"), int(options.get("port", "3000"))) as listener:
+        port = _port(options.get("port") or os.environ.get("PORT") or "3000")
+        with listen(options.get("host", "127.0.0.1"), port) as listener:
             _serve(lambda: lifecycle.load(options), listener)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -78,6 +79,12 @@ def main(options: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 16:
+        raise UserError(f"{text!r} is not a port; set PORT to a number below 65536.")
+    return int(text)
 
 
 def _serve(load: Callable[[], Service[Any]], listener: socket.socket) -> None:

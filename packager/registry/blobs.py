@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from bentofn.packager.arrival import MAX_MANIFEST
 from bentofn.packager.files import CHUNK, clear_stale, make_directory, writing
-from bentofn.packager.registry.transport import Dropped, Response, Transport
+from bentofn.packager.registry.transport import Body, Dropped, Response, Transport
 from bentofn.packager.store import Descriptor, Store
 from bentofn.packager.store.descriptors import MANIFEST
 from bentofn.runtime.errors import UserError
@@ -63,6 +63,20 @@ def send_blob(transport: Transport, store: Store, blob: Descriptor) -> None:
 
     if not store.blobs.has_whole(blob.digest, blob.size):
         raise _damaged(store, blob)
+    send_chunks(transport, blob, body)
+
+
+def send_chunks(transport: Transport, blob: Descriptor, body: Body) -> None:
+    """Send a blob.
+
+    Args:
+        transport: The repository.
+        blob: What it is.
+        body: Gives its bytes, anew for each attempt.
+
+    Raises:
+        UserError: The registry refuses or fails.
+    """
     attempt = 0
     while True:
         attempt += 1
@@ -78,6 +92,18 @@ def send_blob(transport: Transport, store: Store, blob: Descriptor) -> None:
             if response.status != 404:
                 return
         transport.retrying(attempt, "the upload was forgotten")
+
+
+def mount_blob(transport: Transport, digest: str, repository: str) -> bool:
+    """Ask the registry to take a blob from another of its repositories; False if it does not.
+
+    Raises:
+        UserError: The registry fails.
+    """
+    query = urllib.parse.urlencode({"mount": digest, "from": repository})
+    url = transport.url(f"blobs/uploads/?{query}")
+    with transport.request("POST", url, good=(201, 202, 403, 404, 405)) as response:
+        return response.status == 201
 
 
 def send_manifest(
@@ -109,8 +135,14 @@ def send_manifest(
         return response.headers
 
 
-def fetch_manifest(transport: Transport, tag: str, source: str) -> bytes:
+def fetch_manifest(transport: Transport, tag: str, source: str, *, accept: str = MANIFEST) -> bytes:
     """Fetch the manifest of a tag.
+
+    Args:
+        transport: The repository.
+        tag: The tag, or a digest.
+        source: Where it is, for messages.
+        accept: The media types that are understood, as HTTP lists them.
 
     Raises:
         UserError: The registry refuses or fails, it is too large, or its bytes are others than the
@@ -121,7 +153,7 @@ def fetch_manifest(transport: Transport, tag: str, source: str) -> bytes:
         attempt += 1
         url = transport.url(f"manifests/{tag}")
         try:
-            with transport.request("GET", url, headers={"Accept": MANIFEST}) as response:
+            with transport.request("GET", url, headers={"Accept": accept}) as response:
                 data = response.read(MAX_MANIFEST + 1)
                 _check_length(response, len(data))
                 said = response.headers.get("Docker-Content-Digest", "")

@@ -32,7 +32,7 @@ class Reference:
     Args:
         registry: Host, with its port if it has one.
         repository: Path in the registry.
-        tag: The tag, or None if none was given.
+        tag: The tag, or the digest in its place, or None if none was given.
     """
 
     registry: str
@@ -40,7 +40,8 @@ class Reference:
     tag: str | None = None
 
     def __str__(self) -> str:
-        tag = f":{self.tag}" if self.tag else ""
+        mark = "@" if self.tag and ":" in self.tag else ":"
+        tag = f"{mark}{self.tag}" if self.tag else ""
         return f"{self.registry}/{self.repository}{tag}"
 
     @property

@@ -79,6 +79,7 @@ class Transport:
         actions: ``pull``, or ``pull,push``.
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         wait: Waits so many seconds between two attempts.
+        also_pull: Further repositories of the registry that are read from.
     """
 
     def __init__(
@@ -89,10 +90,13 @@ class Transport:
         *,
         insecure: bool = False,
         wait: Callable[[float], None] = time.sleep,
+        also_pull: Iterable[str] = (),
     ) -> None:
         self._reference = reference
         self._credentials = credentials
         self._actions = actions
+        scopes = [f"{reference.repository}:{actions}", *(f"{each}:pull" for each in also_pull)]
+        self._scopes = [f"repository:{scope}" for scope in scopes]
         self._wait = wait
         self._insecure = insecure
         plain = insecure or reference.is_loopback
@@ -216,13 +220,20 @@ class Transport:
         """Fetch a token. https://distribution.github.io/distribution/spec/auth/token/"""
         realm = challenge.get("realm", "")
         self._check_scheme(realm)
-        query = {"scope": f"repository:{self._reference.repository}:{self._actions}"}
+        query = [("scope", scope) for scope in self._scopes]
         if "service" in challenge:
-            query["service"] = challenge["service"]
+            query.append(("service", challenge["service"]))
         known = self._credentials
         if known and known.identity_token:
-            form = {"grant_type": "refresh_token", "refresh_token": known.identity_token}
-            data = urllib.parse.urlencode({**query, **form, "client_id": "bentofn"}).encode()
+            # A form has one scope of several words, a query several scopes of one.
+            form = {
+                **dict(query),
+                "scope": " ".join(self._scopes),
+                "grant_type": "refresh_token",
+                "refresh_token": known.identity_token,
+                "client_id": "bentofn",
+            }
+            data = urllib.parse.urlencode(form).encode()
             request = urllib.request.Request(realm, data=data)
         else:
             joint = "&" if "?" in realm else "?"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bentofn.packager.environment.target import find_interpreter as find_python
-from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
 
 __all__ = ["boot_command", "find_python"]
 
 
 def boot_command(python: Path, root: Path, process: str, *options: str) -> list[str]:
     """The command line of one of a bento's processes (see ``bentofn.runtime.boot``)."""
-    return [str(python), "-I", "-S", "-u", str(BentoRoot(root).boot_script), process, *options]
+    boot = str(BentoRoot(root).boot_script)
+    return [str(python), *INTERPRETER_OPTIONS, boot, process, *options]

@@ -1,0 +1,146 @@
+"""`bentofn containerize`: from a bento of the store to an image somewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bentofn.packager.containerize.compose import Composed, ImageChoices, compose
+from bentofn.packager.containerize.docker_archive import write_docker_archive
+from bentofn.packager.containerize.image_config import PORT
+from bentofn.packager.containerize.layout import refuse_existing, write_layout, write_oci_archive
+from bentofn.packager.containerize.names import Place, check_image_tag, full_name, parse_place
+from bentofn.packager.containerize.push import Pushed, push_image
+from bentofn.packager.home import Home
+from bentofn.packager.store import Store
+from bentofn.runtime.errors import UserError
+
+Report = Callable[[str], None]
+Wait = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where an image goes.
+
+    Args:
+        place: ``oci:DIR[:TAG]``, ``oci-archive:FILE``, ``docker-archive:FILE`` or a name in a
+            registry; None: a file for ``docker load`` in the current folder.
+        tags: Its names; by default the bento's tag.
+        force: Whether what stands there may be replaced.
+    """
+
+    place: str | None = None
+    tags: tuple[str, ...] = ()
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Containerized:
+    """An image that was written.
+
+    Args:
+        bento: Tag of the bento.
+        composed: The image, and what it was made from.
+        output: Where it is.
+        names: Its names there.
+        pushed: What was sent, for a registry.
+        next_step: What to type next.
+    """
+
+    bento: str
+    composed: Composed
+    output: str
+    names: tuple[str, ...]
+    pushed: Pushed | None
+    next_step: str
+
+
+def containerize(
+    home: Home,
+    tag: str,
+    choices: ImageChoices,
+    output: Output,
+    report: Report,
+    wait: Wait = time.sleep,
+) -> Containerized:
+    """Make an image of a bento.
+
+    Args:
+        home: The home that has the bento.
+        tag: ``name``, ``name:version`` or ``name:latest``.
+        choices: What the image is like.
+        output: Where it goes.
+        report: Told what takes time.
+        wait: Waits so many seconds between two attempts at a registry.
+
+    Raises:
+        UserError: There is no such bento, it cannot run on the base, or it cannot be written.
+    """
+    store = Store(home)
+    entry = store.get("bento", tag)
+    place = parse_place(output.place or f"docker-archive:{entry.name}-{entry.version}.tar")
+    names = tuple(check_image_tag(name) for name in output.tags) or (entry.tag,)
+    if place.scheme in ("oci-archive", "docker-archive"):
+        refuse_existing(place.path, force=output.force)
+    with store.using():
+        composed = compose(home, store, entry, choices, report, wait)
+        if place.scheme == "registry":
+            return _push(composed, place, output, choices, report, wait)
+        report(f"Writing {place.text}")
+        names = _write(composed, place, names, output)
+    return Containerized(entry.tag, composed, place.text, names, None, _next(place, names))
+
+
+def _write(
+    composed: Composed, place: Place, names: tuple[str, ...], output: Output
+) -> tuple[str, ...]:
+    path = place.path.absolute()
+    if place.scheme == "docker-archive":
+        write_docker_archive(composed.image, path, names, force=output.force)
+        return tuple(full_name(name) for name in names)
+    names = (place.tag, *output.tags) if place.tag else names
+    write = write_layout if place.scheme == "oci" else write_oci_archive
+    write(composed.image, path, names, force=output.force)
+    return names
+
+
+def _push(
+    composed: Composed,
+    place: Place,
+    output: Output,
+    choices: ImageChoices,
+    report: Report,
+    wait: Wait,
+) -> Containerized:
+    assert place.reference is not None
+    if place.reference.tag is not None and ":" in place.reference.tag:
+        raise UserError(f"{place.text} names a digest; an image is pushed to a tag.")
+    if output.tags and place.reference.tag is not None:
+        tags = (place.reference.tag, *(_tag_of(name) for name in output.tags))
+    elif output.tags:
+        tags = tuple(_tag_of(name) for name in output.tags)
+    else:
+        tags = (place.reference.tag or composed.bento.version,)
+    pushed = push_image(
+        composed.image, place.reference, tags, report, insecure=choices.insecure, wait=wait
+    )
+    names = tuple(str(replace(place.reference, tag=tag)) for tag in tags)
+    step = _run_command(names[0])
+    return Containerized(composed.bento.tag, composed, place.text, names, pushed, step)
+
+
+def _tag_of(name: str) -> str:
+    return full_name(name).rpartition(":")[2]
+
+
+def _next(place: Place, names: tuple[str, ...]) -> str:
+    if place.scheme == "docker-archive":
+        return f"docker load -i {place.path} && {_run_command(names[0])}"
+    where = f"{place.scheme}:{place.path}:{names[0]}"
+    return f"podman run --rm -p {PORT}:{PORT} {where}"
+
+
+def _run_command(name: str) -> str:
+    return f"docker run --rm -p {PORT}:{PORT} {name}"

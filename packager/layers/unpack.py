@@ -7,7 +7,7 @@ import shutil
 import stat
 import tarfile
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from bentofn.packager.files import CHUNK, writing
 from bentofn.packager.layers.files import check_link, check_path
@@ -20,16 +20,30 @@ from bentofn.packager.layers.stream import (
 from bentofn.runtime.errors import UserError
 
 
+class LayerSink(Protocol):
+    """What takes the entries of a layer, whose paths and links were checked.
+
+    Directories come before what they hold. An entry may replace an earlier one.
+    """
+
+    def directory(self, parts: tuple[str, ...]) -> None:
+        """Take a directory, perhaps again; raises UserError where something else stands."""
+
+    def link(self, parts: tuple[str, ...], target: str) -> None:
+        """Take a symbolic link; raises UserError where a directory stands."""
+
+    def file(self, parts: tuple[str, ...], content: BinaryIO, size: int, executable: bool) -> None:
+        """Take a file; raises UserError where a directory stands, DamagedLayer if it is short."""
+
+
 def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix: str) -> None:
     """Unpack the entries below ``prefix`` into a directory, over what is there.
-
-    The digest is computed on the way: on :class:`DamagedLayer` the target holds rubbish.
 
     Args:
         blob: The layer's blob.
         media_type: Its OCI media type, which says how it is compressed.
         digest: Digest of the blob.
-        target: An existing directory.
+        target: An existing directory; on :class:`DamagedLayer` it holds rubbish.
         prefix: Path in the layer that becomes ``target``, such as ``opt/bento/env``; empty for all
             of it.
 
@@ -38,6 +52,16 @@ def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix:
         UserError: An entry is outside ``prefix``, leaves the target, or is neither file, folder
             nor symbolic link; or the disk is full.
     """
+    with writing(target):
+        read_layer(blob, media_type, digest, prefix, _Directory(target))
+
+
+def read_layer(blob: Path, media_type: str, digest: str, prefix: str, sink: LayerSink) -> None:
+    """Give the entries below ``prefix`` to a sink; the digest is computed on the way.
+
+    Arguments and failures as for :func:`unpack_layer`; on :class:`DamagedLayer` the sink holds
+    rubbish.
+    """
     try:
         file = blob.open("rb")
     except FileNotFoundError as error:
@@ -45,7 +69,7 @@ def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix:
     with file:
         source = HashingReader(file)
         try:
-            _unpack(decompressor(source, media_type), _Tree(target, prefix))
+            _read(decompressor(source, media_type), _Entries(prefix, sink))
         except Exception as error:
             # Damage can look like anything, an unsafe entry too.
             if source.finish() != digest or isinstance(error, UNREADABLE):
@@ -55,18 +79,26 @@ def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix:
             raise DamagedLayer(f"{digest} is other bytes")
 
 
-def _unpack(stream: BinaryIO, tree: _Tree) -> None:
-    with writing(tree.root), tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
+def unsafe(path: str, why: str) -> UserError:
+    """What is said of an entry that must not be unpacked."""
+    return UserError(
+        f"This layer is not safe to unpack: its entry {path!r} {why}; "
+        "it was not made by bentofn, do not use it."
+    )
+
+
+def _read(stream: BinaryIO, entries: _Entries) -> None:
+    with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
         for member in archive:
-            tree.add(archive, member)
+            entries.add(archive, member)
 
 
-class _Tree:
-    """A directory that is being filled from an archive."""
+class _Entries:
+    """Checks the entries of an archive and gives them on."""
 
-    def __init__(self, root: Path, prefix: str) -> None:
-        self.root = root
+    def __init__(self, prefix: str, sink: LayerSink) -> None:
         self._prefix = tuple(prefix.split("/")) if prefix else ()
+        self._sink = sink
         self._directories: set[tuple[str, ...]] = {()}
 
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
@@ -74,73 +106,84 @@ class _Tree:
         if not parts:
             return
         if member.isdir():
-            self._make_directory(parts)
+            self._directory(parts)
             return
-        self._make_directory(parts[:-1])
-        path = self.root.joinpath(*parts)
-        self._make_way(path, member)
+        self._directory(parts[:-1])
         if member.issym():
-            self._link(path, parts, member)
+            self._link(parts, member)
         elif member.isreg() and not member.issparse():
-            self._write(path, cast("BinaryIO", archive.extractfile(member)), member)
+            content = cast("BinaryIO", archive.extractfile(member))
+            self._sink.file(parts, content, member.size, bool(member.mode & stat.S_IXUSR))
         else:
-            raise _unsafe(member, "is neither a file, a folder nor a symbolic link")
+            raise unsafe(member.name, "is neither a file, a folder nor a symbolic link")
 
     def _inside(self, member: tarfile.TarInfo) -> tuple[str, ...]:
         try:
             parts = check_path(member.name)
         except ValueError as error:
-            raise _unsafe(member, "leaves the layer") from error
+            raise unsafe(member.name, "leaves the layer") from error
         depth = len(self._prefix)
         if parts[:depth] == self._prefix:
             return parts[depth:]
         if member.isdir() and self._prefix[: len(parts)] == parts:
             return ()
-        raise _unsafe(member, f"is outside {'/'.join(self._prefix)}")
+        raise unsafe(member.name, f"is outside {'/'.join(self._prefix)}")
 
-    def _make_directory(self, parts: tuple[str, ...]) -> None:
+    def _directory(self, parts: tuple[str, ...]) -> None:
         for length in range(1, len(parts) + 1):
             above = parts[:length]
-            if above in self._directories:
-                continue
-            path = self.root.joinpath(*above)
-            try:
-                path.mkdir()
-                path.chmod(0o755)
-            except FileExistsError as error:
-                if not stat.S_ISDIR(path.lstat().st_mode):
-                    raise UserError(
-                        f"This layer is not safe to unpack: {'/'.join(above)!r} is a folder in it "
-                        "and something else before; build the bento again."
-                    ) from error
-            self._directories.add(above)
+            if above not in self._directories:
+                self._sink.directory(above)
+                self._directories.add(above)
 
-    def _make_way(self, path: Path, member: tarfile.TarInfo) -> None:
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise _unsafe(member, "replaces a folder") from error
-
-    def _link(self, path: Path, parts: tuple[str, ...], member: tarfile.TarInfo) -> None:
+    def _link(self, parts: tuple[str, ...], member: tarfile.TarInfo) -> None:
         try:
             check_link("/".join(parts), member.linkname)
         except ValueError as error:
-            raise _unsafe(member, "links out of its tree") from error
-        path.symlink_to(member.linkname)
+            raise unsafe(member.name, "links out of its tree") from error
+        self._sink.link(parts, member.linkname)
 
-    def _write(self, path: Path, content: BinaryIO, member: tarfile.TarInfo) -> None:
+
+class _Directory:
+    """A directory that is being filled."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def directory(self, parts: tuple[str, ...]) -> None:
+        path = self._root.joinpath(*parts)
+        try:
+            path.mkdir()
+            path.chmod(0o755)
+        except FileExistsError as error:
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                raise not_a_directory(parts) from error
+
+    def link(self, parts: tuple[str, ...], target: str) -> None:
+        self._free(parts).symlink_to(target)
+
+    def file(self, parts: tuple[str, ...], content: BinaryIO, size: int, executable: bool) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        with os.fdopen(os.open(self._free(parts), flags, 0o600), "wb") as file:
             shutil.copyfileobj(content, file, CHUNK)
-            os.fchmod(file.fileno(), 0o755 if member.mode & stat.S_IXUSR else 0o644)
-            if file.tell() != member.size:
-                raise DamagedLayer(f"{member.name} is cut short")
+            os.fchmod(file.fileno(), 0o755 if executable else 0o644)
+            if file.tell() != size:
+                raise DamagedLayer(f"{'/'.join(parts)} is cut short")
+
+    def _free(self, parts: tuple[str, ...]) -> Path:
+        path = self._root.joinpath(*parts)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise unsafe("/".join(parts), "replaces a folder") from error
+        return path
 
 
-def _unsafe(member: tarfile.TarInfo, why: str) -> UserError:
+def not_a_directory(parts: tuple[str, ...]) -> UserError:
+    """What is said of a folder that stands where an earlier layer has something else."""
     return UserError(
-        f"This layer is not safe to unpack: its entry {member.name!r} {why}; "
-        "it was not made by bentofn, do not use it."
+        f"This layer is not safe to unpack: {'/'.join(parts)!r} is a folder in it "
+        "and something else before; build the bento again."
     )

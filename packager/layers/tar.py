@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import tarfile
@@ -15,6 +14,7 @@ import zstandard
 
 from bentofn.packager.files import CHUNK
 from bentofn.packager.layers.files import LayerEntry, LayerFile, LayerLink, check_link, check_path
+from bentofn.packager.layers.gzip import GzipWriter
 from bentofn.packager.store.blobs import open_source
 from bentofn.runtime.errors import UserError
 
@@ -23,8 +23,6 @@ Compression = Literal["zstd", "gzip", "none"]
 ZSTD_LEVEL = 3
 ZSTD_THREADS = 4
 """Any number from 1 gives the same bytes; 0 gives others (measured with zstandard 0.25)."""
-
-GZIP_LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ def write_layer(
         ValueError: A path is given twice, leaves the layer, or is both a file and a folder.
     """
     entries = _by_path(files)
-    written = _HashingWriter(out)
-    with _compressor(written, compression) as compressed:
-        plain = _HashingWriter(compressed)
+    written = HashingWriter(out)
+    with compressor(written, compression) as compressed:
+        plain = HashingWriter(compressed)
         archive = tarfile.TarFile(
             fileobj=cast("Any", plain),
             mode="w",
@@ -75,7 +73,9 @@ def write_layer(
     return LayerDigests(written.digest, plain.digest, written.size)
 
 
-class _HashingWriter(io.RawIOBase):
+class HashingWriter(io.RawIOBase):
+    """A file whose bytes are hashed and counted as they are written."""
+
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._hash = hashlib.sha256()
@@ -99,13 +99,14 @@ class _HashingWriter(io.RawIOBase):
 
 
 @contextmanager
-def _compressor(out: _HashingWriter, compression: Compression) -> Iterator[BinaryIO]:
+def compressor(out: HashingWriter, compression: Compression) -> Iterator[BinaryIO]:
+    """A file that is compressed into another; it is whole when the context ends."""
     if compression == "zstd":
-        compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS)
-        with compressor.stream_writer(cast("BinaryIO", out), closefd=False) as stream:
+        packer = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS)
+        with packer.stream_writer(cast("BinaryIO", out), closefd=False) as stream:
             yield cast("BinaryIO", stream)
     elif compression == "gzip":
-        with gzip.GzipFile("", "wb", GZIP_LEVEL, cast("BinaryIO", out), mtime=0) as zipped:
+        with GzipWriter(cast("BinaryIO", out)) as zipped:
             yield cast("BinaryIO", zipped)
     else:
         yield cast("BinaryIO", out)

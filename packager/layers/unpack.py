@@ -15,7 +15,9 @@ from bentofn.packager.layers.stream import (
     UNREADABLE,
     DamagedLayer,
     HashingReader,
+    bounded,
     decompressor,
+    open_archive,
 )
 from bentofn.runtime.errors import UserError
 
@@ -50,7 +52,7 @@ def unpack_layer(blob: Path, media_type: str, digest: str, target: Path, prefix:
     Raises:
         DamagedLayer: The blob does not have the digest or is no archive.
         UserError: An entry is outside ``prefix``, leaves the target, or is neither file, folder
-            nor symbolic link; or the disk is full.
+            nor symbolic link; it holds far more than its size lets expect; or the disk is full.
     """
     with writing(target):
         read_layer(blob, media_type, digest, prefix, _Directory(target))
@@ -88,8 +90,8 @@ def unsafe(path: str, why: str) -> UserError:
 
 
 def _read(stream: BinaryIO, entries: _Entries) -> None:
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
-        for member in archive:
+    with open_archive(stream) as archive:
+        for member in bounded(archive):
             entries.add(archive, member)
 
 

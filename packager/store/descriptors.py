@@ -34,6 +34,8 @@ PART_OFFSET = "io.bentofn.part.offset"
 """Of a part of a file: where its bytes stand in the file."""
 PART_SIZE = "io.bentofn.part.size"
 """Of a part of a file: bytes of the whole file."""
+LAYER_TOC_POSITION = "io.bentofn.layer.toc-position"
+LAYER_TOC_CHECKSUM = "io.bentofn.layer.toc-checksum"
 
 # https://github.com/containers/storage/tree/v1.59.1/pkg/chunked
 TOC_POSITION = "io.github.containers.zstd-chunked.manifest-position"

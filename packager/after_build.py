@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from bentofn.packager.build_inputs import BuildInputs
 from bentofn.packager.home import Home
 from bentofn.packager.store import Entry, Store
+from bentofn.packager.store.referrers import referrers
+from bentofn.packager.trust.kinds import IN_TOTO, SBOM
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,22 @@ AfterBuild = Callable[[StoredBento], tuple[str, ...]]
 """A step; returns what the user should know, one sentence each."""
 
 
+def _describe(stored: StoredBento) -> tuple[str, ...]:
+    """Attach an SBOM and the provenance, those that are not there."""
+    found = {each.artifact_type for each in referrers(stored.store, stored.entry.digest)}
+    if IN_TOTO not in found:
+        from bentofn.packager.trust.provenance import attach_provenance
+
+        attach_provenance(stored.store, stored.entry)
+    if SBOM not in found:
+        from bentofn.packager.trust.sbom import MISSING, attach_sbom, can_make_sbom
+
+        if not can_make_sbom():
+            return () if stored.reused else (MISSING,)
+        attach_sbom(stored.home, stored.store, stored.entry)
+    return ()
+
+
 def _sign(stored: StoredBento) -> tuple[str, ...]:
     signer = stored.inputs.options.signer
     if signer is not None:
@@ -45,5 +63,5 @@ def _sign(stored: StoredBento) -> tuple[str, ...]:
     return ()
 
 
-STEPS: tuple[tuple[str, AfterBuild], ...] = (("sign", _sign),)
+STEPS: tuple[tuple[str, AfterBuild], ...] = (("describe", _describe), ("sign", _sign))
 """Name and function, in order; the signature is last, because it may cover the others."""

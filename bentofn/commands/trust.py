@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -9,9 +10,11 @@ import click
 from bentofn.commands.keys import FILE, read_signer
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store
 from bentofn.packager.trust.keys import load_verify_key
+from bentofn.packager.trust.sbom import find_sbom
 from bentofn.packager.trust.signing import sign as sign_bento
 from bentofn.packager.trust.signing import verify as verify_bento
 
@@ -64,3 +67,24 @@ def verify(tag: str, key: Path, as_json: bool) -> None:
         click.echo(f"The signature covers {name}")
     for name in found.uncovered:
         click.echo(f"Not covered by it: {name}")
+
+
+@click.command()
+@click.argument("tag")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file to write.")
+@json_option
+def sbom(tag: str, output: Path | None, as_json: bool) -> None:
+    """Print a bento's SBOM (CycloneDX, in JSON), or write it to a file."""
+    home = Home.default()
+    store = Store(home)
+    entry = store.get("bento", tag)
+    found = find_sbom(home, store, entry)
+    text = json.dumps(json.loads(found), indent=2, ensure_ascii=False, sort_keys=True)
+    if output is None:
+        click.echo(text)
+        return
+    atomic_write(output.absolute(), f"{text}\n".encode())
+    if as_json:
+        print_json(entry_document(entry) | {"file": str(output.absolute())})
+        return
+    click.echo(f"Wrote the SBOM of {entry.tag} to {output}")

@@ -25,6 +25,9 @@ from bentofn.runtime.errors import UserError
 EMPTY = "application/vnd.oci.empty.v1+json"
 """The media type of a blob that says nothing, ``{}``."""
 
+MAX_CONTENT = 64 << 20
+"""Bytes of a referrer's blob that is read into memory."""
+
 _NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -155,11 +158,12 @@ def read_content(store: Store, referrer: Referrer, layer: int = 0) -> bytes:
     """The content of a referrer's small blob.
 
     Raises:
-        UserError: It is missing or damaged.
+        UserError: It is missing, damaged or not small.
     """
-    return read_blob(
-        store.blobs, referrer.layers[layer].digest, f"an artifact of {referrer.artifact_type}"
-    )
+    blob = referrer.layers[layer]
+    if blob.size > MAX_CONTENT:
+        raise UserError(f"The {referrer.artifact_type} of a bento is too large to be read.")
+    return read_blob(store.blobs, blob.digest, f"an artifact of {referrer.artifact_type}")
 
 
 def _of(

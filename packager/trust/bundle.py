@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bentofn.packager.trust.keys import Signer, VerifyKey
+from bentofn.packager.trust.kinds import BUNDLE, IN_TOTO
 from bentofn.runtime.manifest import canonical_json
 
-BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-IN_TOTO = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 SIGN = "https://sigstore.dev/cosign/sign/v1"
 """The predicate of a signature that says no more than: this is mine."""

@@ -22,7 +22,6 @@ from bentofn.packager.store.referrers import (
     subject_descriptor,
 )
 from bentofn.packager.trust.bundle import (
-    BUNDLE,
     MAX_BUNDLE,
     SIGN,
     Bundle,
@@ -33,6 +32,7 @@ from bentofn.packager.trust.bundle import (
     statement,
 )
 from bentofn.packager.trust.keys import Signer, VerifyKey
+from bentofn.packager.trust.kinds import BUNDLE
 from bentofn.runtime.errors import UserError
 
 

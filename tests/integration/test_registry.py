@@ -171,6 +171,28 @@ def test_what_refers_to_a_bento_goes_along(tmp_path: Path, registry: str, bentof
     assert third.blob_path(second.layers[0].digest).read_bytes() == b"2nd"
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_only_what_a_key_signed_is_pulled(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    entry = build(here, "1", b"first")
+    key, public = str(tmp_path / "key.pem"), str(tmp_path / "pub.pem")
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True)
+    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
+    target = f"{registry}/signed/greeter:1"
+    bentofn("push", "greeter", target, home=here)
+    pull = ("pull", target, "--verify-key", public, "--json")
+    refused = bentofn(*pull, home=there, check=False)
+    assert refused.returncode == 1
+    assert f"{target} is not signed" in refused.stderr
+    store = Store(Home(there))
+    assert store.index() == []
+    assert not any(store.has(layer.digest) for layer in Store(Home(here)).layers(entry))
+    bentofn("sign", "greeter", "--key", key, home=here)
+    bentofn("push", "greeter", target, home=here)
+    assert document(bentofn(*pull, home=there))["digest"] == entry.digest
+    bentofn("verify", "greeter", "--key", public, home=there)
+
+
 def test_what_is_not_there_is_said(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:
     done = bentofn("pull", f"{registry}/me/nothing:1", home=tmp_path / "home", check=False)
     assert done.returncode == 1

@@ -26,8 +26,9 @@ from bentofn.packager.home import Home
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.store import Entry, Store
 from bentofn.packager.store.referrers import put_referrer, referrers, subject_descriptor
-from bentofn.packager.trust.bundle import BUNDLE, read_bundle, signed_subjects
+from bentofn.packager.trust.bundle import read_bundle, signed_subjects
 from bentofn.packager.trust.keys import load_signer, load_verify_key
+from bentofn.packager.trust.kinds import BUNDLE
 from bentofn.packager.trust.signing import requiring, sign, verify
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest, ServiceContract

@@ -19,12 +19,14 @@ from bentofn.packager.contract import (
     describe,
     keep_description,
 )
+from bentofn.packager.environment.bench import Bench, bench_like, own_bench
 from bentofn.packager.environment.install import install
 from bentofn.packager.environment.layers import (
     Environment,
     add_bytecode,
     make_environment,
 )
+from bentofn.packager.environment.machine import refuse_other_machines
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.home import Home
 from bentofn.packager.import_surface import import_surface
@@ -105,13 +107,14 @@ class Assembler:
                 self.home,
                 self.store,
                 self.report,
-                self.unslimmed,
+                None if self.inputs.target.is_foreign else self.unslimmed,
             )
+            bench = self._bench(lock, environment)
         with self.step("contract"):
             python = self._python_sources()
             late = late_imports(python)
-            key = self._contract_key(python, late, environment)
-            description = self._description(key, late, environment)
+            key = self._contract_key(python, late, bench)
+            description = self._description(key, late, bench)
         with self.step("bytecode"):
             bytecode = self._bytecode(environment, description)
         with self.step("models"):
@@ -122,12 +125,12 @@ class Assembler:
         layers = (*environment.layers, *bytecode, *models, runtime, code)
         manifest = self._manifest(lock, environment, description, references, layers)
         with self.step("proof"):
-            note = self._prove(key, lock, environment, manifest)
-        return Assembled(manifest, layers, wanted, () if note is None else (note,))
+            notes = self._prove(key, bench, environment, manifest)
+        return Assembled(manifest, layers, wanted, notes)
 
     @property
     def unslimmed(self) -> Path:
-        """Where the environment stands as it was installed, if it was installed by this build."""
+        """Where the bench stands as it was installed, if it was installed by this build."""
         return self.scratch / "unslimmed"
 
     def _source(self) -> dict[str, Path]:
@@ -135,6 +138,10 @@ class Assembler:
 
     def _code(self) -> Descriptor:
         files = self._source()
+
+        if self.inputs.target.is_foreign:
+            remedy = "list it in .bentoignore, or put one for that platform in its place"
+            refuse_other_machines(files, self.inputs.target.platform, remedy)
 
         def write() -> Descriptor:
             compiled, broken = compile_files(
@@ -161,22 +168,35 @@ class Assembler:
             inputs.project, inputs.requirements, inputs.target, self.home, refresh=upgrade
         )
 
-    def _contract_key(
-        self, python: Mapping[str, bytes], late: Sequence[str], environment: Environment
-    ) -> str:
+    def _bench(self, lock: Lock, environment: Environment) -> Bench:
+        inputs = self.inputs
+        if not inputs.target.is_foreign:
+            return own_bench(environment, lock, inputs.target, self.home, self.unslimmed)
+        return bench_like(
+            lock,
+            inputs.target,
+            inputs.slimming,
+            inputs.requirements,
+            inputs.project,
+            self.home,
+            self.report,
+            self.unslimmed,
+        )
+
+    def _contract_key(self, python: Mapping[str, bytes], late: Sequence[str], bench: Bench) -> str:
         inputs = self.inputs
         return layer_key(
             "contract",
             self._surface(python),
             late,
-            environment.digest,
+            bench.digest,
             inputs.runtime_digest,
             inputs.interpreter,
             inputs.service,
             inputs.envs,
         )
 
-    def _description(self, key: str, late: Sequence[str], environment: Environment) -> Description:
+    def _description(self, key: str, late: Sequence[str], bench: Bench) -> Description:
         inputs = self.inputs
         found = cached_description(key, self.home)
         if found is not None:
@@ -185,7 +205,7 @@ class Assembler:
         parts = Parts(
             source=stage(self.scratch / "src", self._source()),
             runtime=stage(self.scratch / "runtime", inputs.runtime),
-            env=environment.tree(self.home),
+            env=bench.tree(),
         )
         description = describe(
             parts, inputs.service, late, inputs.target, inputs.envs, self.home, self.scratch
@@ -212,7 +232,8 @@ class Assembler:
             return [found]
         self.report(f"Compiling {len(paths)} modules")
         tree = environment.tree(self.home)
-        files = {path: tree / path for path in paths}
+        # What this machine imports, another platform's packages may not have.
+        files = {path: tree / path for path in paths if (tree / path).is_file()}
         compiled, _ = compile_files(files, "env", self.inputs.target, self.scratch / "env-bytecode")
 
         def write() -> Descriptor:
@@ -256,15 +277,15 @@ class Assembler:
         return cached_layer(self.home, self.store, key, write)
 
     def _prove(
-        self, key: str, lock: Lock, environment: Environment, manifest: BentoManifest
-    ) -> str | None:
+        self, key: str, bench: Bench, environment: Environment, manifest: BentoManifest
+    ) -> tuple[str, ...]:
         """Prove the slimmed environment, once for what importing the service can see."""
         inputs = self.inputs
         if not environment.slimmed:
-            return None
+            return bench.notes
         if not any(api.examples for api in manifest.contract.apis):
             self.report("Slimmed; without an example, only that the service imports is proved")
-            return None
+            return bench.notes
 
         def root(name: str, env: Path) -> Path:
             folder = self.scratch / name
@@ -272,15 +293,15 @@ class Assembler:
 
         def make() -> str | None:
             self.report("Answering the examples with and without slimming")
-            plain = self.unslimmed
+            plain = bench.unslimmed
             if not plain.exists():
                 settings = inputs.requirements.settings
-                install(lock, settings, inputs.target, plain, inputs.project, self.home)
-            trial = Trial(inputs.target, manifest.envs, self.home)
-            slim = root("slim", environment.tree(self.home))
-            return prove(trial, slim, root("plain", plain))
+                install(bench.lock, settings, bench.target, plain, inputs.project, self.home)
+            trial = Trial(bench.target, manifest.envs, self.home)
+            return prove(trial, root("slim", bench.tree()), root("plain", plain))
 
-        return cached_proof(self.home, key, make)
+        note = cached_proof(self.home, key, make)
+        return bench.notes if note is None else (*bench.notes, note)
 
     def _manifest(
         self,

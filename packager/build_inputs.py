@@ -139,7 +139,7 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     found = collect(project, config.include, config.exclude, config.source_root)
     runtime = runtime_files()
     target = find_target(options.python or config.python_version, options.platform)
-    slimming = find_slimming(options.slim)
+    slimming = find_slimming(options.slim, target)
     requirements = read_requirements(project, config.python, read_pip_config(os.environ))
     own_envs = {env.name: env.value for env in config.envs if env.value is not None}
     return BuildInputs(

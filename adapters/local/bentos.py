@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.adapters.local.engines.python import check_platform
 from bentofn.packager.home import Home
 from bentofn.packager.materialise import materialise
 from bentofn.packager.store import Store
@@ -42,7 +43,7 @@ def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] 
         providers: Who may give its trees otherwise than unpacked.
 
     Raises:
-        UserError: There is no such bento.
+        UserError: There is no such bento, or it was built for another platform.
     """
     if reference.startswith("/"):
         root = BentoRoot(Path(reference))
@@ -53,5 +54,7 @@ def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] 
         return LocalBento(reference, digest, root, BentoManifest.from_json(content))
     store = Store(home)
     entry = store.get("bento", reference)
+    manifest = store.bento(entry)
+    check_platform(manifest)
     root = BentoRoot(materialise(home, entry, providers))
-    return LocalBento(entry.tag, entry.digest, root, store.bento(entry))
+    return LocalBento(entry.tag, entry.digest, root, manifest)

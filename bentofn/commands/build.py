@@ -33,6 +33,14 @@ from bentofn.packager.slim.level import LEVELS
 @click.option("--name", help="The bento's name.")
 @click.option("--version", help="Its version; by default from the digest of its content.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option(
+    "--python-version", metavar="3.X",
+    help="The bento's Python; by default docker.python_version of the bentofile, or this one's.",
+)  # fmt: skip
+@click.option(
+    "--platform", metavar="OS/ARCH",
+    help="What it is for, such as linux/arm64; by default this machine.",
+)  # fmt: skip
 @click.option("--upgrade", is_flag=True, help="Resolve the requirements to the newest again.")
 @click.option(
     "--slim", type=click.Choice(LEVELS), default="safe", show_default=True,
@@ -46,6 +54,8 @@ def build(
     name: str | None,
     version: str | None,
     labels: tuple[str, ...],
+    python_version: str | None,
+    platform: str | None,
     upgrade: bool,
     slim: str,
     sign_key: Path | None,
@@ -57,6 +67,8 @@ def build(
         version=version,
         labels=parse_labels(labels),
         bentofile=bentofile,
+        python=python_version,
+        platform=platform,
         upgrade=upgrade,
         slim=slim,
         signer=None if sign_key is None else read_signer(sign_key),

@@ -51,7 +51,7 @@ def _serve_module(target: str, directory: Path, host: str, port: int) -> None:
 
 
 def _serve_bento(tag: str, host: str, port: int) -> None:
-    from bentofn.adapters.local.engines.python import boot_command, find_python
+    from bentofn.adapters.local.engines.python import boot_command, check_platform, find_python
     from bentofn.packager.materialise import materialise
     from bentofn.packager.providers import tree_providers
     from bentofn.packager.store import Store
@@ -62,6 +62,7 @@ def _serve_bento(tag: str, host: str, port: int) -> None:
     if entry is None:
         raise UserError(f"{tag} is neither a folder nor a bento of this machine; see bentofn list.")
     manifest = store.bento(entry)
+    check_platform(manifest)
     python = find_python(manifest.python)
     root = materialise(home, entry, tree_providers(home))
     command = boot_command(python, root, "serve", "--host", host, "--port", str(port))

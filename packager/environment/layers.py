@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.install import Distribution, distributions, install
+from bentofn.packager.environment.machine import refuse_other_machines
 from bentofn.packager.environment.resolve import Lock
 from bentofn.packager.environment.target import Target
 from bentofn.packager.files import atomic_write, link_tree, temporary_directory
@@ -87,7 +88,8 @@ def _bytecode_path(home: Home, digest: str) -> Path:
 
 def environment_key(lock: Lock, target: Target, slimming: Slimming) -> str:
     """Digest of what an environment is made from, in hex."""
-    return layer_key("environment", lock.digest, target.python, target.platform, slimming.identity)
+    platform = [target.platform, target.wheels]
+    return layer_key("environment", lock.digest, target.python, platform, slimming.identity)
 
 
 def find_environment(key: str, home: Home, store: Store) -> Environment | None:
@@ -112,7 +114,7 @@ def make_environment(
     home: Home,
     store: Store,
     report: Callable[[str], None],
-    unslimmed: Path,
+    unslimmed: Path | None,
 ) -> Environment:
     """Install a lock, slim it and store it as layers, once for all builds that want it.
 
@@ -126,7 +128,7 @@ def make_environment(
         store: Its store.
         report: Told what is going on.
         unslimmed: A path on the home's disk, where the environment is left as it was before
-            slimming; nothing comes there if it was made before, or is not slimmed.
+            slimming; nothing comes there if it was made before, or is not slimmed. None: nowhere.
 
     Raises:
         UserError: A package cannot be had, or the disk is full.
@@ -140,6 +142,8 @@ def make_environment(
             tree = scratch / "env"
             report(f"Installing {len(lock.lines)} packages")
             install(lock, settings, target, tree, project, home)
+            if target.is_foreign:
+                _refuse_other_machines(tree, target)
             slimmed = _slim(tree, slimming, report, unslimmed)
             layers = tuple(_write_layers(tree, home, store, report))
             adopt_env(home, layers, tree)
@@ -153,13 +157,20 @@ def make_environment(
 
 
 def _slim(
-    tree: Path, slimming: Slimming, report: Callable[[str], None], unslimmed: Path
+    tree: Path, slimming: Slimming, report: Callable[[str], None], unslimmed: Path | None
 ) -> tuple[Saving, ...]:
     if slimming.level == "off":
         return ()
-    link_tree(tree, unslimmed)  # slimming replaces files, and never writes into one
+    if unslimmed is not None:
+        link_tree(tree, unslimmed)  # slimming replaces files, and never writes into one
     report("Slimming the packages")
     return slim_tree(tree, slimming.strip)
+
+
+def _refuse_other_machines(tree: Path, target: Target) -> None:
+    files = {path.relative_to(tree).as_posix(): path for path in tree.rglob("*.*")}
+    remedy = "leave the package out, or list a wheel for that platform under python.wheels"
+    refuse_other_machines(files, target.platform, remedy)
 
 
 def _path(home: Home, key: str) -> Path:

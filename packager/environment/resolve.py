@@ -40,14 +40,23 @@ class Lock:
         """SHA-256 of the lines, in hex."""
         return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Package to version, of those that come from an index."""
+        pins = (line.partition(" ")[0].partition("==") for line in self.lines)
+        return {name: version for name, equals, version in pins if equals}
 
-def lock_key(project: Path, requirements: Requirements, target: Target) -> str:
+
+def lock_key(
+    project: Path, requirements: Requirements, target: Target, like: Lock | None = None
+) -> str:
     """Digest of everything that a lock is made from, in hex.
 
     Args:
         project: The project's folder, whose uv configuration counts.
         requirements: What the environment must satisfy.
         target: What it is for.
+        like: A lock whose versions are preferred.
     """
     wheels = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in requirements.wheels]
     uv_files = [(project / name) for name in _UV_FILES if (project / name).is_file()]
@@ -62,13 +71,20 @@ def lock_key(project: Path, requirements: Requirements, target: Target) -> str:
         "indexes": resolution_inputs(settings.uv_environment(os.environ)),
         "no_index": settings.no_index,
         "python": target.python,
-        "platform": target.platform,
+        "platform": [target.platform, target.wheels],
+        "like": like and like.digest,
     }
     return hashlib.sha256(canonical_json(inputs)).hexdigest()
 
 
 def resolve(
-    project: Path, requirements: Requirements, target: Target, home: Home, *, refresh: bool = False
+    project: Path,
+    requirements: Requirements,
+    target: Target,
+    home: Home,
+    *,
+    refresh: bool = False,
+    like: Lock | None = None,
 ) -> Lock:
     """Lock an environment, to what the indexes have now, and remember the lock.
 
@@ -78,14 +94,15 @@ def resolve(
         target: What it is for.
         home: Where locks are cached.
         refresh: Whether indexes are asked for what uv's cache already knows.
+        like: A lock whose versions are taken where the target can have them.
 
     Raises:
         UserError: The requirements cannot be satisfied, or an index cannot be reached.
     """
     with temporary_directory(home.directory(home.cache)) as scratch:
-        compiled = _compile(project, requirements, target, scratch, home, refresh)
+        compiled = _compile(project, requirements, target, scratch, home, refresh, like)
         lock = Lock(tuple(_entries(compiled)))
-    path = _path(lock_key(project, requirements, target), home)
+    path = _path(lock_key(project, requirements, target, like), home)
     home.directory(path.parent)
     atomic_write(path, "\n".join(lock.lines).encode())
     return lock
@@ -110,22 +127,40 @@ def _compile(
     scratch: Path,
     home: Home,
     refresh: bool,
+    like: Lock | None,
 ) -> str:
+    output = scratch / "lock.txt"
+    if like is not None:
+        # uv keeps to the versions of an output file that is there, where it can.
+        pins = (f"{name}=={version}" for name, version in like.versions.items())
+        output.write_text("\n".join(pins) + "\n", encoding="utf-8")
     arguments = ["compile", "-", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
     arguments += ["--refresh"] if refresh else []
     arguments += ["--python", str(target.interpreter), "--no-emit-package", "bentofn"]
+    arguments += ["--output-file", str(output), *wheels_only(target)]
     if requirements.constraints:
         constraints = scratch / "constraints.txt"
         constraints.write_text("\n".join(requirements.constraints), encoding="utf-8")
         arguments += ["--constraint", str(constraints)]
-    return run_uv(
+    what = "The requirements cannot be satisfied"
+    if target.is_foreign:
+        what += f" for {target.platform}, for which packages are only taken as wheels"
+    run_uv(
         arguments,
         requirements.settings,
         folder=project,
-        what="The requirements cannot be satisfied",
+        what=what,
         home=home,
         stdin="\n".join((*requirements.packages, *RUNTIME_REQUIREMENTS)) + "\n",
     )
+    return output.read_text(encoding="utf-8")
+
+
+def wheels_only(target: Target) -> list[str]:
+    """uv's options that take wheels of another platform, for which nothing can be compiled here."""
+    if target.wheels is None:
+        return []
+    return ["--python-platform", target.wheels, "--only-binary", ":all:"]
 
 
 def _entries(compiled: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform as host
 import re
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.environment.uv import uv_binary
@@ -18,9 +19,21 @@ from bentofn.runtime.errors import UserError
 TIMEOUT = 30
 """Seconds in which an interpreter says what it is; on a cold disk it takes a few."""
 
+MANYLINUX = "manylinux_2_28"
+"""Wheels for another platform need at most this C library, glibc 2.28: that of ubi8, and older than
+Lambda's (Amazon Linux 2023: 2.34) and Debian 12's (2.36). https://peps.python.org/pep-0600/,
+https://docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html"""
+
+WHEELS = {"linux/amd64": f"x86_64-{MANYLINUX}", "linux/arm64": f"aarch64-{MANYLINUX}"}
+"""Platforms that can be built for from any other, as uv's ``--python-platform`` names them."""
+
+OLDEST = 10
+"""Python 3.10 is the oldest that the runtime works with."""
+
 _OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
-_VERSION = re.compile(r"(3\.\d+)(\.\d+)?")
+_VERSION = re.compile(r"(3\.(\d+))(\.\d+)?")
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_PLATFORM = re.compile(r"([a-z0-9]+)/([a-z0-9_]+)(/v8)?")
 
 
 @dataclass(frozen=True)
@@ -31,11 +44,23 @@ class Target:
         python: Minor version, such as ``3.11``.
         platform: OCI platform, such as ``linux/amd64``.
         interpreter: An interpreter of that version on this machine.
+        wheels: uv's name of the platform whose wheels are taken, if it is not this machine's.
     """
 
     python: str
     platform: str
     interpreter: Path
+    wheels: str | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether what is installed for it cannot run on this machine."""
+        return self.wheels is not None
+
+    @property
+    def here(self) -> Target:
+        """The same Python on this machine."""
+        return replace(self, platform=host_platform(), wheels=None)
 
 
 def find_target(python: str | None, platform: str | None) -> Target:
@@ -46,19 +71,33 @@ def find_target(python: str | None, platform: str | None) -> Target:
         platform: Wanted OCI platform; None takes this machine's.
 
     Raises:
-        UserError: The version is malformed or not on this machine, or the platform is another.
+        UserError: The version is malformed or not on this machine, or nothing can be built for the
+            platform.
     """
     here = host_platform()
-    if platform is not None and platform != here:
+    wanted = here if platform is None else _normal_platform(platform)
+    if wanted != here and wanted not in WHEELS:
         raise UserError(
-            f"A bento for {platform} cannot be built on {here} yet, because its service is "
-            f"imported while it is built; build on a {platform} machine."
+            f"A bento for {platform} cannot be built on {here}; "
+            f"--platform takes {' or '.join(WHEELS)}, or a {platform} machine must build it."
         )
     match = _VERSION.fullmatch(_OWN if python is None else python)
     if match is None:
         raise UserError(f"Python version {python!r} is not one; write it like 3.12.")
     minor = match.group(1)
-    return Target(minor, here, find_interpreter(minor))
+    if int(match.group(2)) < OLDEST:
+        raise UserError(f"Python {minor} is too old; a bento needs Python 3.{OLDEST} or newer.")
+    wheels = None if wanted == here else WHEELS[wanted]
+    return Target(minor, wanted, find_interpreter(minor), wheels)
+
+
+def _normal_platform(platform: str) -> str:
+    """An OCI platform with the names that Go gives to its parts."""
+    match = _PLATFORM.fullmatch(platform.lower())
+    if match is None:
+        raise UserError(f"Platform {platform!r} is not one; write it like linux/arm64.")
+    system, machine, _ = match.groups()
+    return f"{system}/{_MACHINES.get(machine, machine)}"
 
 
 def base_interpreter() -> Path:
@@ -69,7 +108,7 @@ def base_interpreter() -> Path:
 def find_interpreter(minor: str) -> Path:
     """Find an interpreter of a minor version, outside any virtual environment.
 
-    Tried in this order: this process's, uv's, ``pythonX.Y`` on the PATH.
+    Tried in this order: this process's, pyenv's, uv's, ``pythonX.Y`` on the PATH.
 
     Args:
         minor: Such as ``3.11``.
@@ -85,11 +124,15 @@ def find_interpreter(minor: str) -> Path:
             return interpreter
     raise UserError(
         f"There is no Python {minor} here; install it (`uv python install {minor}`), "
-        f"or build the bento for Python {_OWN} (docker.python_version of the bentofile)."
+        f"or build the bento for Python {_OWN} (--python-version, or docker.python_version of the "
+        "bentofile)."
     )
 
 
 def _candidates(minor: str) -> Iterator[str]:
+    # pyenv's programs on the PATH only run the version that its settings name.
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from (str(path) for path in pyenv.glob(f"versions/{minor}.*/bin/python{minor}"))
     with suppress(UserError):  # without uv's program there is still the PATH
         uv = str(uv_binary())
         options = ("--no-project", "--system", "--no-python-downloads")

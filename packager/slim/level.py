@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bentofn.packager.environment.target import Target
 from bentofn.packager.slim.rules import RULES_VERSION
-from bentofn.packager.slim.strip import Strip, find_strip
+from bentofn.packager.slim.strip import Strip, find_strip, find_strip_for
 from bentofn.runtime.errors import UserError
 
 LEVELS = ("off", "safe")
@@ -18,10 +19,12 @@ class Slimming:
     Args:
         level: One of :data:`LEVELS`.
         strip: Strips debug symbols; None where nothing is stripped.
+        remedy: What to install where there is no program that strips.
     """
 
     level: str
     strip: Strip | None = None
+    remedy: str = ""
 
     @property
     def identity(self) -> str:
@@ -35,15 +38,20 @@ class Slimming:
         """What the user should know, one sentence each."""
         if self.level == "off" or self.strip is not None:
             return ()
-        return ("Debug symbols stay in the packages: install binutils, which has `strip`.",)
+        return (f"Debug symbols stay in the packages: {self.remedy}.",)
 
 
-def find_slimming(level: str) -> Slimming:
-    """The slimming of a level on this machine, which is also the target's (see ``find_target``).
+def find_slimming(level: str, target: Target) -> Slimming:
+    """The slimming of a level on this machine, for a target.
 
     Raises:
         UserError: There is no such level.
     """
     if level not in LEVELS:
         raise UserError(f"There is no --slim {level}; it takes {' or '.join(LEVELS)}.")
-    return Slimming(level, find_strip() if level == "safe" else None)
+    if level == "off":
+        return Slimming(level)
+    if target.is_foreign:
+        remedy = f"install LLVM, whose `llvm-strip` strips for {target.platform} too"
+        return Slimming(level, find_strip_for(target.platform), remedy)
+    return Slimming(level, find_strip(), "install binutils, which has `strip`")

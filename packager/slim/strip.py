@@ -19,6 +19,9 @@ MOST_WORKERS = 4
 STRIP_LIMIT = 300
 """Seconds for one file; the largest libraries take a few."""
 
+_TRIPLES = {"linux/amd64": "x86_64-linux-gnu", "linux/arm64": "aarch64-linux-gnu"}
+
+_DIGIT = re.compile(r"\d")
 _NAME = re.compile(r".+\.so(\.\d+)*")
 
 
@@ -37,7 +40,23 @@ class Strip:
 
 def find_strip() -> Strip | None:
     """The ``strip`` of this machine, if it has one that says its version."""
-    program = shutil.which("strip")
+    return _strip("strip")
+
+
+def find_strip_for(platform: str) -> Strip | None:
+    """A program of this machine that strips shared objects of another platform.
+
+    Binutils are built for one machine and named after it; LLVM's know all of them.
+
+    Args:
+        platform: OCI platform, such as ``linux/arm64``.
+    """
+    triple = _TRIPLES.get(platform)
+    return (_strip(f"{triple}-strip") if triple else None) or _strip("llvm-strip")
+
+
+def _strip(name: str) -> Strip | None:
+    program = shutil.which(name)
     if program is None:
         return None
     try:
@@ -46,8 +65,9 @@ def find_strip() -> Strip | None:
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    lines = done.stdout.splitlines()
-    return Strip(program, lines[0].strip()) if lines else None
+    # LLVM's says what it is in the first line, and its version in the second.
+    numbered = [line.strip() for line in done.stdout.splitlines() if _DIGIT.search(line)]
+    return Strip(program, numbered[0]) if numbered else None
 
 
 def strip_files(strip: Strip, tree: Path, files: Sequence[str]) -> dict[str, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bentofn.packager.build import BuildResult
 from bentofn.packager.home import Home
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
+WriteWheel = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +57,36 @@ def bentofn() -> Bentofn:
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def write_wheel() -> WriteWheel:
+    """Writes a wheel of given files; the same arguments give the same bytes."""
+
+    def write(
+        folder: Path,
+        name: str,
+        version: str,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        tag: str = "py3-none-any",
+        requires: Sequence[str] = (),
+    ) -> Path:
+        info = f"{name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        metadata += "".join(f"Requires-Dist: {item}\n" for item in requires)
+        tags = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
+        content = {
+            **({f"{name}/__init__.py": b""} if files is None else files),
+            f"{info}/METADATA": metadata.encode(),
+            f"{info}/WHEEL": tags.encode(),
+        }
+        record = "".join(f"{path},,\n" for path in (*content, f"{info}/RECORD"))
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{name}-{version}-{tag}.whl"
+        with zipfile.ZipFile(target, "w") as wheel:
+            for path, data in {**content, f"{info}/RECORD": record.encode()}.items():
+                wheel.writestr(zipfile.ZipInfo(path), data)
+        return target
+
+    return write

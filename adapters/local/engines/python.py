@@ -5,9 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from bentofn.packager.environment.target import find_interpreter as find_python
+from bentofn.packager.environment.target import host_platform
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
+from bentofn.runtime.manifest import BentoManifest
 
-__all__ = ["boot_command", "find_python"]
+__all__ = ["boot_command", "check_platform", "find_python"]
+
+
+def check_platform(manifest: BentoManifest) -> None:
+    """Make sure that a bento can run on this machine.
+
+    Raises:
+        UserError: It was built for another platform.
+    """
+    here = host_platform()
+    if manifest.platform != here:
+        raise UserError(
+            f"{manifest.tag} was built for {manifest.platform} and cannot run on {here}; "
+            "build it again without --platform."
+        )
 
 
 def boot_command(python: Path, root: Path, process: str, *options: str) -> list[str]:

@@ -12,7 +12,6 @@ from bentofn.packager.config.model import PythonOptions
 from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.requirements import Requirements, read_requirements
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
-from bentofn.packager.environment.target import find_target, host_platform
 from bentofn.packager.environment.uv import ESSENCE, essence
 from bentofn.runtime.errors import UserError
 
@@ -142,15 +141,3 @@ warning: something
     assert "secret" not in essence("error: https://me:secret@a.test/simple is down")
     assert len(essence("word " * 1000)) < ESSENCE + 10
     assert essence("")
-
-
-def test_targets() -> None:
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert find_target(None, None).python == own
-    assert find_target(f"{own}.1", host_platform()).python == own
-    with pytest.raises(UserError, match="write it like"):
-        find_target("three", None)
-    with pytest.raises(UserError, match=r"There is no Python .* here"):
-        find_target("3.99", None)
-    with pytest.raises(UserError, match="cannot be built on"):
-        find_target(None, "plan9/mips")

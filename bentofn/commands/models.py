@@ -26,20 +26,40 @@ def models() -> None:
 @click.option("--name", help="The model's name; by default the source's.")
 @click.option("--version", help="Its version; by default the source's, else from its content.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option("--format", help="What a file is whose name and content do not say it.")
+@click.option("--trust", multiple=True, metavar="TYPE", help="A type that a .skops file may name.")
+@click.option("--allow-pickle", is_flag=True, help="Carry pickles, and say what they import.")
 @json_option
 def import_(
-    source: str, name: str | None, version: str | None, labels: tuple[str, ...], as_json: bool
+    source: str,
+    name: str | None,
+    version: str | None,
+    labels: tuple[str, ...],
+    format: str | None,
+    trust: tuple[str, ...],
+    allow_pickle: bool,
+    as_json: bool,
 ) -> None:
     """Store the model at SOURCE.
 
-    A directory, a .safetensors file, a torch checkpoint (.pt, .bin), or hf:org/name@revision of the
-    Hugging Face hub.
+    A directory, a .safetensors file, a torch checkpoint (.pt, .bin, .ckpt), an ONNX, GGUF, skops,
+    XGBoost, LightGBM, CatBoost, TorchScript or torch.export file, a SavedModel's folder, or
+    hf:org/name@revision of the Hugging Face hub.
     """
     from bentofn.packager.modelsources.importing import import_source
+    from bentofn.packager.modelstore.policy import Policy
 
     store = Store(Home.default())
     with progress() as report:
-        entry = import_source(store, source, name, version, parse_labels(labels), report=report)
+        entry = import_source(
+            store,
+            source,
+            name,
+            version,
+            parse_labels(labels),
+            policy=Policy(format, trust, allow_pickle),
+            report=report,
+        )
     document = _document(store, entry)
     if as_json:
         print_json(document)

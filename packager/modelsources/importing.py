@@ -10,6 +10,7 @@ from bentofn.packager.modelsources.local import LocalSource
 from bentofn.packager.modelsources.resolved import remember
 from bentofn.packager.modelsources.source import Report, Source
 from bentofn.packager.modelstore import import_model
+from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
 from bentofn.packager.store import Entry, Store
 
 SOURCES: tuple[Source, ...] = (HubSource(), LocalSource())
@@ -23,6 +24,7 @@ def import_source(
     version: str | None = None,
     labels: Mapping[str, str] | None = None,
     *,
+    policy: Policy = ANYTHING_SAFE,
     report: Report = lambda _: None,
 ) -> Entry:
     """Put a model into the store; importing the same again changes nothing.
@@ -33,6 +35,7 @@ def import_source(
         name: Its name; by default the source's.
         version: Its version; by default the source's, else the digest of its content.
         labels: Labels, added to the source's.
+        policy: What the files may hold.
         report: Told what takes time, and what was converted or left out.
 
     Raises:
@@ -49,6 +52,7 @@ def import_source(
             {**found.labels, **(labels or {})},
             found.metadata,
             origin=found.origin,
+            policy=policy,
             report=report,
         )
     remember(store, text, entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class ModelInfo:
         tensors: Path of each safetensors file to its tensors' names and digests.
         tied: Path of each converted file to its tied names, dropped to kept.
         origin: Where it is from.
+        formats: Path of each file whose format is known, safetensors aside, to the format's name.
+        pickles: Path of each file that is a pickle to what loading it imports.
     """
 
     name: str
@@ -60,6 +62,13 @@ class ModelInfo:
     tensors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tied: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+    pickles: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def format(self) -> str:
+        """The format of its weights, or nothing."""
+        return "safetensors" if self.tensors else min(self.formats.values(), default="")
 
 
 def put_config(store: Store, model: ModelInfo, digests: list[str]) -> Descriptor:
@@ -73,11 +82,13 @@ def put_config(store: Store, model: ModelInfo, digests: list[str]) -> Descriptor
         "tensors": model.tensors,
         "tied": model.tied,
         "origin": dict(model.origin),
+        "formats": dict(model.formats),
+        "pickles": dict(model.pickles),
     }
     config = {
         "descriptor": {"name": model.name, "version": model.version},
         "modelfs": {"type": "layers", "diffIds": digests},
-        "config": {"format": "safetensors"} if model.tensors else {},
+        "config": {"format": model.format} if model.format else {},
         _DETAILS: details,
     }
     return store.put_bytes(canonical_json(config), MODEL_CONFIG)

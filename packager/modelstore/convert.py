@@ -20,7 +20,7 @@ from bentofn.packager.modelstore.safetensors_file import (
 )
 from bentofn.runtime.errors import UserError
 
-CHECKPOINT_SUFFIXES = frozenset({".bin", ".pt", ".pth"})
+CHECKPOINT_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 INDEX_SUFFIX = ".index.json"
 
 _DTYPES = {
@@ -44,7 +44,7 @@ _DTYPES = {
     "torch.uint64": "U64",
     "torch.uint8": "U8",
 }
-_WRAPPERS = ("state_dict", "model")
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 _SAVE_AGAIN = "load it where it was made and save only its tensors: torch.save(model.state_dict())"
 
 # Before 2.6 weights_only could be made to run code.

@@ -15,6 +15,7 @@ from bentofn.packager.files import temporary_directory
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.modelstore.access import FILES_TITLE, ModelInfo, put_config
 from bentofn.packager.modelstore.convert import INDEX_SUFFIX, convert_checkpoint
+from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
 from bentofn.packager.modelstore.safetensors_file import read_header, tensor_digests
 from bentofn.packager.modelstore.scan import Found, scan
 from bentofn.packager.modelstore.weights import Weights, put_weights
@@ -23,6 +24,7 @@ from bentofn.packager.store.descriptors import (
     MODEL_ARTIFACT,
     MODEL_FILES,
     MODEL_PATH,
+    MODEL_WEIGHT,
     TITLE,
 )
 from bentofn.runtime.errors import UserError
@@ -34,6 +36,7 @@ class _Model:
     """A model on its way into the store: stored weights, and the other files or their content."""
 
     weights: dict[str, Weights] = field(default_factory=dict)
+    raw: dict[str, Descriptor] = field(default_factory=dict)
     files: dict[str, Path | bytes] = field(default_factory=dict)
     tied: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -42,7 +45,7 @@ class _Model:
         return {path: weights.tensors for path, weights in self.weights.items()}
 
     def check_free(self, path: str) -> None:
-        if path in self.weights or path in self.files:
+        if path in self.weights or path in self.raw or path in self.files:
             raise UserError(
                 f"The model already has a file {path} beside the one that would be converted to "
                 "it, and they differ; leave one of them out."
@@ -58,6 +61,7 @@ def import_model(
     metadata: Mapping[str, Any] | None = None,
     *,
     origin: Mapping[str, Any] | None = None,
+    policy: Policy = ANYTHING_SAFE,
     report: Callable[[str], None] = lambda _: None,
 ) -> Entry:
     """Put a model into the store; importing the same again changes nothing.
@@ -71,6 +75,7 @@ def import_model(
         labels: The user's labels.
         metadata: The user's data, as JSON can hold it.
         origin: Where exactly it is from, as JSON can hold it.
+        policy: What the files may hold.
         report: Called with what was converted or dropped.
 
     Raises:
@@ -79,7 +84,8 @@ def import_model(
     """
     name = check_part(name)
     version = None if version is None else check_part(version, "version")
-    found = scan(source)
+    found = scan(source, policy)
+    _tell_found(found, report)
     shards = _shards(found)
     model = _Model()
     total = _tensor_bytes(found)
@@ -88,14 +94,40 @@ def import_model(
             if file.role == "weights":
                 model.check_free(file.path)
                 model.weights[file.path] = put_weights(store, file.path, file.source, total)
+            elif file.role == "file" and file.raw:
+                model.raw[file.path] = _put_raw(store, file)
             elif file.role == "file":
                 model.files[file.path] = file.source
         for file in found:
             if file.role == "checkpoint" and file.source not in shards:
                 _put_checkpoint(store, model, file, scratch, total, report)
         _tell_held(model, report)
-        info = ModelInfo(name, version or "", labels or {}, metadata or {}, origin=origin or {})
+        info = ModelInfo(
+            name,
+            version or "",
+            labels or {},
+            metadata or {},
+            origin=origin or {},
+            formats={file.path: file.format for file in found if file.format},
+            pickles={file.path: file.pickles for file in found if file.pickles},
+        )
         return _add(store, model, info)
+
+
+def _tell_found(found: Sequence[Found], report: Callable[[str], None]) -> None:
+    for file in found:
+        for note in file.notes:
+            report(note)
+        if file.pickles:
+            report(
+                f"{file.path} holds a pickle, carried as it is: loading it imports "
+                f"{', '.join(file.pickles)}."
+            )
+
+
+def _put_raw(store: Store, file: Found) -> Descriptor:
+    blob = store.put_file(file.source, MODEL_WEIGHT)
+    return replace(blob, annotations={TITLE: file.path, MODEL_PATH: file.path})
 
 
 def _tensor_bytes(found: Sequence[Found]) -> int:
@@ -183,7 +215,9 @@ def _put_files(store: Store, files: Mapping[str, Path | bytes]) -> Descriptor:
 
 
 def _add(store: Store, model: _Model, info: ModelInfo) -> Entry:
-    layers = [layer for _, weights in sorted(model.weights.items()) for layer in weights.layers]
+    blobs = {path: weights.layers for path, weights in model.weights.items()}
+    blobs |= {path: (blob,) for path, blob in model.raw.items()}
+    layers = [layer for _, parts in sorted(blobs.items()) for layer in parts]
     if model.files:
         layers.append(_put_files(store, model.files))
     if not layers:

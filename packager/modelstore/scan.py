@@ -6,14 +6,20 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from bentofn.packager.modelstore.convert import CHECKPOINT_SUFFIXES, INDEX_SUFFIX
+from bentofn.packager.modelstore.formats import detect, named
+from bentofn.packager.modelstore.pickles import read_pickle
+from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
 from bentofn.packager.store.blobs import open_source
 from bentofn.runtime.errors import UserError
 
 Role = Literal["weights", "checkpoint", "file"]
+
+RAW_MINIMUM = 4 * 1024 * 1024
+"""Bytes from which a file is a blob of its own, which readers can map, and not in the archive."""
 
 _SHARD_INDEXES = tuple(f"{suffix}{INDEX_SUFFIX}" for suffix in sorted(CHECKPOINT_SUFFIXES))
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
@@ -23,6 +29,16 @@ _OBJECT_ARRAY = re.compile(rb"'descr':[^}]*\|O")
 _ZIP = b"PK\x03\x04"
 _NUMPY = b"\x93NUMPY"
 _ENOUGH = 4096
+# Suffixes that other programs have too: only what is inside says whether torch wrote it.
+_NOT_ONLY_TORCHS = (".bin", ".ckpt")
+
+# What each library's own safe format is called, and how its models get there.
+_CONVERSIONS = {
+    "sklearn": "skops.io.dump(model, 'model.skops')",
+    "xgboost": "model.save_model('model.ubj')",
+    "lightgbm": "model.booster_.save_model('model.txt')",
+    "catboost": "model.save_model('model.cbm')",
+}
 
 
 @dataclass(frozen=True)
@@ -34,36 +50,62 @@ class Found:
         source: Where it stands.
         role: ``weights`` (safetensors), ``checkpoint`` (torch's, or the index of a sharded one; to
             be converted) or ``file``.
+        format: The name of its format, if it has one of those that are stored as they are.
+        beside: Paths in the model of the files that it needs.
+        raw: Whether it becomes a blob of its own.
+        pickles: What its pickles import.
+        notes: What the user should know of it.
     """
 
     path: str
     source: Path
     role: Role
+    format: str = ""
+    beside: tuple[str, ...] = ()
+    raw: bool = False
+    pickles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def scan(source: Path | Mapping[str, Path]) -> list[Found]:
+def scan(source: Path | Mapping[str, Path], policy: Policy = ANYTHING_SAFE) -> list[Found]:
     """The files of a directory, or the one file, or those of a mapping, in order of their paths.
 
-    Hidden files and ``__pycache__`` are left out.
+    Hidden files and ``__pycache__`` are left out. One file brings those that it needs.
 
     Raises:
         UserError: There is nothing there, a link leads out of the directory, a name is not UTF-8,
-            or a file holds a pickle that cannot be converted.
+            a file is damaged, or it holds a pickle that cannot be converted and is not allowed.
     """
+    if isinstance(source, Path) and source.is_file():
+        return _one_file(source, policy)
+    if policy.format is not None:
+        raise UserError("--format is for one file; in a folder each file says what it is.")
     if isinstance(source, Mapping):
-        return [Found(path, file.absolute(), _role(file)) for path, file in sorted(source.items())]
-    if source.is_file():
-        # Alone it is meant as weights, so that .bin can only be torch's: converting it says if not.
-        role = "checkpoint" if source.suffix.lower() == ".bin" else _role(source)
-        return [Found(source.name, source, role)]
-    if not source.is_dir():
+        files = {path: file.absolute() for path, file in sorted(source.items())}
+    elif source.is_dir():
+        root = source.resolve()
+        paths = sorted(_walk(root, root, ()), key=lambda path: path.parts)
+        files = {path.as_posix(): root / path for path in paths}
+    else:
         raise UserError(f"There is no file or directory {source} to import a model from.")
-    root = source.resolve()
-    paths = sorted(_walk(root, root, ()), key=lambda path: path.parts)
-    found = [Found(p.as_posix(), root / p, _role(root / p)) for p in paths]
-    if not found:
+    if not files:
         raise UserError(f"The directory {source} holds no files to import.")
+    found = [_look(path, file, policy) for path, file in files.items()]
+    for file in found:
+        for path in file.beside:
+            if path not in files:
+                raise UserError(f"{file.path} needs {path}, which is left out; import both.")
     return found
+
+
+def _one_file(source: Path, policy: Policy) -> list[Found]:
+    # Alone it is meant as weights, so that .bin can only be torch's: converting it says if not.
+    if policy.format is None and source.suffix.lower() == ".bin":
+        found = _look(source.name, source, policy)
+        return [found if found.format else Found(source.name, source, "checkpoint")]
+    found = _look(source.name, source, policy)
+    beside = [_look(path, source.parent / path, ANYTHING_SAFE) for path in found.beside]
+    return [found, *beside]
 
 
 def _walk(root: Path, folder: Path, above: tuple[Path, ...]) -> list[Path]:
@@ -106,29 +148,67 @@ def _resolve(root: Path, path: Path) -> Path:
     return real
 
 
-def _role(source: Path) -> Role:
+def _look(path: str, source: Path, policy: Policy) -> Found:
     with open_source(source) as file:
         start = file.read(_ENOUGH)
     suffix = source.suffix.lower()
     if suffix == ".safetensors":
-        return "weights"
+        return Found(path, source, "weights")
+    known = detect(source, start) if policy.format is None else named(policy.format)
+    raw = source.stat().st_size >= RAW_MINIMUM
+    if known is not None:
+        checked = known.check(source, policy)
+        folder = PurePosixPath(path).parent
+        beside = tuple(str(folder / name) for name in checked.beside)
+        raw = raw or known.mapped
+        return Found(path, source, "file", known.name, beside, raw, notes=checked.notes)
     pickled = bool(_PICKLE_START.match(start)) or (start[:4] == _ZIP and _may_hold_pickle(source))
     if source.name.endswith(_SHARD_INDEXES):
-        return "checkpoint"
-    # Anybody's binary file may be called .bin; .pt and .pth are torch's.
-    if suffix in CHECKPOINT_SUFFIXES and (pickled or suffix != ".bin"):
-        return "checkpoint"
+        return Found(path, source, "checkpoint")
+    if suffix in CHECKPOINT_SUFFIXES and (pickled or suffix not in _NOT_ONLY_TORCHS):
+        return Found(path, source, "checkpoint")
     if suffix in _PICKLES or pickled:
-        raise UserError(
-            f"{source} holds a pickle, which can run any code when it is loaded; leave it out, or "
-            "save its tensors as safetensors or with torch.save as .pt (a dictionary of tensors)."
-        )
+        return Found(path, source, "file", raw=raw, pickles=_allowed_pickle(source, policy))
     if _has_objects(source, start):
         raise UserError(
             f"{source} holds an array of Python objects, which is a pickle and can run any code "
             "when it is loaded; leave it out, or save its numbers with a plain dtype."
         )
-    return "file"
+    return Found(path, source, "file", raw=raw)
+
+
+def _allowed_pickle(source: Path, policy: Policy) -> tuple[str, ...]:
+    """What a pickle imports, if it may be carried."""
+    with source.open("rb") as file:
+        content = read_pickle(file)
+    if not policy.allow_pickle:
+        raise UserError(f"{source} holds a pickle, which can run any code when it is loaded; "
+                        f"{_instead(content.names)}.")  # fmt: skip
+    if content.hostile:
+        raise UserError(
+            f"{source} is refused, allowed or not: loading it calls {content.hostile[0]}, which "
+            "runs commands and is in no model."
+        )
+    if not content.whole:
+        raise UserError(
+            f"{source} is refused, allowed or not: its pickle cannot be read to its end, so that "
+            "nobody can say what it runs; save it again."
+        )
+    return content.names
+
+
+def _instead(names: tuple[str, ...]) -> str:
+    libraries = {name.partition(".")[0] for name in names}
+    for library, conversion in _CONVERSIONS.items():
+        if library in libraries:
+            return (
+                f"it is a model of {library}: load it where it was made, save it with "
+                f"{conversion} and import that, or carry it as it is with --allow-pickle"
+            )
+    return (
+        "leave it out, save its tensors as safetensors or with torch.save as .pt (a dictionary of "
+        "tensors), or carry it as it is with --allow-pickle"
+    )
 
 
 def _has_objects(source: Path, start: bytes) -> bool:

@@ -1,0 +1,24 @@
+"""What a user allows a model to hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the command line says of the files that are imported.
+
+    Args:
+        format: The format of the one file that is imported, instead of detecting it.
+        trust: Types that a skops file may name besides those that skops trusts.
+        allow_pickle: Whether pickles are carried as they are, and reported.
+    """
+
+    format: str | None = None
+    trust: tuple[str, ...] = ()
+    allow_pickle: bool = False
+
+
+ANYTHING_SAFE = Policy()
+"""What is taken where the user says nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bentofn.packager.config.model import ImageOptions
@@ -12,8 +12,10 @@ from bentofn.packager.containerize.base import Base, read_base
 from bentofn.packager.containerize.bento_layers import has_native_code, image_layers
 from bentofn.packager.containerize.default_base import cuda_variables, default_base
 from bentofn.packager.containerize.facts import check_facts, find_facts
+from bentofn.packager.containerize.gzipped import gzip_layer
 from bentofn.packager.containerize.image import Image, make_image
 from bentofn.packager.containerize.image_config import Start, image_config
+from bentofn.packager.containerize.lambda_rules import check_image, refuse
 from bentofn.packager.containerize.names import parse_place
 from bentofn.packager.containerize.own_layers import manifest_layer, user_layer
 from bentofn.packager.containerize.places import open_place
@@ -97,11 +99,18 @@ def compose(
     report("Composing the layers")
     own = [] if choices.root_user else [user_layer(facts)]
     layers = [*own, *image_layers(home, store, descriptors), manifest_layer(bento)]
+    if choices.target == "aws-lambda":
+        report("Compressing the layers with gzip, as Lambda wants them")
+        base = replace(base, layers=tuple(gzip_layer(home, store, each) for each in base.layers))
+        layers = [gzip_layer(home, store, layer) for layer in layers]
     start = Start(python, choices.root_user, cuda_variables(options, bento.lock))
     config = image_config(bento, entry.digest, base, layers, start)
     labels = config["config"]["Labels"]
     annotations = {k: v for k, v in labels.items() if k.startswith("org.opencontainers.image.")}
     image = make_image(config, [*base.layers, *layers], bento.platform, _mounts(base), annotations)
+    if choices.target == "aws-lambda":
+        report("Checking Lambda's rules")
+        refuse(check_image(image, base.name), base.name)
     return Composed(image, base, bento)
 
 

@@ -19,6 +19,7 @@ from bentofn.packager.containerize.lambda_rules import check_image, refuse
 from bentofn.packager.containerize.names import parse_place
 from bentofn.packager.containerize.own_layers import manifest_layer, user_layer
 from bentofn.packager.containerize.places import open_place
+from bentofn.packager.containerize.system_layers import Ground, system_layers
 from bentofn.packager.home import Home
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.store import Entry, Store
@@ -92,13 +93,14 @@ def compose(
     report(f"Reading the base image {chosen}")
     source = open_place(parse_place(chosen), store, report, insecure=choices.insecure, wait=wait)
     base = read_base(source, bento.platform)
-    facts = find_facts(base, bento.python, home)
+    system = system_layers(Ground(home, store, entry, bento, base, report), options)
+    facts = find_facts(base, system, bento.python, home)
     descriptors = store.descriptors(entry)
     native = facts.libc == "musl" and has_native_code(store, descriptors)
     python = check_facts(facts, base.name, bento.python, native=native)
     report("Composing the layers")
     own = [] if choices.root_user else [user_layer(facts)]
-    layers = [*own, *image_layers(home, store, descriptors), manifest_layer(bento)]
+    layers = [*system, *own, *image_layers(home, store, descriptors), manifest_layer(bento)]
     if choices.target == "aws-lambda":
         report("Compressing the layers with gzip, as Lambda wants them")
         base = replace(base, layers=tuple(gzip_layer(home, store, each) for each in base.layers))

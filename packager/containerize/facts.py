@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.containerize.base import Base
+from bentofn.packager.containerize.blob import Layer
 from bentofn.packager.containerize.tree import Tree, read_tree
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
@@ -49,22 +50,25 @@ class Facts:
     group: str
 
 
-def find_facts(base: Base, python: str, home: Home) -> Facts:
+def find_facts(base: Base, above: Sequence[Layer], python: str, home: Home) -> Facts:
     """Read a base's facts, or remember them.
 
     Args:
         base: The base; its layers are fetched if they are not here.
+        above: Layers of system packages on top of it.
         python: The minor version that is wanted.
         home: Where facts are remembered.
 
     Raises:
         UserError: A layer is damaged or cannot be had.
     """
-    key = hashlib.sha256(canonical_json([FACTS_RULES, base.digest, python])).hexdigest()
+    layers = (*base.layers, *above)
+    inputs = [FACTS_RULES, base.digest, [layer.diff_id for layer in layers], python]
+    key = hashlib.sha256(canonical_json(inputs)).hexdigest()
     path = home.cache / "bases" / f"{key}.json"
     found = _remembered(path)
     if found is None:
-        found = facts_of(read_tree(base.layers, base.name), python, _path(base))
+        found = facts_of(read_tree(layers, base.name), python, _path(base))
         home.directory(path.parent)
         atomic_write(path, canonical_json(found))
     return found

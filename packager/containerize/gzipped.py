@@ -1,24 +1,19 @@
-"""Layers compressed anew with gzip, for platforms that take nothing else."""
+"""Layers compressed anew with gzip, wherever they are, for platforms that take nothing else."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from dataclasses import replace
 
 from bentofn.packager.containerize.blob import Layer, file_blob, open_chunks
-from bentofn.packager.containerize.media import TAR, TAR_GZIP
+from bentofn.packager.containerize.media import TAR_GZIP
 from bentofn.packager.files import CHUNK
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import cached_layer, layer_key
 from bentofn.packager.layers.stream import UNREADABLE, HashingReader, decompressor
-from bentofn.packager.layers.tar import GZIP_LEVEL
+from bentofn.packager.layers.tar import HashingWriter, compressor
 from bentofn.packager.store import Descriptor, Store
-from bentofn.packager.store.blobs import hash_stream
 from bentofn.runtime.errors import UserError
-
-WEIGHTS_LEVEL = 1
-"""Of layers that came uncompressed, as weights do: they hardly become smaller, at any price."""
 
 
 def gzip_layer(home: Home, store: Store, layer: Layer) -> Layer:
@@ -36,15 +31,15 @@ def gzip_layer(home: Home, store: Store, layer: Layer) -> Layer:
     kind = blob.descriptor.media_type
     if kind == TAR_GZIP:
         return layer
-    level = WEIGHTS_LEVEL if kind == TAR else GZIP_LEVEL
 
     def write() -> Descriptor:
         packed = HashingReader(open_chunks(blob.chunks()))
         hashed = hashlib.sha256()
         with store.blobs.stage() as staged:
+            written = HashingWriter(staged.file)
             try:
                 plain = decompressor(packed, kind)
-                with gzip.GzipFile("", "wb", level, staged.file, mtime=0) as out:
+                with compressor(written, "gzip") as out:
                     while chunk := plain.read(CHUNK):
                         hashed.update(chunk)
                         out.write(chunk)
@@ -53,13 +48,10 @@ def gzip_layer(home: Home, store: Store, layer: Layer) -> Layer:
                 raise _damaged(layer) from error
             if f"sha256:{hashed.hexdigest()}" != layer.diff_id:
                 raise _damaged(layer)
-            staged.file.seek(0)
-            digest, size = hash_stream(staged.file)
-            store.blobs.commit(staged, digest)
-        return Descriptor(TAR_GZIP, digest, size)
+            store.blobs.commit(staged, written.digest)
+        return Descriptor(TAR_GZIP, written.digest, written.size)
 
-    key = layer_key("gzip", blob.descriptor.digest, level)
-    written = cached_layer(home, store, key, write)
+    written = cached_layer(home, store, layer_key("gzip", blob.descriptor.digest), write)
     path = store.blob_path(written.digest)
     return replace(layer, blob=file_blob(path, written, f"The store {store.path}", "try again"))
 

@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, cast
 
 from bentofn.packager.containerize.blob import Layer, damaged, open_chunks
-from bentofn.packager.files import CHUNK
-from bentofn.packager.layers.stream import UNREADABLE, HashingReader, decompressor
+from bentofn.packager.layers.stream import (
+    UNREADABLE,
+    HashingReader,
+    bounded,
+    decompressor,
+    open_archive,
+)
 from bentofn.runtime.errors import UserError
 
 Kind = Literal["file", "dir", "link", "other"]
@@ -120,8 +125,8 @@ def read_entries(layer: Layer, source: str) -> Iterator[tuple[tarfile.TarInfo, B
     packed = HashingReader(open_chunks(blob.chunks()))
     try:
         plain = HashingReader(decompressor(packed, blob.descriptor.media_type))
-        with tarfile.open(fileobj=cast("BinaryIO", plain), mode="r|", bufsize=CHUNK) as archive:
-            for info in archive:
+        with open_archive(cast("BinaryIO", plain)) as archive:
+            for info in bounded(archive):
                 content = archive.extractfile(info) if info.isreg() else None
                 yield info, cast("BinaryIO | None", content)
         digest = plain.finish()

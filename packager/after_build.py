@@ -63,5 +63,17 @@ def _sign(stored: StoredBento) -> tuple[str, ...]:
     return ()
 
 
-STEPS: tuple[tuple[str, AfterBuild], ...] = (("describe", _describe), ("sign", _sign))
+def _trace(stored: StoredBento) -> tuple[str, ...]:
+    if not stored.inputs.slimming.traced:
+        return ()
+    from bentofn.packager.prefetch.artifact import trace_step
+
+    return trace_step(stored)
+
+
+STEPS: tuple[tuple[str, AfterBuild], ...] = (
+    ("describe", _describe),
+    ("trace", _trace),
+    ("sign", _sign),
+)
 """Name and function, in order; the signature is last, because it may cover the others."""

@@ -41,7 +41,8 @@ class BuildOptions:
         platform: OCI platform, such as ``linux/amd64``; by default this machine's.
         python: Minor version of the interpreter; by default the bentofile's, or this one's.
         upgrade: Whether the requirements are resolved again, although they did not change.
-        slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing.
+        slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing;
+            ``traced`` is ``safe`` and notes what a first answer needs, to be fetched first.
         signer: The private key that signs the bento.
         allow_secrets: Files that may hold secrets.
         allow_pickles: Files that may hold pickles which import what is dangerous.

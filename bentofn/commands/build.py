@@ -44,7 +44,8 @@ from bentofn.packager.slim.level import LEVELS
 @click.option("--upgrade", is_flag=True, help="Resolve the requirements to the newest again.")
 @click.option(
     "--slim", type=click.Choice(LEVELS), default="safe", show_default=True,
-    help="Leave out of the packages what no request needs (tests, debug symbols, headers...).",
+    help="Leave out of the packages what no request needs (tests, debug symbols, headers...); "
+    "traced also notes what a first answer needs, so that a lazy pull fetches that first.",
 )  # fmt: skip
 @click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
 @json_option

@@ -9,7 +9,7 @@ from bentofn.packager.slim.rules import RULES_VERSION
 from bentofn.packager.slim.strip import Strip, find_strip, find_strip_for
 from bentofn.runtime.errors import UserError
 
-LEVELS = ("off", "safe")
+LEVELS = ("off", "safe", "traced")
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,17 @@ class Slimming:
     """What is left out of an environment.
 
     Args:
-        level: One of :data:`LEVELS`.
+        level: ``off`` or ``safe``.
         strip: Strips debug symbols; None where nothing is stripped.
         remedy: What to install where there is no program that strips.
+        traced: Whether what a first answer needs is traced, so that it can be fetched first. It
+            leaves nothing out and makes the same layers.
     """
 
     level: str
     strip: Strip | None = None
     remedy: str = ""
+    traced: bool = False
 
     @property
     def identity(self) -> str:
@@ -51,7 +54,8 @@ def find_slimming(level: str, target: Target) -> Slimming:
         raise UserError(f"There is no --slim {level}; it takes {' or '.join(LEVELS)}.")
     if level == "off":
         return Slimming(level)
+    traced = level == "traced"
     if target.is_foreign:
         remedy = f"install LLVM, whose `llvm-strip` strips for {target.platform} too"
-        return Slimming(level, find_strip_for(target.platform), remedy)
-    return Slimming(level, find_strip(), "install binutils, which has `strip`")
+        return Slimming("safe", find_strip_for(target.platform), remedy, traced)
+    return Slimming("safe", find_strip(), "install binutils, which has `strip`", traced)

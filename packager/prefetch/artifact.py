@@ -1,0 +1,138 @@
+"""The prefetch artifact: the list and the pack of a bento, as an OCI artifact that refers to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.after_build import StoredBento
+from bentofn.packager.files import atomic_write, temporary_directory
+from bentofn.packager.store import Descriptor, Entry, Store
+from bentofn.packager.store.descriptors import TITLE
+from bentofn.packager.store.referrers import (
+    Referrer,
+    put_referrer,
+    read_content,
+    referrers,
+    subject_descriptor,
+)
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import canonical_json
+
+PREFETCH = "application/vnd.bentofn.prefetch.v1"
+LIST_TYPE = "application/vnd.bentofn.prefetch.list.v1+json"
+PACK_TYPE = "application/vnd.bentofn.prefetch.pack.v1+zstd"
+
+TRACE_VERSION = 1
+"""Of what is traced and how; another one traces again."""
+
+
+@dataclass(frozen=True)
+class Prefetch:
+    """What to fetch first.
+
+    Args:
+        trace: The list, as JSON.
+        pack: The blob with its pages.
+        size: Bytes of the artifact: its manifest and both blobs.
+    """
+
+    trace: bytes
+    pack: Descriptor
+    size: int
+
+
+def find_prefetch(store: Store, entry: Entry) -> Prefetch | None:
+    """A bento's prefetch artifact, or None where it has none.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    found = referrers(store, entry.digest, PREFETCH)
+    return read_prefetch(store, found[-1]) if found else None
+
+
+def read_prefetch(store: Store, referrer: Referrer) -> Prefetch:
+    """Read a prefetch artifact whose blobs are in the store.
+
+    Raises:
+        UserError: It is not made as one is, or damaged.
+    """
+    types = [layer.media_type for layer in referrer.layers]
+    if types != [LIST_TYPE, PACK_TYPE]:
+        raise UserError(
+            f"The artifact {referrer.manifest.digest} says what to fetch first in a way that this "
+            "bentofn does not know; pull without --lazy, or use the bentofn that built it."
+        )
+    listed, pack = referrer.layers
+    size = referrer.manifest.size + listed.size + pack.size
+    return Prefetch(read_content(store, referrer), pack, size)
+
+
+def trace_step(stored: StoredBento) -> tuple[str, ...]:
+    """The step of a build with ``--slim traced``: give the bento its prefetch artifact.
+
+    It depends on what importing the service can see: a change inside a function keeps the trace.
+    """
+    if not stored.inputs.slimming.traced:
+        return ()
+    if referrers(stored.store, stored.entry.digest, PREFETCH):
+        return ()
+    try:
+        layers = _cached(stored)
+    except UserError as error:
+        return (
+            f"What a first answer needs could not be traced: {error}; a lazy pull of this bento "
+            "fetches page by page.",
+        )
+    put_referrer(stored.store, subject_descriptor(stored.entry), PREFETCH, layers, {}, replace=True)
+    return ()
+
+
+def _cached(stored: StoredBento) -> tuple[Descriptor, Descriptor]:
+    path = stored.home.cache / "traces" / f"{_key(stored)}.json"
+    try:
+        listed, pack = (Descriptor.from_json(raw) for raw in json.loads(path.read_bytes()))
+        if stored.store.has(listed.digest) and stored.store.has(pack.digest):
+            return listed, pack
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        pass
+    layers = _make(stored)
+    stored.home.directory(path.parent)
+    atomic_write(path, canonical_json([layer.to_json() for layer in layers]))
+    return layers
+
+
+def _make(stored: StoredBento) -> tuple[Descriptor, Descriptor]:
+    from bentofn.packager.prefetch.pack import DEV_LEVEL
+    from bentofn.packager.prefetch.tracer import LIST, PACK, run_tracer
+
+    stored.report("Tracing what a first answer needs")
+    home, store = stored.home, stored.store
+    interpreter = stored.inputs.target.interpreter
+    with temporary_directory(home.directory(home.cache)) as scratch:
+        run_tracer(home, stored.entry, interpreter, DEV_LEVEL, scratch)
+        return _put(store, scratch / LIST, LIST_TYPE), _put(store, scratch / PACK, PACK_TYPE)
+
+
+def _put(store: Store, path: Path, media_type: str) -> Descriptor:
+    blob = store.put_file(path, media_type)
+    return Descriptor(blob.media_type, blob.digest, blob.size, {TITLE: f"prefetch {path.stem}"})
+
+
+def _key(stored: StoredBento) -> str:
+    from bentofn.packager.import_surface import import_surface
+    from bentofn.packager.layer_cache import layer_key
+
+    inputs = stored.inputs
+    files = inputs.tree.files
+    python = {file.path: file.source.read_bytes() for file in files if file.path.endswith(".py")}
+    others = {path: digest for path, digest in inputs.tree.digests.items() if path not in python}
+    kept = [
+        layer.digest
+        for layer in stored.store.layers(stored.entry)
+        if layer.kind in ("env", "bytecode", "model")
+    ]
+    surface = import_surface(python, others)
+    return layer_key("trace", TRACE_VERSION, surface, kept, inputs.runtime_digest, inputs.envs)

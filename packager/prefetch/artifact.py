@@ -77,6 +77,8 @@ def trace_step(stored: StoredBento) -> tuple[str, ...]:
     """
     if not stored.inputs.slimming.traced:
         return ()
+    if stored.inputs.target.is_foreign:
+        return ("What a first answer needs cannot be traced for another platform than this.",)
     if referrers(stored.store, stored.entry.digest, PREFETCH):
         return ()
     try:

@@ -58,6 +58,11 @@ class Home:
         return self.path / "unpacked"
 
     @property
+    def images(self) -> Path:
+        """Trees as EROFS images, to be mounted."""
+        return self.path / "images"
+
+    @property
     def mounted(self) -> Path:
         """Where trees are mounted, in the private namespace of who runs from them."""
         return self.path / "mounted"

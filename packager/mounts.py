@@ -25,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from bentofn.packager.files import temporary_directory
 from bentofn.runtime.errors import UserError
 
 FileSystem = Literal["erofs", "fuse"]
@@ -32,8 +33,10 @@ FileSystem = Literal["erofs", "fuse"]
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV = 1, 2, 4
-_MS_REC, _MS_PRIVATE = 0x4000, 1 << 18
+_MS_REC, _MS_SLAVE = 0x4000, 1 << 19
 _MNT_DETACH = 2
+
+_CAP_SYS_ADMIN = 21
 
 # linux/loop.h
 _LOOP_CTL_GET_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A
@@ -68,6 +71,19 @@ def can_mount(kind: FileSystem = "fuse") -> str | None:
     return lines[-1] if lines else "The attempt to mount failed."
 
 
+def may_mount_devices() -> bool:
+    """Whether this process has the right to mount more than FUSE: root, unless a container took it.
+
+    It may still be refused; :func:`can_mount` tries.
+    """
+    try:
+        status = Path("/proc/thread-self/status").read_text()
+    except OSError:
+        return False
+    capabilities = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return capabilities is not None and bool(int(capabilities[1], 16) >> _CAP_SYS_ADMIN & 1)
+
+
 def enter_private_namespace() -> None:
     """Give this process a mount namespace of its own, in which it may mount; once is enough.
 
@@ -86,8 +102,8 @@ def enter_private_namespace() -> None:
         _unshare(_CLONE_NEWNS)
     except PermissionError:
         _enter_user_namespace()
-    # Or what is mounted here would show where the namespace came from.
-    _mount("none", "/", None, _MS_REC | _MS_PRIVATE, None)
+    # What is mounted outside later shows here too, but nothing that is mounted here shows there.
+    _mount("none", "/", None, _MS_REC | _MS_SLAVE, None)
     os.environ[_MARK] = _namespace()
 
 
@@ -116,6 +132,30 @@ def mount_erofs(image: Path, target: Path) -> None:
     except OSError as error:
         reason = _reason(error, "erofs")
         raise UserError(f"Cannot mount {image} on {target}: {reason}.") from error
+
+
+def why_no_erofs(folder: Path) -> str | None:
+    """Why this process, in a namespace of its own, cannot mount EROFS images; cheap to ask.
+
+    Args:
+        folder: An existing directory, on the disk that is to hold the images.
+
+    Returns:
+        None if it can, else a sentence.
+    """
+    with temporary_directory(folder) as scratch:
+        image = scratch / "image"
+        # Of a file that is no image, who may mount hears just that.
+        image.write_bytes(bytes(1 << 16))
+        try:
+            mount_erofs(image, scratch)
+        except UserError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError):
+                return str(error)
+            if cause.errno != errno.EINVAL:
+                return f"EROFS images cannot be mounted: {_reason(cause, 'erofs')}."
+    return None
 
 
 def mount_fuse(fd: int, target: Path, *, source: str = "bentofn", max_read: int = 0) -> None:
@@ -273,8 +313,8 @@ def _probe(kind: FileSystem) -> None:
         target.mkdir()
         if kind == "fuse":
             _probe_fuse(target)
-        else:
-            _probe_erofs(Path(folder) / "image", target)
+        elif (reason := why_no_erofs(Path(folder))) is not None:
+            raise UserError(reason)
 
 
 def _probe_fuse(target: Path) -> None:
@@ -285,18 +325,6 @@ def _probe_fuse(target: Path) -> None:
     mount_fuse(descriptor, target)
     unmount(target)
     os.close(descriptor)
-
-
-def _probe_erofs(image: Path, target: Path) -> None:
-    # Of a file that is no image, who may mount hears just that.
-    image.write_bytes(bytes(1 << 16))
-    try:
-        mount_erofs(image, target)
-    except UserError as error:
-        cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno == errno.EINVAL:
-            return
-        raise UserError(f"It cannot be mounted: {_reason(cause, 'erofs')}.") from error
 
 
 def main(argv: list[str]) -> int:

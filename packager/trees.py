@@ -162,12 +162,17 @@ def unpack_blob(store: Store, layer: Descriptor, target: Path, prefix: str, reme
     try:
         unpack_layer(blob, layer.media_type, layer.digest, target, prefix)
     except DamagedLayer as error:
-        store.blobs.remove(layer.digest)
-        title = LayerInfo.of(layer).name
-        raise UserError(
-            f"The layer {title!r} ({layer.digest}) is damaged or missing in {store.path}; "
-            f"{remedy} to write it anew."
-        ) from error
+        raise damaged_layer(store, layer, remedy) from error
+
+
+def damaged_layer(store: Store, layer: Descriptor, remedy: str) -> UserError:
+    """Remove a damaged layer from the store, so that it is written anew, and say so."""
+    store.blobs.remove(layer.digest)
+    title = LayerInfo.of(layer).name
+    return UserError(
+        f"The layer {title!r} ({layer.digest}) is damaged or missing in {store.path}; "
+        f"{remedy} to write it anew."
+    )
 
 
 def free_path(tree: Path, path: str) -> Path:

@@ -28,6 +28,8 @@ from bentofn.packager.environment.layers import (
 )
 from bentofn.packager.environment.machine import refuse_other_machines
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
+from bentofn.packager.environment.torch_build import build_note, is_cpu
+from bentofn.packager.gpu import names_gpu
 from bentofn.packager.home import Home
 from bentofn.packager.import_surface import import_surface
 from bentofn.packager.late_imports import late_imports
@@ -38,6 +40,7 @@ from bentofn.packager.modelstore import model_layers
 from bentofn.packager.slim.proof import Trial, cached_proof, prove
 from bentofn.packager.stage import stage, stage_root
 from bentofn.packager.store import Descriptor, Store, check_part
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import BentoManifest, ModelReference, canonical_json
 from bentofn.runtime.models import HUB_PREFIX
@@ -115,6 +118,7 @@ class Assembler:
             late = late_imports(python)
             key = self._contract_key(python, late, bench)
             description = self._description(key, late, bench)
+            self._check_gpu(lock, description)
         with self.step("bytecode"):
             bytecode = self._bytecode(environment, description)
         with self.step("models"):
@@ -126,6 +130,8 @@ class Assembler:
         manifest = self._manifest(lock, environment, description, references, layers)
         with self.step("proof"):
             notes = self._prove(key, bench, environment, manifest)
+        if (note := build_note(lock.versions, gpu=not self._is_for_cpu)) is not None:
+            notes = (*notes, note)
         return Assembled(manifest, layers, wanted, notes)
 
     @property
@@ -212,6 +218,21 @@ class Assembler:
         )
         keep_description(key, description, self.home)
         return description
+
+    @property
+    def _is_for_cpu(self) -> bool:
+        return self.inputs.requirements.settings.torch_cpu_index is not None
+
+    def _check_gpu(self, lock: Lock, description: Description) -> None:
+        """Make sure that a service with torch's CPU build does not ask for a GPU after all."""
+        undecided = self.inputs.options.gpu is None and self._is_for_cpu
+        asks = names_gpu(description.contract.config.get("resources"))
+        if undecided and asks and is_cpu(lock.versions):
+            raise UserError(
+                f"The resources of {description.contract.name} name a GPU, which was not seen in "
+                "its file before its packages were chosen; build with --gpu (or with --cpu, if it "
+                "should have torch's CPU build all the same)."
+            )
 
     def _python_sources(self) -> dict[str, bytes]:
         files = self.inputs.tree.files

@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from bentofn.packager.environment.pip_config import read_pip_config
 from bentofn.packager.environment.requirements import Requirements, read_requirements
 from bentofn.packager.environment.resolve import lock_key
 from bentofn.packager.environment.target import Target, base_interpreter, find_target
+from bentofn.packager.environment.torch_build import CPU_INDEX
+from bentofn.packager.gpu import asks_for_gpu
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.runtime_files import runtime_digest, runtime_files
@@ -40,6 +42,7 @@ class BuildOptions:
         bentofile: A build file to read instead of the project's own.
         platform: OCI platform, such as ``linux/amd64``; by default this machine's.
         python: Minor version of the interpreter; by default the bentofile's, or this one's.
+        gpu: Whether the service runs on a GPU; by default what its files say.
         upgrade: Whether the requirements are resolved again, although they did not change.
         slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing;
             ``traced`` is ``safe`` and notes what a first answer needs, to be fetched first.
@@ -54,6 +57,7 @@ class BuildOptions:
     bentofile: Path | None = None
     platform: str | None = None
     python: str | None = None
+    gpu: bool | None = None
     upgrade: bool = False
     slim: str = "safe"
     signer: Signer | None = None
@@ -141,7 +145,9 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     runtime = runtime_files()
     target = find_target(options.python or config.python_version, options.platform)
     slimming = find_slimming(options.slim, target)
-    requirements = read_requirements(project, config.python, read_pip_config(os.environ))
+    gpu = asks_for_gpu(project, config) if options.gpu is None else options.gpu
+    settings = replace(read_pip_config(os.environ), torch_cpu_index=None if gpu else CPU_INDEX)
+    requirements = read_requirements(project, config.python, settings)
     own_envs = {env.name: env.value for env in config.envs if env.value is not None}
     return BuildInputs(
         project=project,

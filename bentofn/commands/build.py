@@ -41,6 +41,10 @@ from bentofn.packager.slim.level import LEVELS
     "--platform", metavar="OS/ARCH",
     help="What it is for, such as linux/arm64; by default this machine.",
 )  # fmt: skip
+@click.option(
+    "--gpu/--cpu", default=None,
+    help="Take torch's CUDA or CPU build; by default what the service's resources ask for.",
+)  # fmt: skip
 @click.option("--upgrade", is_flag=True, help="Resolve the requirements to the newest again.")
 @click.option(
     "--slim", type=click.Choice(LEVELS), default="safe", show_default=True,
@@ -57,6 +61,7 @@ def build(
     labels: tuple[str, ...],
     python_version: str | None,
     platform: str | None,
+    gpu: bool | None,
     upgrade: bool,
     slim: str,
     sign_key: Path | None,
@@ -70,6 +75,7 @@ def build(
         bentofile=bentofile,
         python=python_version,
         platform=platform,
+        gpu=gpu,
         upgrade=upgrade,
         slim=slim,
         signer=None if sign_key is None else read_signer(sign_key),

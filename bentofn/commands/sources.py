@@ -54,14 +54,14 @@ def _declared(source: str, home: Home, report: Report) -> DeploymentSpec:
 
 def _tag(function: FunctionDeclaration, home: Home, report: Report) -> str:
     if function.project is not None:
-        return _build(function.project, home, report)
+        return _build(function.project, home, report, gpu=function.settings.gpu is not None)
     assert function.bento is not None
     return Store(home).get("bento", function.bento).tag
 
 
-def _build(project: Path, home: Home, report: Report) -> str:
+def _build(project: Path, home: Home, report: Report, *, gpu: bool = False) -> str:
     report(f"Building {project.absolute().name}")
-    built = build(project, home, BuildOptions(), report)
+    built = build(project, home, BuildOptions(gpu=gpu or None), report)
     for warning in built.warnings:
         report(f"Warning: {warning}")
     return built.tag

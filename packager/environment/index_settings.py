@@ -34,6 +34,8 @@ class IndexSettings:
         proxy: URL of a proxy for http and https.
         timeout: Seconds to wait for a server.
         prerelease: Whether versions before a release are taken.
+        torch_cpu_index: Index of torch's CPU builds, to ask where no other has one; None where
+            torch is taken as it comes.
     """
 
     index_url: str | None = None
@@ -45,6 +47,7 @@ class IndexSettings:
     proxy: str | None = None
     timeout: int | None = None
     prerelease: bool = False
+    torch_cpu_index: str | None = None
 
     def with_options(
         self,

@@ -13,8 +13,10 @@ from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.records import inside, records, rewrite, rows
 from bentofn.packager.environment.resolve import Lock, wheels_only
 from bentofn.packager.environment.target import Target
+from bentofn.packager.environment.torch_build import is_cpu, with_cpu_index
 from bentofn.packager.environment.uv import run_uv
 from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
 
 SHEBANG = b"#!/usr/bin/env python3\n"
 
@@ -57,17 +59,28 @@ def install(
     """
     requirements = tree.with_name("lock.txt")
     requirements.write_text("\n".join(lock.lines) + "\n", encoding="utf-8")
-    run_uv(
-        [
-            *("install", "--target", str(tree), "--python", str(target.interpreter)),
-            *("--no-deps", "--require-hashes", "--link-mode", "copy", "--quiet"),
-            *("--requirements", str(requirements), *wheels_only(target)),
-        ],
-        settings,
-        folder=project,
-        what="The packages cannot be installed",
-        home=home,
-    )
+
+    def run(chosen: IndexSettings) -> None:
+        run_uv(
+            [
+                *("install", "--target", str(tree), "--python", str(target.interpreter)),
+                *("--no-deps", "--require-hashes", "--link-mode", "copy", "--quiet"),
+                *("--requirements", str(requirements), *wheels_only(target)),
+            ],
+            chosen,
+            folder=project,
+            what="The packages cannot be installed",
+            home=home,
+        )
+
+    more = with_cpu_index(settings) if is_cpu(lock.versions) else None
+    try:
+        run(settings)
+    except UserError:
+        # The CPU build may come from an index that is only asked where the others have none.
+        if more is None:
+            raise
+        run(more)
     normalise(tree)
 
 

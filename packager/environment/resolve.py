@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from bentofn.packager.environment.index_settings import resolution_inputs
 from bentofn.packager.environment.requirements import Requirements
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.environment.target import Target
+from bentofn.packager.environment.torch_build import cpu_attempts, is_cuda
 from bentofn.packager.environment.uv import run_uv
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the same inputs would give another lock."""
 
 _UV_FILES = ("uv.toml", "pyproject.toml")
@@ -70,6 +72,7 @@ def lock_key(
         "uv": [hashlib.sha256(file.read_bytes()).hexdigest() for file in uv_files],
         "indexes": resolution_inputs(settings.uv_environment(os.environ)),
         "no_index": settings.no_index,
+        "torch": settings.torch_cpu_index,
         "python": target.python,
         "platform": [target.platform, target.wheels],
         "like": like and like.digest,
@@ -100,11 +103,27 @@ def resolve(
         UserError: The requirements cannot be satisfied, or an index cannot be reached.
     """
     with temporary_directory(home.directory(home.cache)) as scratch:
-        compiled = _compile(project, requirements, target, scratch, home, refresh, like)
-        lock = Lock(tuple(_entries(compiled)))
+
+        def lock_of(wanted: Requirements) -> Lock:
+            return Lock(
+                tuple(_entries(_compile(project, wanted, target, scratch, home, refresh, like)))
+            )
+
+        lock = lock_of(requirements)
+        if requirements.settings.torch_cpu_index is not None and is_cuda(lock.versions):
+            lock = _with_cpu_torch(lock, requirements, lock_of)
     path = _path(lock_key(project, requirements, target, like), home)
     home.directory(path.parent)
     atomic_write(path, "\n".join(lock.lines).encode())
+    return lock
+
+
+def _with_cpu_torch(
+    lock: Lock, requirements: Requirements, lock_of: Callable[[Requirements], Lock]
+) -> Lock:
+    for attempt in cpu_attempts(lock.versions, requirements):
+        with suppress(UserError):
+            return lock_of(attempt)
     return lock
 
 
@@ -130,6 +149,7 @@ def _compile(
     like: Lock | None,
 ) -> str:
     output = scratch / "lock.txt"
+    output.unlink(missing_ok=True)
     if like is not None:
         # uv keeps to the versions of an output file that is there, where it can.
         pins = (f"{name}=={version}" for name, version in like.versions.items())

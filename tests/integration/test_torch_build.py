@@ -1,0 +1,136 @@
+"""Which build of torch a lock holds, with wheels that are torch by their name only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from bentofn.packager.environment.index_settings import IndexSettings
+from bentofn.packager.environment.install import install
+from bentofn.packager.environment.pip_config import read_pip_config
+from bentofn.packager.environment.requirements import Requirements
+from bentofn.packager.environment.resolve import Lock, resolve
+from bentofn.packager.environment.target import find_target
+from bentofn.packager.environment.torch_build import build_note
+from bentofn.packager.home import Home
+
+WriteWheel = Callable[..., Path]
+
+NOWHERE = "http://127.0.0.1:9/simple"
+"""An index that nobody serves (the discard port)."""
+
+CUDA = "nvidia-cublas-cu99"
+
+
+class Index(SimpleHTTPRequestHandler):
+    """Lists a folder for each project, as a simple index does."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, directory=str(folder)))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, write_wheel: WriteWheel) -> Path:
+    """A folder with a CUDA build of torch and the library that it requires."""
+    folder = tmp_path / "wheels"
+    for version in ("0.9.1", "0.9.2"):
+        write_wheel(folder, "torch", version, requires=[CUDA])
+        write_wheel(folder, "torchvision", version, requires=[f"torch=={version}"])
+    write_wheel(folder, CUDA.replace("-", "_"), "1.0")
+    return folder
+
+
+def lock_of(tmp_path: Path, wheels: Path, *packages: str, index: str | None = NOWHERE) -> Lock:
+    return resolve(tmp_path, wanted(wheels, *packages, index=index), *surroundings(tmp_path))
+
+
+def wanted(wheels: Path, *packages: str, index: str | None) -> Requirements:
+    settings = read_pip_config(os.environ).with_options(find_links=(str(wheels),))
+    return Requirements(packages, (), replace(settings, torch_cpu_index=index))
+
+
+def surroundings(tmp_path: Path):  # type: ignore[no-untyped-def]
+    return find_target(None, None), Home(tmp_path / "home")
+
+
+def installed(tmp_path: Path, lock: Lock, settings: IndexSettings) -> str:
+    target, home = surroundings(tmp_path)
+    tree = tmp_path / "installed" / "env"
+    tree.parent.mkdir()
+    install(lock, settings, target, tree, tmp_path, home)
+    return (tree / "torch" / "__init__.py").read_text()
+
+
+def test_a_cpu_build_in_a_folder_of_wheels(
+    tmp_path: Path, wheels: Path, write_wheel: WriteWheel
+) -> None:
+    write_wheel(wheels, "torch", "0.9.1+cpu")
+    cpu = lock_of(tmp_path, wheels, "torch<1")
+    assert cpu.versions["torch"] == "0.9.1+cpu"
+    assert CUDA not in cpu.versions
+    gpu = lock_of(tmp_path, wheels, "torch<1", index=None)
+    assert gpu.versions["torch"] == "0.9.2"
+    assert CUDA in gpu.versions
+    assert build_note(cpu.versions, gpu=False) is None
+    assert build_note(gpu.versions, gpu=True) is None
+
+
+def test_a_cpu_build_in_the_index_of_pytorch(
+    tmp_path: Path, wheels: Path, write_wheel: WriteWheel
+) -> None:
+    files = {"torch/__init__.py": b"CPU = True\n"}
+    write_wheel(tmp_path / "index" / "torch", "torch", "0.9.2+cpu", files)
+    write_wheel(tmp_path / "index" / "torchvision", "torchvision", "0.9.2+cpu")
+    with served(tmp_path / "index") as index:
+        requirements = wanted(wheels, "torch<1", "torchvision<1", index=index)
+        lock = resolve(tmp_path, requirements, *surroundings(tmp_path))
+        assert lock.versions["torch"] == lock.versions["torchvision"] == "0.9.2+cpu"
+        assert CUDA not in lock.versions
+        assert installed(tmp_path, lock, requirements.settings) == "CPU = True\n"
+
+
+def test_a_torchvision_without_a_cpu_build_keeps_both(
+    tmp_path: Path, wheels: Path, write_wheel: WriteWheel
+) -> None:
+    write_wheel(wheels, "torch", "0.9.1+cpu")
+    found = lock_of(tmp_path, wheels, "torch<1", "torchvision<1").versions
+    assert (found["torch"], found["torchvision"]) == ("0.9.2", "0.9.2")
+
+
+def test_no_cpu_build_anywhere_is_said(tmp_path: Path, wheels: Path) -> None:
+    versions = lock_of(tmp_path, wheels, "torch<1").versions
+    assert versions["torch"] == "0.9.2"
+    note = build_note(versions, gpu=False)
+    assert note is not None
+    assert "torch 0.9.2 is the CUDA build, some 4.5 GB" in note
+
+
+def test_what_the_user_pinned_stays(tmp_path: Path, wheels: Path, write_wheel: WriteWheel) -> None:
+    write_wheel(wheels, "torch", "0.9.2+cpu")
+    write_wheel(wheels, "torch", "0.9.2+cu99", requires=[CUDA])
+    assert lock_of(tmp_path, wheels, "torch==0.9.2+cu99").versions["torch"] == "0.9.2+cu99"
+    versions = lock_of(tmp_path, wheels, "torch==0.9.2+cpu", index=None).versions
+    note = build_note(versions, gpu=True)
+    assert note is not None
+    assert "is the CPU build, although the service asks for a GPU" in note

@@ -41,7 +41,10 @@ class LayerDigests:
 
 
 def write_layer(
-    files: Iterable[LayerEntry], out: BinaryIO, compression: Compression = "zstd"
+    files: Iterable[LayerEntry],
+    out: BinaryIO,
+    compression: Compression = "zstd",
+    level: int = ZSTD_LEVEL,
 ) -> LayerDigests:
     """Write files as one tar archive: sorted, parents first, times and owners zero.
 
@@ -51,14 +54,15 @@ def write_layer(
         files: The entries, in any order, each path once.
         out: Where to write.
         compression: How to compress.
+        level: The level of zstd.
 
     Raises:
         UserError: A file cannot be read, or becomes shorter while it is read.
         ValueError: A path is given twice, leaves the layer, or is both a file and a folder.
     """
-    entries = _by_path(files)
+    entries = by_path(files)
     written = HashingWriter(out)
-    with compressor(written, compression) as compressed:
+    with compressor(written, compression, level) as compressed:
         plain = HashingWriter(compressed)
         archive = tarfile.TarFile(
             fileobj=cast("Any", plain),
@@ -99,10 +103,12 @@ class HashingWriter(io.RawIOBase):
 
 
 @contextmanager
-def compressor(out: HashingWriter, compression: Compression) -> Iterator[BinaryIO]:
+def compressor(
+    out: HashingWriter, compression: Compression, level: int = ZSTD_LEVEL
+) -> Iterator[BinaryIO]:
     """A file that is compressed into another; it is whole when the context ends."""
     if compression == "zstd":
-        packer = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=ZSTD_THREADS)
+        packer = zstandard.ZstdCompressor(level=level, threads=ZSTD_THREADS)
         with packer.stream_writer(cast("BinaryIO", out), closefd=False) as stream:
             yield cast("BinaryIO", stream)
     elif compression == "gzip":
@@ -112,8 +118,12 @@ def compressor(out: HashingWriter, compression: Compression) -> Iterator[BinaryI
         yield cast("BinaryIO", out)
 
 
-def _by_path(files: Iterable[LayerEntry]) -> dict[tuple[str, ...], LayerEntry | None]:
-    """Entries by their path's components, with None for each parent directory."""
+def by_path(files: Iterable[LayerEntry]) -> dict[tuple[str, ...], LayerEntry | None]:
+    """Entries by their path's components, with None for each parent directory.
+
+    Raises:
+        ValueError: As :func:`write_layer`.
+    """
     entries: dict[tuple[str, ...], LayerEntry | None] = {}
     for entry in files:
         parts = check_path(entry.path)
@@ -129,33 +139,52 @@ def _by_path(files: Iterable[LayerEntry]) -> dict[tuple[str, ...], LayerEntry | 
     return entries
 
 
-def _add(archive: tarfile.TarFile, path: str, entry: LayerEntry | None) -> None:
+def tar_info(path: str, entry: LayerEntry | None, size: int) -> tarfile.TarInfo:
+    """The header of an entry, or of the folder that None stands for.
+
+    Args:
+        path: Its path in the layer.
+        entry: The entry.
+        size: Bytes of a file's content.
+    """
     info = tarfile.TarInfo(path)
     if entry is None:
         info.type, info.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(info)
     elif isinstance(entry, LayerLink):
         info.type, info.mode, info.linkname = tarfile.SYMTYPE, 0o777, entry.target
-        archive.addfile(info)
     else:
-        _add_file(archive, info, entry)
+        info.size, info.mode = size, 0o755 if entry.executable else 0o644
+    return info
 
 
-def _add_file(archive: tarfile.TarFile, info: tarfile.TarInfo, entry: LayerFile) -> None:
-    info.mode = 0o755 if entry.executable else 0o644
+def open_content(entry: LayerFile) -> BinaryIO:
+    """The content of a file of a layer.
+
+    Raises:
+        UserError: It cannot be read.
+    """
     if isinstance(entry.source, bytes):
-        info.size = len(entry.source)
-        archive.addfile(info, io.BytesIO(entry.source))
+        return io.BytesIO(entry.source)
+    return open_source(entry.source)
+
+
+def shortened(entry: LayerFile) -> UserError:
+    """What is said of a file that another process cuts short."""
+    return UserError(
+        f"{entry.source!s} became shorter while it was packed; stop what writes it and try again."
+    )
+
+
+def _add(archive: tarfile.TarFile, path: str, entry: LayerEntry | None) -> None:
+    if not isinstance(entry, LayerFile):
+        archive.addfile(tar_info(path, entry, 0))
         return
-    with open_source(entry.source) as source:
-        info.size = source.seek(0, io.SEEK_END)
+    with open_content(entry) as source:
+        size = source.seek(0, io.SEEK_END)
         source.seek(0)
         try:
-            archive.addfile(info, source)
+            archive.addfile(tar_info(path, entry, size), source)
         except OSError as error:
             if error.errno is not None:
                 raise
-            raise UserError(
-                f"{entry.source} became shorter while it was packed; "
-                "stop what writes it and try again."
-            ) from error
+            raise shortened(entry) from error

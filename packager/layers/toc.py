@@ -12,12 +12,19 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import zstandard
 
 from bentofn.packager.layers.files import check_link, check_path
-from bentofn.packager.store.descriptors import TOC_CHECKSUM, TOC_POSITION, Descriptor
+from bentofn.packager.store.descriptors import (
+    LAYER_TOC_CHECKSUM,
+    LAYER_TOC_POSITION,
+    TOC_CHECKSUM,
+    TOC_POSITION,
+    Descriptor,
+)
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 
@@ -28,15 +35,15 @@ TOC_TYPE = 1
 MAX_TOC = 32 << 20
 """Bytes of a table, unpacked: that of a 10 GB layer in chunks of 64 KiB is smaller."""
 
-MAX_CHUNK = 1 << 20
-"""Plain bytes of the largest chunk that a bento may have."""
+MAX_CHUNK = 4 << 20
+"""Plain bytes of the largest frame that a bento may have, and so of a chunk."""
 
 MAX_FILE = 1 << 40
 """Bytes of the largest file that a table may name."""
 
 _PLAIN_RATIO, _PLAIN_FREE = 200, 1 << 20
 _WINDOW = 8 << 20
-_EMPTY = f"sha256:{hashlib.sha256().hexdigest()}"
+EMPTY = f"sha256:{hashlib.sha256().hexdigest()}"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _POSITION = re.compile(r"(\d{1,15}):(\d{1,15}):(\d{1,15}):1")
 _ROOM = len(ARCHIVE_PREFIX.split("/")) + 1
@@ -47,12 +54,15 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError, M
 class Chunk:
     """A piece of a file that can be fetched and unpacked alone.
 
+    Small files may share a frame: chunks of the same offset are in the same one.
+
     Args:
         file_offset: Where it starts in the file, in bytes.
         size: Its plain bytes.
         offset: Where its zstd frame starts in the blob.
         end: Where that ends.
         digest: ``sha256:HEX`` of the plain bytes.
+        inner: Where they start in what the frame holds.
     """
 
     file_offset: int
@@ -60,6 +70,7 @@ class Chunk:
     offset: int
     end: int
     digest: str
+    inner: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,10 +116,14 @@ def toc_position(layer: Descriptor) -> tuple[int, int, str] | None:
     Raises:
         UserError: The layer's annotations make no sense.
     """
-    position = layer.annotations.get(TOC_POSITION)
-    checksum = layer.annotations.get(TOC_CHECKSUM)
-    if position is None or checksum is None:
-        return None
+    for names in ((TOC_POSITION, TOC_CHECKSUM), (LAYER_TOC_POSITION, LAYER_TOC_CHECKSUM)):
+        position, checksum = (layer.annotations.get(name) for name in names)
+        if position is not None and checksum is not None:
+            return _place(layer, position, checksum)
+    return None
+
+
+def _place(layer: Descriptor, position: str, checksum: str) -> tuple[int, int, str]:
     match = _POSITION.fullmatch(position)
     if match is None or not _DIGEST.fullmatch(checksum):
         raise _unsafe(f"the layer {layer.digest} says it stands at {position[:80]!r}")
@@ -143,19 +158,6 @@ def read_toc(data: bytes, checksum: str) -> Toc:
         raise _unsafe(str(error) if type(error) is ValueError else "it cannot be read") from error
 
 
-def write_toc(entries: Sequence[TocEntry], level: int) -> tuple[bytes, int]:
-    """A table of contents, packed, and its bytes unpacked.
-
-    Args:
-        entries: In the order of the archive.
-        level: The compression level.
-    """
-    rows = [row for entry in entries for row in _rows(entry)]
-    table = {"version": TOC_VERSION, "entries": rows}
-    plain = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
-    return zstandard.ZstdCompressor(level=level).compress(plain), len(plain)
-
-
 def read_chunk(data: bytes, chunk: Chunk) -> bytes:
     """Unpack a chunk.
 
@@ -167,10 +169,11 @@ def read_chunk(data: bytes, chunk: Chunk) -> bytes:
         UserError: They are others than the chunk's digest says.
     """
     plain = b""
-    if chunk.size <= MAX_CHUNK:
+    if chunk.inner + chunk.size <= MAX_CHUNK:
         decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
         try:
-            plain = decompressor.stream_reader(io.BytesIO(data)).read(chunk.size + 1)
+            frame = decompressor.stream_reader(io.BytesIO(data))
+            plain = frame.read(chunk.inner + chunk.size)[chunk.inner :]
         except zstandard.ZstdError:
             plain = b""
     if len(plain) != chunk.size or f"sha256:{hashlib.sha256(plain).hexdigest()}" != chunk.digest:
@@ -193,54 +196,26 @@ def _unpack(data: bytes) -> bytes:
     return plain
 
 
-def _rows(entry: TocEntry) -> Iterator[dict[str, Any]]:
-    # The Unix epoch is what the archive says too; podman compares both.
-    base = {"modtime": "1970-01-01T00:00:00Z"}
-    if entry.kind == "dir":
-        yield {"type": "dir", "name": f"{entry.path}/", "mode": 0o755, **base}
-        return
-    if entry.kind == "link":
-        link = {"name": entry.path, "linkName": entry.target}
-        yield {"type": "symlink", **link, "mode": 0o777, **base}
-        return
-    mode = 0o755 if entry.executable else 0o644
-    row: dict[str, Any] = {"type": "reg", "name": entry.path, "mode": mode, **base}
-    if not entry.chunks:
-        yield row
-        return
-    first, *others = entry.chunks
-    row |= {"size": entry.size, "digest": entry.digest}
-    row |= {"offset": first.offset, "endOffset": entry.chunks[-1].end}
-    yield row | ({"chunkSize": first.size, "chunkDigest": first.digest} if others else {})
-    for chunk in others:
-        yield {
-            "type": "chunk",
-            "name": entry.path,
-            "offset": chunk.offset,
-            "chunkSize": chunk.size,
-            "chunkOffset": chunk.file_offset,
-            "chunkDigest": chunk.digest,
-        }
-
-
 def _entries(rows: Sequence[Mapping[str, Any]]) -> Iterator[TocEntry]:
     seen: dict[tuple[str, ...], bool] = {}
-    position, end = 0, 0
+    position, last = 0, None
     while position < len(rows):
         row, position = rows[position], position + 1
         start = position
         while position < len(rows) and rows[position]["type"] == "chunk":
             position += 1
-        entry = _entry(row, rows[start:position], end)
+        entry = _entry(row, rows[start:position], last)
         _claim(seen, check_path(entry.path), entry.kind == "dir")
-        end = entry.chunks[-1].end if entry.chunks else end
+        last = entry.chunks[-1] if entry.chunks else last
         yield entry
 
 
-def _entry(row: Mapping[str, Any], pieces: Sequence[Mapping[str, Any]], after: int) -> TocEntry:
+def _entry(
+    row: Mapping[str, Any], pieces: Sequence[Mapping[str, Any]], last: Chunk | None
+) -> TocEntry:
     kind, name = row["type"], _text(row["name"])
     if kind == "reg":
-        return _file(name, row, pieces, after)
+        return _file(name, row, pieces, last)
     if pieces:
         raise ValueError(f"{name!r} is in chunks, but no file")
     if kind == "dir":
@@ -254,19 +229,19 @@ def _entry(row: Mapping[str, Any], pieces: Sequence[Mapping[str, Any]], after: i
 
 
 def _file(
-    path: str, row: Mapping[str, Any], pieces: Sequence[Mapping[str, Any]], after: int
+    path: str, row: Mapping[str, Any], pieces: Sequence[Mapping[str, Any]], last: Chunk | None
 ) -> TocEntry:
     size = _number(row.get("size", 0), MAX_FILE)
     executable = bool(_number(row.get("mode", 0), 0o7777) & 0o100)
     if size == 0:
-        if pieces or row.get("digest", _EMPTY) != _EMPTY:
+        if pieces or row.get("digest", EMPTY) != EMPTY:
             raise ValueError(f"{path!r} is empty, but has content")
-        return TocEntry(path, "file", 0, executable, digest=_EMPTY)
+        return TocEntry(path, "file", 0, executable, digest=EMPTY)
     digest = _digest(row["digest"])
     whole = {**row, "chunkSize": size, "chunkDigest": digest}
     chunks = _chunks([row, *pieces] if pieces else [whole], _number(row["endOffset"], MAX_FILE))
-    ends = [after, *(chunk.end for chunk in chunks)]
-    if any(chunk.offset < end for chunk, end in zip(chunks, ends, strict=False)):
+    known = (*([last] if last else []), *chunks)
+    if not all(_follows(chunk, before) for before, chunk in pairwise(known)):
         raise ValueError(f"the chunks of {path!r} overlap others")
     if sum(chunk.size for chunk in chunks) != size:
         raise ValueError(f"the chunks of {path!r} are not {size} bytes")
@@ -282,11 +257,19 @@ def _chunks(rows: Sequence[Mapping[str, Any]], end: int) -> tuple[Chunk, ...]:
         if size == 0 or row.get("chunkOffset", 0) != reached or row.get("chunkType"):
             raise ValueError(f"the chunks of {str(row['name'])[:200]!r} do not follow each other")
         start, stop = offsets[index], offsets[index + 1]
-        if not start < stop <= start + 2 * size + 1024:
+        inner = _number(row.get("innerOffset", 0), MAX_CHUNK if len(rows) == 1 else 0)
+        if not start < stop <= start + 2 * MAX_CHUNK or inner + size > MAX_CHUNK:
             raise ValueError(f"the chunks of {str(row['name'])[:200]!r} overlap or are too long")
-        chunks.append(Chunk(reached, size, start, stop, _digest(row["chunkDigest"])))
+        chunks.append(Chunk(reached, size, start, stop, _digest(row["chunkDigest"]), inner))
         reached += size
     return tuple(chunks)
+
+
+def _follows(chunk: Chunk, before: Chunk) -> bool:
+    """Whether a chunk is in a later frame than another, or later in the same one."""
+    if (chunk.offset, chunk.end) == (before.offset, before.end):
+        return chunk.inner >= before.inner + before.size
+    return chunk.offset >= before.end
 
 
 def _claim(seen: dict[tuple[str, ...], bool], parts: tuple[str, ...], folder: bool) -> None:

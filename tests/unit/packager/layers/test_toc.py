@@ -19,8 +19,8 @@ from bentofn.packager.layers.toc import (
     read_chunk,
     read_toc,
     toc_position,
-    write_toc,
 )
+from bentofn.packager.layers.toc_writer import write_toc
 from bentofn.packager.store.descriptors import TOC_CHECKSUM, TOC_POSITION, Descriptor
 from bentofn.runtime.errors import UserError
 
@@ -187,7 +187,7 @@ def lie(index: int, **changes: object) -> Callable[[Rows], Rows]:
         (lie(3, offset=190), "overlap"),
         (lie(3, offset=270), "overlap"),
         (lie(2, endOffset=1 << 50), "bounds"),
-        (lie(2, endOffset=100_000), "too long"),
+        (lie(2, endOffset=100_000_000), "too long"),
         (lie(2, size=40), "30|40"),
         (lie(2, size=1 << 50), "bounds"),
         (lie(2, size=-1), "bounds"),
@@ -261,4 +261,4 @@ def test_a_chunk_is_checked() -> None:
 def test_a_chunk_that_unpacks_to_very_much_is_refused() -> None:
     bomb = zstandard.ZstdCompressor(level=19).compress(bytes(1 << 26))
     with pytest.raises(UserError, match="damaged"):
-        read_chunk(bomb, Chunk(0, 1000, 0, len(bomb), checksum(bytes(1000))))
+        read_chunk(bomb, Chunk(0, 1 << 26, 0, len(bomb), checksum(bytes(1 << 26))))

@@ -1,0 +1,265 @@
+"""Write a layer whose files can be fetched alone: independent zstd frames and a table of contents.
+
+Any reader of tar and zstd reads it as it is; the table stands behind the archive in a frame that
+readers skip. In containers/storage's format, zstd:chunked, every file starts a frame. Small files
+compress badly so, so a layer of many *gathers* them: several share a frame, and the table says
+where in it each stands. What podman would then misread has annotations of our own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import tarfile
+import threading
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import BinaryIO, cast
+
+import zstandard
+
+from bentofn.packager.layers.files import LayerEntry, LayerFile, LayerLink
+from bentofn.packager.layers.tar import (
+    HashingWriter,
+    LayerDigests,
+    by_path,
+    open_content,
+    shortened,
+    tar_info,
+)
+from bentofn.packager.layers.toc import EMPTY, TOC_TYPE, Chunk, TocEntry
+from bentofn.packager.layers.toc_writer import write_toc
+
+GATHERED = 256 << 10
+"""Bytes below which a file shares its frame with others, in a layer that gathers."""
+
+_SKIPPABLE = 0x184D2A50
+_MAGIC = b"GNUlInUx"
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How hard a layer is compressed. Other values give other bytes.
+
+    Args:
+        level: The zstd level.
+        frame: Plain bytes of the largest frame, which is the least that can be fetched.
+    """
+
+    level: int
+    frame: int
+
+
+FAST = Packing(level=3, frame=1 << 20)
+"""For every day. Frames of 1 MiB: with smaller ones a torch environment is larger (4 % with
+256 KiB, 10 % with 128 KiB, 15 % with 64 KiB), and it would be 5 % smaller as one frame."""
+
+SMALLEST = Packing(level=18, frame=4 << 20)
+"""For releases. 18 saves all but 0.1 % of what 19 saves, in three quarters of its time; 12 leaves
+10 % more. Frames of 4 MiB save 5 % against 1 MiB."""
+
+
+@dataclass(frozen=True)
+class ChunkedDigests:
+    """What a written layer is.
+
+    Args:
+        layer: Its digests.
+        toc: Offset, length and plain length of the table of contents and its checksum; None where
+            a path is no Unicode, which the table cannot hold.
+    """
+
+    layer: LayerDigests
+    toc: tuple[int, int, int, str] | None
+
+
+def write_chunked(
+    files: Iterable[LayerEntry], out: BinaryIO, packing: Packing, *, gather: bool
+) -> ChunkedDigests:
+    """Write files as one archive in frames; the archive is the one that ``write_layer`` writes.
+
+    Frames are compressed on several cores; no more of them than twice the cores are in memory.
+
+    Args:
+        files: The entries, in any order, each path once.
+        out: Where to write.
+        packing: How hard to compress.
+        gather: Whether files below :data:`GATHERED` share frames.
+
+    Raises:
+        UserError: A file cannot be read, or becomes shorter while it is read.
+        ValueError: A path is given twice, leaves the layer, or is both a file and a folder.
+    """
+    written = HashingWriter(out)
+    with _Frames(written, packing.level) as frames:
+        archive = _Archive(frames, packing.frame, GATHERED if gather else 0)
+        for parts, entry in sorted(by_path(files).items()):
+            archive.add("/".join(parts), entry)
+        archive.finish()
+    table = _table(archive.entries, frames.spans, packing.level)
+    place = None
+    if table is not None:
+        data, plain = table
+        place = (written.size + 8, len(data), plain, f"sha256:{hashlib.sha256(data).hexdigest()}")
+        written.write(_skipped(data))
+        if not gather:
+            written.write(_skipped(_footer(place[0], len(data), plain)))
+    return ChunkedDigests(LayerDigests(written.digest, archive.diff_id, written.size), place)
+
+
+class _Frames:
+    """Compresses frames on threads and writes them in their order."""
+
+    def __init__(self, out: HashingWriter, level: int) -> None:
+        self.spans: list[tuple[int, int]] = []
+        self.count = 0
+        self._out = out
+        self._level = level
+        self._workers = min(16, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(self._workers)
+        self._local = threading.local()
+        self._waiting: deque[Future[bytes]] = deque()
+
+    def __enter__(self) -> _Frames:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def add(self, plain: bytes) -> None:
+        self._waiting.append(self._pool.submit(self._compress, plain))
+        self.count += 1
+        self.drain(2 * self._workers)
+
+    def drain(self, most: int) -> None:
+        """Write frames until no more than ``most`` wait."""
+        while len(self._waiting) > most:
+            start = self._out.size
+            self._out.write(self._waiting.popleft().result())
+            self.spans.append((start, self._out.size))
+
+    def _compress(self, plain: bytes) -> bytes:
+        if not hasattr(self._local, "compressor"):
+            self._local.compressor = zstandard.ZstdCompressor(level=self._level)
+        return cast("bytes", self._local.compressor.compress(plain))
+
+
+class _Archive:
+    """A tar archive that is cut into frames. Chunks name their frame until its place is known."""
+
+    def __init__(self, frames: _Frames, most: int, gathered: int) -> None:
+        self.entries: list[TocEntry] = []
+        self._frames = frames
+        self._most = most
+        self._gathered = gathered
+        self._open = bytearray()
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    @property
+    def diff_id(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def add(self, path: str, entry: LayerEntry | None) -> None:
+        if isinstance(entry, LayerFile):
+            with open_content(entry) as source:
+                size = source.seek(0, io.SEEK_END)
+                source.seek(0)
+                self._header(tar_info(path, entry, size))
+                digest, chunks = self._content(entry, source, size)
+            self._append(bytes(-size % tarfile.BLOCKSIZE))
+            made = TocEntry(path, "file", size, entry.executable, "", digest, chunks)
+        elif isinstance(entry, LayerLink):
+            self._header(tar_info(path, entry, 0))
+            made = TocEntry(path, "link", target=entry.target)
+        else:
+            self._header(tar_info(path, entry, 0))
+            made = TocEntry(path, "dir", executable=True)
+        self.entries.append(made)
+
+    def finish(self) -> None:
+        self._append(bytes(2 * tarfile.BLOCKSIZE))
+        self._append(bytes(-self._size % tarfile.RECORDSIZE))
+        self._flush()
+        self._frames.drain(0)
+
+    def _content(
+        self, entry: LayerFile, source: BinaryIO, size: int
+    ) -> tuple[str, tuple[Chunk, ...]]:
+        if size == 0:
+            return EMPTY, ()
+        if size < self._gathered:
+            data = _read(entry, source, size)
+            if len(self._open) + size > self._most:
+                self._flush()
+            digest, inner = _digest(data), len(self._open)
+            self._append(data)
+            return digest, (Chunk(0, size, self._frames.count, 0, digest, inner),)
+        self._flush()
+        hashed = hashlib.sha256()
+        chunks = []
+        for offset in range(0, size, self._most):
+            data = _read(entry, source, min(self._most, size - offset))
+            hashed.update(data)
+            chunks.append(Chunk(offset, len(data), self._frames.count, 0, _digest(data)))
+            self._append(data)
+            self._flush()
+        return f"sha256:{hashed.hexdigest()}", tuple(chunks)
+
+    def _header(self, info: tarfile.TarInfo) -> None:
+        self._append(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+
+    def _append(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._size += len(data)
+        self._open += data
+        if len(self._open) > self._most:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._open:
+            self._frames.add(bytes(self._open))
+            self._open.clear()
+
+
+def _table(
+    entries: Iterable[TocEntry], spans: list[tuple[int, int]], level: int
+) -> tuple[bytes, int] | None:
+    placed = [
+        replace(entry, chunks=tuple(_placed(chunk, spans) for chunk in entry.chunks))
+        for entry in entries
+    ]
+    try:
+        return write_toc(placed, level)
+    except UnicodeEncodeError:
+        return None
+
+
+def _placed(chunk: Chunk, spans: list[tuple[int, int]]) -> Chunk:
+    start, end = spans[chunk.offset]
+    return replace(chunk, offset=start, end=end)
+
+
+def _read(entry: LayerFile, source: BinaryIO, size: int) -> bytes:
+    data = source.read(size)
+    if len(data) < size:
+        raise shortened(entry)
+    return data
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _skipped(data: bytes) -> bytes:
+    """A frame that readers of zstd skip. https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2"""
+    return struct.pack("<II", _SKIPPABLE, len(data)) + data
+
+
+def _footer(offset: int, length: int, plain: int) -> bytes:
+    # The three zeros are the place of a tar-split, which we do not write.
+    return struct.pack("<7Q", offset, length, plain, TOC_TYPE, 0, 0, 0) + _MAGIC

@@ -34,7 +34,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.import_surface import import_surface
 from bentofn.packager.late_imports import late_imports
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
-from bentofn.packager.layers import LayerFile, put_layer
+from bentofn.packager.layers import FAST, SMALLEST, LayerFile, Packing, put_layer
 from bentofn.packager.modelsources.wanted import find_model, require_model
 from bentofn.packager.modelstore import model_layers
 from bentofn.packager.slim.proof import Trial, cached_proof, prove
@@ -106,6 +106,7 @@ class Assembler:
                 self.inputs.requirements.settings,
                 self.inputs.target,
                 self.inputs.slimming,
+                self._packing,
                 self.inputs.project,
                 self.home,
                 self.store,
@@ -141,6 +142,10 @@ class Assembler:
 
     def _source(self) -> dict[str, Path]:
         return {file.path: file.source for file in self.inputs.tree.files}
+
+    @property
+    def _packing(self) -> Packing:
+        return SMALLEST if self.inputs.options.release else FAST
 
     def _code(self) -> Descriptor:
         files = self._source()
@@ -258,7 +263,8 @@ class Assembler:
         compiled, _ = compile_files(files, "env", self.inputs.target, self.scratch / "env-bytecode")
 
         def write() -> Descriptor:
-            return put_layer(self.store, compiled, kind="bytecode", title="bytecode")
+            level = self._packing.level
+            return put_layer(self.store, compiled, kind="bytecode", title="bytecode", level=level)
 
         layer = cached_layer(self.home, self.store, key, write)
         add_bytecode(self.home, environment, layer, compiled)

@@ -46,6 +46,7 @@ class BuildOptions:
         upgrade: Whether the requirements are resolved again, although they did not change.
         slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing;
             ``traced`` is ``safe`` and notes what a first answer needs, to be fetched first.
+        release: Whether the packages are compressed as far as is sensible (minutes, once).
         signer: The private key that signs the bento.
         allow_secrets: Files that may hold secrets.
         allow_pickles: Files that may hold pickles which import what is dangerous.
@@ -60,6 +61,7 @@ class BuildOptions:
     gpu: bool | None = None
     upgrade: bool = False
     slim: str = "safe"
+    release: bool = False
     signer: Signer | None = None
     allow_secrets: tuple[str, ...] = ()
     allow_pickles: tuple[str, ...] = ()
@@ -129,6 +131,7 @@ class BuildInputs:
             self.interpreter,
             self.slimming.identity,
             [self.options.name, self.options.version, dict(self.options.labels)],
+            self.options.release,
             [sorted(self.options.allow_secrets), sorted(self.options.allow_pickles)],
         )
 

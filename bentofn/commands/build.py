@@ -51,6 +51,10 @@ from bentofn.packager.slim.level import LEVELS
     help="Leave out of the packages what no request needs (tests, debug symbols, headers...); "
     "traced also notes what a first answer needs, so that a lazy pull fetches that first.",
 )  # fmt: skip
+@click.option(
+    "--release", is_flag=True,
+    help="Compress the packages as far as is sensible; takes minutes, once for the same packages.",
+)  # fmt: skip
 @click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
 @json_option
 def build(
@@ -64,6 +68,7 @@ def build(
     gpu: bool | None,
     upgrade: bool,
     slim: str,
+    release: bool,
     sign_key: Path | None,
     as_json: bool,
 ) -> None:
@@ -78,6 +83,7 @@ def build(
         gpu=gpu,
         upgrade=upgrade,
         slim=slim,
+        release=release,
         signer=None if sign_key is None else read_signer(sign_key),
     )
     with progress() as report:

@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bentofn.packager.environment.index_settings import IndexSettings
-from bentofn.packager.environment.install import Distribution, distributions, install
+from bentofn.packager.environment.install import install
 from bentofn.packager.environment.machine import refuse_other_machines
+from bentofn.packager.environment.pack import pack_environment
 from bentofn.packager.environment.resolve import Lock
 from bentofn.packager.environment.target import Target
 from bentofn.packager.files import atomic_write, link_tree, temporary_directory
 from bentofn.packager.home import Home
-from bentofn.packager.layer_cache import cached_layer, layer_key
-from bentofn.packager.layers import LayerEntry, LayerFile, put_layer
+from bentofn.packager.layer_cache import layer_key
+from bentofn.packager.layers import FAST, LayerFile, Packing
 from bentofn.packager.materialise import adopt_env, unpack_env
 from bentofn.packager.slim.level import Slimming
 from bentofn.packager.slim.tree import slim_tree
@@ -24,10 +25,6 @@ from bentofn.packager.store import Descriptor, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import Saving, canonical_json
-
-LARGE = 50_000_000
-"""Bytes above which a distribution gets a layer of its own: a layer is the unit that a registry
-and a host keep, and nothing of a large wheel is shared between its versions."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +83,12 @@ def _bytecode_path(home: Home, digest: str) -> Path:
     return home.cache / "envs" / f"{digest}.bytecode.json"
 
 
-def environment_key(lock: Lock, target: Target, slimming: Slimming) -> str:
+def environment_key(lock: Lock, target: Target, slimming: Slimming, packing: Packing = FAST) -> str:
     """Digest of what an environment is made from, in hex."""
     platform = [target.platform, target.wheels]
-    return layer_key("environment", lock.digest, target.python, platform, slimming.identity)
+    return layer_key(
+        "environment", lock.digest, target.python, platform, slimming.identity, packing.identity
+    )
 
 
 def find_environment(key: str, home: Home, store: Store) -> Environment | None:
@@ -110,6 +109,7 @@ def make_environment(
     settings: IndexSettings,
     target: Target,
     slimming: Slimming,
+    packing: Packing,
     project: Path,
     home: Home,
     store: Store,
@@ -123,6 +123,7 @@ def make_environment(
         settings: Where packages come from.
         target: What it is for.
         slimming: What is left out of it.
+        packing: How hard its layers are compressed.
         project: The project's folder.
         home: The home.
         store: Its store.
@@ -133,7 +134,7 @@ def make_environment(
     Raises:
         UserError: A package cannot be had, or the disk is full.
     """
-    key = environment_key(lock, target, slimming)
+    key = environment_key(lock, target, slimming, packing)
     with home.lock(f"env-{key[:32]}", waiting=report):
         found = find_environment(key, home, store)
         if found is not None:
@@ -145,7 +146,7 @@ def make_environment(
             if target.is_foreign:
                 _refuse_other_machines(tree, target)
             slimmed = _slim(tree, slimming, report, unslimmed)
-            layers = tuple(_write_layers(tree, home, store, report))
+            layers = tuple(pack_environment(tree, home, store, packing, report))
             adopt_env(home, layers, tree)
         home.directory(_path(home, key).parent)
         record = {
@@ -175,42 +176,3 @@ def _refuse_other_machines(tree: Path, target: Target) -> None:
 
 def _path(home: Home, key: str) -> Path:
     return home.cache / "envs" / f"{key}.json"
-
-
-def _write_layers(
-    tree: Path, home: Home, store: Store, report: Callable[[str], None]
-) -> list[Descriptor]:
-    found = distributions(tree)
-    large = [dist for dist in found if dist.size > LARGE and dist.name != "unowned"]
-    small = [dist for dist in found if dist not in large]
-    groups = [(dist.name, [dist]) for dist in large]
-    if small:
-        groups.append(("packages", small))
-    layers = []
-    for title, group in groups:
-        size = sum(dist.size for dist in group)
-        report(f"Packing {title} ({size / 1e6:.0f} MB)")
-        layers.append(_layer(tree, home, store, title, group))
-    return layers
-
-
-def _layer(
-    tree: Path, home: Home, store: Store, title: str, group: Sequence[Distribution]
-) -> Descriptor:
-    def write() -> Descriptor:
-        return put_layer(store, _entries(tree, group), kind="env", title=title)
-
-    key = layer_key("env", title, [(dist.name, dist.digest) for dist in group])
-    return cached_layer(home, store, key, write)
-
-
-def _entries(tree: Path, group: Sequence[Distribution]) -> list[LayerEntry]:
-    return [
-        LayerFile(
-            path=f"{ARCHIVE_PREFIX}/env/{file}",
-            source=tree / file,
-            executable=bool((tree / file).stat().st_mode & 0o100),
-        )
-        for dist in group
-        for file in dist.files
-    ]

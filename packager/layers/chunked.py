@@ -53,6 +53,11 @@ class Packing:
     level: int
     frame: int
 
+    @property
+    def identity(self) -> str:
+        """Names it, so that the same name and the same files give the same bytes."""
+        return f"zstd {self.level}, frames of {self.frame}"
+
 
 FAST = Packing(level=3, frame=1 << 20)
 """For every day. Frames of 1 MiB: with smaller ones a torch environment is larger (4 % with

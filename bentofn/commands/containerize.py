@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
@@ -9,6 +11,7 @@ from bentofn.packager.containerize.compose import ImageChoices
 from bentofn.packager.containerize.run import Containerized, Output
 from bentofn.packager.containerize.run import containerize as containerize_bento
 from bentofn.packager.home import Home
+from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
 TARGETS = ("oci", "aws-lambda")
@@ -34,6 +37,10 @@ TARGETS = ("oci", "aws-lambda")
     "--target", type=click.Choice(TARGETS), default="oci", show_default=True,
     help="aws-lambda keeps the rules of Lambda's container images.",
 )  # fmt: skip
+@click.option(
+    "--dockerfile", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Write a Dockerfile and its context to this folder instead, for a builder of yours.",
+)  # fmt: skip
 @click.option("--platform", metavar="OS/ARCH", help="Must be the bento's; `build` chooses it.")
 @click.option("--run-as-root", is_flag=True, help="Run the service as root, not as user 1034.")
 @click.option("--force", is_flag=True, help="Replace the file, or the image of that name.")
@@ -50,6 +57,7 @@ def containerize(
     output: str | None,
     tags: tuple[str, ...],
     target: str,
+    dockerfile: Path | None,
     platform: str | None,
     run_as_root: bool,
     force: bool,
@@ -64,12 +72,34 @@ def containerize(
     choices = ImageChoices(
         base, platform, run_as_root, "aws-lambda" if target == "aws-lambda" else "oci", insecure
     )
+    if dockerfile is not None:
+        _write_dockerfile(tag, dockerfile, choices, as_json)
+        return
     with progress() as report:
         done = containerize_bento(Home.default(), tag, choices, Output(output, tags, force), report)
     if as_json:
         print_json(_document(done))
         return
     _show(done)
+
+
+def _write_dockerfile(tag: str, target: Path, choices: ImageChoices, as_json: bool) -> None:
+    from bentofn.packager.containerize.dockerfile import write_dockerfile
+
+    home = Home.default()
+    store = Store(home)
+    entry = store.get("bento", tag)
+    with progress() as report, store.using():
+        report(f"Writing {target}")
+        write_dockerfile(home, store, entry, choices.base, target, root_user=choices.root_user)
+    step = f"docker build -t {entry.tag} {target}"
+    if as_json:
+        print_json(
+            {"bento": entry.tag, "dockerfile": str(target / "Dockerfile"), "next_step": step}
+        )
+        return
+    click.echo(f"Wrote {target / 'Dockerfile'} and its context for {entry.tag}")
+    click.echo(f"Build it: {step}")
 
 
 def _refuse_builders(backend: str | None, opt: tuple[str, ...], features: tuple[str, ...]) -> None:

@@ -89,6 +89,11 @@ def compose(
     bento = store.bento(entry)
     options = ImageOptions.from_plain(bento.docker)
     _check_platform(bento, choices.platform)
+    if options.dockerfile_template:
+        raise UserError(
+            f"{entry.tag} has a docker.dockerfile_template, which only a builder can follow; "
+            f"write its Dockerfile with: bentofn containerize {entry.tag} --dockerfile DIR."
+        )
     chosen = choices.base or default_base(options, bento.python, bento.platform)
     report(f"Reading the base image {chosen}")
     source = open_place(parse_place(chosen), store, report, insecure=choices.insecure, wait=wait)

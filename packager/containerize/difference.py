@@ -25,7 +25,7 @@ _LEFT_OUT = re.compile(
     # Caches, logs and lists, which hold times.
     r"|var/(log|cache/(apt|debconf|ldconfig|dnf|yum|apk|man))/.*"
     r"|var/lib/(apt/lists|apt/periodic|dnf|yum/history|rpm/__db[^/]*)/.*"
-    r"|var/lib/dpkg/[^/]*(-old|lock[^/]*)|etc/(passwd|group|shadow|gshadow|subuid|subgid)-"
+    r"|var/lib/dpkg/([^/]*-old|lock[^/]*|triggers/Lock)|etc/(passwd|group|shadow|gshadow|subuid|subgid)-"
     r"|root/\.(cache|bash_history)(/.*)?|(.*/)?__pycache__(/.*)?"
     r"|opt/bento/(bento\.json|(env|models|runtime)(/.*)?)"
 )

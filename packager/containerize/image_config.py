@@ -125,21 +125,34 @@ def _env(bento: BentoManifest, base: Base, start: Start) -> list[str]:
     return [f"{name}={value}" for name, value in variables.items()]
 
 
-def _labels(bento: BentoManifest, digest: str, base: Base, created: str) -> dict[str, str]:
-    given: Mapping[str, str] = base.settings.get("Labels") or {}
-    inherited = {name: str(v) for name, v in given.items() if not name.startswith(_OCI_LABELS)}
+def bento_labels(bento: BentoManifest, digest: str) -> dict[str, str]:
+    """The labels that an image of a bento has, wherever it is built; sorted.
+
+    Args:
+        bento: The bento.
+        digest: Digest of its manifest.
+    """
     labels = {
-        **inherited,
         f"{_OCI_LABELS}title": bento.name,
         f"{_OCI_LABELS}version": bento.version,
-        f"{_OCI_LABELS}created": created,
-        f"{_OCI_LABELS}base.digest": base.digest,
         "io.bentofn.bento": bento.tag,
         "io.bentofn.bento.digest": digest,
         **bento.labels,
     }
     if bento.description:
-        labels[f"{_OCI_LABELS}description"] = bento.description.strip()
+        labels[f"{_OCI_LABELS}description"] = " ".join(bento.description.split())
+    return dict(sorted(labels.items()))
+
+
+def _labels(bento: BentoManifest, digest: str, base: Base, created: str) -> dict[str, str]:
+    given: Mapping[str, str] = base.settings.get("Labels") or {}
+    labels = {
+        # A base's own title and version are not those of the bento.
+        **{name: str(v) for name, v in given.items() if not name.startswith(_OCI_LABELS)},
+        f"{_OCI_LABELS}created": created,
+        f"{_OCI_LABELS}base.digest": base.digest,
+        **bento_labels(bento, digest),
+    }
     if base.registry is not None:
         labels[f"{_OCI_LABELS}base.name"] = base.name
     return dict(sorted(labels.items()))

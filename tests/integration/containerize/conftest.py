@@ -244,3 +244,52 @@ def answer(url: str, process: subprocess.Popen[Any], data: bytes | None = None) 
                 return body
         time.sleep(0.05)
     pytest.fail(f"{url} does not answer (the process ended with {process.poll()})")
+
+
+@dataclass(frozen=True)
+class Podman:
+    """Podman with a store of its own, set up for this machine's limits.
+
+    Args:
+        options: What stands before every command.
+    """
+
+    options: tuple[str, ...]
+
+    def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = ["podman", *self.options, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def serve(self, image: str, path: str, body: dict[str, Any], *options: str) -> str:
+        """What an image answers to one request."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")
+        where = ("--network", "host", "--env", f"PORT={port}")
+        run = ("run", "--rm", "--name", f"test-{port}", *limits, *where, *options, image)
+        with subprocess.Popen(
+            ["podman", *self.options, *run], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            try:
+                url = f"http://127.0.0.1:{port}{path}"
+                return answer(url, process, json.dumps(body).encode()).decode()
+            finally:
+                self("stop", "--time", "10", f"test-{port}", check=False)
+                if process.poll() is None:
+                    process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """Podman, if it can run containers here."""
+    if shutil.which("podman") is None or os.geteuid() != 0:
+        pytest.skip("podman is not installed, or this is not root (apt-get install podman runc)")
+    folder = tmp_path_factory.mktemp("podman")
+    runc = shutil.which("runc") or shutil.which("runc", path="/usr/sbin")
+    runtime = ("--runtime", runc) if runc else ()
+    podman = Podman(("--root", f"{folder}/root", "--runroot", f"{folder}/run", *runtime))
+    yield podman
+    podman("rm", "--all", "--force", check=False)
+    subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)

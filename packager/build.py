@@ -117,13 +117,30 @@ def _make(
 ) -> tuple[Entry, tuple[str, ...]]:
     from bentofn.packager.assemble import Assembler
 
+    with steps("admission"):
+        admitted = _admit(inputs, home)
     with temporary_directory(home.directory(home.cache)) as scratch:
         assembled = Assembler(inputs, home, store, scratch, report, steps).assemble()
     with steps("store"):
         created = datetime.now(timezone.utc)
         entry = store.add_bento(assembled.manifest, assembled.layers, created)
         _remember(inputs, home, entry, assembled.wanted)
-    return entry, assembled.notes
+    return entry, (*admitted, *assembled.notes)
+
+
+def _admit(inputs: BuildInputs, home: Home) -> tuple[str, ...]:
+    from bentofn.packager.trust.admission import Allowed, admit
+
+    texts = {
+        "description": inputs.description,
+        "docker.setup_script": inputs.image.setup_script or "",
+        "docker.dockerfile_template": inputs.image.dockerfile_template or "",
+    }
+    allowed = Allowed(
+        secrets=frozenset((*inputs.config.allow_secrets, *inputs.options.allow_secrets)),
+        pickles=frozenset((*inputs.config.allow_pickles, *inputs.options.allow_pickles)),
+    )
+    return admit(inputs.tree, texts, inputs.envs, allowed, inputs.project, home)
 
 
 def _reuse(inputs: BuildInputs, home: Home, store: Store) -> Entry | None:

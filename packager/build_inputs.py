@@ -25,6 +25,7 @@ from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.runtime_files import runtime_digest, runtime_files
 from bentofn.packager.slim.level import Slimming, find_slimming
 from bentofn.packager.sources import HashedTree, collect
+from bentofn.packager.trust.kinds import ADMISSION_RULES
 from bentofn.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class BuildInputs:
             [self.options.name, self.options.version, dict(self.options.labels)],
             self.options.release,
             [sorted(self.options.allow_secrets), sorted(self.options.allow_pickles)],
+            ADMISSION_RULES,
         )
 
 

@@ -55,6 +55,14 @@ from bentofn.packager.slim.level import LEVELS
     "--release", is_flag=True,
     help="Compress the packages as far as is sensible; takes minutes, once for the same packages.",
 )  # fmt: skip
+@click.option(
+    "--allow-secret", "allow_secrets", multiple=True, metavar="PATH",
+    help="Pack this file although it looks like a secret (env:NAME: a variable).",
+)  # fmt: skip
+@click.option(
+    "--allow-pickle", "allow_pickles", multiple=True, metavar="PATH",
+    help="Pack this pickle although loading it could run any code.",
+)  # fmt: skip
 @click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
 @json_option
 def build(
@@ -69,6 +77,8 @@ def build(
     upgrade: bool,
     slim: str,
     release: bool,
+    allow_secrets: tuple[str, ...],
+    allow_pickles: tuple[str, ...],
     sign_key: Path | None,
     as_json: bool,
 ) -> None:
@@ -84,6 +94,8 @@ def build(
         upgrade=upgrade,
         slim=slim,
         release=release,
+        allow_secrets=allow_secrets,
+        allow_pickles=allow_pickles,
         signer=None if sign_key is None else read_signer(sign_key),
     )
     with progress() as report:

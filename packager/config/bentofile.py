@@ -84,6 +84,8 @@ class Bentofile(BaseModel):
     docker: DockerSection = DockerSection()
     python: PythonSection = PythonSection()
     conda: None = None
+    allow_secrets: Strings = []
+    allow_pickles: Strings = []
 
     @model_validator(mode="before")
     @classmethod
@@ -152,6 +154,8 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         python=python,
         python_version=file.docker.python_version,
         docker=docker,
+        allow_secrets=tuple(file.allow_secrets),
+        allow_pickles=tuple(file.allow_pickles),
         source_root="src" if file.python.is_src_layout else "",
         warnings=tuple(f"{origin}: {text}" for text in (*_unapplied(file), *notes, *warnings)),
     )

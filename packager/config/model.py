@@ -139,6 +139,9 @@ class BuildConfig:
         python: Its Python dependencies.
         python_version: Minor version of its interpreter; None takes the one that builds.
         docker: The ``docker`` section.
+        allow_secrets: Files that may hold what looks like secrets, relative to the project, and
+            ``env:NAME`` of such variables.
+        allow_pickles: Files that may hold any pickle.
         source_root: Directory below the project whose content becomes the code's root:
             ``""`` or ``"src"``.
         warnings: What was accepted but is not applied, one sentence each.
@@ -156,6 +159,8 @@ class BuildConfig:
     python: PythonOptions = PythonOptions()
     python_version: str | None = None
     docker: DockerOptions = DockerOptions()
+    allow_secrets: tuple[str, ...] = ()
+    allow_pickles: tuple[str, ...] = ()
     source_root: str = ""
     warnings: tuple[str, ...] = ()
 

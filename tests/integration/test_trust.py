@@ -86,3 +86,37 @@ def test_without_a_passphrase_nothing_is_built(tmp_path: Path, bentofn: Bentofn)
     assert done.returncode == 1
     assert "BENTOFN_SIGN_PASSWORD" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_must_not_be_packed_is_refused_until_it_is_named(
+    tmp_path: Path, bentofn: Bentofn
+) -> None:
+    project, home = tmp_path / "project", tmp_path / "home"
+    project.mkdir()
+    (project / "service.py").write_text(SERVICE)
+    make_key(project, "server", "-algorithm", "ed25519")
+    (project / "data.pkl").write_bytes(b"cposix\nsystem\n(S'id'\ntR.")
+
+    def build(*options: str) -> subprocess.CompletedProcess[str]:
+        return bentofn("build", str(project), *options, home=home, check=False)
+
+    done = build()
+    assert done.returncode == 1
+    assert "server.pem:1 (a private key)" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = build("--allow-secret", "server.pem")
+    assert done.returncode == 1
+    assert "data.pkl imports posix.system" in done.stderr
+    vouched = ("--allow-secret", "server.pem", "--allow-pickle", "data.pkl")
+    assert build(*vouched).returncode == 0
+    assert "Nothing changed" in build(*vouched).stdout
+    # What was vouched for once is not for ever.
+    assert build().returncode == 1
+    (project / "pyproject.toml").write_text(
+        '[tool.bentofn.build]\nservice = "service.py:Greeter"\n'
+        'allow_secrets = ["server.pem"]\nallow_pickles = ["data.pkl"]\n'
+    )
+    assert build().returncode == 0
+    (project / "pyproject.toml").unlink()
+    (project / ".bentoignore").write_text("*.pem\n*.pkl\n")
+    assert build().returncode == 0

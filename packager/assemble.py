@@ -170,13 +170,16 @@ class Assembler:
 
     def _lock(self) -> Lock:
         inputs = self.inputs
-        upgrade = inputs.options.upgrade
-        found = None if upgrade else cached_lock(inputs.lock_key, self.home)
+        found = None if inputs.resolves_again else cached_lock(inputs.lock_key, self.home)
         if found is not None:
             return found
         self.report("Resolving the requirements")
         return resolve(
-            inputs.project, inputs.requirements, inputs.target, self.home, refresh=upgrade
+            inputs.project,
+            inputs.requirements,
+            inputs.target,
+            self.home,
+            refresh=inputs.options.upgrade,
         )
 
     def _bench(self, lock: Lock, environment: Environment) -> Bench:

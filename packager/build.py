@@ -91,7 +91,7 @@ def build(
             with steps("inputs"):
                 inputs = gather(project, home, options)
             with steps("reuse"):
-                entry = None if options.upgrade else _reuse(inputs, home, store)
+                entry = None if inputs.resolves_again else _reuse(inputs, home, store)
             reused = entry is not None
             notes: tuple[str, ...] = ()
             if entry is None:

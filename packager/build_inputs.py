@@ -116,6 +116,11 @@ class BuildInputs:
         return self.config.service.removeprefix(f"{root}/") if root else self.config.service
 
     @property
+    def resolves_again(self) -> bool:
+        """Whether the packages are chosen anew, although nothing changed."""
+        return self.options.upgrade or not self.config.python.is_locked
+
+    @property
     def key(self) -> str:
         """Digest of all inputs but the models, in hex."""
         plain = self.config.to_plain()

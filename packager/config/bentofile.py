@@ -6,7 +6,6 @@ Source: https://docs.bentoml.com/en/latest/reference/bentoml/bento-build-options
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -19,6 +18,7 @@ from bentofn.packager.config.model import (
     ModelChoice,
     PythonOptions,
 )
+from bentofn.packager.config.pip_args import parse_pip_args
 from bentofn.packager.config.section import SECTION, Strings
 from bentofn.runtime.errors import UserError
 
@@ -136,9 +136,9 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         )
     try:
         python, warnings = _python(file.python)
-    except ValueError:
+    except ValueError as error:
         raise UserError(
-            f"{origin}: python.pip_args has a quotation mark that never ends."
+            f"{origin}: python.pip_args cannot be read: {str(error).lower()}."
         ) from None
     docker, notes = docker_options(file.docker)
     return BuildConfig(
@@ -165,8 +165,6 @@ def _unapplied(file: Bentofile) -> list[str]:
     keys = [f"models of {model.tag}: filter" for model in file.models if model.filter]
     keys += ["args"] if file.args else []
     texts = [f"{key} is recorded but not applied yet." for key in keys]
-    if not file.python.lock_packages:
-        texts.append("python.lock_packages: false has no effect: a bento always locks versions.")
     build_only = [env.name for env in file.envs if env.stage == "build"]
     if build_only:
         texts.append(f"envs of stage build are not applied: {', '.join(build_only)}.")
@@ -174,47 +172,27 @@ def _unapplied(file: Bentofile) -> list[str]:
 
 
 def _python(section: PythonSection) -> tuple[PythonOptions, list[str]]:
-    extra, warnings = _pip_arguments(section.pip_args or "")
-    return (
-        PythonOptions(
-            packages=tuple(section.packages),
-            requirements_files=(section.requirements_txt,) if section.requirements_txt else (),
-            index_url=extra.get("--index-url", [section.index_url])[-1],
-            extra_index_urls=(*section.extra_index_url, *extra.get("--extra-index-url", [])),
-            find_links=(*section.find_links, *extra.get("--find-links", [])),
-            trusted_hosts=(*section.trusted_host, *extra.get("--trusted-host", [])),
-            no_index=bool(section.no_index) or "--no-index" in extra,
-            prerelease="--pre" in extra,
-            wheels=tuple(section.wheels),
-        ),
-        warnings,
+    extra, unknown = parse_pip_args(section.pip_args or "")
+    files = [section.requirements_txt] if section.requirements_txt else []
+    options = PythonOptions(
+        packages=tuple(section.packages),
+        requirements_files=(*files, *extra.get("--requirement", [])),
+        constraints_files=tuple(extra.get("--constraint", [])),
+        index_url=extra.get("--index-url", [section.index_url])[-1],
+        extra_index_urls=(*section.extra_index_url, *extra.get("--extra-index-url", [])),
+        find_links=(*section.find_links, *extra.get("--find-links", [])),
+        trusted_hosts=(*section.trusted_host, *extra.get("--trusted-host", [])),
+        no_index=bool(section.no_index) or "--no-index" in extra,
+        prerelease="--pre" in extra,
+        only_binary=tuple(extra.get("--only-binary", [])),
+        no_binary=tuple(extra.get("--no-binary", [])),
+        wheels=tuple(section.wheels),
+        is_locked=section.lock_packages,
     )
-
-
-_PIP_VALUES = {
-    "--index-url": "--index-url",
-    "-i": "--index-url",
-    "--extra-index-url": "--extra-index-url",
-    "--find-links": "--find-links",
-    "-f": "--find-links",
-    "--trusted-host": "--trusted-host",
-}
-_PIP_FLAGS = {"--no-index", "--pre"}
-
-
-def _pip_arguments(text: str) -> tuple[dict[str, list[Any]], list[str]]:
-    found: dict[str, list[Any]] = {}
-    warnings = []
-    words = iter(shlex.split(text))
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name in _PIP_VALUES:
-            found.setdefault(_PIP_VALUES[name], []).append(value if equals else next(words, ""))
-        elif word in _PIP_FLAGS:
-            found[word] = []
-        elif word.startswith("-"):
-            warnings.append(f"python.pip_args: {name} is not applied.")
-    return found, warnings
+    warnings = [f"python.pip_args: {name} is not applied." for name in unknown]
+    if options.no_index and (options.index_url or options.extra_index_urls):
+        warnings.append("python.no_index: index_url and extra_index_url are ignored.")
+    return options, warnings
 
 
 def _sentence(error: Mapping[str, Any], origin: str) -> str:

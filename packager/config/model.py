@@ -41,24 +41,33 @@ class PythonOptions:
     Args:
         packages: Requirements, as pip writes them.
         requirements_files: Requirement files, relative to the project.
+        constraints_files: Constraint files, relative to the project.
         index_url: The main package index, instead of the one that pip is set up with.
         extra_index_urls: More indexes.
         find_links: Folders or pages of wheels.
         trusted_hosts: Hosts whose certificate is not checked.
         no_index: Whether no index is asked at all.
         prerelease: Whether versions before a release are taken (pip's ``--pre``).
+        only_binary: Packages that are only taken as wheels, or ``:all:`` (pip's).
+        no_binary: Packages that are built from their source, or ``:all:`` (pip's).
         wheels: Wheel files of the project.
+        is_locked: Whether versions stay until the requirements change. Otherwise each build takes
+            the newest that fit; what a bento holds is exact all the same.
     """
 
     packages: tuple[str, ...] = ()
     requirements_files: tuple[str, ...] = ()
+    constraints_files: tuple[str, ...] = ()
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
     no_index: bool = False
     prerelease: bool = False
+    only_binary: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()
+    is_locked: bool = True
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class IndexSettings:
         proxy: URL of a proxy for http and https.
         timeout: Seconds to wait for a server.
         prerelease: Whether versions before a release are taken.
+        only_binary: Packages that are only taken as wheels, or ``:all:``.
+        no_binary: Packages that are built from their source, or ``:all:``.
         torch_cpu_index: Index of torch's CPU builds, to ask where no other has one; None where
             torch is taken as it comes.
     """
@@ -47,6 +49,8 @@ class IndexSettings:
     proxy: str | None = None
     timeout: int | None = None
     prerelease: bool = False
+    only_binary: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
     torch_cpu_index: str | None = None
 
     def with_options(
@@ -58,6 +62,8 @@ class IndexSettings:
         trusted_hosts: tuple[str, ...] = (),
         no_index: bool = False,
         prerelease: bool = False,
+        only_binary: tuple[str, ...] = (),
+        no_binary: tuple[str, ...] = (),
     ) -> IndexSettings:
         """Add options as pip's command line does: a single value replaces, a list grows."""
         return replace(
@@ -68,11 +74,17 @@ class IndexSettings:
             trusted_hosts=_union(self.trusted_hosts, trusted_hosts),
             no_index=no_index or self.no_index,
             prerelease=prerelease or self.prerelease,
+            only_binary=_union(self.only_binary, only_binary),
+            no_binary=_union(self.no_binary, no_binary),
         )
 
     def uv_arguments(self) -> list[str]:
         """Options of ``uv pip``; none holds a URL that may carry a password."""
-        return ["--no-index"] if self.no_index else []
+        arguments = ["--no-index"] if self.no_index else []
+        for option, names in (("--only-binary", self.only_binary), ("--no-binary", self.no_binary)):
+            for name in names:
+                arguments += [option, name]
+        return arguments
 
     def uv_environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """``base`` with what uv reads from its environment; what the user set there wins.

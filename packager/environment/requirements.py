@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +66,16 @@ def read_requirements(
             trusted_hosts=options.trusted_hosts,
             no_index=options.no_index,
             prerelease=options.prerelease,
+            only_binary=_names(options.only_binary),
+            no_binary=_names(options.no_binary),
         )
     )
     for package in options.packages:
         reader.requirement(package, "python.packages")
     for name in options.requirements_files:
         reader.file(project / name, name)
+    for name in options.constraints_files:
+        reader.file(project / name, name, constraint=True)
     wheels = [(project / wheel).resolve() for wheel in options.wheels]
     reader.packages += [_wheel_requirement(wheel) for wheel in wheels]
     folders = tuple(str(wheel.parent) for wheel in wheels)
@@ -135,6 +139,12 @@ class _Reader:
             self.settings = self.settings.with_options(index_url=value)
         elif option == "--extra-index-url":
             self.settings = self.settings.with_options(extra_index_urls=(value,))
+        elif option == "--only-binary":
+            self.settings = self.settings.with_options(only_binary=_names((value,)))
+        elif option == "--no-binary":
+            self.settings = self.settings.with_options(no_binary=_names((value,)))
+        elif option in ("--require-hashes", "--prefer-binary"):
+            pass  # hashes are always required, and wheels always preferred
         elif option == "--trusted-host":
             self.settings = self.settings.with_options(trusted_hosts=(value,))
         else:
@@ -205,6 +215,10 @@ def _wheel_requirement(path: Path) -> str:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for value in values for name in value.replace(",", " ").split())
 
 
 def _absolute(link: str, folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,7 @@ def lock_key(
         "uv": [hashlib.sha256(file.read_bytes()).hexdigest() for file in uv_files],
         "indexes": resolution_inputs(settings.uv_environment(os.environ)),
         "no_index": settings.no_index,
+        "binaries": [settings.only_binary, settings.no_binary],
         "torch": settings.torch_cpu_index,
         "python": target.python,
         "platform": [target.platform, target.wheels],
@@ -105,9 +106,8 @@ def resolve(
     with temporary_directory(home.directory(home.cache)) as scratch:
 
         def lock_of(wanted: Requirements) -> Lock:
-            return Lock(
-                tuple(_entries(_compile(project, wanted, target, scratch, home, refresh, like)))
-            )
+            compiled = _compile(project, wanted, target, scratch, home, refresh, like)
+            return Lock(tuple(_pinned(_entries(compiled), wanted.packages)))
 
         lock = lock_of(requirements)
         if requirements.settings.torch_cpu_index is not None and is_cuda(lock.versions):
@@ -116,6 +116,29 @@ def resolve(
     home.directory(path.parent)
     atomic_write(path, "\n".join(lock.lines).encode())
     return lock
+
+
+def _pinned(lines: Iterable[str], packages: Iterable[str]) -> Iterator[str]:
+    """Keep of each package only the hashes that the requirements pin, if they pin any."""
+    wanted: dict[str, set[str]] = {}
+    for package in packages:
+        name, *hashes = re.split(r"\s+--hash[= ]", package)
+        if hashes:
+            wanted.setdefault(_name(name), set()).update(hashes)
+    for line in lines:
+        requirement, *hashes = line.split(" --hash=")
+        pinned = wanted.get(_name(requirement))
+        kept = [item for item in hashes if pinned is None or item in pinned]
+        if not kept:
+            raise UserError(
+                f"No file of {requirement} has a hash that the requirements pin; correct the "
+                "hashes, or leave them out: a bento's lock holds its own."
+            )
+        yield " --hash=".join((requirement, *kept))
+
+
+def _name(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]).lower()
 
 
 def _with_cpu_torch(

@@ -109,6 +109,9 @@ def test_everything(project: Project) -> None:
         ("service: a:B\ninclude: {a: b}", "include must be a list"),
         ("service: a:B\ndocker: {python_version: 3.10}", "must stand in quotes"),
         ("service: a:B\nconda: {channels: [x]}", "conda environments are not supported"),
+        ("service: a:B\nconda: environment.yml", "list the packages under python.packages"),
+        ("service: a:B\npython: {pip_args: '-f \"x'}", "pip_args cannot be read: no closing"),
+        ("service: a:B\npython: {pip_args: -i}", "pip_args cannot be read: -i has no value"),
         ("service: [\n", "line 2, column 1 is not valid YAML"),
         ("service: a\n  b: c\n", "line 2, column 4 is not valid YAML"),
         ("- service", "must hold a mapping"),
@@ -129,7 +132,8 @@ python: {lock_packages: false, pip_args: "--no-deps"}
 args: {x: 1}
 """
     config = project.write("bentofile.yaml", text).load()
-    for key in ("lock_packages", "args"):
+    assert not config.python.is_locked
+    for key in ("args",):
         assert any(key in warning for warning in config.warnings), key
     assert any("--no-deps" in warning for warning in config.warnings)
 

@@ -14,6 +14,7 @@ from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store
 from bentofn.packager.trust.keys import load_verify_key
+from bentofn.packager.trust.kinds import name_of
 from bentofn.packager.trust.sbom import find_sbom
 from bentofn.packager.trust.signing import sign as sign_bento
 from bentofn.packager.trust.signing import verify as verify_bento
@@ -64,9 +65,9 @@ def verify(tag: str, key: Path, as_json: bool) -> None:
     click.echo(f"{entry.tag} ({entry.digest}) is signed with the {found.key}")
     click.echo(f"All {found.blobs} blobs ({human_size(found.size)}) are as their digests say.")
     for name in found.covered:
-        click.echo(f"The signature covers {name}")
+        click.echo(f"The signature covers {name_of(name)}")
     for name in found.uncovered:
-        click.echo(f"Not covered by it: {name}")
+        click.echo(f"Not covered by it: {name_of(name)}")
 
 
 @click.command()

@@ -35,6 +35,7 @@ from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
 from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST
 from bentofn.packager.store.manifests import read_blob
 from bentofn.packager.store.referrers import add_referrer, referrers
+from bentofn.packager.trust.kinds import name_of
 
 Report = Callable[[str], None]
 Wait = Callable[[float], None]
@@ -116,9 +117,9 @@ def _push_referrers(
         if referrer.manifest.digest in listed:
             continue
         data = read_blob(store.blobs, referrer.manifest.digest, referrer.artifact_type)
+        report(f"Pushing {name_of(referrer.artifact_type)}")
         for blob in read_arriving_referrer(data, entry.digest, entry.tag).blobs:
             if not has_blob(transport, blob.digest):
-                report(f"Pushing {referrer.artifact_type}")
                 send_blob(transport, store, blob)
                 moved += blob.size
         if not send_referrer_manifest(transport, referrer, data):
@@ -162,8 +163,10 @@ def pull(
         refuse_other(store, bento, arriving.manifest)
         arrived = fetch_referrers(transport, arriving.manifest.digest, source)
         for each in arrived:
+            name = name_of(each.referrer.artifact_type)
             for blob in each.blobs:
-                fetch.blob(blob, partial(report, f"Pulling {each.referrer.artifact_type}"))
+                telling = blob.digest != each.config.digest
+                fetch.blob(blob, partial(report, f"Pulling {name}") if telling else _silently)
         if check is not None:
             check(
                 arriving.manifest,
@@ -195,6 +198,10 @@ class _Fetch:
         starting()
         fetch_blob(self._transport, self._store, blob, self._source)
         self.moved += blob.size
+
+
+def _silently() -> None:
+    """Tell nobody: the config of a referrer is two bytes."""
 
 
 def _name(blob: Descriptor) -> str:

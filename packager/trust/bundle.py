@@ -84,7 +84,10 @@ def make_bundle(payload: bytes, signer: Signer) -> bytes:
     return canonical_json(
         {
             "mediaType": BUNDLE,
-            "verificationMaterial": {"publicKey": {"hint": signer.public.hint}},
+            "verificationMaterial": {
+                "publicKey": {"hint": signer.public.hint},
+                "tlogEntries": [],  # a log is not asked; some readers want the key
+            },
             "dsseEnvelope": {
                 "payload": base64.b64encode(payload).decode(),
                 "payloadType": IN_TOTO,

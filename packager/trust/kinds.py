@@ -8,3 +8,15 @@ BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 ADMISSION_RULES = 1
 """Raised when the same file would be judged otherwise; what was built before is then built anew."""
+
+_NAMES = {
+    SBOM: "the SBOM",
+    IN_TOTO: "the provenance",
+    BUNDLE: "the signature",
+    "application/vnd.bentofn.prefetch.v1": "the prefetch list",
+}
+
+
+def name_of(artifact_type: str) -> str:
+    """What users call an artifact that refers to a bento."""
+    return _NAMES.get(artifact_type, artifact_type)

@@ -134,7 +134,7 @@ def test_it_is_a_bundle_that_cosign_reads(tmp_path: Path, keys: tuple[Path, Path
     bundle = bundle_of(store, entry)
     assert bundle["mediaType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
     hint = base64.b64encode(signer.public.digest).decode()
-    assert bundle["verificationMaterial"] == {"publicKey": {"hint": hint}}
+    assert bundle["verificationMaterial"] == {"publicKey": {"hint": hint}, "tlogEntries": []}
     assert bundle["dsseEnvelope"]["payloadType"] == "application/vnd.in-toto+json"
     assert json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"])) == {
         "_type": "https://in-toto.io/Statement/v1",

@@ -10,9 +10,12 @@ from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
 from bentofn.packager.archive import export_bento, import_bento
+from bentofn.packager.bentoml.build import build_export
+from bentofn.packager.bentoml.unpack import holds
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store
 from bentofn.packager.trust.signing import requiring
+from bentofn.runtime.errors import UserError
 
 
 @click.command()
@@ -35,14 +38,23 @@ def export(tag: str, file: Path, force: bool, as_json: bool) -> None:
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @verify_key_option
+@click.option(
+    "--allow-pickle", "allow_pickles", multiple=True, metavar="NAME",
+    help="A pickle of a bento of BentoML that may be packed: a model's name, or a file of the code.",
+)  # fmt: skip
 @json_option
-def import_(file: Path, verify_key: Path | None, as_json: bool) -> None:
-    """Add the bento of a file that `bentofn export` wrote."""
+def import_(file: Path, verify_key: Path | None, allow_pickles: tuple[str, ...], as_json: bool) -> None:
+    """Add the bento of a file that `bentofn export` wrote, or build that of a BentoML export."""
     store = Store(Home.default())
     check = requiring(read_verify_key(verify_key), str(file))
     with progress() as report:
         report(f"Importing {file}")
-        entry = import_bento(store, file, check)
+        if holds(file, "bento.yaml"):
+            if verify_key is not None:
+                raise UserError(f"{file} is of BentoML, which signs nothing; leave out the key.")
+            entry = build_export(store, file, allow_pickles, report)
+        else:
+            entry = import_bento(store, file, check)
     if as_json:
         print_json(entry_document(entry))
         return

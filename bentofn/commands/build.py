@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from bentofn.packager.build import BuildOptions, BuildResult
 from bentofn.packager.build import build as build_project
 from bentofn.packager.home import Home
 from bentofn.packager.slim.level import LEVELS
+
+BENTO_FILE = "bento.yaml"
+"""The file that a bento of BentoML's has at its top."""
 
 
 @click.command()
@@ -61,7 +65,8 @@ from bentofn.packager.slim.level import LEVELS
 )  # fmt: skip
 @click.option(
     "--allow-pickle", "allow_pickles", multiple=True, metavar="PATH",
-    help="Pack this pickle although loading it could run any code.",
+    help="Pack this pickle although loading it could run any code; of a bento of BentoML also "
+    "the name of a model.",
 )  # fmt: skip
 @click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
 @json_option
@@ -82,7 +87,10 @@ def build(
     sign_key: Path | None,
     as_json: bool,
 ) -> None:
-    """Turn the PROJECT (by default the current directory) into a bento."""
+    """Turn the PROJECT (by default the current directory) into a bento.
+
+    A folder that is a bento of BentoML's is built again, with its models.
+    """
     options = BuildOptions(
         name=name,
         version=version,
@@ -98,8 +106,13 @@ def build(
         allow_pickles=allow_pickles,
         signer=None if sign_key is None else read_signer(sign_key),
     )
-    with progress() as report:
-        result = build_project(project, Home.default(), options, report)
+    with progress() as report, ExitStack() as stack:
+        home = Home.default()
+        if (project / BENTO_FILE).is_file():
+            from bentofn.packager.bentoml.build import as_project
+
+            project, options = stack.enter_context(as_project(project, home, options, report))
+        result = build_project(project, home, options, report)
     for warning in result.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if as_json:

@@ -118,11 +118,6 @@ def _tell_found(found: Sequence[Found], report: Callable[[str], None]) -> None:
     for file in found:
         for note in file.notes:
             report(note)
-        if file.pickles:
-            report(
-                f"{file.path} holds a pickle, carried as it is: loading it imports "
-                f"{', '.join(file.pickles)}."
-            )
 
 
 def _put_raw(store: Store, file: Found) -> Descriptor:

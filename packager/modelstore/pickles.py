@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, TypeAlias
 
+from bentofn.packager.trust.pickles import Global, is_dangerous
+
 # Objects by which pickles run commands; no model needs them.
 _HOSTILE = re.compile(
     r"(os|posix|nt|subprocess|pty|socket|runpy|ctypes|importlib|shutil|webbrowser|sys|code|pdb|timeit)(\..+|$)"
@@ -42,10 +44,12 @@ class PickleContent:
     Args:
         names: Every object that it imports, as ``module.name``, sorted.
         whole: Whether it could be read to its end.
+        dangerous: Those of the names that can do anything when they are called.
     """
 
     names: tuple[str, ...]
     whole: bool
+    dangerous: tuple[str, ...] = ()
 
     @property
     def hostile(self) -> tuple[str, ...]:
@@ -59,7 +63,7 @@ def read_pickle(file: IO[bytes]) -> PickleContent:
     Args:
         file: A file at the pickle's start.
     """
-    names: set[str] = set()
+    names: set[Global] = set()
     try:
         reader: Reader = io.BufferedReader(_Raw(_decompressed(file)))
         while reader.peek(1):
@@ -70,7 +74,12 @@ def read_pickle(file: IO[bytes]) -> PickleContent:
     except Exception:
         # Whatever hostile bytes do to the machine, it is not a pickle that anybody can load.
         whole = False
-    return PickleContent(tuple(sorted(names)), whole)
+    dangerous = {each for each in names if is_dangerous(*each)}
+    return PickleContent(
+        tuple(sorted(".".join(each) for each in names)),
+        whole,
+        tuple(sorted(".".join(each) for each in dangerous)),
+    )
 
 
 class _Stand:
@@ -115,7 +124,7 @@ class _Reader(pickle._Unpickler):
     proto: int
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {**pickle._Unpickler.dispatch}
 
-    def __init__(self, file: Reader, names: set[str]) -> None:
+    def __init__(self, file: Reader, names: set[Global]) -> None:
         super().__init__(file)
         self.source = file
         self.names = names
@@ -124,9 +133,8 @@ class _Reader(pickle._Unpickler):
         if self.proto < 3:  # pickles of those protocols use the names of Python 2
             module, name = NAME_MAPPING.get((module, name), (module, name))
             module = IMPORT_MAPPING.get(module, module)
-        full = f"{module}.{name}"
-        self.names.add(full)
-        return type("Stand", (_Stand,), {"name": full})
+        self.names.add((module, name))
+        return type("Stand", (_Stand,), {"name": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> Any:
         return _Stand()
@@ -140,7 +148,7 @@ class _Reader(pickle._Unpickler):
     dispatch[pickle.BUILD[0]] = load_build
 
 
-def _skip_array(file: Reader, wrapper: Any, names: set[str]) -> None:
+def _skip_array(file: Reader, wrapper: Any, names: set[Global]) -> None:
     """Read over the array that joblib writes behind a wrapper.
 
     Source: NumpyArrayWrapper of https://github.com/joblib/joblib/blob/main/joblib/numpy_pickle.py

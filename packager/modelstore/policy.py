@@ -13,11 +13,13 @@ class Policy:
         format: The format of the one file that is imported, instead of detecting it.
         trust: Types that a skops file may name besides those that skops trusts.
         allow_pickle: Whether pickles are carried as they are, and reported.
+        pickle_option: How the command line says so, for messages.
     """
 
     format: str | None = None
     trust: tuple[str, ...] = ()
     allow_pickle: bool = False
+    pickle_option: str = "--allow-pickle"
 
 
 ANYTHING_SAFE = Policy()

@@ -11,7 +11,7 @@ from typing import Literal
 
 from bentofn.packager.modelstore.convert import CHECKPOINT_SUFFIXES, INDEX_SUFFIX
 from bentofn.packager.modelstore.formats import detect, named
-from bentofn.packager.modelstore.pickles import read_pickle
+from bentofn.packager.modelstore.pickles import PickleContent, read_pickle
 from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
 from bentofn.packager.store.blobs import open_source
 from bentofn.runtime.errors import UserError
@@ -168,7 +168,13 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
     if suffix in CHECKPOINT_SUFFIXES and (pickled or suffix not in _NOT_ONLY_TORCHS):
         return Found(path, source, "checkpoint")
     if suffix in _PICKLES or pickled:
-        return Found(path, source, "file", raw=raw, pickles=_allowed_pickle(source, policy))
+        content = _allowed_pickle(source, policy)
+        notes = [f"{path} holds a pickle, carried as it is: loading it imports "
+                 f"{', '.join(content.names) or 'nothing'}."]  # fmt: skip
+        if content.dangerous:
+            can = ", ".join(content.dangerous)
+            notes.append(f"Of these {can} can run any code; carry it only if you made it.")
+        return Found(path, source, "file", "pickle", (), raw, content.names, tuple(notes))
     if _has_objects(source, start):
         raise UserError(
             f"{source} holds an array of Python objects, which is a pickle and can run any code "
@@ -177,13 +183,13 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
     return Found(path, source, "file", raw=raw)
 
 
-def _allowed_pickle(source: Path, policy: Policy) -> tuple[str, ...]:
+def _allowed_pickle(source: Path, policy: Policy) -> PickleContent:
     """What a pickle imports, if it may be carried."""
     with source.open("rb") as file:
         content = read_pickle(file)
     if not policy.allow_pickle:
         raise UserError(f"{source} holds a pickle, which can run any code when it is loaded; "
-                        f"{_instead(content.names)}.")  # fmt: skip
+                        f"{_instead(content.names, policy.pickle_option)}.")  # fmt: skip
     if content.hostile:
         raise UserError(
             f"{source} is refused, allowed or not: loading it calls {content.hostile[0]}, which "
@@ -194,20 +200,20 @@ def _allowed_pickle(source: Path, policy: Policy) -> tuple[str, ...]:
             f"{source} is refused, allowed or not: its pickle cannot be read to its end, so that "
             "nobody can say what it runs; save it again."
         )
-    return content.names
+    return content
 
 
-def _instead(names: tuple[str, ...]) -> str:
+def _instead(names: tuple[str, ...], option: str) -> str:
     libraries = {name.partition(".")[0] for name in names}
     for library, conversion in _CONVERSIONS.items():
         if library in libraries:
             return (
                 f"it is a model of {library}: load it where it was made, save it with "
-                f"{conversion} and import that, or carry it as it is with --allow-pickle"
+                f"{conversion} and import that, or carry it as it is with {option}"
             )
     return (
         "leave it out, save its tensors as safetensors or with torch.save as .pt (a dictionary of "
-        "tensors), or carry it as it is with --allow-pickle"
+        f"tensors), or carry it as it is with {option}"
     )
 
 

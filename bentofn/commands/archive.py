@@ -40,10 +40,12 @@ def export(tag: str, file: Path, force: bool, as_json: bool) -> None:
 @verify_key_option
 @click.option(
     "--allow-pickle", "allow_pickles", multiple=True, metavar="NAME",
-    help="A pickle of a bento of BentoML that may be packed: a model's name, or a file of the code.",
+    help="Of a bento of BentoML, a model or a file of its code that may be a pickle.",
 )  # fmt: skip
 @json_option
-def import_(file: Path, verify_key: Path | None, allow_pickles: tuple[str, ...], as_json: bool) -> None:
+def import_(
+    file: Path, verify_key: Path | None, allow_pickles: tuple[str, ...], as_json: bool
+) -> None:
     """Add the bento of a file that `bentofn export` wrote, or build that of a BentoML export."""
     store = Store(Home.default())
     check = requiring(read_verify_key(verify_key), str(file))

@@ -58,9 +58,7 @@ def as_project(
         yield adopted.project, replace(options, name=name, version=version)
 
 
-def build_export(
-    store: Store, bento: Path, allow_pickles: Sequence[str], report: Report
-) -> Entry:
+def build_export(store: Store, bento: Path, allow_pickles: Sequence[str], report: Report) -> Entry:
     """Build what ``bentoml export`` wrote.
 
     Args:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import tarfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,20 @@ def test_an_export_is_built_and_its_folder_is_the_same(
     assert (again["reused"], again["digest"]) == (True, built["digest"])
     named = json.loads(run("build", str(bento), "--name", "mine", "--json").stdout)
     assert named["tag"] == "mine:abcdefgh"
+
+
+def test_a_pickled_model_is_carried_only_if_it_is_named(
+    bento: Path, run: Callable[..., Any]
+) -> None:
+    pickled = pickle.dumps(OrderedDict(a=1))
+    (bento / "models" / "words" / "v7" / "saved_model.pkl").write_bytes(pickled)
+    done = run("build", str(bento), check=False)
+    assert (done.returncode, "carry it as it is with --allow-pickle words" in done.stderr) == (
+        1,
+        True,
+    )
+    done = run("build", str(bento), "--allow-pickle", "words")
+    assert "loading it imports collections.OrderedDict." in done.stderr
 
 
 def test_what_is_no_export_is_said(tmp_path: Path, bento: Path, run: Callable[..., Any]) -> None:

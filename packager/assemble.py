@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bentofn.packager.bento_models import BentoModels, collect_models
 from bentofn.packager.build_inputs import BuildInputs, check_unchanged
 from bentofn.packager.bytecode import compile_files, files_below, refuse_broken
-from bentofn.packager.config.model import ModelChoice
 from bentofn.packager.contract import (
     Description,
     Parts,
@@ -35,15 +35,15 @@ from bentofn.packager.import_surface import import_surface
 from bentofn.packager.late_imports import late_imports
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
 from bentofn.packager.layers import FAST, SMALLEST, LayerFile, Packing, put_layer
-from bentofn.packager.modelsources.wanted import find_model, require_model
-from bentofn.packager.modelstore import model_layers
+from bentofn.packager.modelsources.wanted import find_model
+from bentofn.packager.onnx.export import Exporter
+from bentofn.packager.onnx.plan import Plan
 from bentofn.packager.slim.proof import Trial, cached_proof, prove
 from bentofn.packager.stage import stage, stage_root
 from bentofn.packager.store import Descriptor, Store, check_part
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import BentoManifest, ModelReference, canonical_json
-from bentofn.runtime.models import HUB_PREFIX
 
 Report = Callable[[str], None]
 Step = Callable[[str], AbstractContextManager[None]]
@@ -79,6 +79,7 @@ class Assembler:
         scratch: A temporary folder.
         report: Told what is going on.
         step: Times one step.
+        plan: How its models are exported; None if none is.
     """
 
     inputs: BuildInputs
@@ -87,6 +88,7 @@ class Assembler:
     scratch: Path
     report: Report
     step: Step
+    plan: Plan | None = None
 
     def assemble(self) -> Assembled:
         """Make all layers and the manifest.
@@ -100,6 +102,8 @@ class Assembler:
             code = self._code()
         with self.step("lock"):
             lock = self._lock()
+            if self.plan is not None:
+                self.plan.check(lock, self.home)
         with self.step("environment"):
             environment = make_environment(
                 lock,
@@ -123,17 +127,17 @@ class Assembler:
         with self.step("bytecode"):
             bytecode = self._bytecode(environment, description)
         with self.step("models"):
-            references, wanted, models = self._models(description)
+            models = self._models(description, lock)
         with self.step("runtime"):
             runtime = self._runtime()
         check_unchanged(self.inputs.tree)
-        layers = (*environment.layers, *bytecode, *models, runtime, code)
-        manifest = self._manifest(lock, environment, description, references, layers)
+        layers = (*environment.layers, *bytecode, *models.layers, runtime, code)
+        manifest = self._manifest(lock, environment, description, models.references, layers)
         with self.step("proof"):
             notes = self._prove(key, bench, environment, manifest)
         if (note := build_note(lock.versions, gpu=not self._is_for_cpu)) is not None:
             notes = (*notes, note)
-        return Assembled(manifest, layers, wanted, notes)
+        return Assembled(manifest, layers, models.wanted, notes)
 
     @property
     def unslimmed(self) -> Path:
@@ -221,9 +225,10 @@ class Assembler:
             runtime=stage(self.scratch / "runtime", inputs.runtime),
             env=bench.tree(),
         )
-        description = describe(
-            parts, inputs.service, late, inputs.target, inputs.envs, self.home, self.scratch
-        )
+        with self.plan.explaining() if self.plan else nullcontext():
+            description = describe(
+                parts, inputs.service, late, inputs.target, inputs.envs, self.home, self.scratch
+            )
         keep_description(key, description, self.home)
         return description
 
@@ -273,21 +278,19 @@ class Assembler:
         add_bytecode(self.home, environment, layer, compiled)
         return [layer]
 
-    def _models(
-        self, description: Description
-    ) -> tuple[tuple[ModelReference, ...], dict[str, str], list[Descriptor]]:
-        declared = [ModelChoice(tag) for tag in description.contract.models]
-        references: dict[ModelReference, None] = {}
-        wanted: dict[str, str] = {}
-        layers: dict[str, list[Descriptor]] = {}
-        refresh = self.inputs.options.upgrade
-        for choice in (*self.inputs.config.models, *declared):
-            entry = require_model(self.store, choice.tag, self.report, refresh=refresh)
-            wanted[choice.tag] = entry.digest
-            alias = choice.alias or (choice.tag if choice.tag.startswith(HUB_PREFIX) else None)
-            references[ModelReference(entry.name, entry.version, entry.digest, alias)] = None
-            layers.setdefault(entry.tag, model_layers(self.store, entry))
-        return tuple(references), wanted, [layer for each in layers.values() for layer in each]
+    def _models(self, description: Description, lock: Lock) -> BentoModels:
+        exporter = None
+        if self.plan is not None:
+            exporter = Exporter(self.plan, lock, self.home, self.store, self.scratch, self.report)
+        return collect_models(
+            self.store,
+            self.inputs.config.models,
+            description.contract.models,
+            description.exports,
+            exporter,
+            self.report,
+            refresh=self.inputs.options.upgrade,
+        )
 
     def _runtime(self) -> Descriptor:
         files = self.inputs.runtime

@@ -116,11 +116,14 @@ def _make(
     inputs: BuildInputs, home: Home, store: Store, report: Callable[[str], None], steps: _Steps
 ) -> tuple[Entry, tuple[str, ...]]:
     from bentofn.packager.assemble import Assembler
+    from bentofn.packager.onnx.plan import plan_exports
 
     with steps("admission"):
         admitted = _admit(inputs, home)
+    plan = plan_exports(inputs)
     with temporary_directory(home.directory(home.cache)) as scratch:
-        assembled = Assembler(inputs, home, store, scratch, report, steps).assemble()
+        planned = plan.inputs if plan else inputs
+        assembled = Assembler(planned, home, store, scratch, report, steps, plan).assemble()
     with steps("store"):
         created = datetime.now(timezone.utc)
         entry = store.add_bento(assembled.manifest, assembled.layers, created)

@@ -11,7 +11,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from bentofn.packager.environment.target import Target
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.exports import Export
 from bentofn.runtime.manifest import ServiceContract, canonical_json, contract_from_json
 
 IMPORT_LIMIT = 600
@@ -37,10 +38,12 @@ class Description:
         contract: The service's promises.
         files: The files of all modules that a start imports, below the root, such as
             ``env/torch/__init__.py``.
+        exports: The models that it wants exported.
     """
 
     contract: ServiceContract
     files: tuple[str, ...]
+    exports: tuple[Export, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,18 @@ def describe(
     return _read(answer, service, status, stderr, parts.source)
 
 
-def run_limited(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
+def run_limited(
+    command: list[str], environment: Mapping[str, str], limit: int = IMPORT_LIMIT
+) -> tuple[int, bytes]:
     """Run a command; its exit status and the end of its stderr.
 
+    Args:
+        command: The command.
+        environment: Its whole environment.
+        limit: Seconds that it may take.
+
     Raises:
-        subprocess.TimeoutExpired: It did not end within :data:`IMPORT_LIMIT`.
+        subprocess.TimeoutExpired: It did not end in time.
     """
     process = subprocess.Popen(
         command,
@@ -123,7 +133,7 @@ def run_limited(command: list[str], environment: Mapping[str, str]) -> tuple[int
     reader = threading.Thread(target=_keep_tail, args=(process.stderr, tail), daemon=True)
     reader.start()
     try:
-        status = process.wait(IMPORT_LIMIT)
+        status = process.wait(limit)
     except BaseException:
         process.kill()
         process.wait()
@@ -168,6 +178,7 @@ def keep_description(key: str, description: Description, home: Home) -> None:
     raw = {
         "contract": json.loads(canonical_json(description.contract)),
         "files": description.files,
+        "exports": [asdict(export) for export in description.exports],
     }
     atomic_write(path, canonical_json(raw))
 
@@ -196,7 +207,10 @@ def _description(raw: Mapping[str, object]) -> Description:
     files = raw["files"]
     if not isinstance(files, list):
         raise TypeError("files")
-    return Description(contract, tuple(files))
+    exports = raw["exports"]
+    if not isinstance(exports, list):
+        raise TypeError("exports")
+    return Description(contract, tuple(files), tuple(map(Export.from_plain, exports)))
 
 
 def _last_words(stderr: bytes) -> str:

@@ -35,7 +35,7 @@ def describe(service: Service[object]) -> ServiceContract:
             )
             for spec in specs
         ),
-        models=tuple(model.tag for model in service.models),
+        models=tuple(model.tag for model in service.models if model.export is None),
         has_deployment_hook=bool(marked(service.inner, "on_deployment")),
         path_prefix=service.path_prefix,
         envs={env.name: env.value for env in service.envs if env.stage != "build"},

@@ -68,7 +68,8 @@ def _import_what_a_start_imports(*, onnx: bool) -> None:
         import_module(f"bentofn.runtime.{process}")
     if onnx:
         threads.calm(os.environ)
-        import_module("onnxruntime")
+        with contextlib.suppress(ImportError):
+            import_module("onnxruntime")
     asgi.configure(main)
     threads.Pools.find()
     import_module("prometheus_client.core")

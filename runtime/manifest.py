@@ -57,7 +57,8 @@ class ServiceContract:
         import_string: ``module:Class`` relative to the code's root.
         config: The service's BentoML configuration (traffic, resources, workers...), as given.
         apis: Its endpoints, by name.
-        models: ``name:version`` of the models it declares (``latest`` allowed before a build).
+        models: ``name:version`` of the models it uses; before a build as declared, and without
+            those that the build exports.
         has_deployment_hook: Whether a method is marked ``on_deployment``.
         path_prefix: Path put before every route.
         envs: The variables that it declares for running, to their value; None where only the
@@ -84,13 +85,18 @@ class ExportedFrom:
         tag: ``name:version`` of the torch model.
         digest: Digest of its manifest in the store.
         module: ``module:function`` that made the torch module.
-        tools: Name to version of what exported it.
+        tools: What exported it, as ``name==version``.
     """
 
     tag: str
     digest: str
     module: str
-    tools: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[str, ...] = ()
+
+    @classmethod
+    def from_plain(cls, raw: Mapping[str, Any]) -> ExportedFrom:
+        """The inverse of :func:`dataclasses.asdict`, of what :mod:`json` gives back."""
+        return cls(**{**raw, "tools": tuple(raw["tools"])})
 
 
 @dataclass(frozen=True)
@@ -208,15 +214,23 @@ def contract_from_json(data: bytes | str) -> ServiceContract:
 
 
 def canonical_json(value: object) -> bytes:
-    """Serialise plain data (or a dataclass) so that equal values have equal bytes."""
+    """Serialise plain data and dataclasses so that equal values have equal bytes."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_plain
+    )
+    return text.encode()
+
+
+def _as_plain(value: object) -> dict[str, Any]:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return dataclasses.asdict(value)
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
 
 
 def _model(raw: dict[str, Any]) -> ModelReference:
     exported = raw.get("exported")
-    return ModelReference(**{**raw, "exported": ExportedFrom(**exported) if exported else None})
+    exported = ExportedFrom.from_plain(exported) if exported else None
+    return ModelReference(**{**raw, "exported": exported})
 
 
 def _contract(raw: dict[str, Any]) -> ServiceContract:

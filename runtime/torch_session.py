@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -115,19 +116,23 @@ class TorchSession:
         export: The declaration.
         path: The model's directory.
 
+    Attributes:
+        module: The torch module.
+        example: Input name to array, in the order of the module's ``forward``.
+
     Raises:
         UserError: The module cannot be made.
     """
 
     def __init__(self, export: Export, path: Path) -> None:
         self.module = build_module(export, path)
-        example = example_arrays(export)
-        self._dtypes = {name: array.dtype for name, array in example.items()}
-        self._names = tuple(example)
+        arrays = example_arrays(export)
+        order = [name for name in signature(self.module.forward).parameters if name in arrays]
+        self.example = {name: arrays[name] for name in dict.fromkeys((*order, *arrays))}
 
     def __call__(self, *arrays: Any, **inputs: Any) -> Any:
         """Compute the outputs; as :meth:`bentofn.runtime.onnx.OnnxSession.__call__`."""
-        named = self.named(bind(self._names, arrays, inputs))
+        named = self.named(bind(tuple(self.example), arrays, inputs))
         outputs = tuple(named.values())
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -138,7 +143,8 @@ class TorchSession:
 
         tensors = {}
         for name, value in inputs.items():
-            array = np.asarray(value).astype(self._dtypes[name], casting="same_kind", copy=False)
+            array = np.asarray(value)
+            array = array.astype(self.example[name].dtype, casting="same_kind", copy=False)
             tensors[name] = torch.from_numpy(np.ascontiguousarray(array))
         with torch.inference_mode():
             outputs = outputs_of(self.module(**tensors))

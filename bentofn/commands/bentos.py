@@ -12,6 +12,7 @@ from bentofn.commands.output import human_size, json_option, print_json, print_t
 from bentofn.packager.home import Home
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import ModelReference
 
 
 @click.command("list")
@@ -55,6 +56,17 @@ def get(tag: str, as_json: bool) -> None:
     print_table(
         ("LAYER", "KIND", "SIZE", "DIGEST"),
         [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in layers],
+    )
+
+
+def describe_reference(model: ModelReference) -> str:
+    """A bento's model in one line, and what computes it and where it came from."""
+    made_from = model.exported
+    if made_from is None:
+        return f"{model.name}:{model.version}"
+    return (
+        f"{model.name}:{model.version}  {model.runtime}, exported from {made_from.tag} "
+        f"by {made_from.module} ({', '.join(made_from.tools)})"
     )
 
 

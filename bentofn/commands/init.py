@@ -11,7 +11,7 @@ import click
 from bentofn.commands.output import json_option, print_json
 from bentofn.runtime.errors import UserError
 
-TEMPLATES = ("hello", "embeddings")
+TEMPLATES = ("hello", "embeddings", "embeddings-onnx")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "__init__.py")
 
 

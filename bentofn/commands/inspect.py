@@ -6,6 +6,7 @@ import dataclasses
 
 import click
 
+from bentofn.commands.bentos import describe_reference
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.home import Home
@@ -39,11 +40,15 @@ def inspect(tags: tuple[str, ...], layer: str | None, diff: bool, as_json: bool)
             _show_difference(difference)
         return
     layers = inspect_bento(store, entries[0], layer)
+    models = store.bento(entries[0]).models
     if as_json:
         contents = [dataclasses.asdict(content) for content in layers]
-        print_json(entry_document(entries[0]) | {"layers": contents})
+        described = [dataclasses.asdict(model) for model in models]
+        print_json(entry_document(entries[0]) | {"models": described, "layers": contents})
         return
     click.echo(f"{entries[0].tag}  {entries[0].digest}  {human_size(entries[0].size)}")
+    for model in models:
+        click.echo(f"model {describe_reference(model)}")
     print_table(
         ("LAYER", "KIND", "PACKED", "UNPACKED", "FILES", "DIGEST"),
         [_row(content) for content in layers],

@@ -64,6 +64,7 @@ class PythonSection(BaseModel):
     extra_index_url: Strings = []
     pip_args: str | None = None
     wheels: Strings = []
+    build_packages: Strings = []
     is_src_layout: bool = False
 
 
@@ -188,6 +189,7 @@ def _python(section: PythonSection) -> tuple[PythonOptions, list[str]]:
         no_binary=tuple(extra.get("--no-binary", [])),
         wheels=tuple(section.wheels),
         is_locked=section.lock_packages,
+        build_packages=tuple(section.build_packages),
     )
     warnings = [f"python.pip_args: {name} is not applied." for name in unknown]
     if options.no_index and (options.index_url or options.extra_index_urls):

@@ -53,6 +53,7 @@ class PythonOptions:
         wheels: Wheel files of the project.
         is_locked: Whether versions stay until the requirements change. Otherwise each build takes
             the newest that fit; what a bento holds is exact all the same.
+        build_packages: Requirements that only the export of models needs; not in the bento.
     """
 
     packages: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ class PythonOptions:
     no_binary: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()
     is_locked: bool = True
+    build_packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Requirements:
         settings: Where packages come from.
         wheels: Wheel files of the project.
         notes: What was left out, one sentence each.
+        build_packages: Requirements of what runs only while the bento is built, one a line.
     """
 
     packages: tuple[str, ...]
@@ -37,6 +38,7 @@ class Requirements:
     settings: IndexSettings
     wheels: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    build_packages: tuple[str, ...] = ()
 
 
 def read_requirements(
@@ -76,6 +78,9 @@ def read_requirements(
         reader.file(project / name, name)
     for name in options.constraints_files:
         reader.file(project / name, name, constraint=True)
+    builder = _Reader(reader.settings)
+    for package in options.build_packages:
+        builder.requirement(package, "python.build_packages")
     wheels = [(project / wheel).resolve() for wheel in options.wheels]
     reader.packages += [_wheel_requirement(wheel) for wheel in wheels]
     folders = tuple(str(wheel.parent) for wheel in wheels)
@@ -85,7 +90,14 @@ def read_requirements(
         settings=reader.settings.with_options(find_links=folders),
         wheels=tuple(wheels),
         notes=tuple(dict.fromkeys(reader.notes)),
+        build_packages=tuple(dict.fromkeys(builder.packages)),
     )
+
+
+def requirement_name(requirement: str) -> str:
+    """The normalised name of the distribution that a requirement, or a line of a lock, is for."""
+    match = _NAME.match(requirement)
+    return _normal(match.group(1)) if match else ""
 
 
 class _Reader:

@@ -12,6 +12,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.materialise import prune
 from bentofn.packager.modelstore import describe_model, export_model
 from bentofn.packager.modelstore.access import model_files
+from bentofn.packager.modelstore.sharing import shared_bytes
 from bentofn.packager.store import Entry, Kind, Store
 from bentofn.runtime.errors import UserError
 
@@ -70,17 +71,25 @@ def import_(
 @models.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the models."""
+    """List the models, and how much of each others hold too, so that it is stored once."""
     store = Store(Home.default())
     entries = store.list("model")
+    shared = shared_bytes(store, entries)
     if as_json:
-        print_json([entry_document(entry) for entry in entries])
+        pairs = zip(entries, shared, strict=True)
+        print_json([entry_document(entry) | {"shared": size} for entry, size in pairs])
         return
     print_table(
-        ("MODEL", "SIZE", "CREATED", "DIGEST"),
+        ("MODEL", "SIZE", "SHARED", "CREATED", "DIGEST"),
         [
-            (e.tag, human_size(e.size), f"{e.created:%Y-%m-%d %H:%M}", e.digest[:19])
-            for e in entries
+            (
+                entry.tag,
+                human_size(entry.size),
+                human_size(size),
+                f"{entry.created:%Y-%m-%d %H:%M}",
+                entry.digest[:19],
+            )
+            for entry, size in zip(entries, shared, strict=True)
         ],
     )
 

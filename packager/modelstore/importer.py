@@ -126,12 +126,12 @@ def _put_raw(store: Store, file: Found) -> Descriptor:
 
 
 def _tensor_bytes(found: Sequence[Found]) -> int:
-    """Bytes of a model's tensors; of checkpoints, which are yet to be read, of their files."""
-    return sum(
-        read_header(file.source).data_size if file.role == "weights" else file.source.stat().st_size
-        for file in found
-        if file.role != "file"
-    )
+    """Bytes of a model's tensors; where only checkpoints hold them, which are yet to be read, of
+    their files. The checkpoints beside safetensors files are mostly the same weights again."""
+    weights = [read_header(file.source) for file in found if file.role == "weights"]
+    if weights:
+        return sum(header.data_size for header in weights)
+    return sum(file.source.stat().st_size for file in found if file.role == "checkpoint")
 
 
 def _tell_held(model: _Model, report: Callable[[str], None]) -> None:

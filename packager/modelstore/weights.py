@@ -60,7 +60,7 @@ def put_weights(store: Store, path: str, source: Path, total: int) -> Weights:
     """
     header = read_header(source)
     encoded = encode_header(header.tensors, header.metadata)
-    parts = cut(header, part_size(total))
+    parts = cut(header, part_size(max(total, header.data_size)))
     moved = header.data_start - len(encoded)
     layers, held = [], 0
     for part in parts:

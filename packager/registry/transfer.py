@@ -32,7 +32,7 @@ from bentofn.packager.registry.referrers import (
 )
 from bentofn.packager.registry.transport import Transport
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
-from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST
+from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST, PART_OFFSET
 from bentofn.packager.store.manifests import read_blob
 from bentofn.packager.store.referrers import add_referrer, referrers
 from bentofn.packager.trust.kinds import name_of
@@ -205,7 +205,10 @@ def _silently() -> None:
 
 
 def _name(blob: Descriptor) -> str:
-    return "the bento's manifest" if blob.media_type == BENTO_CONFIG else LayerInfo.of(blob).name
+    if blob.media_type == BENTO_CONFIG:
+        return "the bento's manifest"
+    name, offset = LayerInfo.of(blob).name, blob.annotations.get(PART_OFFSET, "0")
+    return name if offset == "0" else f"{name} from byte {offset}"
 
 
 def _transport(reference: Reference, actions: str, insecure: bool, wait: Wait) -> Transport:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,36 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     )
     assert ended.stdout.startswith("UserError Cannot mount")
     assert "no whole EROFS image" in ended.stdout
+
+
+LOOP = """
+import io, sys
+from pathlib import Path
+from bentofn.packager import mounts
+from bentofn.packager.erofs.writer import ImageWriter
+image, target = map(Path, sys.argv[1:])
+with image.open("w+b") as file:
+    writer = ImageWriter(file)
+    writer.file(("a",), io.BytesIO(b"hello"), 5, False)
+    writer.finish()
+mounts.enter_private_namespace()
+mounts.mount_erofs(image, target)
+image.unlink()
+print((target / "a").read_text())
+print(next(line for line in open("/proc/self/mounts") if str(target) in line).split()[0])
+"""
+
+
+@needs_erofs
+@pytest.mark.skipif(not Path("/dev/loop-control").exists(), reason="no loop devices here")
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no tmpfs here")
+def test_where_files_are_not_mounted_a_loop_device_is(tmp_path: Path) -> None:
+    # The kernel mounts no image from a file on a tmpfs, and before 6.12 from none.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        ended = run(LOOP, str(Path(folder) / "image"), str(tmp_path))
+    content, device = ended.stdout.split()
+    assert content == "hello"
+    assert device.startswith("/dev/loop")
 
 
 @needs_root

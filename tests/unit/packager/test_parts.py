@@ -27,6 +27,7 @@ from bentofn.packager.modelstore.safetensors_file import (
     read_header,
     tensor_digests,
 )
+from bentofn.packager.modelstore.sharing import shared_bytes
 from bentofn.packager.parts import (
     LEAST_SIZE,
     MOST_PARTS,
@@ -90,6 +91,16 @@ def test_the_order_of_the_writers_header_makes_no_difference(store: Store, tmp_p
         for n in range(3)
     ]
     assert len({tuple(digests(store, entry)) for entry in entries}) == 1
+
+
+def test_what_models_share_is_told(store: Store, tmp_path: Path) -> None:
+    base = import_model(store, write(tmp_path / "a.safetensors", network(0)), "base")
+    assert shared_bytes(store, [base]) == [0]
+    tuned = import_model(store, write(tmp_path / "b.safetensors", network(0, last=1)), "tuned")
+    other = import_model(store, write(tmp_path / "c.safetensors", {"x": np.ones(9)}), "other")
+    shared = shared_bytes(store, [base, tuned, other])
+    assert shared[0] == shared[1] > 12 * MIB
+    assert shared[2] == 0
 
 
 def test_a_file_in_parts_is_one_file_to_its_users(store: Store, tmp_path: Path) -> None:

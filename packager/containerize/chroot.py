@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bentofn.packager.containerize.rootfs import folder_inside
 from bentofn.packager.files import temporary_file
 from bentofn.runtime.errors import UserError
 
@@ -37,7 +38,7 @@ ln -s /proc/self/fd "$root/dev/fd"
 ln -s fd/0 "$root/dev/stdin"; ln -s fd/1 "$root/dev/stdout"; ln -s fd/2 "$root/dev/stderr"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 while [ $# -gt 1 ]; do
-  mount --bind "$1" "$root/$2"; mount -o remount,bind,ro "$root/$2"; shift 2
+  mount --bind "$1" "$2"; mount -o remount,bind,ro "$2"; shift 2
 done
 """
 
@@ -93,12 +94,14 @@ def run_inside(
     """
     for name in ("proc", "dev", "tmp", "etc"):
         _own_folder(root / name, remedy)
-    for _, inside in binds:
-        (root / inside).mkdir(parents=True, exist_ok=True)
     _network(root)
     network = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     options = ("--mount", "--pid", "--fork", "--kill-child")
-    shown = [part for source, inside in binds for part in (str(source.resolve()), inside)]
+    shown = [
+        str(path)
+        for source, inside in binds
+        for path in (source.resolve(), folder_inside(root, inside, "the base image"))
+    ]
     arguments = [_PREPARE, command, str(root), _tool("chroot"), *shown]
     with temporary_file(root.parent) as log:
         try:

@@ -43,7 +43,44 @@ def unpack_image(layers: Sequence[Layer], target: Path, source: str) -> None:
         with writing(target):
             for info, content in read_entries(layer, source):
                 rootfs.add(info, content)
-            rootfs.finish()
+
+
+def folder_inside(root: Path, path: str, source: str) -> Path:
+    """The folder that a path leads to inside a root, whatever links are on the way.
+
+    It is made where it is not there.
+
+    Args:
+        root: The root.
+        path: The path, with or without a slash at its start.
+        source: What the root was made from, for messages.
+
+    Raises:
+        UserError: Links lead round in rings.
+    """
+    here = root
+    pending = [part for part in reversed(path.split("/")) if part]
+    followed = 0
+    while pending:
+        part = pending.pop()
+        if part in (".", ".."):
+            here = here.parent if part == ".." and here != root else here
+            continue
+        following = here / part
+        if following.is_symlink():
+            followed += 1
+            if followed > _MOST_LINKS:
+                raise UserError(f"{source} is not safe to unpack: {path} goes in rings.")
+            target = str(following.readlink())
+            here = root if target.startswith("/") else here
+            pending += [part for part in reversed(target.split("/")) if part]
+            continue
+        if not following.is_dir():
+            following.unlink(missing_ok=True)
+            following.mkdir()
+            following.chmod(0o755)
+        here = following
+    return here
 
 
 class _Rootfs:
@@ -53,25 +90,19 @@ class _Rootfs:
         self._root = root
         self._source = source
         self._written: set[Path] = set()
-        self._times: list[tuple[Path, float]] = []
 
     def add(self, info: tarfile.TarInfo, content: BinaryIO | None) -> None:
         name = entry_path(info)
         if name is None:
             return
         folder, _, last = name.rpartition("/")
-        parent = self._directory(folder)
+        parent = folder_inside(self._root, folder, self._source)
         if last == OPAQUE:
             self._clear(parent)
         elif last.startswith(WHITEOUT):
             remove_tree(self._child(parent, last[len(WHITEOUT) :]))
         else:
             self._make(self._child(parent, last), info, content)
-
-    def finish(self) -> None:
-        # Folders last: what is made in them changes their times.
-        for path, moment in self._times:
-            os.utime(path, (moment, moment), follow_symlinks=False)
 
     def _make(self, path: Path, info: tarfile.TarInfo, content: BinaryIO | None) -> None:
         if info.isdir():
@@ -94,7 +125,9 @@ class _Rootfs:
             path.chmod(stat.S_IMODE(info.mode))
             self._attributes(path, info)
         self._written.add(path)
-        self._times.append((path, max(0.0, float(info.mtime))))
+        if not info.isdir():  # what comes into a folder changes its time anyway
+            moment = max(0.0, float(info.mtime))
+            os.utime(path, (moment, moment), follow_symlinks=False)
 
     def _write(self, path: Path, content: BinaryIO, info: tarfile.TarInfo) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -107,7 +140,9 @@ class _Rootfs:
         parts = [part for part in info.linkname.split("/") if part not in ("", ".")]
         if not parts or ".." in parts:
             raise self._unsafe(info, "is a hard link out of the image")
-        original = self._child(self._directory("/".join(parts[:-1])), parts[-1])
+        original = self._child(
+            folder_inside(self._root, "/".join(parts[:-1]), self._source), parts[-1]
+        )
         if original == path:
             return
         if not original.is_symlink() and not original.is_file():
@@ -132,32 +167,6 @@ class _Rootfs:
         if name in ("", ".", ".."):
             raise UserError(f"{self._source} is not safe to unpack: it removes {name!r}.")
         return parent / name
-
-    def _directory(self, path: str) -> Path:
-        """The folder that a path leads to inside the root; made where it is not there."""
-        here = self._root
-        pending = [part for part in reversed(path.split("/")) if part]
-        followed = 0
-        while pending:
-            part = pending.pop()
-            if part in (".", ".."):
-                here = here.parent if part == ".." and here != self._root else here
-                continue
-            following = here / part
-            if following.is_symlink():
-                followed += 1
-                if followed > _MOST_LINKS:
-                    raise UserError(f"{self._source} is not safe to unpack: {path} goes in rings.")
-                target = str(following.readlink())
-                here = self._root if target.startswith("/") else here
-                pending += [part for part in reversed(target.split("/")) if part]
-                continue
-            if not following.is_dir():
-                following.unlink(missing_ok=True)
-                following.mkdir()
-                following.chmod(0o755)
-            here = following
-        return here
 
     def _unsafe(self, info: tarfile.TarInfo, why: str) -> UserError:
         return UserError(

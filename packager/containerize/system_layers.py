@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bentofn.packager.containerize.blob import Layer, file_blob
 from bentofn.packager.containerize.chroot import run_inside, why_not
 from bentofn.packager.containerize.difference import changes, snapshot, write_changes
 from bentofn.packager.containerize.media import TAR_ZSTD
-from bentofn.packager.containerize.rootfs import unpack_image
+from bentofn.packager.containerize.rootfs import folder_inside, unpack_image
 from bentofn.packager.environment.target import host_platform
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
@@ -35,17 +35,20 @@ Report = Callable[[str], None]
 SYSTEM_RULES = 1
 """Raised when the same command would make another layer."""
 
-_MANAGERS: Mapping[str, str] = {
-    "usr/bin/apt-get": "apt-get update -q && apt-get install -q -y --no-install-recommends",
-    "sbin/apk": "apk add --no-cache",
-    "usr/bin/microdnf": "microdnf install -y",
-    "usr/bin/dnf": "dnf install -y",
-    "usr/bin/yum": "yum install -y",
-}
-"""A package manager's program, to the command that installs the packages named after it."""
-
-_NO_SERVICES = b"#!/bin/sh\nexit 101\n"
-"""Debian's way to install a service without starting it (policy-rc.d)."""
+# policy-rc.d is Debian's way to install a service without starting it.
+_INSTALL = r"""
+if command -v apt-get >/dev/null; then
+  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
+  apt-get update -q && apt-get install -q -y --no-install-recommends {packages}
+elif command -v apk >/dev/null; then apk add --no-cache {packages}
+elif command -v microdnf >/dev/null; then microdnf install -y {packages}
+elif command -v dnf >/dev/null; then dnf install -y {packages}
+elif command -v yum >/dev/null; then yum install -y {packages}
+else
+  echo "it has no apt-get, apk, dnf or yum; use a base image that has one, or the packages" >&2
+  exit 1
+fi
+"""
 
 _SCRIPT = "run/bentofn"
 _TREES = ("env", "models", "runtime")
@@ -108,17 +111,9 @@ Run = Callable[[Path, Path], None]
 
 
 def _install(ground: Ground, packages: str) -> Run:
-    def run(root: Path, scratch: Path) -> None:
-        manager = next((m for m in _MANAGERS if (root / m).is_file()), None)
-        if manager is None:
-            raise UserError(
-                f"{ground.base.name} has no apt-get, apk, dnf or yum to install {packages} with; "
-                "use a base image that has one, or that has the packages."
-            )
-        if manager.endswith("apt-get"):
-            atomic_write(root / "usr/sbin/policy-rc.d", _NO_SERVICES, 0o755)
+    def run(root: Path, _: Path) -> None:
         ground.report(f"Installing {packages}")
-        command = f"{_MANAGERS[manager]} {packages}"
+        command = _INSTALL.format(packages=packages)
         what = f"Installing {packages} on {ground.base.name}"
         run_inside(root, command, _variables(ground), (), what, ground.remedy)
 
@@ -180,8 +175,7 @@ def _layer(
 
 def _unpack_code(ground: Ground, root: Path) -> None:
     """The code, before the snapshot, so that only what a script changes in it is a difference."""
-    code = root / ARCHIVE_PREFIX / "src"
-    code.mkdir(parents=True, exist_ok=True)
+    code = folder_inside(root, f"{ARCHIVE_PREFIX}/src", ground.base.name)
     for layer in ground.store.descriptors(ground.entry):
         if layer.annotations.get(LAYER_KIND) == "code":
             remedy = "build or pull the bento again"

@@ -156,10 +156,12 @@ def entry_path(info: tarfile.TarInfo) -> str | None:
 
 
 def _apply(tree: Tree, info: tarfile.TarInfo, content: BinaryIO | None) -> None:
-    path = entry_path(info)
-    if path is None:
+    named = entry_path(info)
+    if named is None:
         return
-    folder, _, name = path.rpartition("/")
+    above, _, name = named.rpartition("/")
+    folder = _folder(tree, above)
+    path = f"{folder}/{name}".lstrip("/")
     if name == OPAQUE:
         _remove(tree, folder, keep=True)
     elif name.startswith(WHITEOUT):
@@ -173,6 +175,33 @@ def _apply(tree: Tree, info: tarfile.TarInfo, content: BinaryIO | None) -> None:
         tree.small.pop(path, None)
         if content is not None and path in SMALL and info.size <= MAX_SMALL:
             tree.small[path] = content.read()
+
+
+def _folder(tree: Tree, path: str) -> str:
+    """The folder that a path leads to; where there is none, it is one from now on."""
+    found = tree.resolve(path)
+    if found is not None and (not found or tree.nodes[found].kind == "dir"):
+        return found
+    pending = [part for part in reversed(path.split("/")) if part]
+    here: list[str] = []
+    followed = 0
+    while pending:
+        part = pending.pop()
+        if part in (".", ".."):
+            here = here[:-1] if part == ".." else here
+            continue
+        step = "/".join((*here, part))
+        node = tree.nodes.get(step)
+        if node is not None and node.kind == "link" and followed < _MOST_LINKS:
+            followed += 1
+            here = [] if node.target.startswith("/") else here
+            pending += [each for each in reversed(node.target.split("/")) if each]
+            continue
+        if node is None or node.kind != "dir":
+            tree.nodes[step] = Node("dir")
+            tree.small.pop(step, None)
+        here.append(part)
+    return "/".join(here)
 
 
 def _node(tree: Tree, info: tarfile.TarInfo) -> Node:

@@ -293,3 +293,16 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     yield podman
     podman("rm", "--all", "--force", check=False)
     subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)
+
+
+class Making:
+    """What tests make bases of their own with."""
+
+    part = Part
+    layout = staticmethod(make_layout)
+
+
+@pytest.fixture(scope="session")
+def making() -> Making:
+    """Makes layouts of given files."""
+    return Making()

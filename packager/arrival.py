@@ -124,18 +124,26 @@ def refuse_other(store: Store, bento: BentoManifest, manifest: Descriptor) -> En
     return found
 
 
-def add_arrived(store: Store, arriving: ArrivingBento, bento: BentoManifest) -> Entry:
+def add_arrived(
+    store: Store, arriving: ArrivingBento, bento: BentoManifest, *, lazy: str = ""
+) -> Entry:
     """Name a bento whose blobs are all in the store; one that is there stays as it is.
+
+    Args:
+        store: The store.
+        arriving: The bento.
+        bento: Its config.
+        lazy: Where the blobs are that are not here yet.
 
     Raises:
         UserError: A blob is missing, the tag is taken by other content, or the disk is full.
     """
     found = refuse_other(store, bento, arriving.manifest)
     store.put_bytes(arriving.data, MANIFEST)
-    if found is not None:
+    if found is not None and (lazy or not found.lazy):
         return found
     now = datetime.now(timezone.utc)
-    return store.add("bento", bento.name, bento.version, arriving.manifest, now)
+    return store.add("bento", bento.name, bento.version, arriving.manifest, now, lazy=lazy)
 
 
 def _check(config: Descriptor, layers: tuple[Descriptor, ...]) -> None:

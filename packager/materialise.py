@@ -64,16 +64,31 @@ def materialise(home: Home, entry: Entry, providers: Sequence[TreeProvider] = ()
     if _is_whole(unpacked):
         return unpacked
     store = Store(home)
+    if entry.lazy and not providers:
+        from bentofn.packager.lazy.complete import make_whole
+
+        entry = make_whole(store, entry)
     with store.using(), home.lock(TREES_LOCK, shared=True):
         links = {
             path: _provide(home, store, tree, providers)
-            for path, tree in _trees(store.descriptors(entry)).items()
+            for path, tree in trees_of(store.descriptors(entry)).items()
         }
         root = _root_of(home, unpacked, links)
         with home.lock(f"root-{root.name}"):
             if not _is_whole(root):
                 _write_root(home, root, store.config(entry), links)
     return root
+
+
+def trees_of(layers: Sequence[Descriptor]) -> dict[str, Tree]:
+    """A bento's trees by their path in the root.
+
+    Raises:
+        UserError: A layer is of an unknown kind, or a model's has no proper path.
+    """
+    groups = _groups(layers).items()
+    trees = {directory: tree_of_layers(directory, group) for directory, group in groups}
+    return trees | {path: tree_of_model(model) for path, model in models_of(layers).items()}
 
 
 def unpack_env(home: Home, layers: Sequence[Descriptor]) -> Path:
@@ -143,7 +158,7 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
         wanted_roots = {root_path(home, entry) for entry in bentos} | set(keep)
         roots = _whole_directories(home.roots)
         removed = [r for r in roots if r not in wanted_roots and _bento_of(r) not in wanted_roots]
-        wanted = {t.key for entry in bentos for t in _trees(store.descriptors(entry)).values()}
+        wanted = {t.key for entry in bentos for t in trees_of(store.descriptors(entry)).values()}
         kept = [root for root in roots if root not in removed]
         linked = [*(path for root in kept for path in _links(root)), *_links(home.models)]
         wanted.update(path.readlink().name for path in linked)
@@ -184,13 +199,6 @@ def _root_of(home: Home, unpacked: Path, links: Mapping[str, Path]) -> Path:
 
 def _bento_of(root: Path) -> Path:
     return root.with_name(root.name.partition("-")[0])
-
-
-def _trees(layers: Sequence[Descriptor]) -> dict[str, Tree]:
-    """A bento's trees by their path in the root."""
-    groups = _groups(layers).items()
-    trees = {directory: tree_of_layers(directory, group) for directory, group in groups}
-    return trees | {path: tree_of_model(model) for path, model in models_of(layers).items()}
 
 
 def _groups(layers: Sequence[Descriptor]) -> dict[str, list[Descriptor]]:

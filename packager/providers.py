@@ -15,7 +15,7 @@ EROFS_VARIABLE = "BENTOFN_EROFS"
 
 
 def tree_providers(home: Home, environ: Mapping[str, str] = os.environ) -> tuple[TreeProvider, ...]:
-    """The providers for a process that runs bentos, asked in this order; none is fine.
+    """The providers for a process that runs bentos, asked in this order; the lazy first.
 
     Called once, before the process starts a thread: it may enter a mount namespace of its own.
 
@@ -23,12 +23,15 @@ def tree_providers(home: Home, environ: Mapping[str, str] = os.environ) -> tuple
         home: Whose trees.
         environ: The process's environment.
     """
+    from bentofn.packager.lazy.provider import LazyTrees
+
+    lazy = LazyTrees(home)
     if environ.get(EROFS_VARIABLE) == "0" or not may_mount_devices():
-        return ()
+        return (lazy,)
     try:
         enter_private_namespace()
     except UserError:
-        return ()
+        return (lazy,)
     from bentofn.packager.erofs.provider import ImageTrees
 
-    return (ImageTrees(home),)
+    return (lazy, ImageTrees(home))

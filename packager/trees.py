@@ -56,6 +56,11 @@ class Tree:
     files: tuple[ModelLayer, ...] = ()
 
     @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Its layers."""
+        return (*self.archives, *(part.blob for part in self.files))
+
+    @property
     def remedy(self) -> str:
         """What writes its layers anew."""
         return "build the bento again" if self.prefix else "import the model again"

@@ -38,13 +38,20 @@ def push(tag: str, reference: str, insecure: bool, as_json: bool) -> None:
 @click.argument("reference", metavar="REGISTRY/REPOSITORY[:TAG]")
 @insecure_option
 @verify_key_option
+@click.option(
+    "--lazy", is_flag=True,
+    help="Fetch what a first answer needs; the rest stays there until somebody asks for it.",
+)  # fmt: skip
 @json_option
-def pull(reference: str, insecure: bool, verify_key: Path | None, as_json: bool) -> None:
+def pull(
+    reference: str, insecure: bool, verify_key: Path | None, lazy: bool, as_json: bool
+) -> None:
     """Fetch a bento from a registry; without a TAG the tag is latest."""
     source = parse_reference(reference)
     check = requiring(read_verify_key(verify_key), str(source))
     with progress() as report:
-        done = pull_bento(Store(Home.default()), source, report, insecure=insecure, check=check)
+        store = Store(Home.default())
+        done = pull_bento(store, source, report, insecure=insecure, check=check, lazy=lazy)
     _show(f"Pulled {done.entry.tag} from {done.reference}", done, as_json)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bentofn.packager.after_build import StoredBento
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.store import Descriptor, Entry, Store
-from bentofn.packager.store.descriptors import TITLE
+from bentofn.packager.store.descriptors import PREFETCH, TITLE
 from bentofn.packager.store.referrers import (
     Referrer,
     put_referrer,
@@ -20,7 +20,6 @@ from bentofn.packager.store.referrers import (
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
-PREFETCH = "application/vnd.bentofn.prefetch.v1"
 LIST_TYPE = "application/vnd.bentofn.prefetch.list.v1+json"
 PACK_TYPE = "application/vnd.bentofn.prefetch.pack.v1+zstd"
 

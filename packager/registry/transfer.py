@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from bentofn.packager.arrival import (
+    ArrivingBento,
     add_arrived,
     read_arriving,
     read_arriving_config,
@@ -32,7 +33,7 @@ from bentofn.packager.registry.referrers import (
 )
 from bentofn.packager.registry.transport import Transport
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
-from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST, PART_OFFSET
+from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST, PART_OFFSET, PREFETCH
 from bentofn.packager.store.manifests import read_blob
 from bentofn.packager.store.referrers import add_referrer, referrers
 from bentofn.packager.trust.kinds import name_of
@@ -85,7 +86,7 @@ def push(
     """
     entry = store.get("bento", tag)
     reference = replace(reference, tag=reference.tag or entry.version)
-    transport = _transport(reference, "pull,push", insecure, wait)
+    transport = transport_of(reference, "pull,push", insecure, wait)
     with store.using():
         data = read_blob(store.blobs, entry.digest, f"the manifest of {entry.tag}")
         moved = skipped = 0
@@ -135,6 +136,7 @@ def pull(
     *,
     insecure: bool = False,
     check: Check | None = None,
+    lazy: bool = False,
     wait: Wait = time.sleep,
 ) -> Transferred:
     """Fetch a bento from a registry; it keeps the name and version that it was built with.
@@ -145,6 +147,7 @@ def pull(
         report: Told each blob that is fetched.
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         check: Refuses a bento by what refers to it, before its layers are fetched.
+        lazy: Whether layers that can wait stay in the registry (:mod:`bentofn.packager.lazy`).
         wait: Waits so many seconds between two attempts.
 
     Raises:
@@ -153,7 +156,7 @@ def pull(
     """
     reference = replace(reference, tag=reference.tag or DEFAULT_TAG)
     source = str(reference)
-    transport = _transport(reference, "pull", insecure, wait)
+    transport = transport_of(reference, "pull", insecure, wait)
     with store.using():
         arriving = read_arriving(fetch_manifest(transport, str(reference.tag), source), source)
         fetch = _Fetch(transport, store, source)
@@ -162,6 +165,8 @@ def pull(
         bento = read_arriving_config(config, source)
         refuse_other(store, bento, arriving.manifest)
         arrived = fetch_referrers(transport, arriving.manifest.digest, source)
+        if lazy and check is None:
+            arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
         for each in arrived:
             name = name_of(each.referrer.artifact_type)
             for blob in each.blobs:
@@ -173,30 +178,49 @@ def pull(
                 [each.referrer for each in arrived],
                 lambda blob: read_blob(store.blobs, blob.digest, f"an artifact of {source}"),
             )
+        later, origin = _later(fetch, arriving, reference, insecure) if lazy else ((), "")
         for blob in arriving.blobs:
-            if blob.digest != arriving.config.digest:
+            if blob.digest != arriving.config.digest and blob not in later:
                 fetch.blob(blob, partial(report, f"Pulling {_name(blob)}"))
-        entry = add_arrived(store, arriving, bento)
+        entry = add_arrived(store, arriving, bento, lazy=origin)
         for each in arrived:
             store.put_bytes(each.data, MANIFEST)
             add_referrer(store, entry.digest, each.referrer)
+    if later:
+        from bentofn.packager.lazy.figures import Figures
+
+        manifests = [arriving.data, *(each.data for each in arrived)]
+        Figures.of(store.home, entry).pulled(fetch.moved + sum(map(len, manifests)))
     return Transferred(entry, reference, fetch.moved, fetch.skipped)
+
+
+def _later(
+    fetch: _Fetch, arriving: ArrivingBento, reference: Reference, insecure: bool
+) -> tuple[Sequence[Descriptor], str]:
+    """The layers that stay in the registry, their tables fetched; and where that is."""
+    from bentofn.packager.lazy.origin import Origin
+    from bentofn.packager.lazy.tables import fetch_table, later_layers
+
+    later = later_layers(fetch.store, arriving.layers)
+    for layer in later:
+        fetch.moved += fetch_table(fetch.transport, fetch.store, layer)
+    return later, str(Origin(reference, insecure)) if later else ""
 
 
 class _Fetch:
     """Fetches blobs, and counts their bytes."""
 
     def __init__(self, transport: Transport, store: Store, source: str) -> None:
-        self._transport, self._store, self._source = transport, store, source
+        self.transport, self.store, self._source = transport, store, source
         self.moved = self.skipped = 0
 
     def blob(self, blob: Descriptor, starting: Callable[[], None]) -> None:
         """Fetch a blob that is not there; ``starting`` is called before."""
-        if self._store.blobs.has_whole(blob.digest, blob.size):
+        if self.store.blobs.has_whole(blob.digest, blob.size):
             self.skipped += blob.size
             return
         starting()
-        fetch_blob(self._transport, self._store, blob, self._source)
+        fetch_blob(self.transport, self.store, blob, self._source)
         self.moved += blob.size
 
 
@@ -211,6 +235,19 @@ def _name(blob: Descriptor) -> str:
     return name if offset == "0" else f"{name} from byte {offset}"
 
 
-def _transport(reference: Reference, actions: str, insecure: bool, wait: Wait) -> Transport:
+def transport_of(
+    reference: Reference, actions: str, insecure: bool, wait: Wait = time.sleep
+) -> Transport:
+    """A repository, with the credentials that Docker's configuration has for it.
+
+    Args:
+        reference: It.
+        actions: ``pull``, or ``pull,push``.
+        insecure: Whether plain HTTP is used for a registry that is not on this machine.
+        wait: Waits so many seconds between two attempts.
+
+    Raises:
+        UserError: The configuration or a credential helper is broken.
+    """
     credentials = find_credentials(reference.registry, os.environ)
     return Transport(reference, credentials, actions, insecure=insecure, wait=wait)

@@ -15,6 +15,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 BENTO_ARTIFACT = "application/vnd.bentofn.bento.v1+json"
 BENTO_CONFIG = "application/vnd.bentofn.bento.config.v1+json"
+PREFETCH = "application/vnd.bentofn.prefetch.v1"
 
 # https://github.com/modelpack/model-spec/blob/main/docs/spec.md
 MODEL_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
@@ -27,6 +28,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CREATED = "org.opencontainers.image.created"
 TITLE = "org.opencontainers.image.title"
 SIZE = "io.bentofn.size"
+LAZY = "io.bentofn.lazy"
 LAYER_KIND = "io.bentofn.layer.kind"
 LAYER_DIFF_ID = "io.bentofn.layer.diff-id"
 LAYER_PATH = "io.bentofn.layer.path"

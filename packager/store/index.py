@@ -14,6 +14,7 @@ from bentofn.packager.store.descriptors import (
     BENTO_ARTIFACT,
     CREATED,
     INDEX,
+    LAZY,
     MANIFEST,
     MODEL_ARTIFACT,
     REF_NAME,
@@ -41,6 +42,8 @@ class Entry:
         created: When it was made, or last made again.
         size: Bytes of its manifest and of every blob that it names.
         manifest_size: Bytes of its manifest.
+        lazy: Where the blobs are that are not here yet (:mod:`bentofn.packager.lazy.origin`); empty
+            if all are here.
     """
 
     kind: Kind
@@ -50,6 +53,7 @@ class Entry:
     created: datetime
     size: int
     manifest_size: int
+    lazy: str = ""
 
     @property
     def tag(self) -> str:
@@ -67,6 +71,7 @@ class Entry:
                 REF_NAME: self.tag,
                 CREATED: self.created.astimezone(timezone.utc).isoformat(),
                 SIZE: str(self.size),
+                **({LAZY: self.lazy} if self.lazy else {}),
             },
         }
 
@@ -116,6 +121,7 @@ def read_entry(raw: Mapping[str, Any]) -> Entry | None:
         created=_time(str(annotations.get(CREATED, ""))),
         size=int(annotations.get(SIZE, size)),
         manifest_size=size,
+        lazy=str(annotations.get(LAZY, "")),
     )
 
 

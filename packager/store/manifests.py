@@ -98,8 +98,13 @@ def without_orphans(blobs: Blobs, index: Sequence[Mapping[str, Any]]) -> list[di
         found = kept
 
 
-def total_size(blobs: Blobs, manifest: Descriptor) -> int:
+def total_size(blobs: Blobs, manifest: Descriptor, *, lazy: bool = False) -> int:
     """Bytes of a manifest and of each blob that it names, after a look that all are there.
+
+    Args:
+        blobs: The store's blobs.
+        manifest: The manifest.
+        lazy: Whether blobs may be missing; one that is there must be whole even so.
 
     Raises:
         UserError: One is missing or has another size.
@@ -107,13 +112,15 @@ def total_size(blobs: Blobs, manifest: Descriptor) -> int:
     sizes = {manifest.digest: manifest.size}
     for descriptor in named(read_manifest(blobs, manifest.digest, "a manifest")):
         path = blobs.path(descriptor.digest)
+        sizes[descriptor.digest] = descriptor.size
+        if lazy and not path.exists():
+            continue
         if not path.is_file() or path.stat().st_size != descriptor.size:
             _remove_damaged(blobs, descriptor.digest)
             raise UserError(
                 f"The blob {descriptor.digest} is missing from {blobs.directory} or damaged; "
                 "do the same again to write it anew."
             )
-        sizes[descriptor.digest] = descriptor.size
     return sum(sizes.values())
 
 

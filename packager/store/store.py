@@ -182,12 +182,27 @@ class Store:
         return self.blobs.has(digest)
 
     def add(
-        self, kind: Kind, name: str, version: str, manifest: Descriptor, created: datetime
+        self,
+        kind: Kind,
+        name: str,
+        version: str,
+        manifest: Descriptor,
+        created: datetime,
+        *,
+        lazy: str = "",
     ) -> Entry:
         """Give a stored manifest a name and a version; it becomes the newest of its name.
 
         An entry of the same name and version is replaced. If it is already the newest and has
         the same digest, nothing changes.
+
+        Args:
+            kind: What it is.
+            name: Its name.
+            version: Its version.
+            manifest: Its manifest, which is in the store.
+            created: When it was made.
+            lazy: Where the blobs are that are not here yet; else all must be.
 
         Raises:
             UserError: The name or version breaks a rule, a blob that the manifest names is not in
@@ -203,11 +218,13 @@ class Store:
                 version=version,
                 digest=manifest.digest,
                 created=created,
-                size=total_size(self.blobs, manifest),
+                size=total_size(self.blobs, manifest, lazy=bool(lazy)),
                 manifest_size=manifest.size,
+                lazy=lazy,
             )
             newest = newest_of([found for found in entries_of(index, kind) if found.name == name])
-            if newest and (newest.version, newest.digest) == (version, manifest.digest):
+            same = (version, manifest.digest, lazy)
+            if newest and (newest.version, newest.digest, newest.lazy) == same:
                 return newest
             others = [item for item in index if not is_entry(item, kind, name, version)]
             index[:] = [*others, entry.to_json()]

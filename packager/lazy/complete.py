@@ -1,0 +1,148 @@
+"""Brings what a lazy bento lacks; afterwards it is a bento like any other.
+
+    python -m bentofn.packager.lazy.complete HOME TAG
+
+is what runs in the background while the bento already answers: it pulls the rest, unpacks the
+trees, compares the pack with them, and lets the roots that showed mounted trees show these.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bentofn.packager.home import Home
+from bentofn.packager.lazy.figures import Figures
+from bentofn.packager.lazy.origin import Origin
+from bentofn.packager.materialise import root_path, trees_of
+from bentofn.packager.prefetch.artifact import find_prefetch
+from bentofn.packager.prefetch.pack import Pack, unpack
+from bentofn.packager.prefetch.trace import Trace
+from bentofn.packager.store import Entry, Store
+from bentofn.packager.trees import TREES_LOCK, Tree, unpack_tree, unpacked_path
+from bentofn.runtime.errors import UserError
+
+
+def make_whole(store: Store, entry: Entry, report: Callable[[str], None] = lambda _: None) -> Entry:
+    """Fetch the blobs of a lazy bento that are not here.
+
+    Args:
+        store: The store.
+        entry: A bento; one that is whole stays as it is.
+        report: Told each blob that is fetched.
+
+    Returns:
+        The bento, whole.
+
+    Raises:
+        UserError: The registry refuses or fails, or the disk is full.
+    """
+    if not entry.lazy:
+        return entry
+    from bentofn.packager.registry.transfer import pull
+
+    origin = Origin.parse(entry.lazy)
+    reference = replace(origin.reference, tag=entry.digest)
+    done = pull(store, reference, report, insecure=origin.insecure)
+    Figures.of(store.home, entry).rest(done.moved)
+    return done.entry
+
+
+def complete(home: Home, tag: str, report: Callable[[str], None]) -> None:
+    """Make a lazy bento whole, and its roots independent of what is mounted.
+
+    Args:
+        home: The home.
+        tag: The bento.
+        report: Told what is going on, and what is wrong.
+
+    Raises:
+        UserError: The registry refuses or fails, a layer is damaged, or the disk is full.
+    """
+    store = Store(home)
+    entry = make_whole(store, store.get("bento", tag), report)
+    trees = trees_of(store.descriptors(entry))
+    with store.using(), home.lock(TREES_LOCK, shared=True):
+        for tree in trees.values():
+            unpack_tree(home, store, tree)
+        _check_pack(home, store, entry, trees)
+        for root in sorted(home.roots.glob(f"{root_path(home, entry).name}-*")):
+            with home.lock(f"root-{root.name}"):
+                for path, tree in trees.items():
+                    _point(root / path, unpacked_path(home, tree))
+
+
+def pack_of(home: Home, store: Store, entry: Entry, directory: Path) -> Pack | None:
+    """The unpacked pack of a bento, or None where it has none.
+
+    Args:
+        home: The home.
+        store: Its store.
+        entry: The bento.
+        directory: Where it is unpacked.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    prefetch = find_prefetch(store, entry)
+    if prefetch is None:
+        return None
+    name = prefetch.pack.digest.removeprefix("sha256:")
+    trace = Trace.from_json(prefetch.trace)
+    return unpack(trace, store.blob_path(prefetch.pack.digest), directory / f"{name}.pages")
+
+
+def _check_pack(home: Home, store: Store, entry: Entry, trees: dict[str, Tree]) -> None:
+    """Compare the pages that were used before the layers came with what the layers say.
+
+    Raises:
+        UserError: They differ: the artifact that brought them is not this bento's.
+    """
+    pack = pack_of(home, store, entry, home.directory(home.cache / "lazy"))
+    if pack is None:
+        return
+    with pack.path.open("rb") as pages:
+        for path, ranges in pack.places.items():
+            place = next(place for place in trees if path.startswith(f"{place}/"))
+            file = unpacked_path(home, trees[place]) / path.removeprefix(f"{place}/")
+            with file.open("rb") as plain:
+                for (offset, size), position in ranges:
+                    if os.pread(plain.fileno(), size, offset) != os.pread(
+                        pages.fileno(), size, position
+                    ):
+                        raise UserError(
+                            f"The pack of {entry.tag} holds other bytes of {path} than the layers "
+                            "do: stop what runs from it, and do not trust who pushed the pack."
+                        )
+    pack.path.unlink()
+
+
+def _point(link: Path, tree: Path) -> None:
+    """Let a link of a root lead to another directory, without a moment in which it leads nowhere.
+
+    Only to one of the same content: who runs from the root notices nothing.
+    """
+    target = os.path.relpath(tree, link.parent)
+    if not link.is_symlink() or os.fspath(link.readlink()) == target:
+        return
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def main(argv: list[str]) -> int:
+    """The process: says what it does on stdout, one line each."""
+    try:
+        complete(Home(Path(argv[0])), argv[1], lambda line: print(line, flush=True))
+    except (UserError, OSError) as error:
+        print(error, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

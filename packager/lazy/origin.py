@@ -1,0 +1,34 @@
+"""Where the blobs of a bento are that are not here yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bentofn.packager.registry.reference import Reference, parse_reference
+
+_INSECURE = "http://"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A repository that has a bento.
+
+    Args:
+        reference: It; its tag does not matter, since blobs are asked for by their digests.
+        insecure: Whether plain HTTP is used although it is not on this machine.
+    """
+
+    reference: Reference
+    insecure: bool = False
+
+    def __str__(self) -> str:
+        return f"{_INSECURE if self.insecure else ''}{replace(self.reference, tag=None)}"
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """Read what :meth:`__str__` wrote.
+
+        Raises:
+            UserError: It is no repository.
+        """
+        return cls(parse_reference(text.removeprefix(_INSECURE)), text.startswith(_INSECURE))

@@ -18,6 +18,7 @@ from bentofn.packager.arrival import (
 )
 from bentofn.packager.arriving_referrers import ArrivingReferrer, Check, read_arriving_referrer
 from bentofn.packager.files import make_directory, publish, temporary_file
+from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.blobs import open_source
 from bentofn.packager.store.descriptors import BENTO_ARTIFACT, INDEX, MANIFEST, REF_NAME
@@ -42,7 +43,7 @@ def export_bento(store: Store, tag: str, target: Path, *, force: bool = False) -
         UserError: There is no such bento, something stands at the target, a blob is damaged, or the
             target's disk is full.
     """
-    entry = store.get("bento", tag)
+    entry = whole_bento(store, tag)
     target = target.absolute()
     if target.is_dir() or (target.exists() and not force):
         raise UserError(f"{target} is there already; choose another name, or use --force.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bentofn.adapters.local.engines.python import check_platform
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.materialise import materialise
 from bentofn.packager.store import Store
 from bentofn.packager.trees import TreeProvider
@@ -26,12 +28,14 @@ class LocalBento:
         digest: Its digest.
         root: Its files.
         manifest: What it says about itself.
+        answered: Told when a request was answered: what a lazy bento lacks may then be fetched.
     """
 
     tag: str
     digest: str
     root: BentoRoot
     manifest: BentoManifest
+    answered: Callable[[], None] = lambda: None
 
 
 def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] = ()) -> LocalBento:
@@ -57,4 +61,8 @@ def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] 
     manifest = store.bento(entry)
     check_platform(manifest)
     root = BentoRoot(materialise(home, entry, providers))
-    return LocalBento(entry.tag, entry.digest, root, manifest)
+    lazy = [each for each in providers if isinstance(each, LazyTrees)] if entry.lazy else []
+    if not lazy:
+        return LocalBento(entry.tag, entry.digest, root, manifest)
+    answered = partial(lazy[0].answered, entry.digest)
+    return LocalBento(entry.tag, entry.digest, root, manifest, answered)

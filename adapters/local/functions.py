@@ -92,6 +92,10 @@ class Function:
             spec, bento, version, self._profile, self._make_directory(), self._log, self.stats
         )
 
+    def write_log(self, source: str, line: str) -> None:
+        """Write a line of the platform's own into its log."""
+        self._log.write(source, "platform", line)
+
     async def close(self, patience: float) -> None:
         """Stop all that runs.
 

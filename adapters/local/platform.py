@@ -17,6 +17,7 @@ from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.trees import TreeProvider
 from bentofn.runtime.errors import UserError
 
@@ -52,6 +53,7 @@ class Platform:
 
     async def recover(self) -> None:
         """Take up what was deployed, at zero instances, and warm templates one after another."""
+        self._listen_to_lazy_trees()
         deployments = await asyncio.to_thread(self._state.live)
         for deployment in deployments:
             function = self._function(deployment.spec.name)
@@ -163,6 +165,22 @@ class Platform:
 
     async def _resolve(self, spec: FunctionSpec) -> LocalBento:
         return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)
+
+    def _listen_to_lazy_trees(self) -> None:
+        """Have what is said of a lazy bento in the logs of the functions that run it."""
+        loop = asyncio.get_running_loop()
+
+        def write(digest: str, line: str) -> None:
+            for function in self.functions.values():
+                if function.deployment is None or function.deployment.digest == digest:
+                    function.write_log("lazy", line)
+
+        def listen(digest: str, line: str) -> None:
+            loop.call_soon_threadsafe(write, digest, line)
+
+        for provider in self._providers:
+            if isinstance(provider, LazyTrees):
+                provider.listener = listen
 
     def _function(self, name: str) -> Function:
         if name not in self.functions:

@@ -98,6 +98,7 @@ class Revision:
         self._stops: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self._answered = False
         self._first_start: asyncio.Future[None] | None = None
 
     def open(self) -> None:
@@ -115,6 +116,9 @@ class Revision:
     def release(self, ticket: Ticket, *, cancelled: bool) -> None:
         """A request is over: answered, or its caller has gone."""
         del self._tickets[ticket.number]
+        if not (cancelled or self._answered):
+            self._answered = True
+            self.bento.answered()
         event = RequestCancelled if cancelled else RequestFinished
         self._feed(event(ticket.number))
 

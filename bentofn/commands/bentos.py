@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import click
 
@@ -10,6 +11,7 @@ from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.commands.models import delete_entries, entry_document
 from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import ModelReference
@@ -41,11 +43,14 @@ def get(tag: str, as_json: bool) -> None:
     entry = store.get("bento", tag)
     manifest = store.bento(entry)
     layers = store.layers(entry)
+    figures = Figures.of(store.home, entry).document()
     if as_json:
-        document = entry_document(entry) | {"manifest": dataclasses.asdict(manifest)}
+        document = entry_document(entry) | figures | {"manifest": dataclasses.asdict(manifest)}
         print_json(document | {"layers": [dataclasses.asdict(layer) for layer in layers]})
         return
     click.echo(f"{entry.tag}  {entry.digest}  {human_size(entry.size)}")
+    if figures:
+        click.echo(_lazily(entry, figures))
     click.echo(
         f"service {manifest.contract.import_string}, Python {manifest.python}, {manifest.platform}"
     )
@@ -68,6 +73,14 @@ def describe_reference(model: ModelReference) -> str:
         f"{model.name}:{model.version}  {model.runtime}, exported from {made_from.tag} "
         f"by {made_from.module} ({', '.join(made_from.tools)})"
     )
+
+
+def _lazily(entry: Entry, figures: Mapping[str, int | None]) -> str:
+    state = f"the rest is at {entry.lazy}" if entry.lazy else "and all of it is here now"
+    first = figures["fetched_before_first_answer"]
+    answered = f", {human_size(first)} of them before its first answer" if first else ""
+    fetched = human_size(figures["fetched_bytes"] or 0)
+    return f"pulled lazily: {fetched} were fetched{answered}; {state}"
 
 
 @click.command()

@@ -11,6 +11,7 @@ from bentofn.packager.containerize.compose import ImageChoices
 from bentofn.packager.containerize.run import Containerized, Output
 from bentofn.packager.containerize.run import containerize as containerize_bento
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
@@ -88,7 +89,7 @@ def _write_dockerfile(tag: str, target: Path, choices: ImageChoices, as_json: bo
 
     home = Home.default()
     store = Store(home)
-    entry = store.get("bento", tag)
+    entry = whole_bento(store, tag)
     with progress() as report, store.using():
         report(f"Writing {target}")
         write_dockerfile(home, store, entry, choices.base, target, root_user=choices.root_user)

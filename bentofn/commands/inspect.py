@@ -12,6 +12,7 @@ from bentofn.commands.output import human_size, json_option, print_json, print_t
 from bentofn.packager.home import Home
 from bentofn.packager.inspect import Difference, LayerContent, compare
 from bentofn.packager.inspect import inspect as inspect_bento
+from bentofn.packager.lazy.whole import refuse_lazy
 from bentofn.packager.store import Store
 
 LARGEST = 10
@@ -30,7 +31,7 @@ def inspect(tags: tuple[str, ...], layer: str | None, diff: bool, as_json: bool)
     if diff and layer is not None:
         raise click.UsageError("--layer and --diff do not go together.")
     store = Store(Home.default())
-    entries = [store.get("bento", tag) for tag in tags]
+    entries = [refuse_lazy(store.get("bento", tag)) for tag in tags]
     if diff:
         difference = compare(store, *entries)
         if as_json:

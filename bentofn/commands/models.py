@@ -179,6 +179,7 @@ def entry_document(entry: Entry) -> dict[str, object]:
         "digest": entry.digest,
         "created": entry.created.isoformat(),
         "size": entry.size,
+        **({"missing_blobs_are_at": entry.lazy} if entry.lazy else {}),
     }
 
 

@@ -13,6 +13,7 @@ from bentofn.packager.containerize.layout import refuse_existing, write_layout, 
 from bentofn.packager.containerize.names import Place, check_image_tag, full_name, parse_place
 from bentofn.packager.containerize.push import Pushed, push_image
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
@@ -79,7 +80,7 @@ def containerize(
         UserError: There is no such bento, it cannot run on the base, or it cannot be written.
     """
     store = Store(home)
-    entry = store.get("bento", tag)
+    entry = whole_bento(store, tag, report)
     place = parse_place(output.place or f"docker-archive:{entry.name}-{entry.version}.tar")
     names = tuple(check_image_tag(name) for name in output.tags) or (entry.tag,)
     if place.scheme in ("oci-archive", "docker-archive"):

@@ -15,6 +15,9 @@ from bentofn.runtime.errors import UserError
 ATTEMPTS = 3
 """Times that a chunk is fetched whose bytes are not what its digest says."""
 
+Check = Callable[[bytes, Chunk], bytes]
+"""Makes a chunk of its bytes in the blob, or raises a UserError if they are not what it says."""
+
 Fetch = Callable[[Chunk, bool], bytes]
 """Gives a chunk as it is in the blob; True asks not to trust what is on this machine."""
 
@@ -30,11 +33,15 @@ class ChunkCache:
         path: The sparse file; the map stands beside it.
         chunks: The layer's chunks.
         fetch: Gets one.
+        check: Checks and unpacks it.
     """
 
-    def __init__(self, path: Path, chunks: Sequence[Chunk], fetch: Fetch) -> None:
+    def __init__(
+        self, path: Path, chunks: Sequence[Chunk], fetch: Fetch, check: Check = read_chunk
+    ) -> None:
         self._chunks = chunks
         self._fetch = fetch
+        self._check = check
         self._once = Once()
         self._starts = [0, *accumulate(chunk.size for chunk in chunks)]
         self._data = _open(path, self._starts[-1])
@@ -55,25 +62,37 @@ class ChunkCache:
             OSError: The disk is full.
         """
         if not self._present[index]:
-            self._once.do(index, lambda: self._fill(index))
+            self._once.do(self._chunks[index].offset, lambda: self._fill(index))
         size = min(size, self._chunks[index].size - offset)
         return os.pread(self._data, size, self._starts[index] + offset)
 
     def _fill(self, index: int) -> None:
+        """Fetch a chunk's frame, and keep what else is in it: files that are small share one."""
         if self._present[index]:
             return
-        data = self._checked(self._chunks[index])
-        os.pwrite(self._data, data, self._starts[index])
-        self._present[index] = 1
+        chunk = self._chunks[index]
+        packed = self._checked(chunk)
+        first = last = index
+        while first > 0 and self._chunks[first - 1].offset == chunk.offset:
+            first -= 1
+        while last + 1 < len(self._chunks) and self._chunks[last + 1].offset == chunk.offset:
+            last += 1
+        for each in range(first, last + 1):
+            os.pwrite(self._data, self._check(packed, self._chunks[each]), self._starts[each])
+            self._present[each] = 1
 
     def _checked(self, chunk: Chunk) -> bytes:
+        """A chunk's frame that holds what the chunk's digest says."""
         for attempt in range(1, ATTEMPTS):
             packed = self._fetch(chunk, attempt > 1)
             try:
-                return read_chunk(packed, chunk)
+                self._check(packed, chunk)
             except UserError:
-                continue  # other bytes than its digest says: of the store's file, or on the way
-        return read_chunk(self._fetch(chunk, True), chunk)
+                continue  # other bytes: of the store's file, or on the way
+            return packed
+        packed = self._fetch(chunk, True)
+        self._check(packed, chunk)
+        return packed
 
 
 def cache_directory(cache: Path) -> Path:
@@ -88,5 +107,5 @@ def cache_directory(cache: Path) -> Path:
 def _open(path: Path, size: int) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if os.fstat(descriptor).st_size < size:
-        os.truncate(descriptor, size)
+        os.ftruncate(descriptor, size)
     return descriptor

@@ -139,17 +139,24 @@ class PartsRest:
     Args:
         blobs: Where the parts come from.
         parts: They, in order.
+        caches: The blocks of each; None where only the whole part can be checked.
+        block: Bytes of a block.
     """
 
     blobs: RemoteBlobs
     parts: Sequence[ModelLayer]
+    caches: Sequence[ChunkCache | None]
+    block: int
 
     def read(self, offset: int, size: int) -> bytes:
         """See :class:`Rest`."""
         index = bisect_right(self.parts, offset, key=lambda part: part.offset) - 1
         part = self.parts[index]
-        self.blobs.whole(part.blob)
         inside = offset - part.offset
+        cache = self.caches[index]
+        if cache is not None and not self.blobs.store.has(part.blob.digest):
+            return cache.read(inside // self.block, inside % self.block, size)
+        self.blobs.whole(part.blob)
         size = min(size, part.blob.size - inside)
         with self.blobs.store.blob_path(part.blob.digest).open("rb") as file:
             return os.pread(file.fileno(), size, inside)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bentofn.packager.registry.reference import Reference, parse_reference
 
@@ -14,7 +14,7 @@ class Origin:
     """A repository that has a bento.
 
     Args:
-        reference: It; its tag does not matter, since blobs are asked for by their digests.
+        reference: It; blobs are asked for by their digests, so the tag is for people only.
         insecure: Whether plain HTTP is used although it is not on this machine.
     """
 
@@ -22,7 +22,7 @@ class Origin:
     insecure: bool = False
 
     def __str__(self) -> str:
-        return f"{_INSECURE if self.insecure else ''}{replace(self.reference, tag=None)}"
+        return f"{_INSECURE if self.insecure else ''}{self.reference}"
 
     @classmethod
     def parse(cls, text: str) -> Origin:

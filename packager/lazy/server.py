@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -190,6 +191,9 @@ class LazyServer:
 
 def main(argv: list[str]) -> int:
     """The process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:  # each part of a model is a file
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     LazyServer(Home(Path(argv[0]))).run()
     # At once: threads may be waiting for a registry.
     os._exit(0)

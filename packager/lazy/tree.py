@@ -24,6 +24,7 @@ from bentofn.packager.lazy.contents import (
 from bentofn.packager.lazy.plan import make_plan
 from bentofn.packager.lazy.tables import table_of
 from bentofn.packager.parts import files_of
+from bentofn.packager.prefetch.blocks import check_block
 from bentofn.packager.prefetch.pack import Pack
 from bentofn.packager.store import Descriptor
 from bentofn.packager.trees import Tree
@@ -65,7 +66,9 @@ class TreeMaker:
                 self._add_whole(made, tree, layer)
         for path, parts in files_of(tree.files).items():
             size = sum(part.blob.size for part in parts)
-            rest = PartsRest(self.blobs, parts)
+            caches = [self._blocks(part.blob) for part in parts]
+            size_of_block = self.pack.blocks.size if self.pack else 1
+            rest = PartsRest(self.blobs, parts, caches, size_of_block)
             hot = self._pages(f"{place}/{path}", pages)
             made.add_file(path, LazyContent(size, hot, rest, self.failed))
         return made
@@ -103,6 +106,12 @@ class TreeMaker:
             elif node.content:
                 content = whole_content(folder / node.path)
                 made.add_file(node.path, content, executable=bool(node.mode & 0o100))
+
+    def _blocks(self, part: Descriptor) -> ChunkCache | None:
+        blocks = self.pack.blocks.chunks(part) if self.pack else ()
+        if not blocks:
+            return None
+        return ChunkCache(self._path(part), blocks, self._fetcher(part), check_block)
 
     def _fetcher(self, layer: Descriptor) -> Callable[[Chunk, bool], bytes]:
         def fetch(chunk: Chunk, remote: bool) -> bytes:

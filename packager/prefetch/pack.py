@@ -10,6 +10,7 @@ from typing import BinaryIO
 import zstandard
 
 from bentofn.packager.files import CHUNK, publish, temporary_file
+from bentofn.packager.prefetch.blocks import NO_BLOCKS, Blocks
 from bentofn.packager.prefetch.trace import Range, Trace
 from bentofn.runtime.errors import UserError
 
@@ -44,10 +45,12 @@ class Pack:
     Args:
         path: The file with the pages.
         places: Path of a file to its ranges and where each starts in :attr:`path`.
+        blocks: Digests of blocks of the weights.
     """
 
     path: Path
     places: dict[str, list[tuple[Range, int]]] = field(default_factory=dict)
+    blocks: Blocks = NO_BLOCKS
 
     def ranges(self, path: str) -> list[tuple[Range, int]]:
         """What there is of a file: each range, and where it starts in the pack."""
@@ -74,7 +77,7 @@ def unpack(trace: Trace, blob: Path, target: Path) -> Pack:
     for file, offset, size in trace.packed:
         places.setdefault(file.path, []).append(((offset, size), position))
         position += size
-    return Pack(target, places)
+    return Pack(target, places, trace.blocks)
 
 
 def _unpack(blob: Path, out: BinaryIO, size: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from bentofn.packager.fuse.tree import Node, Tree
 from bentofn.packager.layers.files import check_path
 from bentofn.packager.layers.toc import MAX_FILE
+from bentofn.packager.prefetch.blocks import NO_BLOCKS, Blocks
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
@@ -24,6 +25,7 @@ MAX_LIST = 32 << 20
 Range = tuple[int, int]
 """First byte and bytes; the first is at a page's start, and only a file's last page is cut."""
 
+_MALFORMED = (UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _REASONS = ("stat", "open", "read")
 _PLACES = ("env", "models")
 
@@ -59,10 +61,12 @@ class Trace:
     Args:
         files: By path.
         pages: Whether single pages were seen; else a file that was opened counts as read whole.
+        blocks: Digests of blocks of the weights.
     """
 
     files: tuple[HotFile, ...]
     pages: bool = True
+    blocks: Blocks = NO_BLOCKS
 
     @property
     def packed(self) -> Iterator[tuple[HotFile, int, int]]:
@@ -89,7 +93,10 @@ class Trace:
             }
             for file in self.files
         ]
-        return canonical_json({"schema": SCHEMA, "seen": self.pages, "files": files})
+        blocks = self.blocks.to_plain()
+        return canonical_json(
+            {"schema": SCHEMA, "seen": self.pages, "files": files, "blocks": blocks}
+        )
 
     @classmethod
     def from_json(cls, data: bytes) -> Trace:
@@ -107,12 +114,13 @@ class Trace:
             files = tuple(_file(item) for item in raw["files"])
             if [file.path for file in files] != sorted({file.path for file in files}):
                 raise ValueError("its files are not in order")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            blocks = Blocks.from_plain(raw["blocks"])
+        except _MALFORMED as error:
             raise UserError(
                 f"The list of what to fetch first cannot be used ({str(error)[:200]}); "
                 "build and push the bento again."
             ) from error
-        return cls(files, bool(raw["seen"]))
+        return cls(files, bool(raw["seen"]), blocks)
 
 
 class Recorder:

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bentofn.packager.contract import child_environment, run_limited
@@ -24,6 +25,7 @@ from bentofn.packager.lazy.plan import make_plan, stored_toc
 from bentofn.packager.materialise import materialise
 from bentofn.packager.mounts import can_mount, enter_private_namespace
 from bentofn.packager.prefetch import audit_script
+from bentofn.packager.prefetch.blocks import cut_blocks
 from bentofn.packager.prefetch.pack import write_pack
 from bentofn.packager.prefetch.trace import HotFile, Recorder, Trace, whole_file
 from bentofn.packager.prefetch.trial import start_once
@@ -167,6 +169,13 @@ def main(argv: list[str]) -> int:
     except UserError as error:
         (output / ERROR).write_text(str(error))
         return 1
+    weights = {part.digest: part.size for part in make_plan(store.descriptors(entry)).parts}
+
+    def read_blob(digest: str, offset: int, size: int) -> bytes:
+        with store.blob_path(digest).open("rb") as blob:
+            return os.pread(blob.fileno(), size, offset)
+
+    trace = replace(trace, blocks=cut_blocks(weights, read_blob))
     (output / LIST).write_bytes(trace.to_json())
     places = dict(trees_of(root))
 

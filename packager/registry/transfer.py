@@ -16,6 +16,7 @@ from bentofn.packager.arrival import (
     refuse_other,
 )
 from bentofn.packager.arriving_referrers import Check, read_arriving_referrer
+from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.registry.blobs import (
     fetch_blob,
     fetch_manifest,
@@ -84,7 +85,7 @@ def push(
     Raises:
         UserError: There is no such bento, it is damaged, or the registry refuses or fails.
     """
-    entry = store.get("bento", tag)
+    entry = whole_bento(store, tag, report)
     reference = replace(reference, tag=reference.tag or entry.version)
     transport = transport_of(reference, "pull,push", insecure, wait)
     with store.using():

@@ -16,6 +16,7 @@ from bentofn.packager.prefetch.pack import unpack, write_pack
 from bentofn.packager.prefetch.trace import PAGE, HotFile, Recorder, Trace, runs
 from bentofn.runtime.errors import UserError
 
+BLOCKS = {"size": 65536, "digests": {}}
 SIZES = st.integers(0, 40 * PAGE)
 
 
@@ -102,7 +103,9 @@ def test_what_was_asked_for_is_noted_with_why(tmp_path: Path) -> None:
 )
 def test_a_list_that_cannot_be_is_refused(change: dict[str, object]) -> None:
     file = {"path": "env/a", "size": 2 * PAGE, "why": ["read"], "pages": [[0, 1]], "packed": True}
-    whole = json.dumps({"schema": 1, "seen": True, "files": [file | change]}).encode()
+    whole = json.dumps(
+        {"schema": 1, "seen": True, "files": [file | change], "blocks": BLOCKS}
+    ).encode()
     with pytest.raises(UserError, match="what to fetch first cannot be used"):
         Trace.from_json(whole)
 

@@ -9,6 +9,7 @@ tracebacks find their source lines on every target.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -135,7 +136,11 @@ def _run(jobs: Sequence[Sequence[str]], target: Target) -> list[tuple[str, int, 
             raise
     if process.returncode:
         raise UserError(f"{target.interpreter} cannot compile Python files: {_last_line(stderr)}.")
-    return list(_complaints(stdout.splitlines()))
+    complaints = list(_complaints(stdout.splitlines()))
+    if any(message.startswith(f"[Errno {errno.ENOSPC}]") for _, _, message in complaints):
+        # Not the files' fault: without this, a bento would lack their bytecode for good.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return complaints
 
 
 def _complaints(lines: Iterable[str]) -> Iterable[tuple[str, int, str]]:

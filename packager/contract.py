@@ -6,6 +6,7 @@ be installed beside bentofn.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -119,6 +120,7 @@ def run_limited(
 
     Raises:
         subprocess.TimeoutExpired: It did not end in time.
+        OSError: It ended because the disk is full.
     """
     process = subprocess.Popen(
         command,
@@ -139,6 +141,8 @@ def run_limited(
         process.wait()
         raise
     reader.join(1.0)
+    if status and b"[Errno %d]" % errno.ENOSPC in tail:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return status, bytes(tail)
 
 

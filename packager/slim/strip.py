@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -96,6 +97,9 @@ def strip_file(strip: Strip, path: Path) -> int:
 
     Returns:
         Bytes saved.
+
+    Raises:
+        OSError: The disk is full.
     """
     before = path.stat()
     elf = _read(path)
@@ -110,6 +114,9 @@ def strip_file(strip: Strip, path: Path) -> int:
                 command, env=environment, capture_output=True, timeout=STRIP_LIMIT, check=True
             )
             size = partial.stat().st_size
+        except subprocess.CalledProcessError as error:
+            _refuse_full_disk(error.stderr)
+            return 0
         except (subprocess.SubprocessError, FileNotFoundError):
             return 0
         result = _read(partial)
@@ -122,6 +129,13 @@ def strip_file(strip: Strip, path: Path) -> int:
         return before.st_size - size
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _refuse_full_disk(stderr: bytes) -> None:
+    # A file that stays as it is for want of space would make another bento.
+    text = os.strerror(errno.ENOSPC)
+    if text.encode() in stderr:
+        raise OSError(errno.ENOSPC, text)
 
 
 def _read(path: Path) -> Elf | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bentofn.packager.files import CHUNK, writing
@@ -33,6 +32,9 @@ def join(store: Store, parts: Sequence[ModelLayer], target: Path) -> None:
         UserError: A part is damaged or missing (it is then removed from the store), or the disk is
             full.
     """
+    # Here, because its import costs more than finding that nothing needs to be joined.
+    from concurrent.futures import ThreadPoolExecutor
+
     with (
         writing(target.parent),
         target.open("xb") as file,

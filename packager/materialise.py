@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from bentofn.packager.erofs.images import IMAGE_SUFFIX, remove_image
+from bentofn.packager.erofs.images import image_keys, image_path, remove_image
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.parts import models_of
@@ -172,11 +172,11 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
 
 def _prune_images(home: Home, wanted: Collection[str]) -> list[Path]:
     """Remove the images of trees that nobody needs, or that are unpacked by now."""
-    found = sorted(home.images.glob(f"*{IMAGE_SUFFIX}"))
-    gone = [i for i in found if i.stem not in wanted or (home.unpacked / i.stem).is_dir()]
-    for image in gone:
-        remove_image(image)
-    return gone
+    keys = image_keys(home)
+    gone = [key for key in keys if key not in wanted or (home.unpacked / key).is_dir()]
+    for key in gone:
+        remove_image(home, key)
+    return [image_path(home, key) for key in gone]
 
 
 def _provide(home: Home, store: Store, tree: Tree, providers: Sequence[TreeProvider]) -> Path:

@@ -241,7 +241,7 @@ def _reason(error: OSError, kind: FileSystem) -> str:
         case errno.ENODEV:
             return f"this kernel has no {kind}"
         case errno.EPERM | errno.EACCES if kind == "erofs":
-            return "the kernel lets only root mount EROFS images"
+            return "the kernel lets only root mount EROFS, with the right to (CAP_SYS_ADMIN)"
         case errno.EPERM | errno.EACCES:
             return "the kernel does not let this process"
         case errno.EINVAL if kind == "erofs":

@@ -16,14 +16,12 @@ from bentofn.packager.layers.unpack import read_layer
 from bentofn.packager.store import Store
 from bentofn.packager.trees import Tree, damaged_layer
 
-IMAGE_SUFFIX = ".erofs"
-
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def image_path(home: Home, key: str) -> Path:
     """Where the image of a tree stands, or would stand."""
-    return home.images / f"{key}{IMAGE_SUFFIX}"
+    return home.images / f"{key}.erofs"
 
 
 def make_image(home: Home, store: Store, tree: Tree) -> Path:
@@ -47,8 +45,15 @@ def make_image(home: Home, store: Store, tree: Tree) -> Path:
     return image
 
 
-def remove_image(image: Path) -> None:
-    """Remove an image and what is noted of it; whoever has it mounted keeps it."""
+def image_keys(home: Home) -> list[str]:
+    """The trees of which there are images, or notes of images."""
+    files = home.images.iterdir() if home.images.is_dir() else ()
+    return sorted({file.stem for file in files if not file.name.startswith(".")})
+
+
+def remove_image(home: Home, key: str) -> None:
+    """Remove the image of a tree; whoever has it mounted keeps it."""
+    image = image_path(home, key)
     image.unlink(missing_ok=True)
     _note(image).unlink(missing_ok=True)
 

@@ -41,5 +41,5 @@ class ImageTrees:
             with suppress(UserError):
                 mount_erofs(image, target)
                 return target
-            remove_image(image)
+            remove_image(self.home, tree.key)
         return None

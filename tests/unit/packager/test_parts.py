@@ -84,6 +84,15 @@ def test_a_fine_tuned_last_block_is_all_that_is_stored_anew(store: Store, tmp_pa
     assert said == ["86% of the weights were in the store already."]
 
 
+def test_another_head_leaves_the_rest_shared(store: Store, tmp_path: Path) -> None:
+    base = import_model(store, write(tmp_path / "a.safetensors", network(0)), "base")
+    headed = {"classifier.weight": np.ones(1000, np.float32), **network(0)}
+    entry = import_model(store, write(tmp_path / "b.safetensors", headed), "headed")
+    before = digests(store, base)
+    new = [size for digest, size in digests(store, entry).items() if digest not in before]
+    assert sum(new) < MIB
+
+
 def test_the_order_of_the_writers_header_makes_no_difference(store: Store, tmp_path: Path) -> None:
     metadata = {f"key {n}": str(n) for n in range(16)}
     entries = [

@@ -35,7 +35,7 @@ from bentofn.packager.import_surface import import_surface
 from bentofn.packager.late_imports import late_imports
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
 from bentofn.packager.layers import FAST, SMALLEST, LayerFile, Packing, put_layer
-from bentofn.packager.modelsources.wanted import find_model
+from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.onnx.export import Exporter
 from bentofn.packager.onnx.plan import Plan
 from bentofn.packager.slim.proof import Trial, cached_proof, prove
@@ -97,7 +97,8 @@ class Assembler:
             UserError: The project cannot be built; the message says why.
         """
         for choice in self.inputs.config.models:
-            find_model(self.store, choice.tag)  # before time is spent on packages
+            # Before time is spent on packages.
+            require_model(self.store, choice.tag, self.report)
         with self.step("code"):
             code = self._code()
         with self.step("lock"):

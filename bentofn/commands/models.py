@@ -106,6 +106,13 @@ def get(tag: str, as_json: bool) -> None:
         print_json(document)
         return
     click.echo(f"{entry.tag}  {entry.digest}  {human_size(entry.size)}")
+    info = describe_model(store, entry)
+    if info.format:
+        click.echo(f"format {info.format}")
+    if info.origin.get("source") == "huggingface":
+        click.echo(f"from hf:{info.origin['model_id']}@{info.origin['commit']}")
+    for path, names in info.pickles.items():
+        click.echo(f"{path} is a pickle that imports {', '.join(names)}")
     print_table(
         ("FILE", "SIZE"),
         [(path, human_size(size)) for path, size in model_files(store, entry).items()],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import re
@@ -22,6 +23,9 @@ from bentofn.runtime.models import HUB_PREFIX
 
 _TIMEOUT = 30.0
 """Seconds until the hub must have answered a question about a repository."""
+
+_ATTEMPTS = 3
+"""Times that a download is tried, beyond what huggingface_hub does itself."""
 
 _MODEL_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
@@ -151,21 +155,27 @@ def _choose(hub: ModuleType, model: HubModel, names: Iterable[str]) -> Selection
 
 
 def _download(hub: ModuleType, model: HubModel, chosen: Selection) -> Path:
-    try:
-        return Path(
-            hub.snapshot_download(
-                model.model_id,
-                revision=model.revision,
-                endpoint=model.endpoint,
-                allow_patterns=[glob.escape(name) for name in chosen.files],
+    """Fetch files into the cache; what an attempt got stays there, and the next one goes on."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return Path(
+                hub.snapshot_download(
+                    model.model_id,
+                    revision=model.revision,
+                    endpoint=model.endpoint,
+                    allow_patterns=[glob.escape(name) for name in chosen.files],
+                )
             )
-        )
-    except Exception as error:
-        refused = _refusal(hub, model, error) or (
-            f"Fetching {model.model_id} from {_endpoint(hub, model)} broke off "
-            f"({type(error).__name__}); try again, which goes on where it stopped."
-        )
-        raise UserError(refused) from error
+        except Exception as error:
+            refused = _refusal(hub, model, error) or _full_disk(hub, error)
+            if refused is None and left:
+                continue
+            raise UserError(
+                refused
+                or f"Fetching {model.model_id} from {_endpoint(hub, model)} broke off "
+                f"({type(error).__name__}); try again, which goes on where it stopped."
+            ) from error
+    raise AssertionError("unreachable")
 
 
 def _cached(hub: ModuleType, model: HubModel) -> tuple[Path, Selection]:
@@ -231,6 +241,15 @@ def _refusal(hub: ModuleType, model: HubModel, error: Exception) -> str | None:
             return f"{where} answered {status} for {model.model_id}; {login}."
         return f"{where} answered {status} for {model.model_id}; try again later."
     return None
+
+
+def _full_disk(hub: ModuleType, error: Exception) -> str | None:
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return (
+        f"The disk that holds {hub.constants.HF_HUB_CACHE} is full; free some space there, or set "
+        "HF_HOME to a directory on another disk."
+    )
 
 
 def _endpoint(hub: ModuleType, model: HubModel) -> str:

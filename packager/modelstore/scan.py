@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections.abc import Mapping
@@ -154,6 +155,8 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
     suffix = source.suffix.lower()
     if suffix == ".safetensors":
         return Found(path, source, "weights")
+    if source.name.endswith(f".safetensors{INDEX_SUFFIX}"):
+        return Found(path, source, "file", beside=_shards(path, source))
     known = detect(source, start) if policy.format is None else named(policy.format)
     raw = source.stat().st_size >= RAW_MINIMUM
     if known is not None:
@@ -181,6 +184,15 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
             "when it is loaded; leave it out, or save its numbers with a plain dtype."
         )
     return Found(path, source, "file", raw=raw)
+
+
+def _shards(path: str, source: Path) -> tuple[str, ...]:
+    """The files that an index of safetensors names; of what is no index, none."""
+    try:
+        names = json.loads(source.read_bytes())["weight_map"].values()
+        return tuple(sorted({str(PurePosixPath(path).parent / str(name)) for name in names}))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return ()
 
 
 def _allowed_pickle(source: Path, policy: Policy) -> PickleContent:

@@ -77,6 +77,24 @@ def test_a_build_fetches_what_is_declared_and_asks_once(
     assert (done.returncode, "There is no model org/gone" in done.stderr) == (1, True)
 
 
+def test_a_bentofile_may_name_a_model_of_the_hub(
+    hub: Hub, repository: Repository, project: Path, run: Callable[..., Any]
+) -> None:
+    (project / "bentofile.yaml").write_text(
+        'service: "service:Reader"\nmodels: [{tag: "hf:org/tiny@v1", alias: words}]\n'
+    )
+    reading = 'bentofn.models.get("words").path_of("vocab.txt")'
+    (project / "service.py").write_text(
+        "import bentofn\n@bentofn.service\nclass Reader:\n    @bentofn.api(examples=[{}])\n"
+        f"    def read(self) -> str:\n        return open({reading}).read()\n"
+    )
+    built = json.loads(run("build", str(project), "--json").stdout)
+    manifest = json.loads(run("get", built["tag"], "--json").stdout)["manifest"]
+    assert [(each["alias"], each["version"]) for each in manifest["models"]] == [
+        ("words", repository.refs["v1"])
+    ]
+
+
 def test_a_project_that_is_not_built_fetches_when_it_is_first_read(
     hub: Hub, repository: Repository, project: Path, tmp_path: Path
 ) -> None:

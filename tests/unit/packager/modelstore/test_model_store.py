@@ -117,6 +117,15 @@ def test_a_truncated_safetensors_is_refused(store: Store, model: Path) -> None:
     assert store.list("model") == []
 
 
+def test_a_shard_that_is_missing_is_named(store: Store, model: Path) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "c": "other.safetensors"}}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"index\.json needs other\.safetensors"):
+        import_model(store, model, "words")
+    save_file({"c": WEIGHTS["a"]}, model / "other.safetensors")
+    import_model(store, model, "words")
+
+
 def _zip(path: Path, member: str, content: bytes) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, content)

@@ -135,9 +135,8 @@ def _show(done: Containerized) -> None:
             f"repository, {human_size(pushed.skipped)} were there"
         )
     click.echo(f"Run it: {done.next_step}")
-    secrets = done.composed.bento.secrets
-    if secrets:
-        click.echo(f"It needs these variables when it runs (-e NAME=...): {', '.join(secrets)}")
+    for note in done.notes:
+        click.echo(note)
 
 
 def _document(done: Containerized) -> dict[str, object]:
@@ -169,4 +168,5 @@ def _document(done: Containerized) -> dict[str, object]:
         },
         "secrets": list(done.composed.bento.secrets),
         "next_step": done.next_step,
+        "notes": list(done.notes),
     }

@@ -29,6 +29,12 @@ def image_layers(home: Home, store: Store, layers: Sequence[Descriptor]) -> Iter
     Raises:
         UserError: A layer is damaged or of a kind that no image has.
     """
+    for layer in layers:
+        if layer.annotations.get(LAYER_KIND) not in _ORDER:
+            raise UserError(
+                f"This bento has a layer of kind {layer.annotations.get(LAYER_KIND)!r}, which this "
+                "bentofn does not know; use the bentofn that built it."
+            )
     for kind in _ORDER:
         group = [layer for layer in layers if layer.annotations.get(LAYER_KIND) == kind]
         if kind == "model":

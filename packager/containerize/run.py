@@ -48,6 +48,7 @@ class Containerized:
         names: Its names there.
         pushed: What was sent, for a registry.
         next_step: What to type next.
+        notes: What the user should know, one sentence each.
     """
 
     bento: str
@@ -56,6 +57,7 @@ class Containerized:
     names: tuple[str, ...]
     pushed: Pushed | None
     next_step: str
+    notes: tuple[str, ...] = ()
 
 
 def containerize(
@@ -82,16 +84,19 @@ def containerize(
     store = Store(home)
     entry = whole_bento(store, tag, report)
     place = parse_place(output.place or f"docker-archive:{entry.name}-{entry.version}.tar")
-    names = tuple(check_image_tag(name) for name in output.tags) or (entry.tag,)
+    names = tuple(check_image_tag(name) for name in output.tags) or (entry.tag.lower(),)
     if place.scheme in ("oci-archive", "docker-archive"):
         refuse_existing(place.path, force=output.force)
+    pushed = None
     with store.using():
         composed = compose(home, store, entry, choices, report, wait)
         if place.scheme == "registry":
-            return _push(composed, place, output, choices, report, wait)
-        report(f"Writing {place.text}")
-        names = _write(composed, place, names, output)
-    return Containerized(entry.tag, composed, place.text, names, None, _next(place, names))
+            names, pushed = _push(composed, place, output, choices, report, wait)
+        else:
+            report(f"Writing {place.text}")
+            names = _write(composed, place, names, output)
+    step, notes = _next(place, names, choices), _notes(composed, choices)
+    return Containerized(entry.tag, composed, place.text, names, pushed, step, notes)
 
 
 def _write(
@@ -114,34 +119,46 @@ def _push(
     choices: ImageChoices,
     report: Report,
     wait: Wait,
-) -> Containerized:
+) -> tuple[tuple[str, ...], Pushed]:
     assert place.reference is not None
     if place.reference.tag is not None and ":" in place.reference.tag:
         raise UserError(f"{place.text} names a digest; an image is pushed to a tag.")
-    if output.tags and place.reference.tag is not None:
-        tags = (place.reference.tag, *(_tag_of(name) for name in output.tags))
-    elif output.tags:
-        tags = tuple(_tag_of(name) for name in output.tags)
-    else:
-        tags = (place.reference.tag or composed.bento.version,)
+    named = (place.reference.tag,) if place.reference.tag else ()
+    tags = (*named, *(_tag_of(name) for name in output.tags)) or (composed.bento.version,)
     pushed = push_image(
         composed.image, place.reference, tags, report, insecure=choices.insecure, wait=wait
     )
-    names = tuple(str(replace(place.reference, tag=tag)) for tag in tags)
-    step = _run_command(names[0])
-    return Containerized(composed.bento.tag, composed, place.text, names, pushed, step)
+    return tuple(str(replace(place.reference, tag=tag)) for tag in tags), pushed
 
 
 def _tag_of(name: str) -> str:
     return full_name(name).rpartition(":")[2]
 
 
-def _next(place: Place, names: tuple[str, ...]) -> str:
+def _next(place: Place, names: tuple[str, ...], choices: ImageChoices) -> str:
+    run = f"run --rm -p {PORT}:{PORT}"
+    if choices.target == "aws-lambda" and place.scheme != "registry":
+        return "bentofn containerize ... -o ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG"
+    if place.scheme == "registry":
+        return f"docker {run} {names[0]}"
     if place.scheme == "docker-archive":
-        return f"docker load -i {place.path} && {_run_command(names[0])}"
-    where = f"{place.scheme}:{place.path}:{names[0]}"
-    return f"podman run --rm -p {PORT}:{PORT} {where}"
+        return f"docker load -i {place.path} && docker {run} {names[0]}"
+    return f"podman {run} {place.scheme}:{place.path}:{names[0]}"
 
 
-def _run_command(name: str) -> str:
-    return f"docker run --rm -p {PORT}:{PORT} {name}"
+def _notes(composed: Composed, choices: ImageChoices) -> tuple[str, ...]:
+    notes = []
+    if choices.target == "aws-lambda":
+        notes.append(
+            "The image starts the web server on $PORT; Lambda needs its Web Adapter in the base "
+            "image to call it, because the image has no client of Lambda's Runtime API yet."
+        )
+    if composed.bento.docker.get("cuda_version"):
+        notes.append(
+            "CUDA's libraries are those of the bento's packages, the driver is the host's: run it "
+            "with GPUs (docker run --gpus all)."
+        )
+    if composed.bento.secrets:
+        names = ", ".join(composed.bento.secrets)
+        notes.append(f"It needs these variables when it runs (-e NAME=...): {names}.")
+    return tuple(notes)

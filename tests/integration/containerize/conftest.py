@@ -208,20 +208,42 @@ def greeter(tmp_path_factory: pytest.TempPathFactory, bentofn: Bentofn) -> Home:
 REGISTRY = shutil.which("docker-registry") or shutil.which("registry")
 
 
+HTPASSWD = "me:$2y$05$pLerPKTeo6mxUP2Dx/WIEuQZsmSkEkBgFJ34cFrfXWjYcrUtprhqm\n"  # secret
+"""Made with `htpasswd -nbB me secret`."""
+
+
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a registry on this machine."""
+    with running(tmp_path_factory.mktemp("registry"), {}) as address:
+        yield address
+
+
+@pytest.fixture
+def locked_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one that wants the user ``me`` with the password ``secret``."""
+    folder = tmp_path_factory.mktemp("locked")
+    (folder / "htpasswd").write_text(HTPASSWD)
+    login = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    with running(folder, login) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running(folder: Path, login: dict[str, Any]) -> Iterator[str]:
+    """A registry on this machine; gives its address."""
     if REGISTRY is None:
         pytest.skip("docker-registry is not installed (apt-get install docker-registry)")
-    folder = tmp_path_factory.mktemp("registry")
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-    config = {
+    config: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
         "http": {"addr": address},
     }
+    if login:
+        config["auth"] = login
     (folder / "config.json").write_text(json.dumps(config))  # JSON is YAML
     command = [REGISTRY, "serve", str(folder / "config.json")]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as p:
@@ -237,12 +259,15 @@ def answer(url: str, process: subprocess.Popen[Any], data: bytes | None = None) 
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError):
+        try:
             headers = {"Content-Type": "application/json"} if data else {}
             with opener.open(urllib.request.Request(url, data, headers), timeout=10) as response:
                 body: bytes = response.read()
                 return body
-        time.sleep(0.05)
+        except urllib.error.HTTPError as error:
+            return error.read()
+        except OSError:
+            time.sleep(0.05)
     pytest.fail(f"{url} does not answer (the process ended with {process.poll()})")
 
 
@@ -295,11 +320,48 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)
 
 
+def join_layouts(lower: Path, upper: Path, target: Path) -> Path:
+    """A layout of one image with the layers of two."""
+    shutil.copytree(lower, target)
+    (manifest, config), (more, above) = documents_of(lower), documents_of(upper)
+    for layer in more["layers"]:
+        name = Path("blobs", "sha256", layer["digest"][7:])
+        shutil.copy(upper / name, target / name)
+    manifest["layers"] += more["layers"]
+    config["rootfs"]["diff_ids"] += above["rootfs"]["diff_ids"]
+    config["history"] += above["history"]
+    manifest["config"] |= put_blob(target, json.dumps(config).encode())
+    index = json.loads((target / "index.json").read_bytes())
+    index["manifests"][0] |= put_blob(target, json.dumps(manifest).encode())
+    (target / "index.json").write_text(json.dumps(index))
+    return target
+
+
+def documents_of(layout: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The manifest and the config of a layout's image."""
+
+    def read(descriptor: dict[str, Any]) -> dict[str, Any]:
+        path = layout / "blobs" / "sha256" / descriptor["digest"][7:]
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+
+    manifest = read(json.loads((layout / "index.json").read_bytes())["manifests"][0])
+    return manifest, read(manifest["config"])
+
+
+def put_blob(layout: Path, data: bytes) -> dict[str, Any]:
+    """Put a blob into a layout; its digest and size."""
+    digest = hashlib.sha256(data).hexdigest()
+    (layout / "blobs" / "sha256" / digest).write_bytes(data)
+    return {"digest": f"sha256:{digest}", "size": len(data)}
+
+
 class Making:
     """What tests make bases of their own with."""
 
     part = Part
     layout = staticmethod(make_layout)
+    join = staticmethod(join_layouts)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -140,3 +141,24 @@ def test_podman_runs_layers_that_skopeo_wrote_as_zstd_chunked(
     bentofn(*command, home=greeter.path)
     podman("pull", "--tls-verify=false", target)
     assert podman.serve(target, "/greet", {"name": "Bob"}).startswith("Hello, Bob")
+
+
+def test_a_registry_that_wants_a_login_is_told_dockers(
+    tmp_path: Path, greeter: Home, base_layout: Path, bentofn: Bentofn, locked_registry: str
+) -> None:
+    def run(password: str, *options: str) -> subprocess.CompletedProcess[str]:
+        auth = base64.b64encode(f"me:{password}".encode()).decode()
+        config = {"auths": {locked_registry: {"auth": auth}}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        command = ("containerize", "greeter", *options)
+        return bentofn(*command, home=greeter.path, check=False, DOCKER_CONFIG=str(tmp_path))
+
+    target = f"{locked_registry}/me/greeter:1"
+    here = ("--base", f"oci:{base_layout}", "-o", target)
+    for wrong in (run("wr0ng", *here), run("wr0ng", "--base", target)):
+        assert wrong.returncode == 1
+        assert f"docker login {locked_registry}" in wrong.stderr
+        assert "wr0ng" not in wrong.stderr
+    assert run("secret", *here).returncode == 0
+    again = ("--base", target, "-o", f"oci:{tmp_path / 'layout'}")
+    assert run("secret", *again).returncode == 0

@@ -139,9 +139,9 @@ def _admit(inputs: BuildInputs, home: Home) -> tuple[str, ...]:
         "docker.setup_script": inputs.image.setup_script or "",
         "docker.dockerfile_template": inputs.image.dockerfile_template or "",
     }
-    allowed = Allowed(
-        secrets=frozenset((*inputs.config.allow_secrets, *inputs.options.allow_secrets)),
-        pickles=frozenset((*inputs.config.allow_pickles, *inputs.options.allow_pickles)),
+    allowed = Allowed.of(
+        (*inputs.config.allow_secrets, *inputs.options.allow_secrets),
+        (*inputs.config.allow_pickles, *inputs.options.allow_pickles),
     )
     return admit(inputs.tree, texts, inputs.envs, allowed, inputs.project, home)
 

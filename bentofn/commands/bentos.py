@@ -13,6 +13,8 @@ from bentofn.commands.output import human_size, json_option, print_json, print_t
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.store import Entry, Store
+from bentofn.packager.store.referrers import referrers
+from bentofn.packager.trust.kinds import name_of
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import ModelReference
 
@@ -44,9 +46,11 @@ def get(tag: str, as_json: bool) -> None:
     manifest = store.bento(entry)
     layers = store.layers(entry)
     figures = Figures.of(store.home, entry).document()
+    about = [each.artifact_type for each in referrers(store, entry.digest)]
     if as_json:
         document = entry_document(entry) | figures | {"manifest": dataclasses.asdict(manifest)}
-        print_json(document | {"layers": [dataclasses.asdict(layer) for layer in layers]})
+        document |= {"layers": [dataclasses.asdict(layer) for layer in layers]}
+        print_json(document | {"referrers": about})
         return
     click.echo(f"{entry.tag}  {entry.digest}  {human_size(entry.size)}")
     if figures:
@@ -62,6 +66,8 @@ def get(tag: str, as_json: bool) -> None:
         ("LAYER", "KIND", "SIZE", "DIGEST"),
         [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in layers],
     )
+    if about:
+        click.echo(f"with {', '.join(name_of(each) for each in about)}")
 
 
 def describe_reference(model: ModelReference) -> str:

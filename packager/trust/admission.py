@@ -43,6 +43,14 @@ class Allowed:
     secrets: frozenset[str] = frozenset()
     pickles: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, secrets: Iterable[str], pickles: Iterable[str]) -> Allowed:
+        """As the user wrote them: ``./a`` is ``a``."""
+        return cls(
+            frozenset(str(PurePosixPath(each)) for each in secrets),
+            frozenset(str(PurePosixPath(each)) for each in pickles),
+        )
+
 
 @dataclass(frozen=True)
 class Content:

@@ -77,8 +77,15 @@ def _dependencies(bento: BentoManifest) -> list[dict[str, Any]]:
         if len(package.hashes) == 1:
             described["digest"] = {"sha256": package.hashes[0]}
         found.append(described)
-    for model in bento.models:
-        digest = {"sha256": model.digest.removeprefix("sha256:")}
-        found.append({"name": f"model {model.name}:{model.version}", "digest": digest})
+    # Of an exported model, that which it was exported from.
+    models = [
+        (f"{model.name}:{model.version}", model.digest)
+        if model.exported is None
+        else (model.exported.tag, model.exported.digest)
+        for model in bento.models
+    ]
+    for tag, digest in dict.fromkeys(models):
+        sha256 = digest.removeprefix("sha256:")
+        found.append({"name": f"model {tag}", "digest": {"sha256": sha256}})
     base = bento.docker.get("base_image")
     return [*found, {"name": "base image", "uri": f"docker://{base}"}] if base else found

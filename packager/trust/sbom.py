@@ -9,6 +9,7 @@ import importlib.util
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bentofn import __version__
@@ -109,7 +110,7 @@ def _cached_parts(home: Home, bento: BentoManifest, env: Sequence[Descriptor]) -
         "sbom",
         _RULES,
         [layer.digest for layer in env],
-        [bento.lock, [vars(model) for model in bento.models], bento.python, bento.platform],
+        [bento.lock, [asdict(model) for model in bento.models], bento.python, bento.platform],
         bento.inputs.get("runtime", ""),
         __version__,
     )
@@ -132,7 +133,7 @@ def _parts(bento: BentoManifest, packages: Sequence[Package]) -> dict[str, Any]:
     root = Component(name=_ROOT, type=ComponentType.APPLICATION, bom_ref=_ROOT)
     parts = [
         *(_package(package) for package in packages),
-        *(_model(model) for model in bento.models),
+        *(_model(model) for model in {model.digest: model for model in bento.models}.values()),
         _runtime(bento),
         Component(
             name="python", version=bento.python, type=ComponentType.PLATFORM, bom_ref="python"
@@ -176,14 +177,20 @@ def _model(model: ModelReference) -> Component:
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
+    properties = [("bentofn:hash-of", "the model's OCI manifest")]
+    if model.runtime is not None:
+        properties.append(("bentofn:runtime", model.runtime))
+    if model.exported is not None:
+        made_from = model.exported
+        properties.append(("bentofn:exported-from", f"{made_from.tag} {made_from.digest}"))
     return Component(
         name=model.name,
         version=model.version,
         type=ComponentType.MACHINE_LEARNING_MODEL,
-        bom_ref=f"model:{model.name}:{model.version}",
+        bom_ref=f"model:{model.digest}",
         purl=PackageURL("oci", None, model.name, model.digest),
         hashes=[_sha256(model.digest.removeprefix("sha256:"))],
-        properties=[Property(name="bentofn:hash-of", value="the model's OCI manifest")],
+        properties=[Property(name=name, value=value) for name, value in properties],
     )
 
 

@@ -60,6 +60,11 @@ def test_a_token_is_refused_by_its_place_and_never_shown(project: Path) -> None:
     assert look(project) == ()
 
 
+def test_a_path_may_be_written_with_a_dot() -> None:
+    allowed = Allowed.of(["./a/b.pem", "env:A"], ["./m.pkl"])
+    assert allowed == Allowed(frozenset({"a/b.pem", "env:A"}), frozenset({"m.pkl"}))
+
+
 def test_names_are_those_of_the_project(project: Path) -> None:
     (project / "src").mkdir()
     (project / "src" / ".env").write_text("A=1")

@@ -21,7 +21,7 @@ from bentofn.packager.trust.packages import Package, installed_packages, locked_
 from bentofn.packager.trust.provenance import attach_provenance
 from bentofn.packager.trust.sbom import attach_sbom, find_sbom, make_sbom
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.manifest import BentoManifest, ModelReference, ServiceContract
+from bentofn.runtime.manifest import BentoManifest, ExportedFrom, ModelReference, ServiceContract
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HASH = "0123456789abcdef" * 4
@@ -55,7 +55,17 @@ def build(home: Path, code: bytes = b"code") -> tuple[Store, Entry]:
         ServiceContract("g", "s:G"),
         "3.11",
         "linux/amd64",
-        models=(ModelReference("words", "1", f"sha256:{OTHER}"),),
+        models=(
+            ModelReference("words", "1", f"sha256:{OTHER}"),
+            ModelReference("words", "1", f"sha256:{OTHER}", alias="same"),
+            ModelReference(
+                "exported",
+                "1",
+                f"sha256:{HASH}",
+                runtime="onnx",
+                exported=ExportedFrom("words:1", f"sha256:{OTHER}", "m:f", ("torch==2",)),
+            ),
+        ),
         lock=LOCK,
         docker={"base_image": "debian:12", "setup_script": "#!/bin/sh"},
         inputs={"code": HASH, "lock": OTHER, "runtime": HASH, "slim": "safe 1"},
@@ -77,7 +87,9 @@ def test_the_sbom_names_all_that_is_in_the_bento(tmp_path: Path) -> None:
     store, entry = build(tmp_path / "home")
     data = make_sbom(store.home, store, entry)
     found = components(data)
-    assert set(found) == {"click", "numpy", "thing", "extra", "words", "bentofn", "python"}
+    packages = {"click", "numpy", "thing", "extra"}
+    assert set(found) == {*packages, "words", "exported", "bentofn", "python"}
+    assert len(json.loads(data)["components"]) == len(found)
     assert found["click"]["purl"] == "pkg:pypi/click@8.1.7"
     assert found["click"]["hashes"] == [{"alg": "SHA-256", "content": HASH}]
     assert found["click"]["licenses"] == [{"license": {"id": "BSD-3-Clause"}}]
@@ -92,6 +104,9 @@ def test_the_sbom_names_all_that_is_in_the_bento(tmp_path: Path) -> None:
     assert "licenses" not in found["extra"]
     assert found["words"]["type"] == "machine-learning-model"
     assert found["words"]["hashes"] == [{"alg": "SHA-256", "content": OTHER}]
+    values = {each["name"]: each["value"] for each in found["exported"]["properties"]}
+    assert values["bentofn:runtime"] == "onnx"
+    assert values["bentofn:exported-from"] == f"words:1 sha256:{OTHER}"
     assert (found["python"]["type"], found["python"]["version"]) == ("platform", "3.11")
     document = json.loads(data)
     root = document["metadata"]["component"]

@@ -35,14 +35,14 @@ TOC_TYPE = 1
 MAX_TOC = 32 << 20
 """Bytes of a table, unpacked: that of a 10 GB layer in chunks of 64 KiB is smaller."""
 
-MAX_CHUNK = 4 << 20
+MAX_CHUNK = 8 << 20
 """Plain bytes of the largest frame that a bento may have, and so of a chunk."""
 
 MAX_FILE = 1 << 40
 """Bytes of the largest file that a table may name."""
 
 _PLAIN_RATIO, _PLAIN_FREE = 200, 1 << 20
-_WINDOW = 8 << 20
+_WINDOW = MAX_CHUNK
 EMPTY = f"sha256:{hashlib.sha256().hexdigest()}"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _POSITION = re.compile(r"(\d{1,15}):(\d{1,15}):(\d{1,15}):1")

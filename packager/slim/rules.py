@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raised when the same files would be slimmed into others."""
 
 SYMBOLS = "debug symbols"
@@ -52,6 +52,14 @@ rubbish elsewhere (headers, device libraries, stubs)."""
 RULES = (
     Rule(TESTS, re.compile(r"[^/]+/(.+/)?tests?/.+")),
     Rule("torch/bin", re.compile(r"torch/bin/.+"), re.compile(r"torch/bin/torch_shm_manager")),
+    # Only torch.testing._internal loads them, for torch's own tests.
+    Rule(
+        "test libraries",
+        re.compile(
+            r"torch/lib/lib(torchbind_test|jitbackend_test|backend_with_compiler|aoti_custom_ops)\.so"
+        ),
+    ),
+    Rule("Windows programs", re.compile(r"(setuptools|pip/_vendor/distlib|distlib)/[^/]+\.exe")),
     Rule(
         "headers",
         re.compile(

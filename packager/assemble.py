@@ -38,6 +38,7 @@ from bentofn.packager.layers import FAST, SMALLEST, LayerFile, Packing, put_laye
 from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.onnx.export import Exporter
 from bentofn.packager.onnx.plan import Plan
+from bentofn.packager.reasons import normalised
 from bentofn.packager.slim.proof import Trial, cached_proof, prove
 from bentofn.packager.stage import stage, stage_root
 from bentofn.packager.store import Descriptor, Store, check_part
@@ -362,6 +363,7 @@ class Assembler:
             platform=inputs.target.platform,
             models=tuple(references),
             lock=lock.lines,
+            requires=tuple(sorted({normalised(line) for line in inputs.requirements.packages})),
             envs=envs,
             secrets=tuple(sorted(declared - envs.keys())),
             labels={**contract.labels, **inputs.config.labels, **inputs.options.labels},

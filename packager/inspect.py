@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,12 +10,19 @@ from typing import Literal
 from bentofn.packager.files import CHUNK
 from bentofn.packager.layers.stream import DamagedLayer, Member, read_members
 from bentofn.packager.modelstore.safetensors_file import digests_of, read_header_of
+from bentofn.packager.prefetch.artifact import find_prefetch
+from bentofn.packager.prefetch.trace import HotFile, Trace
+from bentofn.packager.reasons import Reasons, read_reasons
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
 from bentofn.packager.store.blobs import hash_stream
 from bentofn.packager.store.descriptors import LAYER_PATH, by_file
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import ARCHIVE_PREFIX
 
 Change = Literal["same", "changed", "added", "removed"]
+
+_ALWAYS = ("runtime", "code")
+"""Kinds of layers that a node fetches whole before anything starts."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,27 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class File:
+    """A file or link of a layer.
+
+    Args:
+        path: Its path in the layer.
+        size: Bytes of its content; 0 for a link.
+        digest: ``sha256:HEX`` of its content, or ``link:TARGET``.
+        why: Who wanted it.
+        hot: Bytes of it that a first answer needs; None where that was not traced.
+        asked: How a first answer asked for it: ``stat``, ``open``, ``read``.
+    """
+
+    path: str
+    size: int
+    digest: str
+    why: str = ""
+    hot: int | None = None
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class LayerContent:
     """A layer and what is in it.
 
@@ -46,6 +74,9 @@ class LayerContent:
         packed: Bytes of its blob.
         unpacked: Bytes of its files.
         files: Its files and links, the largest first.
+        why: Who wanted it.
+        hot: Bytes of its files that a first answer needs, unpacked; None where that was not traced.
+        parts: How many blobs it is.
         tensors: Of a safetensors file, its tensors in the order of their data.
     """
 
@@ -54,8 +85,16 @@ class LayerContent:
     digest: str
     packed: int
     unpacked: int
-    files: tuple[Member, ...]
+    files: tuple[File, ...]
+    why: str = ""
+    hot: int | None = None
+    parts: int = 1
     tensors: tuple[Tensor, ...] = ()
+
+    @property
+    def cold(self) -> int | None:
+        """Bytes of its files that a first answer does not need."""
+        return None if self.hot is None else self.unpacked - self.hot
 
 
 @dataclass(frozen=True)
@@ -85,6 +124,8 @@ class LayerChange:
         change: What became of it.
         before: Bytes of its blob before; None where it was not there.
         after: Bytes of its blob after; None where it is gone.
+        fetched: Bytes of it that a node holding the earlier bento must still fetch: of a model's
+            file only the parts that differ.
         files: Of a changed layer, the files that differ.
     """
 
@@ -93,6 +134,7 @@ class LayerChange:
     change: Change
     before: int | None
     after: int | None
+    fetched: int = 0
     files: tuple[FileChange, ...] = ()
 
 
@@ -127,7 +169,8 @@ def inspect(store: Store, entry: Entry, layer: str | None = None) -> list[LayerC
             f"{entry.tag} has no layer {layer!r}; "
             f"its layers are {', '.join(info.name for _, info in found)}."
         )
-    return [_content(store, parts, info) for parts, info in chosen]
+    wanted = _Wanted.of(store, entry)
+    return [_content(store, parts, info, wanted) for parts, info in chosen]
 
 
 def compare(store: Store, before: Entry, after: Entry) -> Difference:
@@ -155,15 +198,53 @@ def _key(parts: Sequence[Descriptor]) -> tuple[str, str]:
     return info.kind, info.name
 
 
-def _content(store: Store, parts: Sequence[Descriptor], info: LayerInfo) -> LayerContent:
-    files = sorted(_members(store, parts), key=lambda member: (-member.size, member.path))
+@dataclass(frozen=True)
+class _Wanted:
+    """What is known of a bento's files beside its layers."""
+
+    reasons: Reasons
+    hot: Mapping[str, HotFile] | None
+
+    @classmethod
+    def of(cls, store: Store, entry: Entry) -> _Wanted:
+        reasons = read_reasons(store, store.bento(entry), store.descriptors(entry))
+        prefetch = find_prefetch(store, entry)
+        if prefetch is None:
+            return cls(reasons, None)
+        files = Trace.from_json(prefetch.trace).files
+        return cls(reasons, {f"{ARCHIVE_PREFIX}/{file.path}": file for file in files})
+
+    def file(self, kind: str, member: Member) -> File:
+        found = None if self.hot is None else self.hot.get(member.path)
+        hot = None if self.hot is None else found.bytes if found else 0
+        if self.hot is not None and kind in _ALWAYS:
+            hot = member.size
+        return File(
+            member.path,
+            member.size,
+            member.digest,
+            self.reasons.of_file(kind, member.path),
+            hot,
+            found.why if found else (),
+        )
+
+
+def _content(
+    store: Store, parts: Sequence[Descriptor], info: LayerInfo, wanted: _Wanted
+) -> LayerContent:
+    members = sorted(_members(store, parts), key=lambda member: (-member.size, member.path))
+    files = tuple(wanted.file(info.kind, member) for member in members)
+    hot = [file.hot for file in files if file.hot is not None]
     return LayerContent(
         name=info.name,
         kind=info.kind,
         digest=info.digest,
         packed=info.size,
-        unpacked=sum(member.size for member in files),
-        files=tuple(files),
+        unpacked=sum(file.size for file in files),
+        files=files,
+        why=wanted.reasons.of_layer(info.kind, [file.path for file in files]),
+        hot=None if wanted.hot is None else sum(hot),
+        parts=info.parts,
         tensors=_tensors(store, parts),
     )
 
@@ -217,16 +298,18 @@ def _change(
     store: Store, old: Sequence[Descriptor] | None, new: Sequence[Descriptor], digests: set[str]
 ) -> LayerChange:
     now = LayerInfo.of_parts(new)
+    missing = {part.digest: part.size for part in new if part.digest not in digests}
+    fetched = sum(missing.values())
     if old is None:
         # The same bytes under another name need not be fetched, so it is the same layer.
-        held = all(part.digest in digests for part in new)
-        change: Change = "same" if held else "added"
-        return LayerChange(now.name, now.kind, change, now.size if held else None, now.size)
+        change: Change = "added" if missing else "same"
+        before = None if missing else now.size
+        return LayerChange(now.name, now.kind, change, before, now.size, fetched)
     was = LayerInfo.of_parts(old)
     if was.digest == now.digest:
         return LayerChange(now.name, now.kind, "same", was.size, now.size)
     files = _file_changes(_members(store, old), _members(store, new))
-    return LayerChange(now.name, now.kind, "changed", was.size, now.size, files)
+    return LayerChange(now.name, now.kind, "changed", was.size, now.size, fetched, files)
 
 
 def _file_changes(old: Sequence[Member], new: Sequence[Member]) -> tuple[FileChange, ...]:

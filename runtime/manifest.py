@@ -147,6 +147,7 @@ class BentoManifest:
         platform: OCI platform, such as ``linux/amd64``.
         models: The models it carries.
         lock: The environment's lock, one requirement with hashes a line.
+        requires: Names of the packages that the project asks for; the others are required by them.
         envs: Environment variables of the service; secrets are never among them.
         secrets: Names of the variables whose value only the deployment knows.
         labels: The user's labels.
@@ -164,6 +165,7 @@ class BentoManifest:
     platform: str
     models: tuple[ModelReference, ...] = ()
     lock: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     envs: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -198,6 +200,7 @@ class BentoManifest:
         raw["contract"] = _contract(raw["contract"])
         raw["models"] = tuple(_model(model) for model in raw["models"])
         raw["lock"] = tuple(raw["lock"])
+        raw["requires"] = tuple(raw.get("requires", ()))
         raw["secrets"] = tuple(raw.get("secrets", ()))
         raw["slimmed"] = tuple(Saving(**saving) for saving in raw.get("slimmed", ()))
         return cls(**raw)

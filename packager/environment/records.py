@@ -22,8 +22,12 @@ def records(tree: Path) -> list[Path]:
 
 def rows(record: Path) -> list[list[str]]:
     """The rows of a RECORD: path, hash and size."""
-    with record.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.reader(file) if row]
+    return rows_of(record.read_text(encoding="utf-8"))
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The rows of a RECORD's text."""
+    return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
 
 
 def inside(path: str) -> str | None:

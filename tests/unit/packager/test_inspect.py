@@ -11,9 +11,12 @@ from safetensors.numpy import save_file
 
 from bentofn.packager.home import Home
 from bentofn.packager.inspect import compare, inspect
-from bentofn.packager.layers import LayerFile, LayerLink, put_layer
+from bentofn.packager.layers import FAST, LayerFile, LayerLink, put_chunked, put_layer
 from bentofn.packager.modelstore import import_model, model_layers
+from bentofn.packager.prefetch.artifact import LIST_TYPE, PACK_TYPE, PREFETCH
+from bentofn.packager.prefetch.trace import HotFile, Trace
 from bentofn.packager.store import Entry, Store
+from bentofn.packager.store.referrers import put_referrer, subject_descriptor
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 
@@ -91,6 +94,72 @@ def test_a_damaged_layer_is_named(store: Store) -> None:
         path.write_bytes(whole)
 
 
+METADATA = "Metadata-Version: 2.4\nName: {}\nVersion: 1\n{}\n"
+
+
+def package(name: str, *requires: str) -> list[LayerFile]:
+    lines = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    info = f"opt/bento/env/{name}-1.dist-info"
+    module = f"{name.lower()}/__init__.py"
+    record = f"{module},sha256=x,1\n{name}-1.dist-info/METADATA,,\n"
+    return [
+        LayerFile(f"opt/bento/env/{module}", name.encode()),
+        LayerFile(f"{info}/METADATA", METADATA.format(name, lines).encode()),
+        LayerFile(f"{info}/RECORD", record.encode()),
+    ]
+
+
+def add_env(store: Store, *, chunked: bool) -> Entry:
+    files = [
+        *package("Torch", "sympy>=1.13; python_version > '3'", 'opt-einsum; extra == "opt"'),
+        *package("sympy", "mpmath<2,>=1.1"),
+        *package("mpmath"),
+        *package("opt_einsum"),
+        *package("uvicorn", "click>=7"),
+        *package("click"),
+    ]
+    pyc = LayerFile("opt/bento/env/sympy/__pycache__/__init__.cpython-311.pyc", b"pyc")
+    if chunked:
+        env = put_chunked(store, files, kind="env", title="env", packing=FAST, gather=True)
+    else:
+        env = put_layer(store, files, kind="env", title="env")
+    layers = [env, put_layer(store, [pyc], kind="bytecode", title="bytecode")]
+    bento = BentoManifest(
+        "w", "1", ServiceContract("g", "s:G"), "3.11", "linux", requires=("torch",)
+    )
+    return store.add_bento(bento, layers, NOW)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_who_wanted_a_file(store: Store, chunked: bool) -> None:
+    env, bytecode = inspect(store, add_env(store, chunked=chunked))
+    why = {file.path.removeprefix("opt/bento/env/"): file.why for file in env.files}
+    assert why["torch/__init__.py"] == "Torch-1, required by the project"
+    assert why["mpmath/__init__.py"] == "mpmath-1, required by sympy, by torch, by the project"
+    assert why["mpmath-1.dist-info/METADATA"] == why["mpmath/__init__.py"]
+    assert why["click/__init__.py"] == "click-1, required by uvicorn, by bentofn's runtime"
+    assert why["opt_einsum/__init__.py"] == "opt_einsum-1, in the lock"
+    assert env.why == "6 packages, torch required by the project, 2 for bentofn's runtime"
+    assert bytecode.files[0].why == "sympy-1 imported on start"
+    assert env.hot is None
+
+
+def test_what_is_hot(store: Store) -> None:
+    entry = add_env(store, chunked=True)
+    trace = Trace((HotFile("env/sympy/__init__.py", 5, ("stat", "read"), ((0, 5),)),))
+    blobs = [store.put_bytes(trace.to_json(), LIST_TYPE), store.put_bytes(b"", PACK_TYPE)]
+    put_referrer(store, subject_descriptor(entry), PREFETCH, blobs)
+    env, bytecode = inspect(store, entry)
+    (hot,) = (file for file in env.files if file.hot)
+    assert (hot.path, hot.hot, hot.asked) == (
+        "opt/bento/env/sympy/__init__.py",
+        5,
+        ("stat", "read"),
+    )
+    assert (env.hot, env.cold) == (5, env.unpacked - 5)
+    assert (bytecode.hot, bytecode.cold) == (0, 3)
+
+
 def test_a_code_change_ships_code_only(store: Store) -> None:
     first = add(store, "1", {"kept.py": b"k", "gone.py": b"g", "edited.py": b"1"})
     second = add(store, "2", {"kept.py": b"k", "new.py": b"nn", "edited.py": b"22"})
@@ -114,7 +183,7 @@ def test_new_weights_are_fetched_and_the_rest_is_shared(store: Store) -> None:
     (changed,) = (layer for layer in difference.layers if layer.change != "same")
     assert changed.name == "words/model.safetensors"
     assert [file.change for file in changed.files] == ["changed"]
-    assert difference.fetched == changed.after
+    assert difference.fetched == changed.after == changed.fetched
 
 
 def test_layers_that_come_and_go(store: Store) -> None:

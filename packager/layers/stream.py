@@ -32,6 +32,9 @@ MAX_ENTRIES = 500_000
 MAX_HEADER = 1 << 20
 """Bytes that the tar format may use to name one entry."""
 
+_TAR_BUFFER = 1 << 16
+"""Bytes that `tarfile` holds: it copies what is left of them for each header that it reads."""
+
 _EXTENDED = {
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
@@ -127,7 +130,7 @@ def decompressor(source: HashingReader, media_type: str) -> BinaryIO:
 
 def open_archive(stream: BinaryIO) -> tarfile.TarFile:
     """Read a tar archive from a stream, no header of which is taken into much memory."""
-    return tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK, tarinfo=_Header)
+    return tarfile.open(fileobj=stream, mode="r|", bufsize=_TAR_BUFFER, tarinfo=_Header)
 
 
 def bounded(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

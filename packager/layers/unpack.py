@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol, cast
 
 from bentofn.packager.files import CHUNK, writing
 from bentofn.packager.layers.files import check_link, check_path
+from bentofn.packager.layers.read_ahead import read_ahead
 from bentofn.packager.layers.stream import (
     UNREADABLE,
     DamagedLayer,
@@ -71,7 +72,8 @@ def read_layer(blob: Path, media_type: str, digest: str, prefix: str, sink: Laye
     with file:
         source = HashingReader(file)
         try:
-            _read(decompressor(source, media_type), _Entries(prefix, sink))
+            with read_ahead(decompressor(source, media_type)) as stream:
+                _read(stream, _Entries(prefix, sink))
         except Exception as error:
             # Damage can look like anything, an unsafe entry too.
             if source.finish() != digest or isinstance(error, UNREADABLE):

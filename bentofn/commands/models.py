@@ -15,6 +15,7 @@ from bentofn.packager.modelstore.access import model_files
 from bentofn.packager.modelstore.sharing import shared_bytes
 from bentofn.packager.store import Entry, Kind, Store
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.models import HUB_PREFIX
 
 
 @click.group()
@@ -51,7 +52,8 @@ def import_(
     from bentofn.packager.modelstore.policy import Policy
 
     store = Store(Home.default())
-    with progress() as report:
+    # huggingface_hub shows bars of its own.
+    with progress(spinner=not source.startswith(HUB_PREFIX)) as report:
         entry = import_source(
             store,
             source,

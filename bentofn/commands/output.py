@@ -47,9 +47,13 @@ def human_size(size: int) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
-    """Report steps on stderr: a spinner on a terminal, plain lines elsewhere."""
-    if not sys.stderr.isatty():
+def progress(*, spinner: bool = True) -> Iterator[Report]:
+    """Report steps on stderr: a spinner on a terminal, plain lines elsewhere.
+
+    Args:
+        spinner: Whether a terminal gets one; not where something else shows bars of its own.
+    """
+    if not spinner or not sys.stderr.isatty():
         yield lambda step: click.echo(step, err=True)
         return
     from rich.console import Console

@@ -93,7 +93,8 @@ class HubSource:
     def fetch(self, text: str, scratch: Path, report: Report) -> Fetched:
         model = HubModel.parse(text)
         hub = _import_hub()
-        if not sys.stderr.isatty():
+        # Where rich shows a spinner, it holds the line that a bar would need.
+        if not sys.stderr.isatty() or hasattr(sys.stderr, "rich_proxied_file"):
             hub.utils.disable_progress_bars()
         report(f"Asking {model.endpoint or hub.constants.ENDPOINT} for {model.model_id}")
         listing = _ask(hub, model)

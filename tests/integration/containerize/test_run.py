@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -58,8 +59,7 @@ def test_a_setup_script_runs_in_the_image_before_it_is_one(
     service = project / "service.py"
     lazily = "__import__('twist').twist(name) if name == 'Bob' else name"
     service.write_text(service.read_text().replace("{name}", f"{{{lazily}}}"))
-    model = str(greeter.path.parent / "model")
-    bentofn("models", "import", model, "--name", "words", "--version", "1", home=home)
+    shutil.copytree(greeter.path, home, symlinks=True)
     bentofn("build", str(project), home=home)
     made = []
     for name in ("a", "b"):

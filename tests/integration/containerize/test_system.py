@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -53,8 +54,7 @@ def project(folder: Path, packages: str, greeter: Home, bentofn: Bentofn) -> Hom
             (folder / "project" / file.name).write_bytes(file.read_bytes())
     with (folder / "project" / "bentofile.yaml").open("a") as file:
         file.write(f"docker: {{system_packages: [{packages}]}}\n")
-    model = str(greeter.path.parent / "model")
-    bentofn("models", "import", model, "--name", "words", "--version", "1", home=home.path)
+    shutil.copytree(greeter.path, home.path, symlinks=True)
     bentofn("build", str(folder / "project"), home=home.path)
     return home
 

@@ -34,6 +34,9 @@ MOST_PARTS = 1024
 """Parts of this size that a model may have before they grow: a manifest must stay below the 4 MiB
 that registries take."""
 
+_DIGITS = 19
+"""An offset has fewer digits: what has more fits into no file."""
+
 _WORTHWHILE = 4
 """A part ends with its block if it is at least one of so many parts of the size allowed: smaller
 ones cost a request each and save little."""
@@ -74,7 +77,7 @@ class ModelLayer:
             UserError: Its offset is no number.
         """
         offset = blob.annotations.get(PART_OFFSET, "0")
-        if not (offset.isascii() and offset.isdecimal()):
+        if not (offset.isascii() and offset.isdecimal() and len(offset) < _DIGITS):
             raise UserError(f"The model file {path!r} has a part at {offset!r}; import it again.")
         return cls(path, blob, int(offset))
 

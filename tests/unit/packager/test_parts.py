@@ -217,7 +217,7 @@ def test_parts_that_are_not_the_whole_file_are_refused(parts: list[ModelLayer]) 
         files_of(parts)
 
 
-@pytest.mark.parametrize("offset", ["-1", "1e3", "x", "", "٣"])
+@pytest.mark.parametrize("offset", ["-1", "1e3", "x", "", "٣", "1" * 5000])
 def test_an_offset_that_is_no_number_is_refused(offset: str) -> None:
     blob = Descriptor(MODEL_WEIGHT, f"sha256:{'0' * 64}", 1, {PART_OFFSET: offset})
     with pytest.raises(UserError, match="import it again"):

@@ -104,6 +104,7 @@ class _Entries:
         self._prefix = tuple(prefix.split("/")) if prefix else ()
         self._sink = sink
         self._directories: set[tuple[str, ...]] = {()}
+        self._others: set[tuple[str, ...]] = set()
 
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         parts = self._inside(member)
@@ -112,6 +113,9 @@ class _Entries:
         if member.isdir():
             self._directory(parts)
             return
+        if parts in self._others:
+            raise unsafe(member.name, "stands there twice")
+        self._others.add(parts)
         self._directory(parts[:-1])
         if member.issym():
             self._link(parts, member)

@@ -281,6 +281,8 @@ def test_collecting_refuses_what_is_no_file(tmp_path: Path) -> None:
         ],
         [(member(f"{PREFIX}/a"), b"x"), (member(f"{PREFIX}/a/b"), b"x")],
         [(member(f"{PREFIX}/d/x"), b"x"), (member(f"{PREFIX}/d"), b"x")],
+        [(member(f"{PREFIX}/a"), b"x"), (member(f"{PREFIX}/a"), b"y")],
+        [(member(f"{PREFIX}/a"), b"x"), (member(f"{PREFIX}/a", tarfile.SYMTYPE, "b"), b"")],
     ],
 )
 def test_an_unsafe_archive_is_refused(

@@ -14,7 +14,7 @@ from typing import Any
 from bentofn.packager.contract import child_environment, run_limited
 from bentofn.packager.environment.resolve import Lock, cached_lock, lock_key, resolve
 from bentofn.packager.environment.uv import run_uv
-from bentofn.packager.files import atomic_write
+from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.modelstore import describe_model, import_model, local_path
@@ -130,27 +130,39 @@ class Exporter:
     def _places(self) -> list[str]:
         """The project's code, the runtime and the packages, for a process that exports."""
         inputs = self.plan.inputs
-        self.report(f"Installing {len(self._lock.lines)} packages to export with")
-        packages = self.scratch / "export-env"
-        requirements = self.scratch / "export-lock.txt"
-        requirements.write_text("\n".join(self._lock.lines) + "\n", encoding="utf-8")
-        # Linked out of uv's cache where it can be: nothing in it is ever changed.
-        run_uv(
-            [
-                *("install", "--target", str(packages), "--python", str(inputs.target.interpreter)),
-                *("--no-deps", "--require-hashes", "--quiet", "--requirements", str(requirements)),
-            ],
-            self.plan.building.settings,
-            folder=inputs.project,
-            what="The packages that export to ONNX cannot be installed",
-            home=self.home,
-        )
         source = {file.path: file.source for file in inputs.tree.files}
         return [
             str(stage(self.scratch / "export-src", source)),
             str(stage(self.scratch / "export-runtime", inputs.runtime)),
-            str(packages),
+            str(self._packages()),
         ]
+
+    def _packages(self) -> Path:
+        """The installed packages; kept, with the bytecode that Python adds, for the next export."""
+        inputs = self.plan.inputs
+        key = layer_key("export", self._lock.digest, inputs.target.python)[:32]
+        packages = self.home.unpacked / f"export-{key}"
+        with self.home.lock(f"export-{key}", waiting=self.report):
+            if packages.is_dir():
+                return packages
+            self.report(f"Installing {len(self._lock.lines)} packages to export with")
+            with temporary_directory(self.home.directory(self.home.unpacked)) as scratch:
+                requirements = scratch / "lock.txt"
+                requirements.write_text("\n".join(self._lock.lines) + "\n", encoding="utf-8")
+                # Linked out of uv's cache where it can be: no file of it is ever changed.
+                run_uv(
+                    [
+                        *("install", "--target", str(scratch / "env"), "--no-deps", "--quiet"),
+                        *("--python", str(inputs.target.interpreter), "--require-hashes"),
+                        *("--requirements", str(requirements)),
+                    ],
+                    self.plan.building.settings,
+                    folder=inputs.project,
+                    what="The packages that export to ONNX cannot be installed",
+                    home=self.home,
+                )
+                (scratch / "env").rename(packages)
+        return packages
 
     def _make(self, export: Export, source: Entry) -> Entry:
         places = self._places

@@ -56,7 +56,6 @@ def main(request: Path, answer: Path) -> None:
     source, _, packages = asked["places"]
     own = str(Path(__file__).parent)
     sys.path[:] = [*asked["places"], *(entry for entry in sys.path if entry not in ("", own))]
-    sys.dont_write_bytecode = True
     site.addsitedir(packages)
     os.chdir(source)
     warnings.simplefilter("ignore")

@@ -5,27 +5,24 @@ the kernel removes them all with the last process that sees them, even after a k
 can always be deleted. Linux only, and only for root, or where users may have namespaces of their
 own (for FUSE; the kernel mounts EROFS for nobody but root).
 
-Source: mount(2), umount2(2), unshare(2), user_namespaces(7), loop(4).
+Source: mount(2), umount2(2), unshare(2), user_namespaces(7).
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import re
-import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from bentofn.packager.files import temporary_directory
+from bentofn.packager.loop_device import loop_device
 from bentofn.runtime.errors import UserError
 
 FileSystem = Literal["erofs", "fuse"]
@@ -37,12 +34,6 @@ _MS_REC, _MS_SLAVE = 0x4000, 1 << 19
 _MNT_DETACH = 2
 
 _CAP_SYS_ADMIN = 21
-
-# linux/loop.h
-_LOOP_CTL_GET_FREE, _LOOP_CONFIGURE = 0x4C82, 0x4C0A
-_LO_FLAGS_READ_ONLY, _LO_FLAGS_AUTOCLEAR = 1, 4
-_LOOP_CONFIG_SIZE, _LOOP_FLAGS_OFFSET = 304, 60
-_LOOP_ATTEMPTS = 16
 
 _PROBE_SECONDS = 20.0
 _ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -127,7 +118,7 @@ def mount_erofs(image: Path, target: Path) -> None:
         except OSError as error:
             if error.errno != errno.ENOTBLK:  # before Linux 6.12 only devices were mounted
                 raise
-            with _loop_device(image) as device:
+            with loop_device(image) as device:
                 _mount(device, str(target), "erofs", flags, None)
     except OSError as error:
         reason = _reason(error, "erofs")
@@ -197,7 +188,7 @@ def is_mounted(target: Path) -> bool:
     """
     wanted = str(target.parent.resolve() / target.name)
     try:
-        lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
+        lines = os.fsdecode(Path("/proc/thread-self/mountinfo").read_bytes()).splitlines()
     except OSError:
         return False
     return any(_ESCAPE.sub(_unescape, line.split(" ")[4]) == wanted for line in lines)
@@ -250,35 +241,6 @@ def _reason(error: OSError, kind: FileSystem) -> str:
             return "it is damaged"
         case _:
             return os.strerror(error.errno or 0)
-
-
-@contextmanager
-def _loop_device(image: Path) -> Iterator[str]:
-    """A loop device of a file, which frees itself with its last user.
-
-    Raises:
-        OSError: There are none, or this process may not have one.
-    """
-    with image.open("rb") as file:
-        for _ in range(_LOOP_ATTEMPTS):
-            with open("/dev/loop-control", "rb") as control:  # noqa: PTH123 - a device
-                number = fcntl.ioctl(control, _LOOP_CTL_GET_FREE)
-            device = f"/dev/loop{number}"
-            descriptor = os.open(device, os.O_RDONLY)
-            try:
-                config = bytearray(_LOOP_CONFIG_SIZE)
-                struct.pack_into("=I", config, 0, file.fileno())
-                flags = _LO_FLAGS_READ_ONLY | _LO_FLAGS_AUTOCLEAR
-                struct.pack_into("=I", config, _LOOP_FLAGS_OFFSET, flags)
-                fcntl.ioctl(descriptor, _LOOP_CONFIGURE, bytes(config))
-                yield device
-                return
-            except OSError as error:
-                if error.errno != errno.EBUSY:  # somebody else took it meanwhile
-                    raise
-            finally:
-                os.close(descriptor)
-    raise OSError(errno.EBUSY, "no free loop device")
 
 
 def _unshare(flags: int) -> None:

@@ -99,7 +99,8 @@ def import_bento(store: Store, source: Path, check: Check | None = None) -> Entr
         bento = read_arriving_config(archive.read(arriving.config), str(source))
         refuse_other(store, bento, arriving.manifest)
         if check is not None:
-            check(arriving.manifest, [each.referrer for each in about], archive.read)
+            good = check(arriving.manifest, [each.referrer for each in about], archive.read)
+            about = [each for each in about if each.referrer.manifest.digest in good]
         staged = []
         blobs = (*arriving.blobs, *(blob for each in about for blob in each.blobs))
         for blob in {blob.digest: blob for blob in blobs}.values():

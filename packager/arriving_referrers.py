@@ -29,8 +29,9 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 Read = Callable[[Descriptor], bytes]
 """Gives the content of a small blob that was checked against its digest."""
 
-Check = Callable[[Descriptor, Sequence[Referrer], Read], None]
-"""Refuses a bento, by its manifest and what refers to it, before it gets a name."""
+Check = Callable[[Descriptor, Sequence[Referrer], Read], frozenset[str]]
+"""Refuses a bento, by its manifest and what refers to it, before it gets a name; else gives the
+digests of the manifests that may come with it."""
 
 
 @dataclass(frozen=True)

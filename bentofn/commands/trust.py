@@ -12,6 +12,7 @@ from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.store import Store
 from bentofn.packager.trust.keys import load_verify_key
 from bentofn.packager.trust.kinds import name_of
@@ -45,9 +46,9 @@ def sign(tag: str, key: Path, as_json: bool) -> None:
 def verify(tag: str, key: Path, as_json: bool) -> None:
     """Prove that a key signed a bento, and that every byte of it is as it was then."""
     store = Store(Home.default())
-    entry = store.get("bento", tag)
     public = load_verify_key(key)
     with progress() as report:
+        entry = whole_bento(store, tag, report)
         report(f"Reading {entry.tag}")
         found = verify_bento(store, entry, public)
     if as_json:

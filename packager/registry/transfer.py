@@ -15,7 +15,7 @@ from bentofn.packager.arrival import (
     read_arriving_config,
     refuse_other,
 )
-from bentofn.packager.arriving_referrers import Check, read_arriving_referrer
+from bentofn.packager.arriving_referrers import ArrivingReferrer, Check, read_arriving_referrer
 from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.registry.blobs import (
     fetch_blob,
@@ -168,17 +168,10 @@ def pull(
         arrived = fetch_referrers(transport, arriving.manifest.digest, source)
         if lazy and check is None:
             arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
-        for each in arrived:
-            name = name_of(each.referrer.artifact_type)
-            for blob in each.blobs:
-                telling = blob.digest != each.config.digest
-                fetch.blob(blob, partial(report, f"Pulling {name}") if telling else _silently)
         if check is not None:
-            check(
-                arriving.manifest,
-                [each.referrer for each in arrived],
-                lambda blob: read_blob(store.blobs, blob.digest, f"an artifact of {source}"),
-            )
+            arrived = _checked(fetch, arriving, arrived, check)
+        for each in arrived:
+            fetch.referrer(each, report)
         later, origin = _later(fetch, arriving, reference, insecure) if lazy else ((), "")
         for blob in arriving.blobs:
             if blob.digest != arriving.config.digest and blob not in later:
@@ -193,6 +186,19 @@ def pull(
         manifests = [arriving.data, *(each.data for each in arrived)]
         Figures.of(store.home, entry).pulled(fetch.moved + sum(map(len, manifests)))
     return Transferred(entry, reference, fetch.moved, fetch.skipped)
+
+
+def _checked(
+    fetch: _Fetch, arriving: ArrivingBento, arrived: Sequence[ArrivingReferrer], check: Check
+) -> list[ArrivingReferrer]:
+    """Those that may come with the bento; only what the check reads is fetched."""
+
+    def read(blob: Descriptor) -> bytes:
+        fetch.blob(blob, _silently)
+        return read_blob(fetch.store.blobs, blob.digest, "a signature")
+
+    good = check(arriving.manifest, [each.referrer for each in arrived], read)
+    return [each for each in arrived if each.referrer.manifest.digest in good]
 
 
 def _later(
@@ -224,9 +230,16 @@ class _Fetch:
         fetch_blob(self.transport, self.store, blob, self._source)
         self.moved += blob.size
 
+    def referrer(self, referrer: ArrivingReferrer, report: Report) -> None:
+        """Fetch what refers to a bento; of its config, two bytes, nobody is told."""
+        sentence = f"Pulling {name_of(referrer.referrer.artifact_type)}"
+        for blob in referrer.blobs:
+            telling = blob.digest != referrer.config.digest
+            self.blob(blob, partial(report, sentence) if telling else _silently)
+
 
 def _silently() -> None:
-    """Tell nobody: the config of a referrer is two bytes."""
+    """Tell nobody."""
 
 
 def _name(blob: Descriptor) -> str:

@@ -135,12 +135,17 @@ def verify(store: Store, entry: Entry, key: VerifyKey) -> Verified:
 
 
 def requiring(key: VerifyKey | None, source: str) -> Check | None:
-    """Refuses an arriving bento that a key did not sign; without a key nothing is refused."""
+    """Refuses an arriving bento that a key did not sign; without a key nothing is refused.
+
+    What refers to the bento and is not signed with it stays away too: pages that a prefetch list
+    brings are run before the layers are there to compare them with.
+    """
     if key is None:
         return None
 
-    def check(manifest: Descriptor, about: Sequence[Referrer], read: Read) -> None:
-        find_signature(manifest, about, read, key, source)
+    def check(manifest: Descriptor, about: Sequence[Referrer], read: Read) -> frozenset[str]:
+        covered = find_signature(manifest, about, read, key, source).covered
+        return covered | {each.manifest.digest for each in about if each.artifact_type == BUNDLE}
 
     return check
 
@@ -148,7 +153,7 @@ def requiring(key: VerifyKey | None, source: str) -> Check | None:
 def find_signature(
     manifest: Descriptor, about: Sequence[Referrer], read: Read, key: VerifyKey, name: str
 ) -> Signed:
-    """The signature of a bento by a key.
+    """The signature of a bento by a key; of several, that which covers most.
 
     Args:
         manifest: The bento's manifest.
@@ -161,9 +166,10 @@ def find_signature(
         UserError: There is none, or it does not prove what it should.
     """
     found = _signatures_by(key, about, read)
-    for signed in found:
-        if manifest.digest in signed.covered:
-            return signed
+    good = [signed for signed in found if manifest.digest in signed.covered]
+    if good:
+        here = {each.manifest.digest for each in about}
+        return max(good, key=lambda signed: len(signed.covered & here))
     bundles = [each for each in about if each.artifact_type == BUNDLE]
     if not bundles:
         raise UserError(

@@ -377,7 +377,7 @@ def test_a_check_refuses_before_anything_is_stored(store: Store, tmp_path: Path)
     export_bento(store, "g", tmp_path / "g.tar")
     other = Store(Home(tmp_path / "other"))
 
-    def check(manifest: Descriptor, found: Sequence[Referrer], read: Read) -> None:
+    def check(manifest: Descriptor, found: Sequence[Referrer], read: Read) -> frozenset[str]:
         assert {read(each.layers[0]) for each in found} == {b"one", b"two"}
         raise UserError("not signed")
 

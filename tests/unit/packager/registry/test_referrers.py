@@ -299,7 +299,7 @@ def test_a_check_refuses_before_layers_are_fetched(tmp_path: Path, registry: Reg
     send(here, registry)
     layer = here.layers(entry)[0].digest
 
-    def check(manifest: Descriptor, found: list[Referrer], read: Any) -> None:
+    def check(manifest: Descriptor, found: list[Referrer], read: Any) -> frozenset[str]:
         assert manifest.digest == entry.digest
         assert found == [made]
         raise UserError(read(found[0].layers[0]).decode())
@@ -309,3 +309,13 @@ def test_a_check_refuses_before_layers_are_fetched(tmp_path: Path, registry: Reg
         fetch(there, registry, check=check)
     assert there.index() == []
     assert not any(re.search(layer, line) for line in registry.seen)
+
+
+def test_only_what_a_check_lets_through_comes_along(tmp_path: Path, registry: Registry) -> None:
+    here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")
+    entry = build(here)
+    good, bad = note(here, entry, "good"), note(here, entry, "bad")
+    send(here, registry)
+    fetch(there, registry, check=lambda *_: frozenset({good.manifest.digest}))
+    assert referrers(there, entry.digest) == [good]
+    assert not there.has(bad.layers[0].digest)

@@ -247,6 +247,21 @@ def test_an_import_without_the_signature_leaves_nothing(
     assert verify(other, other.get("bento", "g"), public).entry.digest == entry.digest
 
 
+def test_what_somebody_else_attached_does_not_come_along(
+    tmp_path: Path, keys: tuple[Path, Path]
+) -> None:
+    """Such as a prefetch list, whose pages would be run."""
+    store, other = store_at(tmp_path / "home"), store_at(tmp_path / "other")
+    entry = build(store)
+    mine = put_referrer(store, subject_descriptor(entry), "text/mine", [])
+    signed = sign(store, entry, load_signer(keys[0], no_password)).referrer
+    put_referrer(store, subject_descriptor(entry), "text/theirs", [])
+    export_bento(store, "g", tmp_path / "g.tar")
+    import_bento(other, tmp_path / "g.tar", requiring(load_verify_key(keys[1]), "g.tar"))
+    found = {each.manifest.digest for each in referrers(other, entry.digest)}
+    assert found == {mine.manifest.digest, signed.manifest.digest}
+
+
 def test_an_encrypted_key_asks_for_its_passphrase(tmp_path: Path) -> None:
     key = new_key("ed25519")
     private, _ = write_keys(tmp_path, "mine", key, BestAvailableEncryption(b"correct"))

@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,19 +198,14 @@ def _wrapper(content: Any) -> str | None:
 def _unpickle(source: Path) -> Any:
     torch = _import_torch()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Only the zip format can be mapped; torch's older one is one stream of pickles.
-            return torch.load(
-                source,
-                map_location="cpu",
-                mmap=zipfile.is_zipfile(source),
-                weights_only=True,
-            )
+        return _read(torch, source)
     except OSError as error:
         raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
     except Exception as error:
         if found := re.search(r"GLOBAL (\S+)", str(error)):
+            training = _read_training(torch, source)
+            if training is not None:
+                return training
             raise UserError(
                 f"{source} is refused: its pickle wants the Python object {found[1]}, "
                 f"which is no plain tensor; {_SAVE_AGAIN}."
@@ -219,6 +215,40 @@ def _unpickle(source: Path) -> Any:
         raise UserError(
             f"{source} is damaged or no torch checkpoint; download it again, or {_SAVE_AGAIN}."
         ) from error
+
+
+def _read(torch: Any, source: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Only the zip format can be mapped; torch's older one is one stream of pickles.
+        return torch.load(
+            source, map_location="cpu", mmap=zipfile.is_zipfile(source), weights_only=True
+        )
+
+
+class _LeftOut:
+    """Stands in for an object beside the weights.
+
+    torch fills no mapping but its own kinds, so that what is made is one of those.
+    """
+
+    def __new__(cls, *_: object, **__: object) -> Any:
+        return OrderedDict()
+
+
+def _read_training(torch: Any, source: Path) -> Any:
+    """A training's checkpoint, with stand-ins for the objects beside its state dict; else None.
+
+    torch's own reader still refuses what runs commands, and the state dict must be plain tensors.
+    """
+    serialization = torch.serialization
+    try:
+        names = serialization.get_unsafe_globals_in_checkpoint(source)
+        with serialization.safe_globals([(_LeftOut, name) for name in names]):
+            content = _read(torch, source)
+    except Exception:
+        return None
+    return content if _wrapper(content) is not None else None
 
 
 def _import_torch() -> Any:

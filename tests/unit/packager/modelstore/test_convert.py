@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pickle
@@ -273,3 +274,46 @@ def test_without_torch_the_extra_to_install_is_named(tmp_path: Path) -> None:
     assert (
         b"UserError: Reading a torch checkpoint needs torch: install bentofn[torch]" in done.stderr
     )
+
+
+class Settings(dict[str, Any]):
+    """As Lightning's AttributeDict: what a checkpoint holds beside the weights."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.more = 1
+
+
+@pytest.mark.slow
+def test_objects_beside_the_weights_of_a_training_are_left_out(torch: Any, convert: Any) -> None:
+    state = {"w": torch.ones(2)}
+    training = {
+        "state_dict": state,
+        "hyper_parameters": Settings({"lr": 0.1}),
+        "args": argparse.Namespace(epochs=3),
+        "callbacks": {"best": Path("/models/best.ckpt")},
+        "dtype": torch.float32,
+    }
+    conversion, saved = convert(training)
+    assert saved.keys() == {"w"}
+    assert conversion.ignored == ("args", "callbacks", "dtype", "hyper_parameters")
+
+
+class Command:
+    def __reduce__(self) -> Any:
+        return os.system, ("true",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["state_dict", "callbacks"])
+def test_a_training_that_runs_commands_or_hides_objects_in_its_weights(
+    torch: Any, convert: Any, place: str
+) -> None:
+    training: dict[str, Any] = {"state_dict": {"w": torch.ones(2)}, "callbacks": {}}
+    training[place]["x"] = Command()
+    with pytest.raises(UserError, match="wants the Python object"):
+        convert(training)
+    training[place]["x"] = Settings({"lr": 0.1})
+    if place == "state_dict":
+        with pytest.raises(UserError, match="not a plain tensor"):
+            convert(training)

@@ -35,13 +35,14 @@ def join(store: Store, parts: Sequence[ModelLayer], target: Path) -> None:
     # Here, because its import costs more than finding that nothing needs to be joined.
     from concurrent.futures import ThreadPoolExecutor
 
-    with (
-        writing(target.parent),
-        target.open("xb") as file,
-        ThreadPoolExecutor(min(_WORKERS, len(parts))) as pool,
-    ):
-        for _ in pool.map(lambda part: _put(store, part, file.fileno()), parts):
-            pass
+    with writing(target.parent), target.open("xb") as file:
+        pool = ThreadPoolExecutor(min(_WORKERS, len(parts)))
+        try:
+            for _ in pool.map(lambda part: _put(store, part, file.fileno()), parts):
+                pass
+        finally:
+            # After a failure or Ctrl-C the rest need not be copied.
+            pool.shutdown(cancel_futures=True)
 
 
 def verify(store: Store, part: ModelLayer) -> None:

@@ -23,8 +23,7 @@ from bentofn.packager.arriving_referrers import (
 )
 from bentofn.packager.registry.blobs import fetch_manifest, send_manifest
 from bentofn.packager.registry.transport import ATTEMPTS, Dropped, Transport
-from bentofn.packager.store import Descriptor
-from bentofn.packager.store.descriptors import INDEX, MANIFEST
+from bentofn.packager.store.descriptors import INDEX, MANIFEST, check_digest
 from bentofn.packager.store.referrers import Referrer
 from bentofn.runtime.errors import UserError
 
@@ -64,11 +63,11 @@ def fetch_referrers(transport: Transport, subject: str, source: str) -> list[Arr
     for raw in list_referrers(transport, subject, source):
         if raw.get("mediaType") != MANIFEST:
             continue  # an index, which other tools may put there
-        wanted = Descriptor.from_json(raw)
-        data = fetch_manifest(transport, wanted.digest, source)
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != wanted.digest:
+        digest = check_digest(str(raw.get("digest")))
+        data = fetch_manifest(transport, digest, source)
+        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
             raise UserError(
-                f"{source} gave other bytes than {wanted.digest} says; nothing of them was kept."
+                f"{source} gave other bytes than {digest} says; nothing of them was kept."
             )
         arriving.append(read_arriving_referrer(data, subject, source))
         check_total(arriving, source)
@@ -101,7 +100,7 @@ def add_to_fallback(
     """
     for _ in range(ATTEMPTS):
         found = _fallback(transport, subject, source)
-        known = {raw.get("digest") for raw in found.manifests}
+        known = {str(raw.get("digest")) for raw in found.manifests}
         missing = [each for each in added if each.manifest.digest not in known]
         if not missing:
             return

@@ -112,7 +112,7 @@ def _push_referrers(
     own = referrers(store, entry.digest)
     if not own:
         return 0
-    listed = {raw.get("digest") for raw in list_referrers(transport, entry.digest, source)}
+    listed = {str(raw.get("digest")) for raw in list_referrers(transport, entry.digest, source)}
     moved = 0
     unlisted = []
     for referrer in own:

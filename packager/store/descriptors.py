@@ -85,11 +85,16 @@ class Descriptor:
 
         Raises:
             UserError: It has no proper digest.
+            ValueError, TypeError: Its size is no number, or its annotations are no mapping.
         """
+        try:
+            size = int(raw.get("size", 0))
+        except OverflowError as error:  # JSON's 1e999
+            raise ValueError("size") from error
         return cls(
             media_type=str(raw.get("mediaType", "")),
             digest=check_digest(str(raw.get("digest", ""))),
-            size=int(raw.get("size", 0)),
+            size=size,
             annotations=dict(raw.get("annotations") or {}),
         )
 

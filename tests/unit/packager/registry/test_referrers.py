@@ -280,6 +280,30 @@ def test_other_bytes_than_the_list_says_are_refused(tmp_path: Path, registry: Re
     assert there.index() == []
 
 
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        (b"[]", "malformed"),
+        (b"{}", "malformed"),
+        (b'{"manifests": [1]}', "malformed"),
+        (b"\xff", "malformed"),
+        (b"[" * 99_999, "malformed"),
+        (b'{"manifests": [{"mediaType": "%s", "digest": ["x"]}]}' % MANIFEST.encode(), "not a sha"),
+    ],
+)
+def test_a_malformed_list_is_told(
+    tmp_path: Path, registry: Registry, lists: bytes, said: str
+) -> None:
+    registry.lists = False
+    here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")
+    entry = build(here)
+    send(here, registry)
+    registry.manifests[entry.digest.replace(":", "-")] = lists
+    with pytest.raises(UserError, match=said):
+        fetch(there, registry)
+    assert there.index() == []
+
+
 def test_too_many_are_refused(tmp_path: Path, registry: Registry) -> None:
     registry.page = 50
     here, there = store_at(tmp_path / "here"), store_at(tmp_path / "there")

@@ -187,8 +187,8 @@ def test_a_machine_without_strip_says_so(
 
 
 def test_an_unknown_level(tmp_path: Path, home: Home) -> None:
-    with pytest.raises(UserError, match="off or safe"):
-        run(write_project(tmp_path / "p", "return name"), home, slim="traced")
+    with pytest.raises(UserError, match="There is no --slim most; it takes off"):
+        run(write_project(tmp_path / "p", "return name"), home, slim="most")
 
 
 def test_manifests_from_before_slimming_are_read(tmp_path: Path, home: Home) -> None:

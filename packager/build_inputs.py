@@ -15,7 +15,11 @@ from bentofn.packager.config.docker_files import read_env, read_image
 from bentofn.packager.config.model import BuildConfig, ImageOptions
 from bentofn.packager.digest_cache import hash_tree
 from bentofn.packager.environment.pip_config import read_pip_config
-from bentofn.packager.environment.requirements import Requirements, read_requirements
+from bentofn.packager.environment.requirements import (
+    Requirements,
+    read_requirements,
+    with_wheel_folders,
+)
 from bentofn.packager.environment.resolve import lock_key
 from bentofn.packager.environment.target import Target, base_interpreter, find_target
 from bentofn.packager.environment.torch_build import CPU_INDEX
@@ -157,7 +161,9 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     slimming = find_slimming(options.slim, target)
     gpu = asks_for_gpu(project, config) if options.gpu is None else options.gpu
     settings = replace(read_pip_config(os.environ), torch_cpu_index=None if gpu else CPU_INDEX)
-    requirements = read_requirements(project, config.python, settings)
+    requirements = with_wheel_folders(
+        read_requirements(project, config.python, settings), target, home
+    )
     own_envs = {env.name: env.value for env in config.envs if env.value is not None}
     return BuildInputs(
         project=project,

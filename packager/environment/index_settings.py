@@ -131,6 +131,8 @@ def mask(text: str) -> str:
 def has_credentials(text: str) -> bool:
     """Whether a URL in a text holds a password or token, other than as ``${NAME}``."""
     for match in _CREDENTIALS.finditer(text):
+        if text[: match.start()].endswith("ssh://"):
+            continue  # a user's name; keys stand elsewhere
         user, colon, password = match.group().partition(":")
         if _VARIABLE.sub("", password if colon else user):
             return True

@@ -6,18 +6,25 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.config.model import PythonOptions
 from bentofn.packager.environment.index_settings import IndexSettings, expand, has_credentials, mask
+from bentofn.packager.environment.repositories import (
+    Repository,
+    parse_repository,
+    wheel_folders,
+)
+from bentofn.packager.environment.target import Target
+from bentofn.packager.environment.wheels import wheel_version
+from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
 PROVIDED = "bentofn"
 """The distribution that the runtime layer provides."""
 
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
-_WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class Requirements:
         constraints: Constraints, one a line.
         settings: Where packages come from.
         wheels: Wheel files of the project.
+        repositories: Git repositories, from which wheels are built.
         notes: What was left out, one sentence each.
         build_packages: Requirements of what runs only while the bento is built, one a line.
     """
@@ -37,6 +45,7 @@ class Requirements:
     constraints: tuple[str, ...]
     settings: IndexSettings
     wheels: tuple[Path, ...] = ()
+    repositories: tuple[Repository, ...] = ()
     notes: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
 
@@ -82,13 +91,14 @@ def read_requirements(
     for package in options.build_packages:
         builder.requirement(package, "python.build_packages")
     wheels = [(project / wheel).resolve() for wheel in options.wheels]
-    reader.packages += [_wheel_requirement(wheel) for wheel in wheels]
+    reader.packages += [wheel_version(wheel) for wheel in wheels]
     folders = tuple(str(wheel.parent) for wheel in wheels)
     return Requirements(
         packages=tuple(dict.fromkeys(reader.packages)),
         constraints=tuple(dict.fromkeys(reader.constraints)),
         settings=reader.settings.with_options(find_links=folders),
         wheels=tuple(wheels),
+        repositories=tuple(dict.fromkeys(reader.repositories)),
         notes=tuple(dict.fromkeys(reader.notes)),
         build_packages=tuple(dict.fromkeys(builder.packages)),
     )
@@ -100,16 +110,27 @@ def requirement_name(requirement: str) -> str:
     return _normal(match.group(1)) if match else ""
 
 
+def with_wheel_folders(requirements: Requirements, target: Target, home: Home) -> Requirements:
+    """Requirements whose settings name the folders of the repositories' wheels."""
+    folders = wheel_folders(requirements.repositories, target, home)
+    return replace(requirements, settings=requirements.settings.with_options(find_links=folders))
+
+
 class _Reader:
     def __init__(self, settings: IndexSettings) -> None:
         self.settings = settings
         self.packages: list[str] = []
         self.constraints: list[str] = []
         self.notes: list[str] = []
+        self.repositories: list[Repository] = []
         self._open: list[Path] = []
 
     def requirement(self, text: str, origin: str, *, constraint: bool = False) -> None:
         line = text.strip()
+        repository = parse_repository(_location(line, origin))
+        if repository is not None and not constraint:
+            self.repositories.append(repository)
+            return
         _refuse_unlockable(line, origin)
         name = _NAME.match(line)
         if name is None:
@@ -197,8 +218,8 @@ def _refuse_unlockable(line: str, origin: str) -> None:
     target = line.partition("@")[2].strip() if "@" in line else line
     if re.match(r"(git|hg|svn|bzr)\+", line) or re.match(r"(git|hg|svn|bzr)\+", target):
         raise UserError(
-            f"{origin}: a repository ({mask(line)}) has no hash to lock; "
-            "build a wheel of it and list that under python.wheels."
+            f"{origin}: a repository ({mask(line)}) is written as git+https://HOST/PATH@REF, or "
+            "git+ssh://git@HOST/PATH; of others build a wheel and list that under python.wheels."
         )
     if line.startswith((".", "/", "~", "-e", "file:")) or target.startswith("file:"):
         raise UserError(
@@ -216,13 +237,6 @@ def _location(text: str, origin: str) -> str:
             "put it into ~/.netrc or pip's configuration, or write ${NAME} of a variable."
         )
     return expand(text, os.environ)
-
-
-def _wheel_requirement(path: Path) -> str:
-    match = _WHEEL.fullmatch(path.name)
-    if match is None or not path.is_file():
-        raise UserError(f"python.wheels: {path} is not a wheel file.")
-    return f"{_normal(match['name'])}=={match['version'].replace('_', '-')}"
 
 
 def _normal(name: str) -> str:

@@ -7,15 +7,17 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.environment.index_settings import resolution_inputs
+from bentofn.packager.environment.repositories import built_requirement, plain
 from bentofn.packager.environment.requirements import Requirements
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.environment.target import Target
 from bentofn.packager.environment.torch_build import cpu_attempts, is_cuda
 from bentofn.packager.environment.uv import run_uv
+from bentofn.packager.environment.wheels import wheel_requirement
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
@@ -69,6 +71,7 @@ def lock_key(
         "constraints": requirements.constraints,
         "runtime": RUNTIME_REQUIREMENTS,
         "wheels": wheels,
+        "repositories": plain(requirements.repositories),
         "uv": [hashlib.sha256(file.read_bytes()).hexdigest() for file in uv_files],
         "indexes": resolution_inputs(settings.uv_environment(os.environ)),
         "no_index": settings.no_index,
@@ -109,13 +112,27 @@ def resolve(
             compiled = _compile(project, wanted, target, scratch, home, refresh, like)
             return Lock(tuple(_pinned(_entries(compiled), wanted.packages)))
 
-        lock = lock_of(requirements)
+        wanted = _with_own_wheels(requirements, target, home, refresh)
+        lock = lock_of(wanted)
         if requirements.settings.torch_cpu_index is not None and is_cuda(lock.versions):
-            lock = _with_cpu_torch(lock, requirements, lock_of)
+            lock = _with_cpu_torch(lock, wanted, lock_of)
     path = _path(lock_key(project, requirements, target, like), home)
     home.directory(path.parent)
     atomic_write(path, "\n".join(lock.lines).encode())
     return lock
+
+
+def _with_own_wheels(
+    requirements: Requirements, target: Target, home: Home, refresh: bool
+) -> Requirements:
+    """Require the project's wheels, and those of its repositories, by their hashes."""
+    settings = requirements.settings
+    own = map(wheel_requirement, requirements.wheels)
+    built = (
+        built_requirement(each, settings, target, home, refresh=refresh)
+        for each in requirements.repositories
+    )
+    return replace(requirements, packages=(*requirements.packages, *own, *built))
 
 
 def _pinned(lines: Iterable[str], packages: Iterable[str]) -> Iterator[str]:

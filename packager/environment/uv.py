@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from bentofn.packager.environment.index_settings import IndexSettings, mask
 from bentofn.packager.home import Home
@@ -45,24 +46,28 @@ def run_uv(
     what: str,
     home: Home,
     stdin: str | None = None,
+    command: Sequence[str] = ("pip",),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Run ``uv pip`` and give back what it prints.
+    """Run uv and give back what it prints.
 
     Args:
-        arguments: What follows ``uv pip``.
+        arguments: What follows the command.
         settings: Where packages come from.
         folder: The working directory: the project, whose uv configuration counts.
         what: What was being done, to start the message of a failure with.
         home: The home that is written to, for the message of a full disk.
         stdin: What uv reads from its standard input.
+        command: uv's command.
+        variables: Added to its environment.
 
     Raises:
         UserError: uv failed; the message is its explanation, shortened and without passwords.
     """
     done = subprocess.run(
-        [str(uv_binary()), "pip", *arguments, *settings.uv_arguments(), "--color", "never"],
+        [str(uv_binary()), *command, *arguments, *settings.uv_arguments(), "--color", "never"],
         cwd=folder,
-        env=settings.uv_environment(os.environ),
+        env={**settings.uv_environment(os.environ), **variables},
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,

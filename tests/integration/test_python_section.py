@@ -25,7 +25,7 @@ from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.config.discovery import load_config
 from bentofn.packager.config.model import BuildConfig
 from bentofn.packager.environment.index_settings import IndexSettings
-from bentofn.packager.environment.requirements import read_requirements
+from bentofn.packager.environment.requirements import read_requirements, with_wheel_folders
 from bentofn.packager.environment.resolve import resolve
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.environment.target import find_target
@@ -94,8 +94,10 @@ class Project:
 
     def versions(self, section: Section, file: str = "bentofile.yaml") -> dict[str, str]:
         options = self.config(section, file).python
+        target = find_target(None, None)
         requirements = read_requirements(self.path, options, IndexSettings())
-        lock = resolve(self.path, requirements, find_target(None, None), self.home)
+        requirements = with_wheel_folders(requirements, target, self.home)
+        lock = resolve(self.path, requirements, target, self.home)
         runtime = {re.split("[>;]", requirement)[0] for requirement in RUNTIME_REQUIREMENTS}
         return {name: v for name, v in lock.versions.items() if name not in runtime}
 
@@ -188,6 +190,107 @@ def test_a_host_whose_certificate_is_not_checked(project: Project, tmp_path: Pat
         assert project.versions({**section, "trusted_host": host}) == {"one": "1.0"}
         with pytest.raises(UserError):
             project.versions(section)
+
+
+BACKEND = """
+import zipfile
+from pathlib import Path
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    version = Path("version").read_text().strip()
+    info = f"mylib-{version}.dist-info"
+    files = {
+        "mylib.py": Path("mylib.py").read_text(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\\nName: mylib\\nVersion: {version}\\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\\n" for name in (*files, f"{info}/RECORD"))
+    name = f"mylib-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(Path(wheel_directory) / name, "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(zipfile.ZipInfo(path), text)
+    return name
+"""
+
+
+class GitRepository:
+    """A git repository with a package, which needs nothing to be built."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        (folder / "pkg").mkdir(parents=True)
+        self.git("init", "--quiet", "--initial-branch=main")
+        (folder / "pkg" / "backend.py").write_text(BACKEND)
+        (folder / "pkg" / "mylib.py").write_text("")
+        (folder / "pkg" / "pyproject.toml").write_text(
+            "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+            "[project]\nname = 'mylib'\ndynamic = ['version']\n"
+        )
+
+    def git(self, *arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.test")
+        subprocess.run(["git", *who, *arguments], cwd=self.path, check=True, capture_output=True)
+
+    def commit(self, version: str) -> None:
+        (self.path / "pkg" / "version").write_text(version)
+        self.git("add", ".")
+        self.git("commit", "--quiet", "-m", version)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_packages_of_git_repositories(project: Project, tmp_path: Path) -> None:
+    source = GitRepository(tmp_path / "source")
+    source.commit("1.0")
+    source.git("tag", "v1")
+    source.git("checkout", "--quiet", "-b", "next")
+    source.commit("2.0")
+    source.git("checkout", "--quiet", "main")
+    project.add("mylib", "1.0")  # another of the same name and version, which nobody asked for
+    where = f"git+file://{source.path}"
+    with served(project.index) as index:
+        for ref, version in (("", "1.0"), ("@v1", "1.0"), ("@next", "2.0")):
+            line = f"mylib @ {where}{ref}#subdirectory=pkg"
+            section: Section = {"packages": [line], "index_url": index}
+            assert project.versions(section) == {"mylib": version}
+        section = {"packages": [f"{where}@v1#subdirectory=pkg"], "index_url": index}
+        assert project.versions(section, "pyproject.toml") == {"mylib": "1.0"}
+        for line, says in (
+            (f"{where}@absent", "at absent cannot be cloned"),
+            (f"{where}x", "cannot be cloned"),
+            (f"{where}#subdirectory=../..", r"has no folder \.\./\.\."),
+            (f"{where}#subdirectory=none", "has no folder none"),
+            (where, "cannot be built into a wheel"),
+        ):
+            with pytest.raises(UserError, match=says):
+                project.versions({"packages": [line], "index_url": index})
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_bento_of_a_git_repository(tmp_path: Path) -> None:
+    source = GitRepository(tmp_path / "source")
+    source.commit("1.0")
+    project, home = tmp_path / "project", Home(tmp_path / "home")
+    project.mkdir()
+    (project / "service.py").write_text(
+        "import bentofn, mylib\n\n@bentofn.service\nclass Svc:\n"
+        "    @bentofn.api\n    def echo(self, x: int) -> int:\n        return x\n"
+    )
+    packages = f"python: {{packages: ['git+file://{source.path}#subdirectory=pkg']}}\n"
+    (project / "bentofile.yaml").write_text(f"service: service:Svc\n{packages}")
+
+    def run(**options: bool) -> tuple[BuildResult, str]:
+        result = build(project, home, BuildOptions(**options), lambda message: None)
+        store = Store(home)
+        lock = store.bento(store.get("bento", result.tag)).lock
+        (line,) = [line for line in lock if line.startswith("mylib==")]
+        return result, line.split()[0]
+
+    first = run()
+    assert first[1] == "mylib==1.0"
+    source.commit("2.0")
+    assert run()[0].reused
+    assert run(upgrade=True)[1] == "mylib==2.0"
+    assert run()[1] == "mylib==2.0"
 
 
 def test_hashes_that_the_requirements_pin_are_the_only_ones(project: Project) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bentofn.packager.config.model import PythonOptions
 from bentofn.packager.environment.index_settings import IndexSettings
+from bentofn.packager.environment.repositories import Repository
 from bentofn.packager.environment.requirements import Requirements, read_requirements
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.environment.uv import ESSENCE, essence
@@ -77,8 +78,12 @@ def test_bentofn_itself_is_left_out_and_said(tmp_path: Path, name: str) -> None:
         ("./local", "is a local path"),
         ("-e .", "is a local path"),
         ("pkg @ file:///somewhere/x.whl", "is a local path"),
-        ("git+https://host.test/x.git", "a repository"),
-        ("pkg @ git+https://host.test/x.git", "a repository"),
+        ("hg+https://host.test/x", "a repository"),
+        ("git+https://host.test/x.git@-f", "a repository"),
+        ("git+ext::sh -c touch", "a repository"),
+        ("-c requirements.txt", "includes itself"),
+        ("git+https://t0ken-secret@host.test/x.git", "carries a password"),
+        ("pkg @ git+https://me:secret@host.test/x.git@v1", "carries a password"),
         ("pkg @ https://me:secret@host.test/x.whl", "carries a password"),
         ("--index-url https://me:secret@host.test/simple", "carries a password"),
         ("--find-links 'wheels", "never ends"),
@@ -91,6 +96,25 @@ def test_what_cannot_be_locked_is_refused(tmp_path: Path, line: str, says: str) 
     with pytest.raises(UserError, match=says) as caught:
         from_text(tmp_path, line)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "repository"),
+    [
+        ("git+https://h.test/a/x.git", Repository("https://h.test/a/x.git")),
+        ("x @ git+https://h.test/x@v1.0", Repository("https://h.test/x", "v1.0")),
+        ("git+ssh://git@h.test/x.git@main", Repository("ssh://git@h.test/x.git", "main")),
+        ("git+file:///some/x@a/b#egg=x", Repository("file:///some/x", "a/b")),
+        (
+            "x[cpu, y] @ git+https://h.test/x@1#subdirectory=p/q&egg=x ; python_version > '3'",
+            Repository("https://h.test/x", "1", "p/q", "[cpu, y]", "python_version > '3'"),
+        ),
+    ],
+)
+def test_repositories(tmp_path: Path, line: str, repository: Repository) -> None:
+    found = from_text(tmp_path, f"idna\n{line}\n{line}\n")
+    assert found.repositories == (repository,)
+    assert found.packages == ("idna",)
 
 
 def test_a_password_may_come_from_a_variable(

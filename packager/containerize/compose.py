@@ -105,7 +105,8 @@ def compose(
     python = check_facts(facts, base.name, bento.python, native=native)
     report("Composing the layers")
     own = [] if choices.root_user else [user_layer(facts)]
-    layers = [*system, *own, *image_layers(home, store, descriptors), manifest_layer(bento)]
+    manifest = manifest_layer(store.config(entry), entry.tag)
+    layers = [*system, *own, *image_layers(home, store, descriptors), manifest]
     if choices.target == "aws-lambda":
         report("Compressing the layers with gzip, as Lambda wants them")
         base = replace(base, layers=tuple(gzip_layer(home, store, each) for each in base.layers))

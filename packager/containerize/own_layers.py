@@ -12,7 +12,6 @@ from bentofn.packager.containerize.media import TAR_ZSTD
 from bentofn.packager.containerize.tarball import END, file, folder, folders_above
 from bentofn.packager.layers.tar import ZSTD_LEVEL
 from bentofn.runtime.layout import ARCHIVE_PREFIX
-from bentofn.runtime.manifest import BentoManifest
 
 USER_ID = 1034
 """BentoML's, so that volumes which its containers wrote stay theirs.
@@ -42,10 +41,15 @@ def user_layer(facts: Facts) -> Layer:
     return small_layer(archive, f"user {USER} ({USER_ID})")
 
 
-def manifest_layer(bento: BentoManifest) -> Layer:
-    """The bento's manifest, where an instance reads it."""
+def manifest_layer(manifest: bytes, tag: str) -> Layer:
+    """The bento's manifest, as it was written, where an instance reads it.
+
+    Args:
+        manifest: Its bytes: the runtime in the bento reads what the bentofn that built it wrote.
+        tag: The bento's.
+    """
     path = f"{ARCHIVE_PREFIX}/bento.json"
-    return small_layer(folders_above(path) + file(path, bento.to_json()), f"bento {bento.tag}")
+    return small_layer(folders_above(path) + file(path, manifest), f"bento {tag}")
 
 
 def small_layer(archive: bytes, created_by: str) -> Layer:

@@ -29,12 +29,16 @@ def read(layout: Path, digest: str) -> bytes:
     return (layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
 
 
-def names(layout: Path, layer: dict[str, Any]) -> list[str]:
+def plain(layout: Path, layer: dict[str, Any]) -> bytes:
     data = read(layout, layer["digest"])
-    if layer["media_type"].endswith("zstd"):
-        stream = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-        data = stream.read()
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+    if not layer["media_type"].endswith("zstd"):
+        return data
+    stream = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+    return bytes(stream.read())
+
+
+def names(layout: Path, layer: dict[str, Any]) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(plain(layout, layer))) as archive:
         return archive.getnames()
 
 
@@ -76,7 +80,11 @@ def test_a_bentos_layers_keep_their_digests_and_models_stand_alone(
     [model] = [layer for layer in made["layers"] if layer["created_by"].startswith("model")]
     assert "opt/bento/models/words/1/word.txt" in names(layout, model)
     assert all("src" not in name for name in names(layout, model))
-    assert "opt/bento/bento.json" in names(layout, made["layers"][-1])
+    with tarfile.open(fileobj=io.BytesIO(plain(layout, made["layers"][-1]))) as archive:
+        manifest = archive.extractfile("opt/bento/bento.json")
+        assert manifest is not None
+        # Not written anew: the runtime in the bento may be older than the bentofn that composes.
+        assert manifest.read() == store.config(store.get("bento", "greeter"))
 
 
 def test_the_config_says_how_to_start_and_holds_no_secret(

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from bentofn.packager.files import remove_tree
 from bentofn.packager.fuse.server import Server
 from bentofn.packager.fuse.tree import Node
 from bentofn.packager.home import Home
@@ -93,6 +94,9 @@ class LazyServer:
         self._home = home
         self._store = Store(home)
         self._caches = home.directory(cache_directory(home.cache))
+        for other in self._caches.parent.iterdir():
+            if other != self._caches:
+                remove_tree(other)
         self._bentos: dict[str, LazyBento] = {}
         self._output = threading.Lock()
         self._said: dict[str, float] = {}
@@ -172,6 +176,7 @@ class LazyServer:
             time.sleep(AGAIN)
         for target, server in bento.mounts.items():
             server.unmount(target)
+        bento.maker.forget()
         self._log(bento.entry.digest, f"all of {bento.entry.tag} is here")
 
     def _log(self, digest: str, line: str) -> None:

@@ -73,6 +73,15 @@ class TreeMaker:
             made.add_file(path, LazyContent(size, hot, rest, self.failed))
         return made
 
+    def forget(self) -> None:
+        """Remove the files of the caches; whoever has them open keeps them."""
+        for cache in self.caches.glob("*.chunks"):
+            if self.blobs.store.has(f"sha256:{cache.stem}"):
+                cache.unlink(missing_ok=True)
+                cache.with_suffix(".present").unlink(missing_ok=True)
+        if self.pack is not None:
+            self.pack.path.unlink(missing_ok=True)
+
     def _add_chunked(
         self, made: FuseTree, tree: Tree, layer: Descriptor, place: str, pages: int
     ) -> None:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import zstandard
 
-from bentofn.packager.files import CHUNK, publish, temporary_file
+from bentofn.packager.files import CHUNK, temporary_file
 from bentofn.packager.prefetch.blocks import NO_BLOCKS, Blocks
 from bentofn.packager.prefetch.trace import Range, Trace
 from bentofn.runtime.errors import UserError
@@ -71,7 +71,9 @@ def unpack(trace: Trace, blob: Path, target: Path) -> Pack:
     if not target.exists():
         with temporary_file(target.parent) as temporary:
             _unpack(blob, temporary.file, trace.packed_bytes)
-            publish(temporary, target)
+            # Not flushed to the disk: it can be made again, and is of no use after a reboot.
+            temporary.file.flush()
+            temporary.path.replace(target)
     places: dict[str, list[tuple[Range, int]]] = {}
     position = 0
     for file, offset, size in trace.packed:

@@ -38,7 +38,7 @@ def fetch_range(transport: Transport, digest: str, start: int, end: int) -> byte
 
 def _read(response: Response, start: int, end: int) -> bytes:
     if response.status == 200:
-        raise NoRanges("The registry sends whole layers only, so nothing can be fetched lazily.")
+        raise NoRanges("The registry sends whole layers only: all of them are fetched now.")
     if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-{end - 1}/"):
         raise Dropped("it sent another range than it was asked for")
     data = bytearray()

@@ -166,13 +166,14 @@ def pull(
         bento = read_arriving_config(config, source)
         refuse_other(store, bento, arriving.manifest)
         arrived = fetch_referrers(transport, arriving.manifest.digest, source)
-        if lazy and check is None:
-            arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
         if check is not None:
             arrived = _checked(fetch, arriving, arrived, check)
+        if lazy:  # the others come with the rest
+            arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
         for each in arrived:
             fetch.referrer(each, report)
-        later, origin = _later(fetch, arriving, reference, insecure) if lazy else ((), "")
+        later = _later(fetch, arriving, report) if lazy else ()
+        origin = _origin(reference, insecure) if later else ""
         for blob in arriving.blobs:
             if blob.digest != arriving.config.digest and blob not in later:
                 fetch.blob(blob, partial(report, f"Pulling {_name(blob)}"))
@@ -201,17 +202,25 @@ def _checked(
     return [each for each in arrived if each.referrer.manifest.digest in good]
 
 
-def _later(
-    fetch: _Fetch, arriving: ArrivingBento, reference: Reference, insecure: bool
-) -> tuple[Sequence[Descriptor], str]:
-    """The layers that stay in the registry, their tables fetched; and where that is."""
-    from bentofn.packager.lazy.origin import Origin
+def _later(fetch: _Fetch, arriving: ArrivingBento, report: Report) -> Sequence[Descriptor]:
+    """The layers that may stay in the registry; their tables of contents are fetched."""
     from bentofn.packager.lazy.tables import fetch_table, later_layers
+    from bentofn.packager.registry.ranges import NoRanges
 
     later = later_layers(fetch.store, arriving.layers)
-    for layer in later:
-        fetch.moved += fetch_table(fetch.transport, fetch.store, layer)
-    return later, str(Origin(reference, insecure)) if later else ""
+    try:
+        for layer in later:
+            fetch.moved += fetch_table(fetch.transport, fetch.store, layer)
+    except NoRanges as error:
+        report(str(error))
+        return ()
+    return later
+
+
+def _origin(reference: Reference, insecure: bool) -> str:
+    from bentofn.packager.lazy.origin import Origin
+
+    return str(Origin(reference, insecure))
 
 
 class _Fetch:

@@ -133,7 +133,7 @@ def test_wrong_bytes_are_refused_and_told(
     log = bentofn("logs", "pages", home=node.path).stdout
     assert "A piece of a layer is damaged" in log
     origin.faults.clear()
-    [plain] = pages_home.unpacked.glob("env-*/starlette/testclient.py")
+    plain, *_ = pages_home.unpacked.glob("env-*/starlette/testclient.py")
     digest = hashlib.sha256(plain.read_bytes()).hexdigest()
     assert ask(url, "source", module="testclient.py") == digest
 

@@ -110,12 +110,8 @@ class HubSource:
                 raise UserError(f"{model.model_id} changed while it was fetched; try again.")
         if chosen.left_out:
             report(f"Left out of {model.model_id}: {', '.join(chosen.left_out)}")
-        origin = {
-            "source": "huggingface",
-            "model_id": model.model_id,
-            "revision": model.revision,
-            "commit": folder.name,
-        }
+        # Not the branch: a commit is the same model by whatever name it was asked for.
+        origin = {"source": "huggingface", "model_id": model.model_id, "commit": folder.name}
         files = {name: folder / name for name in chosen.files}
         return Fetched(files, model.name, model.version(folder.name), origin=origin)
 

@@ -21,7 +21,7 @@ _META_GRAPHS = 2
 
 # Operations by which a graph reaches out of itself when it runs.
 # Source: https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md
-_REACHING_OUT = (b"ReadFile", b"WriteFile", b"PyFunc", b"MergeV2Checkpoints")
+_REACHING_OUT = (b"ReadFile", b"WriteFile", b"PyFunc", b"EagerPyFunc", b"PyFuncStateless")
 
 
 class SavedModel:

@@ -19,6 +19,7 @@ from bentofn.models import HuggingFaceModel
 @bentofn.service
 class Reader:
     newest = HuggingFaceModel("org/tiny")
+    same = HuggingFaceModel("org/tiny", revision="newest")
     pinned = HuggingFaceModel("org/tiny", revision="v1", include=["*.json"])
 
     @bentofn.api(examples=[{}])
@@ -32,7 +33,8 @@ def repository(hub: Hub) -> Repository:
     repository = Repository()
     repository.commit({"config.json": b"1", "vocab.txt": b"a"})
     repository.refs["v1"] = repository.refs["main"]
-    repository.commit({"config.json": b"2", "vocab.txt": b"a"})
+    newest = {"config.json": b"2", "vocab.txt": b"a"}
+    repository.refs["newest"] = repository.commit(newest)
     hub.repositories["org/tiny"] = repository
     return repository
 
@@ -53,7 +55,7 @@ def test_a_build_fetches_what_is_declared_and_asks_once(
     manifest = json.loads(run("get", built["tag"], "--json").stdout)["manifest"]
     main, v1 = repository.refs["main"], repository.refs["v1"]
     versions = {model["alias"]: model["version"] for model in manifest["models"]}
-    assert versions["hf:org/tiny@main"] == main
+    assert versions["hf:org/tiny@main"] == main == versions["hf:org/tiny@newest"]
     assert versions["hf:org/tiny@v1?include=%2A.json"].startswith(f"{v1}-")
     assert [layer["kind"] for layer in built["layers"]].count("model") == 2
 

@@ -43,11 +43,11 @@ class Pages:
         return self.data[offset]
 
     @bentofn.api
-    def source(self, module: str) -> str:
+    def source(self, module: str) -> list[str]:
         import starlette
 
         path = Path(starlette.__file__).with_name(module)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return [hashlib.sha256(path.read_bytes()).hexdigest()]
 """
 
 Fault = Callable[["Handler"], None]

@@ -7,6 +7,7 @@ answers at once with the session that it was forked with, until its own one, wit
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from dataclasses import dataclass
@@ -20,16 +21,28 @@ from bentofn.runtime.hooks import register_after_restore
 FILE = "model.onnx"
 """Name of the graph in a model's directory."""
 
+WEIGHTS = "model.safetensors"
+"""Name of the file beside it that holds the weights of a model that a build exported."""
+
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 _DTYPES = {
     "float": "float32",
     "double": "float64",
-    **{f"float{bits}": f"float{bits}" for bits in (16,)},
+    "float16": "float16",
     **{f"{sign}int{bits}": f"{sign}int{bits}" for bits in (8, 16, 32, 64) for sign in ("", "u")},
     "bool": "bool",
 }
 """ONNX Runtime's names of element types to numpy's."""
+
+
+_SAFETENSORS = {
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+    "BOOL": "bool",
+}
+"""The safetensors format's names of element types to numpy's."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +152,44 @@ def _open(file: Path, count: int) -> Any:
     options.intra_op_num_threads = count
     # A thread that spins takes the CPU from the instances beside this one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    weights = file.with_name(WEIGHTS)
+    if weights.is_symlink():
+        names, values = linked_weights(weights)
+        options.add_external_initializers(
+            names, [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in values]
+        )
     available = onnxruntime.get_available_providers()
     providers = [name for name in _PROVIDERS if name in available]
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=providers)
     except Exception as error:  # of its own types, which are not exported
         raise UserError(f"{file} cannot be opened with ONNX Runtime: {error}") from error
+
+
+def linked_weights(file: Path) -> tuple[list[str], list[Any]]:
+    """The tensors of a safetensors file by name, mapped.
+
+    ONNX Runtime opens no data through a symbolic link that leads out of the graph's directory, and
+    a model's files are such links where the file system has no hard ones.
+
+    Args:
+        file: The link.
+
+    Returns:
+        The names, and a read-only array for each.
+    """
+    import numpy as np
+
+    data = np.memmap(file, np.uint8, "r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    arrays = {}
+    for name, info in header.items():
+        if info.get("dtype") in _SAFETENSORS:
+            begin, end = (start + offset for offset in info["data_offsets"])
+            array = data[begin:end].view(_SAFETENSORS[info["dtype"]])
+            arrays[name] = array.reshape(info["shape"])
+    return list(arrays), list(arrays.values())
 
 
 def _input(raw: Any) -> Input:

@@ -19,7 +19,7 @@ from bentofn.runtime.exports import Export, declare
 from bentofn.runtime.onnx import OnnxSession
 from bentofn.runtime.torch_session import TorchSession
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 for needed in ("torch", "onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(needed)
 
@@ -167,6 +167,17 @@ def test_the_weights_are_safetensors_that_can_be_mapped(model: Path) -> None:
     assert header.data_start % 4096 == 0
     assert header.tensors["words.weight"].shape == (50, 16)
     assert (folder / "model.onnx").stat().st_size < 50_000
+
+
+def test_weights_behind_symbolic_links_are_found(model: Path, tmp_path: Path) -> None:
+    _, folder = run(declare("m", "nets:attention", IDS, AXES), model)
+    linked, ids = tmp_path / "linked", np.array([[1, 2, 3]])
+    linked.mkdir()
+    for file in folder.iterdir():
+        (linked / file.name).symlink_to(file)
+    sessions = [OnnxSession(each / "model.onnx") for each in (folder, linked)]
+    (ours, _), (theirs, _) = (session(ids, np.ones_like(ids)) for session in sessions)
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_same_module_gives_the_same_bytes(model: Path) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # the model store imports this module
 LEAST_SIZE = 4 << 20
 """Bytes that a part of a small model holds at most; a file that is no larger is not cut."""
 
-MOST_PARTS = 1024
+MOST_PARTS = 512
 """Parts of this size that a model may have before they grow: a manifest must stay below the 4 MiB
 that registries take."""
 

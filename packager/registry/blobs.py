@@ -102,7 +102,7 @@ def mount_blob(transport: Transport, digest: str, repository: str) -> bool:
     """
     query = urllib.parse.urlencode({"mount": digest, "from": repository})
     url = transport.url(f"blobs/uploads/?{query}")
-    with transport.request("POST", url, good=(201, 202, 403, 404, 405)) as response:
+    with transport.request("POST", url, good=(201, 202, 401, 403, 404, 405)) as response:
         return response.status == 201
 
 

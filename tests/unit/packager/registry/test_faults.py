@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from bentofn.packager.containerize.blob import Layer, bytes_blob
+from bentofn.packager.containerize.image import make_image
+from bentofn.packager.containerize.media import TAR
+from bentofn.packager.containerize.push import push_image
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.registry import parse_reference, pull, push
@@ -440,3 +444,39 @@ def test_nothing_that_answers(other: Machine, registry: Registry) -> None:
     with pytest.raises(UserError, match=r"Nothing answers at 127\.0\.0\.1:1"):
         other.pull()
     assert other.waits == []
+
+
+def test_a_base_of_the_same_registry_is_mounted_with_a_token_for_both_repositories(
+    registry: Registry, docker: Path
+) -> None:
+    auth = base64.b64encode(b"me:secret").decode()
+    (docker / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": auth}}}))
+    registry.challenge = f'Bearer realm="http://{registry.address}/token",service="s"'
+    registry.expected = f"Bearer {TOKEN}"
+    base, own = bytes_blob(b"base", TAR), bytes_blob(b"own", TAR)
+    layers = [Layer(blob, blob.descriptor.digest, "") for blob in (base, own)]
+    origin = parse_reference(f"{registry.address}/other/base:1")
+    mounts = {base.descriptor.digest: origin}
+    image = make_image({}, layers, "linux/amd64", mounts, {})
+    reference = parse_reference(f"{registry.address}/me/g")
+    registry.faults.append(("POST", "mount=", lambda handler: handler.answer(201)))
+    pushed = push_image(image, reference, ["a", "b"], print, wait=lambda _: None)
+    assert (pushed.mounted, pushed.skipped) == (4, 0)
+    assert pushed.moved == 3 + image.config.descriptor.size
+    assert set(registry.blobs) == {own.descriptor.digest, image.config.descriptor.digest}
+    assert set(registry.manifests) == {"a", "b"}
+    [token] = [path for _, path, _ in registry.seen if path.startswith("/token")]
+    assert "scope=repository%3Ame%2Fg%3Apull%2Cpush" in token
+    assert "scope=repository%3Aother%2Fbase%3Apull" in token
+
+
+def test_a_mount_that_is_refused_is_sent(registry: Registry) -> None:
+    base = bytes_blob(b"base", TAR)
+    origin = parse_reference(f"{registry.address}/other/base:1")
+    layers = [Layer(base, base.descriptor.digest, "")]
+    image = make_image({}, layers, "linux/amd64", {base.descriptor.digest: origin}, {})
+    reference = parse_reference(f"{registry.address}/me/g")
+    registry.faults.append(("POST", "mount=", lambda handler: handler.answer(403)))
+    pushed = push_image(image, reference, ["a"], print, wait=lambda _: None)
+    assert pushed.mounted == 0
+    assert registry.blobs[base.descriptor.digest] == b"base"

@@ -139,6 +139,8 @@ class Assembler:
             notes = self._prove(key, bench, environment, manifest)
         if (note := build_note(lock.versions, gpu=not self._is_for_cpu)) is not None:
             notes = (*notes, note)
+        if self.plan is not None:
+            notes = (*notes, *self.plan.warnings(description.exports))
         return Assembled(manifest, layers, models.wanted, notes)
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 
 _ANY = frozenset({"importlib", "__import__", "runpy", "pkgutil", "exec"})
@@ -67,6 +67,16 @@ def declares_onnx(module: str, sources: Mapping[str, bytes]) -> bool:
     if not candidates:
         return False
     return any(_declares(sources[path]) for path in reached(module, sources) if path in candidates)
+
+
+def imports_any(text: bytes, packages: Collection[str]) -> bool:
+    """Whether a Python file that can be parsed imports one of some packages, anywhere in it."""
+    return any(
+        name.partition(".")[0] in packages
+        for node in ast.walk(ast.parse(text))
+        if not (isinstance(node, ast.ImportFrom) and node.level)
+        for name in _imported(node, "")
+    )
 
 
 def _declares(text: bytes) -> bool:

@@ -6,7 +6,7 @@ The bento's environment is resolved again without them, so that what only they n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,10 @@ from bentofn.packager.environment.requirements import Requirements, requirement_
 from bentofn.packager.environment.resolve import Lock, lock_key
 from bentofn.packager.environment.torch_build import CPU_INDEX, FAMILY
 from bentofn.packager.home import Home
-from bentofn.packager.onnx.code import declares_onnx
+from bentofn.packager.onnx.code import declares_onnx, imports_any, reached
 from bentofn.packager.onnx.needed import needed_by
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.exports import Export
 
 EXPORTER = ("onnx>=1.17", "onnxscript>=0.3")
 """What ``torch.onnx.export(dynamo=True)`` imports besides torch.
@@ -38,10 +39,12 @@ class Plan:
         inputs: What its bento is made from: the project's requirements without those for the build
             only, and with ONNX Runtime.
         building: What the environment that exports must satisfy.
+        sources: Path to content of the project's Python files.
     """
 
     inputs: BuildInputs
     building: Requirements
+    sources: Mapping[str, bytes]
 
     def check(self, lock: Lock, home: Home) -> None:
         """Make sure that the bento's environment holds no torch.
@@ -83,6 +86,25 @@ class Plan:
                 "a file that the service does not import."
             ) from error
 
+    def warnings(self, exports: Sequence[Export]) -> tuple[str, ...]:
+        """What may fail when the service runs, one sentence each.
+
+        Args:
+            exports: Its declarations.
+        """
+        names = [export.module for export in exports]
+        names += [export.example for export in exports if isinstance(export.example, str)]
+        exporting = {
+            path for name in names for path in reached(name.partition(":")[0], self.sources)
+        }
+        serving = reached(self.inputs.service.partition(":")[0], self.sources)
+        return tuple(
+            f"{path} imports torch in a function, but the bento holds no torch; that function "
+            "fails if the service calls it."
+            for path in serving
+            if path not in exporting and imports_any(self.sources[path], FAMILY)
+        )
+
 
 def plan_exports(inputs: BuildInputs) -> Plan | None:
     """How to build a project whose service declares a model with ``runtime="onnx"``; else None."""
@@ -116,7 +138,7 @@ def plan_exports(inputs: BuildInputs) -> Plan | None:
         requirements=serving,
         lock_key=lock_key(inputs.project, serving, inputs.target),
     )
-    return Plan(changed, building)
+    return Plan(changed, building, sources)
 
 
 def same_runtime(building: Requirements, lock: Lock) -> Requirements:

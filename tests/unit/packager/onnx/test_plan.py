@@ -9,6 +9,7 @@ from bentofn.packager.environment.resolve import Lock
 from bentofn.packager.home import Home
 from bentofn.packager.onnx.plan import Plan, plan_exports, same_runtime
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.exports import declare
 
 SERVICE = """
 import bentofn
@@ -88,3 +89,17 @@ def test_an_import_of_torch_is_explained(tmp_path: Path, message: str, said: str
     with pytest.raises(UserError) as caught, found.explaining():
         raise UserError(message)
     assert str(caught.value).startswith(said)
+
+
+def test_torch_in_a_function_that_the_export_does_not_need_is_warned_of(tmp_path: Path) -> None:
+    late = "\n\ndef late():\n    import torch.nn"
+    found = plan(tmp_path, "{packages: [torch]}", SERVICE + late)
+    assert found is not None
+    elsewhere, here = (
+        declare("m", f"{file}:build", {"x": [1.0]}, None) for file in ("n", "service")
+    )
+    assert found.warnings([here]) == ()
+    (warning,) = found.warnings([elsewhere])
+    assert warning.startswith(
+        "service.py imports torch in a function, but the bento holds no torch"
+    )

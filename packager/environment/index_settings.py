@@ -33,6 +33,7 @@ class IndexSettings:
         cert: File of the certificates to trust.
         proxy: URL of a proxy for http and https.
         timeout: Seconds to wait for a server.
+        retries: How often a server is asked again that does not answer.
         prerelease: Whether versions before a release are taken.
         only_binary: Packages that are only taken as wheels, or ``:all:``.
         no_binary: Packages that are built from their source, or ``:all:``.
@@ -48,6 +49,7 @@ class IndexSettings:
     cert: str | None = None
     proxy: str | None = None
     timeout: int | None = None
+    retries: int | None = None
     prerelease: bool = False
     only_binary: tuple[str, ...] = ()
     no_binary: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ class IndexSettings:
         offer("UV_PRERELEASE", "allow" if self.prerelease else None)
         offer("UV_INSECURE_HOST", " ".join(self.trusted_hosts))
         offer("UV_HTTP_TIMEOUT", str(self.timeout) if self.timeout else None)
+        offer("UV_HTTP_RETRIES", None if self.retries is None else str(self.retries))
         offer("SSL_CERT_FILE", self.cert)
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):
             offer(name, self.proxy, name.lower(), "ALL_PROXY", "all_proxy")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.records import inside, records, rewrite, rows
-from bentofn.packager.environment.resolve import Lock, wheels_only
+from bentofn.packager.environment.resolve import Lock, wheel_options
 from bentofn.packager.environment.target import Target
 from bentofn.packager.environment.torch_build import is_cpu, with_cpu_index
 from bentofn.packager.environment.uv import run_uv
@@ -65,7 +65,7 @@ def install(
             [
                 *("install", "--target", str(tree), "--python", str(target.interpreter)),
                 *("--no-deps", "--require-hashes", "--link-mode", "copy", "--quiet"),
-                *("--requirements", str(requirements), *wheels_only(target)),
+                *("--requirements", str(requirements), *wheel_options(target)),
             ],
             chosen,
             folder=project,

@@ -39,6 +39,7 @@ def read_pip_config(environ: Mapping[str, str], *, prefix: str = sys.prefix) -> 
         cert=_expanded(values.get("cert")),
         proxy=values.get("proxy"),
         timeout=_seconds(values.get("timeout") or values.get("default-timeout")),
+        retries=_number("retries", values.get("retries")),
         prerelease=_flag("pre", values.get("pre", "no")),
     )
 
@@ -108,6 +109,14 @@ def _seconds(value: str | None) -> int | None:
         return max(1, round(float(value)))
     except ValueError:
         raise UserError(f"pip's configuration says timeout = {value}; write seconds.") from None
+
+
+def _number(name: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not value.isdecimal():
+        raise UserError(f"pip's configuration says {name} = {value}; write a number.")
+    return int(value)
 
 
 def _expanded(path: str | None) -> str | None:

@@ -197,7 +197,7 @@ def _compile(
     arguments = ["compile", "-", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
     arguments += ["--refresh"] if refresh else []
     arguments += ["--python", str(target.interpreter), "--no-emit-package", "bentofn"]
-    arguments += ["--output-file", str(output), *wheels_only(target)]
+    arguments += ["--output-file", str(output), *wheel_options(target)]
     if requirements.constraints:
         constraints = scratch / "constraints.txt"
         constraints.write_text("\n".join(requirements.constraints), encoding="utf-8")
@@ -216,11 +216,10 @@ def _compile(
     return output.read_text(encoding="utf-8")
 
 
-def wheels_only(target: Target) -> list[str]:
-    """uv's options that take wheels of another platform, for which nothing can be compiled here."""
-    if target.wheels is None:
-        return []
-    return ["--python-platform", target.wheels, "--only-binary", ":all:"]
+def wheel_options(target: Target) -> list[str]:
+    """uv's options that choose wheels: of another platform only those, as nothing is built here."""
+    options = [] if target.wheels is None else ["--python-platform", target.wheels]
+    return [*options, "--only-binary", ":all:"] if target.is_foreign else options
 
 
 def _entries(compiled: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ TIMEOUT = 30
 """Seconds in which an interpreter says what it is; on a cold disk it takes a few."""
 
 MANYLINUX = "manylinux_2_28"
-"""Wheels for another platform need at most this C library, glibc 2.28: that of ubi8, and older than
+"""Wheels for a named platform need at most this C library, glibc 2.28: that of ubi8, and older than
 Lambda's (Amazon Linux 2023: 2.34) and Debian 12's (2.36). https://peps.python.org/pep-0600/,
 https://docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html"""
 
@@ -44,7 +44,8 @@ class Target:
         python: Minor version, such as ``3.11``.
         platform: OCI platform, such as ``linux/amd64``.
         interpreter: An interpreter of that version on this machine.
-        wheels: uv's name of the platform whose wheels are taken, if it is not this machine's.
+        wheels: uv's name of the platform whose wheels are taken, so that they are the same
+            wherever the bento is built; None takes any that run on this machine.
     """
 
     python: str
@@ -55,7 +56,7 @@ class Target:
     @property
     def is_foreign(self) -> bool:
         """Whether what is installed for it cannot run on this machine."""
-        return self.wheels is not None
+        return self.platform != host_platform()
 
     @property
     def here(self) -> Target:
@@ -87,7 +88,7 @@ def find_target(python: str | None, platform: str | None) -> Target:
     minor = match.group(1)
     if int(match.group(2)) < OLDEST:
         raise UserError(f"Python {minor} is too old; a bento needs Python 3.{OLDEST} or newer.")
-    wheels = None if wanted == here else WHEELS[wanted]
+    wheels = None if platform is None else WHEELS.get(wanted)
     return Target(minor, wanted, find_interpreter(minor), wheels)
 
 

@@ -75,7 +75,7 @@ def with_cpu_index(settings: IndexSettings) -> IndexSettings | None:
     index = settings.torch_cpu_index
     if index is None or settings.no_index:
         return None
-    return replace(settings.with_options(extra_index_urls=(index,)), timeout=PATIENCE)
+    return replace(settings.with_options(extra_index_urls=(index,)), timeout=PATIENCE, retries=1)
 
 
 def build_note(versions: Mapping[str, str], gpu: bool) -> str | None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from bentofn.packager.environment.requirements import Requirements
-from bentofn.packager.environment.resolve import wheels_only
+from bentofn.packager.environment.resolve import wheel_options
 from bentofn.packager.environment.target import Target
 from bentofn.packager.environment.uv import run_uv
 from bentofn.packager.home import Home
@@ -30,7 +30,7 @@ def needed_by(
     resolved = run_uv(
         [
             *("compile", "-", "--no-header", "--quiet", "--annotation-style", "line"),
-            *("--python", str(target.interpreter), *wheels_only(target)),
+            *("--python", str(target.interpreter), *wheel_options(target)),
         ],
         requirements.settings,
         folder=project,

@@ -13,7 +13,7 @@ import pytest
 from bentofn.adapters.local.bentos import resolve_bento
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.environment.machine import machine_of
-from bentofn.packager.environment.target import find_interpreter, host_platform
+from bentofn.packager.environment.target import WHEELS, find_interpreter, host_platform
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.materialise import materialise
 from bentofn.packager.store import Store
@@ -110,6 +110,21 @@ def test_wheels_that_each_platform_has_its_own_of(
     result = run(project, home, platform=OTHER)
     env = materialise(home, Store(home).get("bento", result.tag)) / "env"
     assert machine_of((env / "tinydep" / "x.so").read_bytes()) == MACHINE
+
+
+@pytest.mark.skipif(HERE not in WHEELS, reason="needs Linux on amd64 or arm64")
+def test_the_named_platform_of_this_machine(
+    project: Path, home: Home, write_wheel: WriteWheel
+) -> None:
+    tag = WHEELS[HERE].split("-")[0]
+    for version, glibc in (("2.0", "2_28"), ("3.0", "2_35")):
+        files = {"tinydep/__init__.py": f"SUFFIX = '{version}'\n".encode()}
+        name = f"py3-none-manylinux_{glibc}_{tag}"
+        write_wheel(project / "wheels", "tinydep", version, files, tag=name)
+    result = run(project, home, platform=HERE)
+    env = materialise(home, Store(home).get("bento", result.tag)) / "env"
+    assert (env / "tinydep" / "__init__.py").read_text() == "SUFFIX = '2.0'\n"
+    assert not any("proved by the examples on" in text for text in result.warnings)
 
 
 def test_a_wheel_whose_tag_lies_is_refused(

@@ -102,6 +102,7 @@ def test_underscores_and_empty_values(machine: Machine) -> None:
 
 def test_default_timeout(machine: Machine) -> None:
     assert machine.read(PIP_DEFAULT_TIMEOUT="180").timeout == 180
+    assert (machine.read().retries, machine.read(PIP_RETRIES="7").retries) == (None, 7)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,7 @@ def test_default_timeout(machine: Machine) -> None:
         ("index-url = x\n", "cannot be read"),
         ("[global]\nno-index = perhaps\n", "no-index = perhaps"),
         ("[global]\ntimeout = soon\n", "timeout = soon"),
+        ("[global]\nretries = some\n", "retries = some"),
     ],
 )
 def test_a_mistake_is_one_sentence(machine: Machine, text: str, says: str) -> None:
@@ -126,6 +128,7 @@ SETTINGS = IndexSettings(
     cert="/ca.pem",
     proxy="http://proxy.test",
     timeout=9,
+    retries=0,
 )
 
 
@@ -138,6 +141,7 @@ def test_urls_go_into_the_environment_not_the_arguments() -> None:
         "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_INSECURE_HOST": "a.test",
         "UV_HTTP_TIMEOUT": "9",
+        "UV_HTTP_RETRIES": "0",
         "SSL_CERT_FILE": "/ca.pem",
         "HTTP_PROXY": "http://proxy.test",
         "HTTPS_PROXY": "http://proxy.test",

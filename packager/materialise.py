@@ -10,6 +10,7 @@ from pathlib import Path
 from bentofn.packager.erofs.images import image_keys, image_path, remove_image
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.leftovers import lazy_leftovers
 from bentofn.packager.parts import models_of
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_KIND
@@ -164,6 +165,7 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
         wanted.update(path.readlink().name for path in linked)
         for trees in (home.unpacked, home.mounted):
             removed += [tree for tree in _whole_directories(trees) if tree.name not in wanted]
+        removed += lazy_leftovers(home, store, bentos)
         for path in removed:
             discard(path)
         removed += _prune_images(home, wanted)

@@ -61,4 +61,5 @@ def _show(sentence: str, done: Transferred, as_json: bool) -> None:
         print_json(entry_document(done.entry) | {"reference": str(done.reference)} | moved)
         return
     there = f", {human_size(done.skipped)} were there" if done.skipped else ""
-    click.echo(f"{sentence} ({human_size(done.moved)}{there})")
+    later = " now; the rest stays there until it is needed" if done.entry.lazy else ""
+    click.echo(f"{sentence} ({human_size(done.moved)}{there}{later})")

@@ -23,7 +23,7 @@ from bentofn.runtime.manifest import canonical_json
 LIST_TYPE = "application/vnd.bentofn.prefetch.list.v1+json"
 PACK_TYPE = "application/vnd.bentofn.prefetch.pack.v1+zstd"
 
-TRACE_VERSION = 2
+TRACE_VERSION = 3
 """Of what is traced and how; another one traces again."""
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bentofn.packager.contract import IMPORT_LIMIT
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.protocol import Decoder, Failed, ProtocolError, Ready
 
 THREADS = 2
@@ -20,9 +23,12 @@ THREADS = 2
 STOP_LIMIT = 20.0
 """Seconds in which it ends when it is asked to."""
 
+AT_ONCE = 4
+"""Requests of each example that are sent at once, so that what joins them is traced too."""
+
 
 def start_once(interpreter: Path, root: Path, environment: Mapping[str, str]) -> None:
-    """Start a service, which answers its examples before it serves, ask whether it lives, stop it.
+    """Start a service, which answers its examples before it serves; send them to it again; stop it.
 
     Args:
         interpreter: What runs it.
@@ -53,7 +59,7 @@ def start_once(interpreter: Path, root: Path, environment: Mapping[str, str]) ->
         try:
             failure = _wait(control)
             if failure is None:
-                _ask(listener.getsockname()[1])
+                _ask(listener.getsockname()[1], BentoManifest.read(BentoRoot(root).manifest))
         finally:
             _stop(process)
         if failure is not None:
@@ -78,10 +84,28 @@ def _wait(control: socket.socket) -> str | None:
     return ""
 
 
-def _ask(port: int) -> None:
+def _ask(port: int, manifest: BentoManifest) -> None:
+    """Ask as callers do, several at once.
+
+    Raises:
+        UserError: It does not answer at all.
+    """
+    _send(port, "GET", "/livez", None)
+    requests = [
+        (f"{manifest.contract.path_prefix}{api.route}", json.dumps(example).encode())
+        for api in manifest.contract.apis
+        for example in api.examples
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for path, body in requests:
+            # What it says is of no interest: these bodies were answered before it served.
+            list(pool.map(lambda _, p=path, b=body: _send(port, "POST", p, b), range(AT_ONCE)))
+
+
+def _send(port: int, method: str, path: str, body: bytes | None) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=IMPORT_LIMIT)
     try:
-        connection.request("GET", "/livez")
+        connection.request(method, path, body, {"Content-Type": "application/json"})
         connection.getresponse().read()
     except (OSError, http.client.HTTPException) as error:
         raise UserError(f"it does not answer ({type(error).__name__})") from error

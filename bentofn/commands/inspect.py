@@ -110,9 +110,9 @@ def _show_layer(content: LayerContent) -> None:
     click.echo(content.why)
     click.echo()
     print_table(
-        ("FILE", "SIZE", "HOT", "ASKED FOR BY", "WHY"),
+        ("SIZE", "HOT", "ASKED FOR BY", "WHY", "FILE"),
         [
-            (file.path, _size(file.size), _size(file.hot), ", ".join(file.asked) or "-", file.why)
+            (_size(file.size), _size(file.hot), ", ".join(file.asked) or "-", file.why, file.path)
             for file in content.files
         ],
     )

@@ -150,9 +150,7 @@ def _judge_pickles(reports: Mapping[str, PickleReport], allowed: Allowed) -> tup
 
 
 def _is_refused(report: PickleReport) -> bool:
-    # joblib's cannot be followed past an array; what can do harm is looked for in the rest.
-    joblib = any(name.startswith("joblib.numpy_pickle.") for name in report.other)
-    return bool(report.dangerous) or (report.broken and not joblib)
+    return bool(report.dangerous) or report.broken
 
 
 def _note(path: str, report: PickleReport, vouched: bool) -> str:

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from bentofn.packager.trust.pickles import PickleReport, read_pickles
+from bentofn.packager.trust.pickles import PickleReport, is_plain, read_pickles
 
 MAX_PLAIN = 1 << 30
 """Bytes that one compressed pickle may unpack to."""
@@ -31,6 +31,8 @@ _PACKED = {
     b"x\x5e": "zlib", b"x\x9c": "zlib", b"x\xda": "zlib", b"]\x00\x00": "lzma",
 }  # fmt: skip
 _MEMBERS = 100_000
+
+_JOBLIB = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 _ERRORS = (
     OSError, EOFError, ValueError, RuntimeError, NotImplementedError,
@@ -62,7 +64,7 @@ def _find(file: BinaryIO, suffix: str, depth: int = 0) -> PickleReport | None:
         if start.startswith(_NUMPY):
             return _in_array(file)
         if _START.match(start):
-            return read_pickles(file)
+            return _follow(file)
         packed = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None)
         if packed is not None and (expected or suffix in (".gz", ".bz2", ".xz", ".z", ".lzma")):
             return _in_packed(file, packed, expected)
@@ -70,7 +72,25 @@ def _find(file: BinaryIO, suffix: str, depth: int = 0) -> PickleReport | None:
         return PickleReport(broken=True) if expected or suffix in TORCH else None
     if not expected:
         return None
-    return read_pickles(file)  # protocols 0 and 1 begin with anything
+    return _follow(file)  # protocols 0 and 1 begin with anything
+
+
+def _follow(file: BinaryIO) -> PickleReport:
+    start = file.tell()
+    report = read_pickles(file)
+    if not report.broken or _JOBLIB not in report.other:
+        return report
+    from bentofn.packager.modelstore.pickles import read_pickle
+
+    # Between its opcodes stand the bytes of arrays; only who follows the values gets past them.
+    file.seek(start)
+    content = read_pickle(file)
+    other = [
+        name
+        for name in content.names
+        if name not in content.dangerous and not is_plain(*name.rpartition(".")[::2])
+    ]
+    return PickleReport(content.dangerous, tuple(other), not content.whole)
 
 
 def _in_array(file: BinaryIO) -> PickleReport | None:
@@ -79,7 +99,7 @@ def _in_array(file: BinaryIO) -> PickleReport | None:
     major = file.read(2)[0]
     (length,) = struct.unpack("<H" if major == 1 else "<I", file.read(2 if major == 1 else 4))
     header = file.read(min(length, 1 << 20))
-    return read_pickles(BytesIO(file.read(MAX_PLAIN))) if _OBJECTS.search(header) else None
+    return _follow(BytesIO(file.read(MAX_PLAIN))) if _OBJECTS.search(header) else None
 
 
 def _in_archive(file: BinaryIO, depth: int) -> PickleReport | None:
@@ -116,7 +136,7 @@ def _in_packed(file: BinaryIO, kind: str, expected: bool) -> PickleReport | None
     if len(content) > MAX_PLAIN:
         return PickleReport(broken=True)
     if expected or _START.match(content):
-        return read_pickles(BytesIO(content))
+        return _follow(BytesIO(content))
     return None
 
 

@@ -82,16 +82,7 @@ _DANGEROUS = re.compile(
 )
 """Other packages' doors to any code, to files and to the network."""
 
-_NAME = rb"([A-Za-z_][\w.]*)"
-_MENTION = re.compile(
-    rb"[\x8cU](?P<a>.)%s|[XT](?P<b>.)\0\0\0%s|\x8d(?P<c>.)\0{7}%s|[SV]['\"]?%s['\"]?\n|[ci]%s\n%s\n"
-    % ((_NAME,) * 6),
-    re.DOTALL,
-)
-"""The forms in which a pickle may hold a name."""
 _DOORS = {"eval", "exec", "compile", "getattr", "open", "__import__", "breakpoint", "apply"}
-_CHUNK = 1 << 24
-_OVERLAP = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -115,9 +106,7 @@ def read_pickles(file: BinaryIO) -> PickleReport:
     Args:
         file: The stream, at the first pickle; what follows the last is not looked at.
     """
-    start = file.tell()
     found: set[Global] = set()
-    mentioned: set[str] = set()
     first = True
     broken = False
     while first or file.read(1) == _PROTO:
@@ -129,15 +118,12 @@ def read_pickles(file: BinaryIO) -> PickleReport:
         except _BROKEN:
             # Of what comes after the first pickle nobody can tell whether it is one.
             broken = first
-            if first:
-                file.seek(start)
-                mentioned = _mentioned(file)
             break
         first = False
     dangerous = {each for each in found if is_dangerous(*each)}
-    other = {each for each in found - dangerous if not _is_plain(*each)}
+    other = {each for each in found - dangerous if not is_plain(*each)}
     return PickleReport(
-        dangerous=tuple(sorted({_joined(each) for each in dangerous} | mentioned)),
+        dangerous=tuple(sorted(map(_joined, dangerous))),
         other=tuple(sorted(map(_joined, other))),
         broken=broken,
     )
@@ -152,7 +138,7 @@ def is_dangerous(module: str, name: str) -> bool:
     """
     if name == UNKNOWN:
         return True
-    if _is_plain(module, name):
+    if is_plain(module, name):
         return False
     # torch.os.system is os.system.
     through = any(part in _STANDARD or part in _DOORS for part in name.split("."))
@@ -163,7 +149,8 @@ def is_dangerous(module: str, name: str) -> bool:
     )
 
 
-def _is_plain(module: str, name: str) -> bool:
+def is_plain(module: str, name: str) -> bool:
+    """Whether what a pickle imports is a plain type of the standard library."""
     return name in _SAFE.get(module, ())
 
 
@@ -225,30 +212,3 @@ def _pop(stack: list[object], op: pickletools.OpcodeInfo) -> None:
     if len(stack) < len(before):
         raise ValueError("stack underflow")
     del stack[len(stack) - len(before) :]
-
-
-def _mentioned(file: BinaryIO) -> set[str]:
-    """Dangerous names that stand in what could not be followed.
-
-    joblib writes the bytes of arrays into the middle of a pickle, where no walk gets past them.
-    """
-    found: set[str] = set()
-    tail = b""
-    while chunk := file.read(_CHUNK):
-        data = tail + chunk
-        for match in _MENTION.finditer(data):
-            found |= _names(match)
-        tail = data[-_OVERLAP:]
-    modules = {name for name in found if name.partition(".")[0] in _STANDARD - _SAFE.keys()}
-    return modules | (found & _DOORS) | {name for name in found if _DANGEROUS.fullmatch(name)}
-
-
-def _names(match: re.Match[bytes]) -> set[str]:
-    texts = [match[2], match[4], match[6], match[7], match[8]]
-    text = next(each for each in texts if each is not None)
-    length = match["a"] or match["b"] or match["c"]
-    if length is None:
-        attribute = match[9]
-        return {text.decode() if attribute is None else f"{text.decode()}.{attribute.decode()}"}
-    # The pattern takes all it can: the string ends where its length says.
-    return {text[: length[0]].decode()} if len(text) >= length[0] else set()

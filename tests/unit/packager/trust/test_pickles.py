@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentofn.packager.trust.pickle_files import find_pickles
@@ -116,21 +116,23 @@ def test_a_later_pickle_of_the_same_file_is_read() -> None:
     assert read(cut).dangerous == ("posix.system",)
 
 
-def test_past_a_break_names_are_looked_for() -> None:
-    """As joblib's pickles with arrays in the middle."""
-    wrapper = b"\x80\x04\x8c\x13joblib.numpy_pickle\x8c\x11NumpyArrayWrapper\x93)\x81b"
-    assert read(wrapper + b"\xff\x01\x02" * 99) == PickleReport(
-        other=("joblib.numpy_pickle.NumpyArrayWrapper",), broken=True
-    )
-    evil = read(wrapper + b"\xff\x01" * 99 + b"\x8c\x05posix\x94\x8c\x06system\x93")
-    assert "posix" in evil.dangerous
-    line = read(wrapper + b"\xff\x01" * 99 + b"csubprocess\nrun\n")
-    assert "subprocess.run" in line.dangerous
-    door = read(wrapper + b"\xff\x01" * 99 + b"\x8c\x08builtins\x8c\x04eval\x93")
-    assert "eval" in door.dangerous
-    # A break that swallows the rest as one argument hides nothing.
-    swallowed = wrapper + b"T\xff\xff\xff\x7f" + b"\x8c\x05posix\x94\x8c\x06system\x93."
-    assert "posix" in read(swallowed).dangerous
+@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("xz", 3)])
+def test_what_joblib_writes_is_read_past_its_arrays(tmp_path: Path, compress: Any) -> None:
+    joblib = pytest.importorskip("joblib")
+    path = tmp_path / "a.joblib"
+    # Of a column's name that is also a module's nothing follows.
+    joblib.dump([np.arange(99.0), "time", {"os": np.ones((2, 3))}], path, compress=compress)
+    harmless = find_pickles(path, path.name)
+    assert harmless is not None
+    assert (harmless.dangerous, harmless.broken) == ((), False)
+    joblib.dump([np.arange(99.0), Call(os.system, "id")], path, compress=compress)
+    evil = find_pickles(path, path.name)
+    assert evil is not None
+    assert evil.dangerous == ("posix.system",)
+    path.write_bytes(path.read_bytes()[:-9])
+    cut = find_pickles(path, path.name)
+    assert cut is not None
+    assert cut.broken
 
 
 @given(st.binary())
@@ -261,6 +263,7 @@ def test_half_a_pickle_is_said_to_be_broken(tmp_path: Path, name: str, data: byt
     assert report.broken
 
 
+@settings(deadline=None)  # it writes files
 @given(data=st.binary(), name=st.sampled_from(["a.pkl", "a.pt", "a.npy", "a.npz", "a.gz", "a"]))
 def test_any_file_is_read(tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str) -> None:
     path = tmp_path_factory.mktemp("any") / name

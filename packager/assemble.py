@@ -137,7 +137,9 @@ class Assembler:
         manifest = self._manifest(lock, environment, description, models.references, layers)
         with self.step("proof"):
             notes = self._prove(key, bench, environment, manifest)
-        if (note := build_note(lock.versions, gpu=not self._is_for_cpu)) is not None:
+        speaks_of_cuda = any(b"cuda" in text for text in python.values())
+        gpu = not self._is_for_cpu
+        if note := build_note(lock.versions, gpu, speaks_of_cuda=speaks_of_cuda):
             notes = (*notes, note)
         if self.plan is not None:
             notes = (*notes, *self.plan.warnings(description.exports))

@@ -78,18 +78,26 @@ def with_cpu_index(settings: IndexSettings) -> IndexSettings | None:
     return replace(settings.with_options(extra_index_urls=(index,)), timeout=PATIENCE, retries=1)
 
 
-def build_note(versions: Mapping[str, str], gpu: bool) -> str | None:
+def build_note(
+    versions: Mapping[str, str], gpu: bool, *, speaks_of_cuda: bool = False
+) -> str | None:
     """What to tell the user of a build of torch that is not the service's, as a sentence.
 
     Args:
         versions: Package to version.
         gpu: Whether the service runs on a GPU.
+        speaks_of_cuda: Whether its code does.
     """
     version = versions.get("torch", "")
     if gpu and is_cpu(versions):
         return (
             f"torch {version} is the CPU build, although the service asks for a GPU; ask for "
             "another version, or take out of pip's configuration what offers this one."
+        )
+    if not gpu and speaks_of_cuda and is_cpu(versions):
+        return (
+            f"torch {version} is the CPU build, because the service asks for no GPU, although its "
+            'code speaks of CUDA; declare resources={"gpu": 1} or build with --gpu if it needs one.'
         )
     if gpu or not is_cuda(versions):
         return None

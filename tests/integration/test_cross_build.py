@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
 WriteWheel = Callable[..., Path]
+Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 
 HERE = host_platform()
 OTHER, MACHINE = ("linux/amd64", 62) if HERE == "linux/arm64" else ("linux/arm64", 183)
@@ -201,3 +204,18 @@ def test_another_python(project: Path, home: Home) -> None:
     for place in ("env", "runtime", "src"):
         compiled = [path.name.split(".")[-2] for path in (root / place).resolve().rglob("*.pyc")]
         assert set(compiled) == {tag}
+
+
+def test_the_command_line(project: Path, home: Home, bentofn: Bentofn) -> None:
+    for options, says in (
+        (("--platform", "plan9/mips"), "--platform takes linux/amd64 or linux/arm64"),
+        (("--python-version", "3.9"), "Python 3.9 is too old"),
+    ):
+        done = bentofn("build", str(project), *options, home=home.path, check=False)
+        assert (done.returncode, says in done.stderr) == (1, True), done.stderr
+    done = bentofn("build", str(project), "--platform", OTHER, "--cpu", "--json", home=home.path)
+    document = json.loads(done.stdout)
+    assert Store(home).bento(Store(home).get("bento", document["tag"])).platform == OTHER
+    assert any(f"proved by the examples on {HERE}" in text for text in document["warnings"])
+    done = bentofn("serve", document["tag"], home=home.path, check=False)
+    assert (done.returncode, "cannot run on" in done.stderr) == (1, True), done.stderr

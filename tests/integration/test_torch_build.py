@@ -94,6 +94,9 @@ def test_a_cpu_build_in_a_folder_of_wheels(
     assert CUDA in gpu.versions
     assert build_note(cpu.versions, gpu=False) is None
     assert build_note(gpu.versions, gpu=True) is None
+    note = build_note(cpu.versions, gpu=False, speaks_of_cuda=True)
+    assert note is not None
+    assert "build with --gpu if it needs one" in note
 
 
 def test_a_cpu_build_in_the_index_of_pytorch(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,33 @@ def rewrite(layout: Path, manifest: dict[str, Any], config: dict[str, Any]) -> N
     index = json.loads((layout / "index.json").read_bytes())
     index["manifests"][0] |= put(json.dumps(manifest).encode())
     (layout / "index.json").write_text(json.dumps(index))
+
+
+def test_a_base_may_be_one_file_and_is_read_with_the_same_care(
+    tmp_path: Path, greeter: Home, base_layout: Path, bentofn: Bentofn
+) -> None:
+    archive = tmp_path / "base.tar"
+    with tarfile.open(archive, "w") as file:
+        file.add(base_layout, ".")
+
+    def make(base: str, name: str) -> str:
+        place = f"oci:{tmp_path / name}"
+        command = ("containerize", "greeter", "--base", base, "-o", place, "--json")
+        return str(json.loads(bentofn(*command, home=greeter.path).stdout)["digest"])
+
+    assert make(f"oci-archive:{archive}:base", "a") == make(f"oci:{base_layout}", "b")
+    data = archive.read_bytes()
+    for damaged, said in (
+        (data[: len(data) // 2], "cut short"),
+        (b"no tar", "is no tar archive"),
+        (data.replace(b"layer 1", b"layer 2"), "is damaged"),
+    ):
+        archive.write_bytes(damaged)
+        command = ("containerize", "greeter", "--base", f"oci-archive:{archive}")
+        done = bentofn(*command, home=greeter.path, cwd=tmp_path, check=False)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_an_image_for_lambda_keeps_its_rules_and_others_do_not(

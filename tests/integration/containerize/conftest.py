@@ -271,6 +271,16 @@ def answer(url: str, process: subprocess.Popen[Any], data: bytes | None = None) 
     pytest.fail(f"{url} does not answer (the process ended with {process.poll()})")
 
 
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Skips where commands cannot be run in an unpacked image."""
+    command = ["unshare", "--mount", "--pid", "--fork", "mount", "--make-rprivate", "/"]
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("unpacking an image as a root needs root, and unshare of util-linux")
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this machine forbids mounts")
+
+
 @dataclass(frozen=True)
 class Podman:
     """Podman with a store of its own, set up for this machine's limits.
@@ -307,7 +317,7 @@ class Podman:
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+def podman(tmp_path_factory: pytest.TempPathFactory, base_layout: Path) -> Iterator[Podman]:
     """Podman, if it can run containers here."""
     if shutil.which("podman") is None or os.geteuid() != 0:
         pytest.skip("podman is not installed, or this is not root (apt-get install podman runc)")
@@ -315,6 +325,11 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     runc = shutil.which("runc") or shutil.which("runc", path="/usr/sbin")
     runtime = ("--runtime", runc) if runc else ()
     podman = Podman(("--root", f"{folder}/root", "--runroot", f"{folder}/run", *runtime))
+    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")
+    run = ("run", "--rm", *limits, "--network", "host", f"oci:{base_layout}:base", "/bin/id")
+    tried = podman(*run, check=False)
+    if tried.returncode:
+        pytest.skip(f"podman cannot run containers here: {tried.stderr[-300:]}")
     yield podman
     podman("rm", "--all", "--force", check=False)
     subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -41,7 +40,7 @@ def test_podman_loads_what_docker_would(
     assert podman.serve("localhost/rooted:1", "/greet", BOB).endswith("from 0")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a root is only unpacked by root")
+@pytest.mark.usefixtures("namespaces")
 def test_a_setup_script_runs_in_the_image_before_it_is_one(
     tmp_path: Path, greeter: Home, base_layout: Path, bentofn: Bentofn, podman: Any
 ) -> None:

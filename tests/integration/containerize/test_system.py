@@ -59,7 +59,7 @@ def project(folder: Path, packages: str, greeter: Home, bentofn: Bentofn) -> Hom
     return home
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a root is only unpacked by root")
+@pytest.mark.usefixtures("namespaces")
 def test_system_packages_become_a_layer_without_caches_and_logs(
     tmp_path: Path, greeter: Home, apt_layout: Path, bentofn: Bentofn
 ) -> None:
@@ -83,7 +83,7 @@ def test_system_packages_become_a_layer_without_caches_and_logs(
         assert noise not in listed
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a root is only unpacked by root")
+@pytest.mark.usefixtures("namespaces")
 def test_a_package_that_is_not_there_is_said(
     tmp_path: Path, greeter: Home, apt_layout: Path, base_layout: Path, bentofn: Bentofn
 ) -> None:

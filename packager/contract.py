@@ -19,6 +19,7 @@ from typing import BinaryIO
 from bentofn.packager.environment.target import Target
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
+from bentofn.runtime import threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.exports import Export
 from bentofn.runtime.manifest import ServiceContract, canonical_json, contract_from_json
@@ -164,6 +165,7 @@ def child_environment(envs: Mapping[str, str]) -> dict[str, str]:
         for name, value in merged.items()
         if not name.startswith("PYTHON") and name != "BENTOFN_ROOT"
     }
+    threads.calm(kept)
     return {**kept, "PYTHONHASHSEED": "0"}
 
 

@@ -69,6 +69,15 @@ class Choice(nn.Module):
         return x if x.sum() > 0 else -x
 
 
+class Positions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.places = nn.Parameter(torch.ones(4, 2))
+
+    def forward(self, x):
+        return x + self.places[: x.shape[1]]
+
+
 class Nested(nn.Module):
     def forward(self, x):
         return x, [x, x]
@@ -105,6 +114,10 @@ def dropout(path):
 
 def choice(path):
     return Choice()
+
+
+def positions(path):
+    return Positions()
 
 
 def nested(path):
@@ -207,6 +220,13 @@ def test_an_output_that_differs_is_named_with_how_much(model: Path) -> None:
     assert "more than 0.0001" in said
 
 
+def test_a_module_that_takes_no_larger_size_is_checked_with_a_smaller_one(model: Path) -> None:
+    declared = declare("m", "nets:positions", {"x": [[[1.0, 2.0]] * 4]}, {"x": [None, "t", None]})
+    answer, folder = run(declared, model)
+    assert not answer["unchecked"]
+    assert OnnxSession(folder / "model.onnx")([[[1.0, 2.0]] * 3]).shape == (1, 3, 2)
+
+
 def test_an_axis_that_was_named_but_is_fixed_is_found(model: Path) -> None:
     said = refusal(model, "fixed", {"x": [[1.0] * 3] * 2}, {"x": ["batch", None]})
     assert "nets:fixed" in said
@@ -215,7 +235,7 @@ def test_an_axis_that_was_named_but_is_fixed_is_found(model: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "example", "dynamic", "said"),
     [
-        ("missing", IDS, None, r"nets:missing fails: FileNotFoundError: .*\(nets\.py:6\d\)"),
+        ("missing", IDS, None, r"nets:missing fails: FileNotFoundError: .*\(nets\.py:\d+\)"),
         ("not_a_module", IDS, None, "must return a torch.nn.Module, not a dict"),
         ("nothing", IDS, None, "There is no nets:nothing"),
         ("attention", {"ids": [[1]]}, None, r"does not take the example: TypeError: .*mask"),

@@ -88,13 +88,20 @@ class Signer:
     _key: PrivateKey = field(repr=False, compare=False)
 
     def sign(self, data: bytes) -> bytes:
-        """Sign data: 64 bytes of Ed25519, or ECDSA with SHA-256 in DER."""
+        """Sign data: 64 bytes of Ed25519, or ECDSA with SHA-256 in DER.
+
+        The same data gives the same signature (RFC 6979, where the OpenSSL below can do it).
+        """
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             return self._key.sign(data)
-        return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
+        try:
+            return self._key.sign(data, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        except UnsupportedAlgorithm:
+            return self._key.sign(data, ec.ECDSA(hashes.SHA256()))
 
 
 def load_signer(path: Path, password: Callable[[], str]) -> Signer:

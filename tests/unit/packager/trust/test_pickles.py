@@ -135,6 +135,7 @@ def test_what_joblib_writes_is_read_past_its_arrays(tmp_path: Path, compress: An
     assert cut.broken
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read(data: bytes) -> None:
     read(data)
@@ -148,6 +149,7 @@ OPCODES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(OPCODES, max_size=40))
 def test_what_the_unpickler_would_import_is_in_the_report(opcodes: list[bytes]) -> None:
     data = b"\x80\x04" + b"".join(opcodes) + b"."
@@ -263,7 +265,7 @@ def test_half_a_pickle_is_said_to_be_broken(tmp_path: Path, name: str, data: byt
     assert report.broken
 
 
-@settings(deadline=None)  # it writes files
+@settings(deadline=None)
 @given(data=st.binary(), name=st.sampled_from(["a.pkl", "a.pt", "a.npy", "a.npz", "a.gz", "a"]))
 def test_any_file_is_read(tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str) -> None:
     path = tmp_path_factory.mktemp("any") / name

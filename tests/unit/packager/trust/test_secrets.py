@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentofn.packager.trust.secrets import (
@@ -145,12 +145,14 @@ def test_binary_files_are_left_alone(tmp_path: Path) -> None:
     assert secrets_of_file(tmp_path / "text") == [Secret("a GitHub token", 2)]
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read(data: bytes) -> None:
     for secret in secrets_of(data):
         assert 1 <= secret.line <= data.count(b"\n") + 1
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=string.ascii_lowercase + " \n.,_-()='\"/", max_size=2000))
 def test_prose_and_code_hold_no_secrets(text: str) -> None:
     assert list(secrets_of(text.encode())) == []

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bentofn.packager.archive import export_bento, import_bento
@@ -109,6 +109,16 @@ def test_signing_again_changes_nothing_until_there_is_more_to_cover(
     second = sign(store, entry, signer)
     assert second.referrer != first.referrer
     assert referrers(store, entry.digest, BUNDLE) == [second.referrer]
+
+
+def test_the_same_bento_and_key_give_the_same_file(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    exported = []
+    for name in ("here", "there"):
+        store = store_at(tmp_path / name)
+        sign(store, build(store), load_signer(keys[0], no_password))
+        export_bento(store, "g", tmp_path / f"{name}.tar")
+        exported.append((tmp_path / f"{name}.tar").read_bytes())
+    assert exported[0] == exported[1]
 
 
 def test_two_may_sign(tmp_path: Path) -> None:
@@ -295,6 +305,7 @@ def test_a_key_is_never_printed(tmp_path: Path, keys: tuple[Path, Path]) -> None
     assert repr(signer) == f"Signer(public=VerifyKey(kind={signer.public.kind!r}))"
 
 
+@settings(deadline=None)
 @given(data=st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_no_bundle(data: bytes) -> None:
     read_bundle(data)
@@ -307,6 +318,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional={
     "_type": st.just("https://in-toto.io/Statement/v1"),
     "predicateType": st.just("https://sigstore.dev/cosign/sign/v1"),
@@ -317,6 +329,7 @@ def test_any_statement_is_read(raw: dict[str, Any]) -> None:
         assert len(subject.digest) == 71
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({
     "mediaType": st.just(BUNDLE),
     "verificationMaterial": st.just({"publicKey": {"hint": "x"}}) | JSON,

@@ -13,7 +13,7 @@ from bentofn.packager.store import Descriptor, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
-LAYER_RULES = 2
+LAYER_RULES = 3
 """Raised when the same files would make another layer."""
 
 

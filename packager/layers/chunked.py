@@ -31,6 +31,7 @@ from bentofn.packager.layers.tar import (
     shortened,
     tar_info,
 )
+from bentofn.packager.layers.tarsplit import TarSplit, crc64
 from bentofn.packager.layers.toc import EMPTY, TOC_TYPE, Chunk, TocEntry
 from bentofn.packager.layers.toc_writer import write_toc
 
@@ -38,6 +39,7 @@ GATHERED = 256 << 10
 """Bytes below which a file shares its frame with others, in a layer that gathers."""
 
 _SKIPPABLE = 0x184D2A50
+_HEADER = 8
 _MAGIC = b"GNUlInUx"
 
 
@@ -76,10 +78,12 @@ class ChunkedDigests:
         layer: Its digests.
         toc: Offset, length and plain length of the table of contents and its checksum; None where
             a path is no Unicode, which the table cannot hold.
+        tar_split: Offset, length and plain length of the tar-split, in containers/storage's format.
     """
 
     layer: LayerDigests
     toc: tuple[int, int, int, str] | None
+    tar_split: tuple[int, int, int] | None = None
 
 
 def write_chunked(
@@ -105,15 +109,9 @@ def write_chunked(
         for parts, entry in sorted(by_path(files).items()):
             archive.add("/".join(parts), entry)
         archive.finish()
-    table = _table(archive.entries, frames.spans, packing.level)
-    place = None
-    if table is not None:
-        data, plain = table
-        place = (written.size + 8, len(data), plain, f"sha256:{hashlib.sha256(data).hexdigest()}")
-        written.write(_skipped(data))
-        if not gather:
-            written.write(_skipped(_footer(place[0], len(data), plain)))
-    return ChunkedDigests(LayerDigests(written.digest, archive.diff_id, written.size), place)
+    place, split = _append_table(written, archive, frames.spans, packing.level)
+    layer = LayerDigests(written.digest, archive.diff_id, written.size)
+    return ChunkedDigests(layer, place, split)
 
 
 class _Frames:
@@ -161,6 +159,7 @@ class _Archive:
         self._frames = frames
         self._most = most
         self._gathered = gathered
+        self.split = None if gathered else TarSplit()
         self._open = bytearray()
         self._hash = hashlib.sha256()
         self._size = 0
@@ -176,19 +175,21 @@ class _Archive:
                 source.seek(0)
                 self._header(tar_info(path, entry, size))
                 digest, chunks = self._content(entry, source, size)
-            self._append(bytes(-size % tarfile.BLOCKSIZE))
+            self._pad(bytes(-size % tarfile.BLOCKSIZE))
             made = TocEntry(path, "file", size, entry.executable, "", digest, chunks)
         elif isinstance(entry, LayerLink):
             self._header(tar_info(path, entry, 0))
+            self._note(path, 0, 0)
             made = TocEntry(path, "link", target=entry.target)
         else:
             self._header(tar_info(path, entry, 0))
+            self._note(f"{path}/", 0, 0)
             made = TocEntry(path, "dir", executable=True)
         self.entries.append(made)
 
     def finish(self) -> None:
-        self._append(bytes(2 * tarfile.BLOCKSIZE))
-        self._append(bytes(-self._size % tarfile.RECORDSIZE))
+        self._pad(bytes(2 * tarfile.BLOCKSIZE))
+        self._pad(bytes(-self._size % tarfile.RECORDSIZE))
         self._flush()
         self._frames.drain(0)
 
@@ -196,6 +197,7 @@ class _Archive:
         self, entry: LayerFile, source: BinaryIO, size: int
     ) -> tuple[str, tuple[Chunk, ...]]:
         if size == 0:
+            self._note(entry.path, 0, 0)
             return EMPTY, ()
         if size < self._gathered:
             data = _read(entry, source, size)
@@ -205,18 +207,32 @@ class _Archive:
             self._append(data)
             return digest, (Chunk(0, size, self._frames.count, 0, digest, inner),)
         self._flush()
-        hashed = hashlib.sha256()
+        hashed, checksum = hashlib.sha256(), 0
         chunks = []
         for offset in range(0, size, self._most):
             data = _read(entry, source, min(self._most, size - offset))
             hashed.update(data)
+            checksum = crc64(data, checksum) if self.split else 0
             chunks.append(Chunk(offset, len(data), self._frames.count, 0, _digest(data)))
             self._append(data)
             self._flush()
+        self._note(entry.path, size, checksum)
         return f"sha256:{hashed.hexdigest()}", tuple(chunks)
 
     def _header(self, info: tarfile.TarInfo) -> None:
-        self._append(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        data = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        if self.split:
+            self.split.header(data)
+        self._append(data)
+
+    def _note(self, name: str, size: int, checksum: int) -> None:
+        if self.split:
+            self.split.file(name, size, checksum)
+
+    def _pad(self, data: bytes) -> None:
+        if self.split:
+            self.split.padding(data)
+        self._append(data)
 
     def _append(self, data: bytes) -> None:
         self._hash.update(data)
@@ -231,17 +247,27 @@ class _Archive:
             self._open.clear()
 
 
-def _table(
-    entries: Iterable[TocEntry], spans: list[tuple[int, int]], level: int
-) -> tuple[bytes, int] | None:
+def _append_table(
+    written: HashingWriter, archive: _Archive, spans: list[tuple[int, int]], level: int
+) -> tuple[tuple[int, int, int, str] | None, tuple[int, int, int] | None]:
     placed = [
         replace(entry, chunks=tuple(_placed(chunk, spans) for chunk in entry.chunks))
-        for entry in entries
+        for entry in archive.entries
     ]
+    lines = archive.split.finish() if archive.split else b""
+    packed = zstandard.ZstdCompressor(level=level).compress(lines)
     try:
-        return write_toc(placed, level)
+        data, plain = write_toc(placed, level, _digest(packed) if archive.split else None)
     except UnicodeEncodeError:
-        return None
+        return None, None
+    place = (written.size + _HEADER, len(data), plain, _digest(data))
+    written.write(_skipped(data))
+    if archive.split is None:
+        return place, None
+    split = (written.size + _HEADER, len(packed), len(lines))
+    written.write(_skipped(packed))
+    written.write(_skipped(struct.pack("<7Q", *place[:3], TOC_TYPE, *split) + _MAGIC))
+    return place, split
 
 
 def _placed(chunk: Chunk, spans: list[tuple[int, int]]) -> Chunk:
@@ -263,8 +289,3 @@ def _digest(data: bytes) -> str:
 def _skipped(data: bytes) -> bytes:
     """A frame that readers of zstd skip. https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2"""
     return struct.pack("<II", _SKIPPABLE, len(data)) + data
-
-
-def _footer(offset: int, length: int, plain: int) -> bytes:
-    # The three zeros are the place of a tar-split, which we do not write.
-    return struct.pack("<7Q", offset, length, plain, TOC_TYPE, 0, 0, 0) + _MAGIC

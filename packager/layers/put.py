@@ -15,6 +15,7 @@ from bentofn.packager.store.descriptors import (
     LAYER_KIND,
     LAYER_TOC_CHECKSUM,
     LAYER_TOC_POSITION,
+    TAR_SPLIT_POSITION,
     TITLE,
     TOC_CHECKSUM,
     TOC_POSITION,
@@ -95,4 +96,6 @@ def put_chunked(
         names = (LAYER_TOC_POSITION, LAYER_TOC_CHECKSUM) if gather else (TOC_POSITION, TOC_CHECKSUM)
         annotations[names[0]] = f"{offset}:{length}:{plain}:{TOC_TYPE}"
         annotations[names[1]] = checksum
+    if made.tar_split is not None:
+        annotations[TAR_SPLIT_POSITION] = ":".join(map(str, made.tar_split))
     return Descriptor(MEDIA_TYPES["zstd"], made.layer.digest, made.layer.size, annotations)

@@ -14,12 +14,19 @@ from bentofn.packager.store.descriptors import (
     LAYER_DIFF_ID,
     LAYER_TOC_CHECKSUM,
     LAYER_TOC_POSITION,
+    TAR_SPLIT_POSITION,
     TOC_CHECKSUM,
     TOC_POSITION,
 )
 from bentofn.runtime.errors import UserError
 
-_OF_THE_BLOB = {TOC_POSITION, TOC_CHECKSUM, LAYER_TOC_POSITION, LAYER_TOC_CHECKSUM}
+_OF_THE_BLOB = {
+    TOC_POSITION,
+    TOC_CHECKSUM,
+    TAR_SPLIT_POSITION,
+    LAYER_TOC_POSITION,
+    LAYER_TOC_CHECKSUM,
+}
 
 
 def recompress(store: Store, layer: Descriptor, compression: Compression) -> Descriptor:

@@ -11,18 +11,23 @@ import zstandard
 from bentofn.packager.layers.toc import TOC_VERSION, TocEntry
 
 
-def write_toc(entries: Sequence[TocEntry], level: int) -> tuple[bytes, int]:
+def write_toc(
+    entries: Sequence[TocEntry], level: int, tar_split: str | None = None
+) -> tuple[bytes, int]:
     """A table of contents, packed, and its bytes unpacked.
 
     Args:
         entries: In the order of the archive.
         level: The compression level.
+        tar_split: Digest of the packed tar-split, if there is one.
 
     Raises:
         UnicodeEncodeError: A path is no Unicode.
     """
     rows = [row for entry in entries for row in _rows(entry)]
-    table = {"version": TOC_VERSION, "entries": rows}
+    table: dict[str, Any] = {"version": TOC_VERSION, "entries": rows}
+    if tar_split:
+        table["tarSplitDigest"] = tar_split
     plain = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
     return zstandard.ZstdCompressor(level=level).compress(plain), len(plain)
 

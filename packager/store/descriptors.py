@@ -42,6 +42,7 @@ LAYER_TOC_CHECKSUM = "io.bentofn.layer.toc-checksum"
 # https://github.com/containers/storage/tree/v1.59.1/pkg/chunked
 TOC_POSITION = "io.github.containers.zstd-chunked.manifest-position"
 TOC_CHECKSUM = "io.github.containers.zstd-chunked.manifest-checksum"
+TAR_SPLIT_POSITION = "io.github.containers.zstd-chunked.tarsplit-position"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ARCHIVE = re.compile(r".*\.tar(\+\w+)?")

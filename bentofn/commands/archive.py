@@ -51,6 +51,8 @@ def import_(
     check = requiring(read_verify_key(verify_key), str(file))
     with progress() as report:
         report(f"Importing {file}")
+        if holds(file, "model.yaml"):
+            raise UserError(f"{file} is a model of BentoML; use `bentofn models import {file}`.")
         if holds(file, "bento.yaml"):
             if verify_key is not None:
                 raise UserError(f"{file} is of BentoML, which signs nothing; leave out the key.")

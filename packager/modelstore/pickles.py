@@ -14,6 +14,7 @@ import lzma
 import math
 import pickle
 import re
+import struct
 import zlib
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
@@ -30,6 +31,9 @@ _HOSTILE = re.compile(
 _JOBLIB_ARRAY = "joblib.numpy_pickle.NumpyArrayWrapper"
 _NUMPY_DTYPE = "numpy.dtype"
 _DTYPE = re.compile(r"[<>=|]?([a-zA-Z])(\d*)")
+_LARGEST_PIECE = 1 << 24
+"""Bytes that are read at once; no name is that long."""
+
 _MOST_OUTPUT = 1 << 34
 """Bytes of a decompressed pickle that are read at most."""
 
@@ -118,14 +122,31 @@ class _Stand:
         pass
 
 
+class _Pieces:
+    """A file of which no large piece is read at once, whatever a pickle says of its length."""
+
+    def __init__(self, file: Reader) -> None:
+        self.file = file
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_PIECE:
+            raise ValueError("too large a piece")
+        return self.file.read(size)
+
+    def readline(self) -> bytes:
+        return self.file.readline(_LARGEST_PIECE)
+
+
 class _Reader(pickle._Unpickler):
     """Python's unpickler in Python, whose steps can be followed."""
 
     proto: int
+    read: Callable[[int], bytes]
+    append: Callable[[object], None]
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {**pickle._Unpickler.dispatch}
 
     def __init__(self, file: Reader, names: set[Global]) -> None:
-        super().__init__(file)
+        super().__init__(_Pieces(file))
         self.source = file
         self.names = names
 
@@ -146,6 +167,43 @@ class _Reader(pickle._Unpickler):
             _skip_array(self.source, made.state, self.names)
 
     dispatch[pickle.BUILD[0]] = load_build
+
+    def load_bytes(self) -> None:
+        self._skip("<I")
+        self.append(b"")
+
+    def load_bytes8(self) -> None:
+        self._skip("<Q")
+        self.append(b"")
+
+    def load_text8(self) -> None:
+        self._skip("<Q")
+        self.append("")
+
+    def load_text(self) -> None:
+        (size,) = struct.unpack("<I", self.read(4))
+        if size <= _LARGEST_PIECE:
+            self.append(str(self.read(size), "utf-8", "surrogatepass"))
+            return
+        self._read_over(size)
+        self.append("")
+
+    def _skip(self, form: str) -> None:
+        (size,) = struct.unpack(form, self.read(struct.calcsize(form)))
+        self._read_over(size)
+
+    def _read_over(self, size: int) -> None:
+        while size > 0:
+            read = self.read(min(size, _LARGEST_PIECE))
+            if not read:
+                raise EOFError
+            size -= len(read)
+
+    dispatch[pickle.BINBYTES[0]] = load_bytes
+    dispatch[pickle.BINBYTES8[0]] = load_bytes8
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytes8
+    dispatch[pickle.BINUNICODE[0]] = load_text
+    dispatch[pickle.BINUNICODE8[0]] = load_text8
 
 
 def _skip_array(file: Reader, wrapper: Any, names: set[Global]) -> None:

@@ -86,6 +86,12 @@ def test_what_is_no_export_is_said(tmp_path: Path, bento: Path, run: Callable[..
     (bento / "bento.yaml").write_text("name: x\n")
     done = run("build", str(bento), check=False)
     assert (done.returncode, "names no service" in done.stderr) == (1, True)
+    done = run("models", "import", str(bento), check=False)
+    assert (done.returncode, "use `bentofn build" in done.stderr) == (1, True)
+    with tarfile.open(tmp_path / "words.bentomodel", "w:xz") as archive:
+        archive.add(bento / "models" / "words" / "v7", ".")
+    done = run("import", str(tmp_path / "words.bentomodel"), check=False)
+    assert (done.returncode, "use `bentofn models import" in done.stderr) == (1, True)
     (tmp_path / "x.bento").write_bytes(b"nothing")
     done = run("import", str(tmp_path / "x.bento"), check=False)
     assert done.returncode == 1

@@ -102,3 +102,17 @@ def test_half_a_pickle_is_said_to_be_half(squeeze: Any) -> None:
     assert not read(data[:-1]).whole
     assert not read(squeeze(data)[:-9]).whole
     assert read(squeeze(data)) == PickleContent(("collections.OrderedDict",), True)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_large_arrays_are_read_over_and_what_follows_is_found(protocol: int) -> None:
+    large = np.zeros(5_000_000)
+    data = pickle.dumps([large, "x" * 20_000_000, Calls(eval, "1")], protocol)
+    found = read(data)
+    assert found.whole
+    assert found.hostile == ("builtins.eval",)
+
+
+def test_a_length_that_no_file_has_reads_nothing() -> None:
+    for opcode in (b"\x8e", b"\x8d", b"\x96", b"\x95"):
+        assert not read(b"\x80\x05" + opcode + b"\xff" * 7 + b"\x7f" + b"abc").whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ def progress(*, spinner: bool = True) -> Iterator[Report]:
 
     console = Console(stderr=True)
     running: list[tuple[str, float]] = []
+    reporting = threading.Lock()  # several threads may move blobs
 
     def finish() -> None:
         for step, began in running:
@@ -71,9 +73,10 @@ def progress(*, spinner: bool = True) -> Iterator[Report]:
     with console.status("") as status:
 
         def report(step: str) -> None:
-            finish()
-            running.append((step, time.monotonic()))
-            status.update(Text(step))
+            with reporting:
+                finish()
+                running.append((step, time.monotonic()))
+                status.update(Text(step))
 
         yield report
         finish()

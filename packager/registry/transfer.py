@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from bentofn.packager.arrival import (
 )
 from bentofn.packager.arriving_referrers import ArrivingReferrer, Check, read_arriving_referrer
 from bentofn.packager.lazy.whole import whole_bento
+from bentofn.packager.registry.at_once import move_blobs
 from bentofn.packager.registry.blobs import (
     fetch_blob,
     fetch_manifest,
@@ -90,14 +92,17 @@ def push(
     transport = transport_of(reference, "pull,push", insecure, wait)
     with store.using():
         data = read_blob(store.blobs, entry.digest, f"the manifest of {entry.tag}")
-        moved = skipped = 0
-        for blob in read_arriving(data, entry.tag).blobs:
+        blobs = read_arriving(data, entry.tag).blobs
+
+        def send(blob: Descriptor) -> int:
             if has_blob(transport, blob.digest):
-                skipped += blob.size
-                continue
+                return 0
             report(f"Pushing {_name(blob)}")
             send_blob(transport, store, blob)
-            moved += blob.size
+            return blob.size
+
+        moved = move_blobs(blobs, send)
+        skipped = sum(blob.size for blob in blobs) - moved
         # By its digest first, so that under its tag nobody sees it without what refers to it.
         send_manifest(transport, entry.digest, data)
         moved += _push_referrers(transport, store, entry, str(reference), report)
@@ -174,9 +179,8 @@ def pull(
             fetch.referrer(each, report)
         later = _later(fetch, arriving, report) if lazy else ()
         origin = _origin(reference, insecure) if later else ""
-        for blob in arriving.blobs:
-            if blob.digest != arriving.config.digest and blob not in later:
-                fetch.blob(blob, partial(report, f"Pulling {_name(blob)}"))
+        rest = [b for b in arriving.blobs if b.digest != arriving.config.digest and b not in later]
+        move_blobs(rest, lambda b: fetch.blob(b, partial(report, f"Pulling {_name(b)}")))
         entry = add_arrived(store, arriving, bento, lazy=origin)
         for each in arrived:
             store.put_bytes(each.data, MANIFEST)
@@ -229,15 +233,19 @@ class _Fetch:
     def __init__(self, transport: Transport, store: Store, source: str) -> None:
         self.transport, self.store, self._source = transport, store, source
         self.moved = self.skipped = 0
+        self._counting = threading.Lock()
 
-    def blob(self, blob: Descriptor, starting: Callable[[], None]) -> None:
-        """Fetch a blob that is not there; ``starting`` is called before."""
+    def blob(self, blob: Descriptor, starting: Callable[[], None]) -> int:
+        """Fetch a blob that is not there; ``starting`` is called before; returns bytes fetched."""
         if self.store.blobs.has_whole(blob.digest, blob.size):
-            self.skipped += blob.size
-            return
+            with self._counting:
+                self.skipped += blob.size
+            return 0
         starting()
         fetch_blob(self.transport, self.store, blob, self._source)
-        self.moved += blob.size
+        with self._counting:
+            self.moved += blob.size
+        return blob.size
 
     def referrer(self, referrer: ArrivingReferrer, report: Report) -> None:
         """Fetch what refers to a bento; of its config, two bytes, nobody is told."""

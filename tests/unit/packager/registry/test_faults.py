@@ -58,12 +58,11 @@ class Handler(BaseHTTPRequestHandler):
         if registry.challenge and self.headers.get("Authorization") != registry.expected:
             self.answer(401, WWW_Authenticate=registry.challenge)
             return
-        for position, (method, path, fault) in enumerate(registry.faults):
-            if method == self.command and re.search(path, self.path):
-                del registry.faults[position]
-                fault(self)
-                return
-        self.serve(body)
+        fault = registry.next_fault(self.command, self.path)
+        if fault is None:
+            self.serve(body)
+        else:
+            fault(self)
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_any  # noqa: N815
 
@@ -105,6 +104,7 @@ class Registry(ThreadingHTTPServer):
         self.manifests: dict[str, bytes] = {}
         self.faults: list[tuple[str, str, Callable[[Any], None]]] = []
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.choosing = threading.Lock()
         self.ranges = True
         self.challenge = self.expected = ""
         self.basic = f"Basic {base64.b64encode(b'me:secret').decode()}"
@@ -112,6 +112,14 @@ class Registry(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.server_address[1]}"
+
+    def next_fault(self, command: str, path: str) -> Callable[[Any], None] | None:
+        with self.choosing:
+            for position, (method, pattern, fault) in enumerate(self.faults):
+                if method == command and re.search(pattern, path):
+                    del self.faults[position]
+                    return fault
+        return None
 
     def count(self, method: str, path: str) -> int:
         return sum(method == m and re.search(path, p) is not None for m, p, _ in self.seen)
@@ -480,3 +488,32 @@ def test_a_mount_that_is_refused_is_sent(registry: Registry) -> None:
     pushed = push_image(image, reference, ["a"], print, wait=lambda _: None)
     assert pushed.mounted == 0
     assert registry.blobs[base.descriptor.digest] == b"base"
+
+
+def test_many_small_blobs_arrive_through_many_faults(
+    machine: Machine, other: Machine, registry: Registry
+) -> None:
+    layers = [
+        put_layer(
+            machine.store,
+            [LayerFile(f"opt/bento/src/{n}", b"%d" % n)],
+            kind="code",
+            title=f"code {n}",
+            compression="none",
+        )
+        for n in range(40)
+    ]
+    bento = BentoManifest("g", "1", ServiceContract("g", "s:G"), "3.11", "linux")
+    entry = machine.store.add_bento(bento, layers, datetime(2026, 1, 1, tzinfo=timezone.utc))
+    names = [blob.digest.removeprefix("sha256:") for blob in layers]
+    registry.faults = [("HEAD", name, status(500)) for name in names[::2]]
+    registry.faults += [("PUT", name, drop) for name in names[::3]]
+    pushed = machine.push()
+    assert pushed.moved == sum(blob.size for blob in layers) + len(machine.store.config(entry))
+    assert registry.faults == []
+    registry.faults = [("GET", name, status(502)) for name in names[::2]]
+    registry.faults += [("GET", name, drop_after(2)) for name in names[::3]]
+    assert (other.pull().moved, other.pull().moved) == (pushed.moved, 0)
+    assert registry.faults == []
+    assert all(other.store.has(blob.digest) for blob in layers)
+    assert leftovers(other.store.home) == []

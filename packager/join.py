@@ -14,7 +14,7 @@ from bentofn.packager.store.blobs import hash_stream
 from bentofn.runtime.errors import UserError
 
 _WORKERS = 4
-_CANNOT_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+_CANNOT_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
 def join(store: Store, parts: Sequence[ModelLayer], target: Path) -> None:

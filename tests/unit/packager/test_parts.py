@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,18 @@ def test_a_file_in_parts_is_one_file_to_its_users(store: Store, tmp_path: Path) 
     assert (shown.name, shown.parts) == ("model.safetensors", len(parts))
     assert shown.size == assembled.stat().st_size
     assert import_model(store, assembled, "again").version == entry.version
+
+
+def test_parts_are_joined_where_the_kernel_does_not_copy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "model.safetensors", network(0))
+    import_model(store, source, "net")
+    export_model(store, "net", tmp_path / "copied")
+    monkeypatch.delattr(os, "copy_file_range", raising=False)
+    export_model(store, "net", tmp_path / "written")
+    copied, written = (tmp_path / name / source.name for name in ("copied", "written"))
+    assert copied.read_bytes() == written.read_bytes()
 
 
 def test_a_small_file_is_not_cut(store: Store, tmp_path: Path) -> None:

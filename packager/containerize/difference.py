@@ -6,14 +6,14 @@ import os
 import re
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from bentofn.packager.containerize.rootfs import KEPT_XATTRS, XATTR
-from bentofn.packager.containerize.tarball import END, folder, header, padding
+from bentofn.packager.containerize.tarball import END, above, folder, header, padding
 from bentofn.packager.containerize.tree import WHITEOUT
 from bentofn.packager.files import CHUNK
 
@@ -92,7 +92,7 @@ def write_changes(
     links: dict[int, str] = {}
     whiteouts = {_whiteout(path): path for path in gone}
     for path in sorted([*changed, *whiteouts]):
-        for parent in _parents(path):
+        for parent in above(path):
             if parent not in written:
                 out.write(_folder(parent, after))
                 written[parent] = None
@@ -166,10 +166,5 @@ def _is_folder(after: Mapping[str, Stamp], path: str) -> bool:
 
 
 def _whiteout(path: str) -> str:
-    above, slash, name = path.rpartition("/")
-    return f"{above}{slash}{WHITEOUT}{name}"
-
-
-def _parents(path: str) -> Iterator[str]:
-    parts = path.split("/")[:-1]
-    return ("/".join(parts[: length + 1]) for length in range(len(parts)))
+    parent, slash, name = path.rpartition("/")
+    return f"{parent}{slash}{WHITEOUT}{name}"

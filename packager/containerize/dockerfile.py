@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bentofn.packager.config.model import ImageOptions
 from bentofn.packager.containerize.default_base import cuda_variables, default_base
-from bentofn.packager.containerize.image_config import HOST, PORT, bento_labels, entrypoint
+from bentofn.packager.containerize.image_config import HOST, bento_labels, entrypoint, port_of
 from bentofn.packager.containerize.names import parse_place
 from bentofn.packager.containerize.own_layers import USER, USER_HOME, USER_ID
 from bentofn.packager.files import make_directory, temporary_directory
@@ -150,7 +150,7 @@ def _blocks(
         components.append("RUN /tmp/setup_script && rm -f /tmp/setup_script")
     variables = {
         "HOME": "/root" if root_user else f"/{USER_HOME}",
-        "PORT": str(PORT),
+        "PORT": port_of(bento),
         **cuda_variables(options, bento.lock),
         **bento.envs,
         "BENTOFN_ROOT": f"/{ARCHIVE_PREFIX}",
@@ -159,7 +159,7 @@ def _blocks(
     python = entrypoint(f"python{bento.python}")
     labels = bento_labels(bento, digest)
     ending = [
-        f"EXPOSE {PORT}",
+        f"EXPOSE {port_of(bento)}",
         *(f"LABEL {_quoted(name)}={_quoted(value)}" for name, value in labels.items()),
         f"USER {user}",
         f"WORKDIR /{ARCHIVE_PREFIX}/src",

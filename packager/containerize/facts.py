@@ -17,7 +17,7 @@ from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
-FACTS_RULES = 1
+FACTS_RULES = 2
 """Raised when the same base would give other facts."""
 
 _USUAL = ("usr/local/bin", "usr/bin", "bin", "opt/venv/bin")
@@ -36,7 +36,6 @@ class Facts:
         whole: Whether its standard library is there as well.
         pythons: The minor versions that are there.
         libc: ``glibc``, ``musl`` or empty.
-        distro: Its ``ID`` in ``/etc/os-release``.
         passwd: Its ``/etc/passwd``.
         group: Its ``/etc/group``.
     """
@@ -45,7 +44,6 @@ class Facts:
     whole: bool
     pythons: tuple[str, ...]
     libc: str
-    distro: str
     passwd: str
     group: str
 
@@ -89,7 +87,6 @@ def facts_of(tree: Tree, python: str, path: tuple[str, ...]) -> Facts:
         whole=whole,
         pythons=tuple(sorted(set(found), key=lambda minor: int(minor.partition(".")[2]))),
         libc=_libc(tree),
-        distro=_distro(tree),
         passwd=_text(tree, "etc/passwd"),
         group=_text(tree, "etc/group"),
     )
@@ -156,15 +153,6 @@ def _libc(tree: Tree) -> str:
     if any(name.startswith("ld-linux") for name in names):
         return "glibc"
     return "musl" if any(name.startswith("ld-musl-") for name in names) else ""
-
-
-def _distro(tree: Tree) -> str:
-    text = _text(tree, "etc/os-release") or _text(tree, "usr/lib/os-release")
-    for line in text.splitlines():
-        name, _, value = line.partition("=")
-        if name == "ID":
-            return value.strip("\"'")
-    return ""
 
 
 def _text(tree: Tree, path: str) -> str:

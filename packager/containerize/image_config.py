@@ -63,7 +63,7 @@ def image_config(
         "config": {
             **kept,
             "User": "0:0" if start.root_user else f"{USER_ID}:{USER_ID}",
-            "ExposedPorts": {f"{PORT}/tcp": {}},
+            "ExposedPorts": {f"{port_of(bento)}/tcp": {}},
             "Env": _env(bento, base, start),
             "Entrypoint": entrypoint(start.python),
             "Cmd": ["serve", "--host", HOST],
@@ -86,6 +86,11 @@ def image_config(
         if key in base.config:
             config[key] = base.config[key]
     return config
+
+
+def port_of(bento: BentoManifest) -> str:
+    """The port that an image of a bento listens on, unless it is started with another ``PORT``."""
+    return bento.envs.get("PORT", str(PORT))
 
 
 def entrypoint(python: str) -> list[str]:
@@ -121,7 +126,7 @@ def _env(bento: BentoManifest, base: Base, start: Start) -> list[str]:
         **bento.envs,
         "BENTOFN_ROOT": f"/{ARCHIVE_PREFIX}",
     }
-    variables.setdefault("PORT", str(PORT))
+    variables["PORT"] = port_of(bento)
     return [f"{name}={value}" for name, value in variables.items()]
 
 

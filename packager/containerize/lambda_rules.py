@@ -19,6 +19,7 @@ from bentofn.packager.containerize.blob import Layer
 from bentofn.packager.containerize.image import Image
 from bentofn.packager.containerize.media import CONFIGS, INDEXES, MANIFESTS, TAR_GZIP, layer_type
 from bentofn.packager.containerize.places import Source, media_type_of
+from bentofn.packager.containerize.tarball import above
 from bentofn.packager.containerize.tree import entry_path, read_entries
 from bentofn.packager.store import Descriptor
 from bentofn.runtime.errors import UserError
@@ -149,7 +150,7 @@ def _contents(layers: Sequence[Layer], name: str) -> Iterator[Violation]:
                     f"{path} of the layer {layer.blob.descriptor.digest} has no entry for the "
                     f"folder {parent} before it.",
                 )
-                seen.update(_parents(path))
+                seen.update(above(path))
             if path in seen and not info.isdir():
                 yield Violation("DuplicateEntry", f"{path} stands twice in a layer.")
             seen.add(path)
@@ -157,11 +158,6 @@ def _contents(layers: Sequence[Layer], name: str) -> Iterator[Violation]:
         yield Violation(
             "ImageSize", f"The layers hold {total / 1e9:.1f} GB, and Lambda takes 10 GB at most."
         )
-
-
-def _parents(path: str) -> Iterator[str]:
-    parts = path.split("/")[:-1]
-    return ("/".join(parts[: length + 1]) for length in range(len(parts)))
 
 
 def _as_oci(blob: Descriptor) -> Descriptor:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bentofn.packager.containerize.blob import Blob, Chunks, Layer, file_blob
 from bentofn.packager.containerize.media import TAR
-from bentofn.packager.containerize.tarball import END, file_header, folders_above, padding
+from bentofn.packager.containerize.tarball import (
+    END,
+    above,
+    file_header,
+    folder,
+    padding,
+)
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import cached_layer, layer_key
@@ -24,6 +31,9 @@ from bentofn.runtime.manifest import canonical_json
 TAR_RULES = 1
 """Raised when the same file would make another layer."""
 
+MOST_LAYERS = 64
+"""Layers of model files; those of models with more files hold several. Runtimes take 127 in all."""
+
 _REMEDY = "build or pull the bento again"
 
 
@@ -38,31 +48,54 @@ def model_layers(home: Home, store: Store, layers: Sequence[Descriptor]) -> Iter
     Raises:
         UserError: A model is damaged, or its parts do not make a file.
     """
-    for folder, model in sorted(models_of(layers).items()):
-        base = f"{ARCHIVE_PREFIX}/{folder}"
+    files: list[ModelFile] = []
+    for where, model in sorted(models_of(layers).items()):
+        base = f"{ARCHIVE_PREFIX}/{where}"
         for layer in model:
             if layer.blob.is_archive:
                 yield _archive_layer(home, store, layer.blob, base)
         for path, parts in files_of(model).items():
-            yield _file_layer(home, store, f"{base}/{path}", [part.blob for part in parts])
+            files.append(ModelFile(f"{base}/{path}", tuple(part.blob for part in parts)))
+    together = -(-len(files) // MOST_LAYERS)
+    for start in range(0, len(files), together or 1):
+        yield _files_layer(home, store, files[start : start + together])
 
 
-def _file_layer(home: Home, store: Store, path: str, parts: Sequence[Descriptor]) -> Layer:
-    size = sum(part.size for part in parts)
-    blobs = [
-        file_blob(store.blob_path(part.digest), part, f"The model file {path}", _REMEDY)
-        for part in parts
-    ]
+@dataclass(frozen=True)
+class ModelFile:
+    """A file of a model.
 
+    Args:
+        path: Where it stands in the image.
+        parts: Its parts, in order.
+    """
+
+    path: str
+    parts: tuple[Descriptor, ...]
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return sum(part.size for part in self.parts)
+
+
+def _files_layer(home: Home, store: Store, files: Sequence[ModelFile]) -> Layer:
     def chunks() -> Iterator[bytes]:
-        yield folders_above(path) + file_header(path, size)
-        for blob in blobs:
-            yield from blob.chunks()
-        yield padding(size) + END
+        folders: set[str] = set()
+        for file in files:
+            yield from (folder(path) for path in above(file.path) if path not in folders)
+            folders.update(above(file.path))
+            yield file_header(file.path, file.size)
+            for part in file.parts:
+                source = f"The model file {file.path}"
+                yield from file_blob(store.blob_path(part.digest), part, source, _REMEDY).chunks()
+            yield padding(file.size)
+        yield END
 
-    key = layer_key("model-tar", TAR_RULES, path, [part.digest for part in parts])
-    descriptor = _digest_once(home, key, chunks)
-    return Layer(Blob(descriptor, chunks), descriptor.digest, f"model {path}")
+    inputs = [[file.path, [part.digest for part in file.parts]] for file in files]
+    descriptor = _digest_once(home, layer_key("model-tar", TAR_RULES, inputs), chunks)
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return Layer(Blob(descriptor, chunks), descriptor.digest, f"model {files[0].path}{more}")
 
 
 def _digest_once(home: Home, key: str, chunks: Chunks) -> Descriptor:

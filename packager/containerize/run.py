@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bentofn.packager.containerize.compose import Composed, ImageChoices, compose
 from bentofn.packager.containerize.docker_archive import write_docker_archive
-from bentofn.packager.containerize.image_config import PORT
+from bentofn.packager.containerize.image_config import port_of
 from bentofn.packager.containerize.layout import refuse_existing, write_layout, write_oci_archive
 from bentofn.packager.containerize.names import Place, check_image_tag, full_name, parse_place
 from bentofn.packager.containerize.push import Pushed, push_image
@@ -95,7 +95,8 @@ def containerize(
         else:
             report(f"Writing {place.text}")
             names = _write(composed, place, names, output)
-    step, notes = _next(place, names, choices), _notes(composed, choices)
+    step = _next(place, names, port_of(composed.bento), choices)
+    notes = _notes(composed, choices)
     return Containerized(entry.tag, composed, place.text, names, pushed, step, notes)
 
 
@@ -135,8 +136,8 @@ def _tag_of(name: str) -> str:
     return full_name(name).rpartition(":")[2]
 
 
-def _next(place: Place, names: tuple[str, ...], choices: ImageChoices) -> str:
-    run = f"run --rm -p {PORT}:{PORT}"
+def _next(place: Place, names: tuple[str, ...], port: str, choices: ImageChoices) -> str:
+    run = f"run --rm -p {port}:{port}"
     if choices.target == "aws-lambda" and place.scheme != "registry":
         return "bentofn containerize ... -o ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG"
     if place.scheme == "registry":

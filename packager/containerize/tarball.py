@@ -26,10 +26,15 @@ def folder(path: str, *, mode: int = 0o755, owner: int = 0) -> bytes:
     return header(info)
 
 
+def above(path: str) -> list[str]:
+    """The folders above a path, the highest first."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: length + 1]) for length in range(len(parts))]
+
+
 def folders_above(path: str) -> bytes:
     """The entries of all folders above a path, the highest first."""
-    parts = path.split("/")[:-1]
-    return b"".join(folder("/".join(parts[: length + 1])) for length in range(len(parts)))
+    return b"".join(folder(each) for each in above(path))
 
 
 def file_header(path: str, size: int, mode: int = 0o644) -> bytes:

@@ -19,7 +19,7 @@ from bentofn.runtime.errors import UserError
 
 Kind = Literal["file", "dir", "link", "other"]
 
-SMALL = ("etc/passwd", "etc/group", "etc/os-release", "usr/lib/os-release")
+SMALL = ("etc/passwd", "etc/group")
 """Files whose content is kept."""
 
 MAX_SMALL = 1 << 20
@@ -210,7 +210,7 @@ def _node(tree: Tree, info: tarfile.TarInfo) -> Node:
     if info.issym():
         return Node("link", info.mode, info.linkname)
     if info.islnk():
-        return tree.nodes.get(info.linkname.removeprefix("./").strip("/"), Node("other"))
+        return tree.nodes.get(tree.resolve(info.linkname) or "", Node("other"))
     return Node("file" if info.isreg() else "other", info.mode)
 
 

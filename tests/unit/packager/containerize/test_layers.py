@@ -92,10 +92,23 @@ def test_gzip_holds_the_same_archive(store: Store, bento: Entry) -> None:
 
 
 def test_the_user_is_added_to_those_of_the_base() -> None:
-    facts = Facts("/usr/bin/python3.11", True, ("3.11",), "glibc", "debian", "a:x:1:1::/:\n", "")
+    facts = Facts("/usr/bin/python3.11", True, ("3.11",), "glibc", "a:x:1:1::/:\n", "")
     found = {}
     for info, content in read_entries(user_layer(facts), "x"):
         found[info.name] = (info, content.read().decode() if content is not None else "")
     lines = found["etc/passwd"][1].splitlines()
     assert lines == ["a:x:1:1::/:", "bentofn:x:1034:1034:bentofn:/home/bentofn:/usr/sbin/nologin"]
     assert found["home/bentofn"][0].uid == 1034
+
+
+def test_a_model_of_many_files_is_not_more_layers_than_runtimes_take(
+    tmp_path: Path, store: Store
+) -> None:
+    (tmp_path / "model").mkdir()
+    for number in range(150):
+        save_file({"a": np.full(3, number)}, tmp_path / "model" / f"{number:03}.safetensors")
+    model = import_model(store, tmp_path / "model", "many", "1")
+    layers = list(image_layers(store.home, store, model_layers(store, model)))
+    assert len(layers) <= 64
+    found = [i.name for layer in layers for i, _ in read_entries(layer, "x") if i.isreg()]
+    assert len(found) == len(set(found)) == 150

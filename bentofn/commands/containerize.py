@@ -100,7 +100,7 @@ def _write_dockerfile(tag: str, target: Path, choices: ImageChoices, as_json: bo
         )
         return
     click.echo(f"Wrote {target / 'Dockerfile'} and its context for {entry.tag}")
-    click.echo(f"Build it: {step}")
+    click.echo(f"Next: {step}")
 
 
 def _refuse_builders(backend: str | None, opt: tuple[str, ...], features: tuple[str, ...]) -> None:
@@ -134,7 +134,7 @@ def _show(done: Containerized) -> None:
             f"  {human_size(pushed.moved)} sent, {human_size(pushed.mounted)} taken from another "
             f"repository, {human_size(pushed.skipped)} were there"
         )
-    click.echo(f"Run it: {done.next_step}")
+    click.echo(f"Next: {done.next_step}")
     for note in done.notes:
         click.echo(note)
 

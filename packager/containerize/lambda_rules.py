@@ -98,7 +98,7 @@ def refuse(violations: Sequence[Violation], name: str) -> None:
     more = f" ({len(violations) - 1} more)" if len(violations) > 1 else ""
     raise UserError(
         f"Lambda would refuse an image on {name}: {violations[0].what}{more} "
-        "Use another base image, such as --base public.ecr.aws/docker/library/python:3.12-slim."
+        "Use another base image, such as --base python:3.12-slim."
     )
 
 

@@ -142,6 +142,17 @@ def test_a_change_of_the_service_does_not_export_again(built: Built, project: Pa
     assert make(built.project, built.home).reused
 
 
+def test_a_listed_model_is_carried_as_its_export_under_its_alias(
+    built: Built, project: Path
+) -> None:
+    listed = 'models:\n  - {tag: "all-minilm-l6-v2:latest", alias: encoder}\npython:'
+    change(project / "bentofile.yaml", "python:", listed)
+    store = Store(built.home)
+    models = store.bento(store.get("bento", make(project, built.home).tag)).models
+    assert {(model.name, model.runtime) for model in models} == {("all-minilm-l6-v2.onnx", "onnx")}
+    assert {model.alias for model in models} == {None, "encoder"}
+
+
 def test_the_exported_model_is_one_of_the_store(built: Built, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     export_model(Store(built.home), "all-minilm-l6-v2.onnx", tmp_path / "onnx")

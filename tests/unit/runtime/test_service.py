@@ -61,7 +61,7 @@ def test_inherited_endpoints_count_and_replaced_ones_do_not() -> None:
 
 
 def test_models_are_listed_without_being_resolved() -> None:
-    assert [model.tag for model in Bare.models] == ["nobody-has-this:latest", "org--name"]
+    assert [model.tag for model in Bare.models] == ["nobody-has-this:latest", "hf:org/name@main"]
 
 
 def test_a_service_can_be_inherited_from() -> None:

@@ -133,7 +133,8 @@ def find_interpreter(minor: str) -> Path:
 def _candidates(minor: str) -> Iterator[str]:
     # pyenv's programs on the PATH only run the version that its settings name.
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from (str(path) for path in pyenv.glob(f"versions/{minor}.*/bin/python{minor}"))
+    installed = pyenv.glob(f"versions/{minor}.*/bin/python{minor}")
+    yield from map(str, sorted(installed, key=_patch, reverse=True))
     with suppress(UserError):  # without uv's program there is still the PATH
         uv = str(uv_binary())
         options = ("--no-project", "--system", "--no-python-downloads")
@@ -141,6 +142,12 @@ def _candidates(minor: str) -> Iterator[str]:
     on_path = shutil.which(f"python{minor}")
     if on_path is not None:
         yield on_path
+
+
+def _patch(interpreter: Path) -> int:
+    """The patch release in ``versions/3.12.4/bin/python3.12``; a development version is oldest."""
+    last = interpreter.parents[1].name.rpartition(".")[2]
+    return int(last) if last.isdecimal() else -1
 
 
 def _base_of(candidate: str, minor: str) -> Path | None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.environment.machine import machine_of, refuse_other_machines
-from bentofn.packager.environment.target import find_target, host_platform
+from bentofn.packager.environment.target import find_interpreter, find_target, host_platform
 from bentofn.runtime.errors import UserError
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -22,6 +22,17 @@ def test_this_machine() -> None:
     named = find_target(f"{OWN}.1", host_platform())
     assert (named.here, named.is_foreign) == (found, False)
     assert found.wheels is None
+
+
+def test_the_newest_of_pyenvs_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("3.98.9", "3.98.10", "3.98-dev", "3.98.1rc1"):
+        prefix = tmp_path / "versions" / version
+        (prefix / "bin").mkdir(parents=True)
+        python = prefix / "bin" / "python3.98"
+        python.write_text(f"#!/bin/sh\necho 3.98\necho {prefix}\n")
+        python.chmod(0o755)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert find_interpreter("3.98") == tmp_path / "versions" / "3.98.10" / "bin" / "python3.98"
 
 
 def test_another_platform() -> None:

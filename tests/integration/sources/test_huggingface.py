@@ -149,7 +149,6 @@ def test_the_token_opens_the_door_and_is_written_nowhere(
         ("hf:Org/Bert@", "names no model"),
         ("hf:a/b/c", "names no model"),
         ("hf:Org/Bert?include=*.zip", "no file to import"),
-        ("hf:Org/Bert?include=pytorch_model.bin", "pytorch_model.bin is damaged or no torch"),
     ],
 )
 def test_a_mistake_is_one_sentence(
@@ -159,6 +158,18 @@ def test_a_mistake_is_one_sentence(
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_pickles_of_the_hub_are_refused_like_others(
+    repository: Repository, run: Callable[..., Any]
+) -> None:
+    repository.commit({**FILES, "head.joblib": b"\x80\x04]."})
+    done = run("models", "import", "hf:Org/Bert", check=False)
+    assert done.returncode == 1
+    assert "head.joblib holds a pickle" in done.stderr
+    document = imported(run, "hf:Org/Bert", "--allow-pickle")
+    assert set(document["files"]) == {*KEPT, "head.joblib"}
+    assert set(imported(run, "hf:Org/Bert?exclude=*.joblib")["files"]) == KEPT
 
 
 @pytest.mark.parametrize("status", [429, 500])

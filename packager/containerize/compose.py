@@ -89,6 +89,7 @@ def compose(
     bento = store.bento(entry)
     options = ImageOptions.from_plain(bento.docker)
     _check_platform(bento, choices.platform)
+    variables = cuda_variables(options, bento.lock)
     if options.dockerfile_template:
         raise UserError(
             f"{entry.tag} has a docker.dockerfile_template, which only a builder can follow; "
@@ -111,7 +112,7 @@ def compose(
         report("Compressing the layers with gzip, as Lambda wants them")
         base = replace(base, layers=tuple(gzip_layer(home, store, each) for each in base.layers))
         layers = [gzip_layer(home, store, layer) for layer in layers]
-    start = Start(python, choices.root_user, cuda_variables(options, bento.lock))
+    start = Start(python, choices.root_user, variables)
     config = image_config(bento, entry.digest, base, layers, start)
     labels = config["config"]["Labels"]
     annotations = {k: v for k, v in labels.items() if k.startswith("org.opencontainers.image.")}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-import warnings
-import zipfile
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bentofn.packager.files import atomic_write, publish, temporary_file
+from bentofn.packager.modelstore.checkpoint import SAVE_AGAIN, read_checkpoint, wrapper
 from bentofn.packager.modelstore.safetensors_file import (
     METADATA_KEY,
     encode_header,
@@ -45,12 +42,6 @@ _DTYPES = {
     "torch.uint64": "U64",
     "torch.uint8": "U8",
 }
-_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
-_SAVE_AGAIN = "load it where it was made and save only its tensors: torch.save(model.state_dict())"
-
-# Before 2.6 weights_only could be made to run code.
-# Source: https://github.com/advisories/GHSA-53q9-r3pm-6pq6 (CVE-2025-32434)
-_SAFE_TORCH = (2, 6)
 
 
 @dataclass(frozen=True)
@@ -174,96 +165,19 @@ def _shard_target(target: Path, shard: str) -> Path:
 
 
 def _load(source: Path) -> _Checkpoint:
-    content = _unpickle(source)
+    content = read_checkpoint(source)
     ignored: list[str] = []
-    while wrapper := _wrapper(content):
-        ignored += [str(key) for key in content if key != wrapper]
-        content = content[wrapper]
+    while inner := wrapper(content):
+        ignored += [str(key) for key in content if key != inner]
+        content = content[inner]
     if not isinstance(content, dict):
-        raise UserError(f"{source} holds a {type(content).__name__}, no state dict; {_SAVE_AGAIN}.")
+        raise UserError(f"{source} holds a {type(content).__name__}, no state dict; {SAVE_AGAIN}.")
     if not content:
-        raise UserError(f"{source} holds no tensors; {_SAVE_AGAIN}.")
+        raise UserError(f"{source} holds no tensors; {SAVE_AGAIN}.")
     for name, value in content.items():
         if reason := _obstacle(name, value):
             raise UserError(f"{source} cannot become safetensors: {reason}.")
     return _Checkpoint(content, tuple(sorted(ignored)))
-
-
-def _wrapper(content: Any) -> str | None:
-    if not isinstance(content, dict):
-        return None
-    return next((key for key in _WRAPPERS if isinstance(content.get(key), dict)), None)
-
-
-def _unpickle(source: Path) -> Any:
-    torch = _import_torch()
-    try:
-        return _read(torch, source)
-    except OSError as error:
-        raise UserError(f"Cannot read {source}: {error.strerror or error}.") from error
-    except Exception as error:
-        if found := re.search(r"GLOBAL (\S+)", str(error)):
-            training = _read_training(torch, source)
-            if training is not None:
-                return training
-            raise UserError(
-                f"{source} is refused: its pickle wants the Python object {found[1]}, "
-                f"which is no plain tensor; {_SAVE_AGAIN}."
-            ) from error
-        if "TorchScript" in str(error):
-            raise UserError(f"{source} is a TorchScript program; {_SAVE_AGAIN}.") from error
-        raise UserError(
-            f"{source} is damaged or no torch checkpoint; download it again, or {_SAVE_AGAIN}."
-        ) from error
-
-
-def _read(torch: Any, source: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # Only the zip format can be mapped; torch's older one is one stream of pickles.
-        return torch.load(
-            source, map_location="cpu", mmap=zipfile.is_zipfile(source), weights_only=True
-        )
-
-
-class _LeftOut:
-    """Stands in for an object beside the weights.
-
-    torch fills no mapping but its own kinds, so that what is made is one of those.
-    """
-
-    def __new__(cls, *_: object, **__: object) -> Any:
-        return OrderedDict()
-
-
-def _read_training(torch: Any, source: Path) -> Any:
-    """A training's checkpoint, with stand-ins for the objects beside its state dict; else None.
-
-    torch's own reader still refuses what runs commands, and the state dict must be plain tensors.
-    """
-    serialization = torch.serialization
-    try:
-        names = serialization.get_unsafe_globals_in_checkpoint(source)
-        with serialization.safe_globals([(_LeftOut, name) for name in names]):
-            content = _read(torch, source)
-    except Exception:
-        return None
-    return content if _wrapper(content) is not None else None
-
-
-def _import_torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(
-            "Reading a torch checkpoint needs torch: install bentofn[torch]."
-        ) from error
-    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < _SAFE_TORCH:
-        raise UserError(
-            f"torch {torch.__version__} cannot read a checkpoint safely (CVE-2025-32434); "
-            "install torch 2.6 or newer."
-        )
-    return torch
 
 
 def _obstacle(name: object, value: Any) -> str | None:
@@ -275,7 +189,7 @@ def _obstacle(name: object, value: Any) -> str | None:
     if name == METADATA_KEY or not _is_unicode(name):
         return f"safetensors cannot hold a tensor of the name {name!r}"
     if type(value) not in (torch.Tensor, torch.nn.Parameter):
-        return f"its key {name!r} is a {type(value).__name__}, not a plain tensor; {_SAVE_AGAIN}"
+        return f"its key {name!r} is a {type(value).__name__}, not a plain tensor; {SAVE_AGAIN}"
     if value.is_meta:
         return f"tensor {name!r} has a shape but no data (device meta)"
     if value.layout != torch.strided or value.is_nested:

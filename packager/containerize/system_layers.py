@@ -149,7 +149,10 @@ def _layer(
     def write() -> Descriptor:
         reason = why_not(ground.bento.platform, host_platform())
         if reason is not None:
-            raise UserError(f"{title[0].upper()}{title[1:]}: {reason}. {ground.remedy}")
+            raise UserError(
+                f"The {title} of {ground.entry.tag} cannot be put on {base.name} here: {reason}. "
+                f"{ground.remedy}"
+            )
         with temporary_directory(home.directory(home.cache)) as folder:
             root, scratch = folder / "root", folder / "scratch"
             root.mkdir(mode=0o755)

@@ -61,7 +61,7 @@ def test_the_sdk_imports_in_an_empty_environment(python: Path, tmp_path: Path) -
     assert str(REPOSITORY) not in run(python, "-c", code, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("template", ["hello", "embeddings"])
+@pytest.mark.parametrize("template", ["hello", "embeddings", "embeddings-onnx"])
 def test_the_templates_are_in_the_wheel(python: Path, tmp_path: Path, template: str) -> None:
     run(python.parent / "bentofn", "init", "project", "--template", template, cwd=tmp_path)
     project = tmp_path / "project"

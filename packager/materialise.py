@@ -127,7 +127,7 @@ def adopt_env(home: Home, layers: Sequence[Descriptor], tree: Path) -> Path:
 def unmaterialise(home: Home, entry: Entry) -> None:
     """Remove a bento's roots; :func:`prune` frees its trees. Nothing may run from them."""
     with home.lock(TREES_LOCK):
-        for root in _whole_directories(home.roots):
+        for root in whole_directories(home.roots):
             if _bento_of(root) == root_path(home, entry):
                 discard(root)
 
@@ -153,18 +153,18 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
             return []
         bentos = store.list("bento")
         models = {home.models / entry.name / entry.version for entry in store.list("model")}
-        for link in _links(home.models):
+        for link in links_below(home.models):
             if link not in models:
                 link.unlink()
         wanted_roots = {root_path(home, entry) for entry in bentos} | set(keep)
-        roots = _whole_directories(home.roots)
+        roots = whole_directories(home.roots)
         removed = [r for r in roots if r not in wanted_roots and _bento_of(r) not in wanted_roots]
         wanted = {t.key for entry in bentos for t in trees_of(store.descriptors(entry)).values()}
         kept = [root for root in roots if root not in removed]
-        linked = [*(path for root in kept for path in _links(root)), *_links(home.models)]
+        linked = [*(path for root in kept for path in links_below(root)), *links_below(home.models)]
         wanted.update(path.readlink().name for path in linked)
         for trees in (home.unpacked, home.mounted):
-            removed += [tree for tree in _whole_directories(trees) if tree.name not in wanted]
+            removed += [tree for tree in whole_directories(trees) if tree.name not in wanted]
         removed += lazy_leftovers(home, store, bentos)
         for path in removed:
             discard(path)
@@ -234,16 +234,16 @@ def _write_root(home: Home, root: Path, manifest: bytes, links: Mapping[str, Pat
 
 def _is_whole(root: Path) -> bool:
     """Whether a root is there with the trees that it links to."""
-    return BentoRoot(root).manifest.exists() and all(path.exists() for path in _links(root))
+    return BentoRoot(root).manifest.exists() and all(path.exists() for path in links_below(root))
 
 
-def _links(directory: Path) -> list[Path]:
+def links_below(directory: Path) -> list[Path]:
     """The symbolic links below a directory; none is followed."""
     below = (Path(folder) / n for folder, names, files in os.walk(directory) for n in names + files)
     return [path for path in below if path.is_symlink()]
 
 
-def _whole_directories(directory: Path) -> list[Path]:
+def whole_directories(directory: Path) -> list[Path]:
     """The whole directories of a directory: those that no process is still making."""
     found = sorted(directory.iterdir()) if directory.is_dir() else []
     return [path for path in found if path.is_dir() and not path.name.startswith(".")]

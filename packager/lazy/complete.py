@@ -17,11 +17,12 @@ from pathlib import Path
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.lazy.origin import Origin
-from bentofn.packager.materialise import root_path, trees_of
+from bentofn.packager.materialise import links_below, trees_of, whole_directories
 from bentofn.packager.prefetch.artifact import find_prefetch
 from bentofn.packager.prefetch.pack import Pack, unpack
 from bentofn.packager.prefetch.trace import Trace
-from bentofn.packager.store import Entry, Store
+from bentofn.packager.store import Descriptor, Entry, Store
+from bentofn.packager.store.referrers import subject_descriptor
 from bentofn.packager.trees import TREES_LOCK, Tree, unpack_tree, unpacked_path
 from bentofn.runtime.errors import UserError
 
@@ -42,6 +43,10 @@ def make_whole(store: Store, entry: Entry, report: Callable[[str], None] = lambd
     """
     if not entry.lazy:
         return entry
+    blobs = [Descriptor.from_json(store.manifest(entry)["config"]), *store.descriptors(entry)]
+    if all(store.blobs.has_whole(blob.digest, blob.size) for blob in blobs):
+        manifest = subject_descriptor(entry)
+        return store.add("bento", entry.name, entry.version, manifest, entry.created)
     from bentofn.packager.registry.transfer import pull
 
     origin = Origin.parse(entry.lazy)
@@ -69,10 +74,14 @@ def complete(home: Home, tag: str, report: Callable[[str], None]) -> None:
         for tree in trees.values():
             unpack_tree(home, store, tree)
         _check_pack(home, store, entry, trees)
-        for root in sorted(home.roots.glob(f"{root_path(home, entry).name}-*")):
+        unpacked = {tree.key: unpacked_path(home, tree) for tree in trees.values()}
+        for root in whole_directories(home.roots):
             with home.lock(f"root-{root.name}"):
-                for path, tree in trees.items():
-                    _point(root / path, unpacked_path(home, tree))
+                for link in links_below(root):
+                    # Other bentos may show a tree that is mounted for this one.
+                    target = link.readlink()
+                    if target.parent.name == home.mounted.name and target.name in unpacked:
+                        _point(link, unpacked[target.name])
 
 
 def pack_of(home: Home, store: Store, entry: Entry, directory: Path) -> Pack | None:
@@ -126,8 +135,6 @@ def _point(link: Path, tree: Path) -> None:
     Only to one of the same content: who runs from the root notices nothing.
     """
     target = os.path.relpath(tree, link.parent)
-    if not link.is_symlink() or os.fspath(link.readlink()) == target:
-        return
     new = link.with_name(f".{link.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(target)

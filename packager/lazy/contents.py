@@ -53,13 +53,6 @@ class Pages:
         index = bisect_right(self._starts, offset)
         return min(end, self._starts[index]) if index < len(self._starts) else end
 
-    def hot(self) -> Iterator[tuple[int, bytes]]:
-        """All of them, in pieces."""
-        for (offset, size), position in self._ranges:
-            for done in range(0, size, PUSH):
-                length = min(PUSH, size - done)
-                yield offset + done, os.pread(self._descriptor, length, position + done)
-
 
 class Rest(Protocol):
     """The bytes of a file that are not in the pack."""
@@ -78,12 +71,14 @@ class LazyContent:
 
     Args:
         size: Its bytes.
-        pages: Those of the pack.
+        ranges: What of it is hot.
+        pages: What came in the pack.
         rest: The others.
         failed: Told why bytes cannot be had.
     """
 
     size: int
+    ranges: Sequence[Range]
     pages: Pages
     rest: Rest
     failed: Callable[[str], None]
@@ -102,7 +97,9 @@ class LazyContent:
 
     def hot(self) -> Iterator[tuple[int, bytes]]:
         """See :class:`bentofn.packager.fuse.tree.Content`."""
-        return self.pages.hot()
+        for start, size in self.ranges:
+            for offset in range(start, start + size, PUSH):
+                yield offset, self.read(offset, min(PUSH, start + size - offset))
 
     def _fetch(self, offset: int, size: int) -> bytes:
         try:

@@ -19,6 +19,7 @@ from bentofn.packager.lazy.contents import (
     LazyContent,
     Pages,
     PartsRest,
+    Rest,
     whole_content,
 )
 from bentofn.packager.lazy.plan import make_plan
@@ -69,8 +70,7 @@ class TreeMaker:
             caches = [self._blocks(part.blob) for part in parts]
             size_of_block = self.pack.blocks.size if self.pack else 1
             rest = PartsRest(self.blobs, parts, caches, size_of_block)
-            hot = self._pages(f"{place}/{path}", pages)
-            made.add_file(path, LazyContent(size, hot, rest, self.failed))
+            made.add_file(path, self._content(f"{place}/{path}", size, pages, rest))
         return made
 
     def forget(self) -> None:
@@ -95,8 +95,7 @@ class TreeMaker:
                 made.add_link(path, entry.target)
             else:
                 rest = ChunkedRest(cache, first, [chunk.file_offset for chunk in entry.chunks])
-                hot = self._pages(f"{place}/{path}", pages)
-                content = LazyContent(entry.size, hot, rest, self.failed)
+                content = self._content(f"{place}/{path}", entry.size, pages, rest)
                 made.add_file(path, content, executable=entry.executable)
 
     def _add_whole(self, made: FuseTree, tree: Tree, layer: Descriptor) -> None:
@@ -128,8 +127,12 @@ class TreeMaker:
 
         return fetch
 
-    def _pages(self, path: str, descriptor: int) -> Pages:
-        return Pages(descriptor, self.pack.ranges(path) if self.pack else [])
+    def _content(self, path: str, size: int, pages: int, rest: Rest) -> LazyContent:
+        if self.pack is None:
+            return LazyContent(size, (), Pages(-1, []), rest, self.failed)
+        hot = self.pack.hot.get(path, ())
+        packed = Pages(pages, self.pack.ranges(path))
+        return LazyContent(size, hot, packed, rest, self.failed)
 
     def _path(self, layer: Descriptor) -> Path:
         return self.caches / f"{layer.digest.removeprefix('sha256:')}.chunks"

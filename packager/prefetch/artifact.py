@@ -23,7 +23,7 @@ from bentofn.runtime.manifest import canonical_json
 LIST_TYPE = "application/vnd.bentofn.prefetch.list.v1+json"
 PACK_TYPE = "application/vnd.bentofn.prefetch.pack.v1+zstd"
 
-TRACE_VERSION = 3
+TRACE_VERSION = 4
 """Of what is traced and how; another one traces again."""
 
 
@@ -67,6 +67,17 @@ def read_prefetch(store: Store, referrer: Referrer) -> Prefetch:
     listed, pack = referrer.layers
     size = referrer.manifest.size + listed.size + pack.size
     return Prefetch(read_content(store, referrer), pack, size)
+
+
+def early_parts(store: Store, referrer: Referrer) -> tuple[str, ...]:
+    """Digests of the parts of models that a prefetch artifact wants fetched as they are.
+
+    Raises:
+        UserError: The artifact is damaged.
+    """
+    from bentofn.packager.prefetch.trace import Trace
+
+    return Trace.from_json(read_prefetch(store, referrer).trace).early
 
 
 def trace_step(stored: StoredBento) -> tuple[str, ...]:

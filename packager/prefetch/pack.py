@@ -45,11 +45,13 @@ class Pack:
     Args:
         path: The file with the pages.
         places: Path of a file to its ranges and where each starts in :attr:`path`.
+        hot: Path of a file to its hot ranges, in the pack or not.
         blocks: Digests of blocks of the weights.
     """
 
     path: Path
     places: dict[str, list[tuple[Range, int]]] = field(default_factory=dict)
+    hot: dict[str, tuple[Range, ...]] = field(default_factory=dict)
     blocks: Blocks = NO_BLOCKS
 
     def ranges(self, path: str) -> list[tuple[Range, int]]:
@@ -79,7 +81,8 @@ def unpack(trace: Trace, blob: Path, target: Path) -> Pack:
     for file, offset, size in trace.packed:
         places.setdefault(file.path, []).append(((offset, size), position))
         position += size
-    return Pack(target, places, trace.blocks)
+    hot = {file.path: file.ranges for file in trace.files}
+    return Pack(target, places, hot, trace.blocks)
 
 
 def _unpack(blob: Path, out: BinaryIO, size: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from bentofn.packager.fuse.tree import Node, Tree
 from bentofn.packager.layers.files import check_path
 from bentofn.packager.layers.toc import MAX_FILE
 from bentofn.packager.prefetch.blocks import NO_BLOCKS, Blocks
+from bentofn.packager.store.descriptors import check_digest
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
@@ -39,14 +40,14 @@ class HotFile:
         size: Its bytes.
         why: How: ``stat``, ``open`` and ``read``, in this order.
         ranges: What was read of it, ascending, without overlaps.
-        packed: Whether the pack has these ranges.
+        packed: Those of them that the pack has.
     """
 
     path: str
     size: int
     why: tuple[str, ...]
     ranges: tuple[Range, ...] = ()
-    packed: bool = False
+    packed: tuple[Range, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -62,19 +63,21 @@ class Trace:
         files: By path.
         pages: Whether single pages were seen; else a file that was opened counts as read whole.
         blocks: Digests of blocks of the weights.
+        early: Digests of parts of models that are hot nearly everywhere: they are fetched as they
+            are, and their pages are not in the pack.
     """
 
     files: tuple[HotFile, ...]
     pages: bool = True
     blocks: Blocks = NO_BLOCKS
+    early: tuple[str, ...] = ()
 
     @property
     def packed(self) -> Iterator[tuple[HotFile, int, int]]:
         """What the pack holds in its order: a file, where a range of it starts, and its bytes."""
         for file in self.files:
-            if file.packed:
-                for offset, size in file.ranges:
-                    yield file, offset, size
+            for offset, size in file.packed:
+                yield file, offset, size
 
     @property
     def packed_bytes(self) -> int:
@@ -88,14 +91,19 @@ class Trace:
                 "path": file.path,
                 "size": file.size,
                 "why": list(file.why),
-                "pages": [[offset // PAGE, -(-size // PAGE)] for offset, size in file.ranges],
-                "packed": file.packed,
+                "pages": _in_pages(file.ranges),
+                "packed": _in_pages(file.packed),
             }
             for file in self.files
         ]
-        blocks = self.blocks.to_plain()
         return canonical_json(
-            {"schema": SCHEMA, "seen": self.pages, "files": files, "blocks": blocks}
+            {
+                "schema": SCHEMA,
+                "seen": self.pages,
+                "files": files,
+                "blocks": self.blocks.to_plain(),
+                "early": list(self.early),
+            }
         )
 
     @classmethod
@@ -115,12 +123,13 @@ class Trace:
             if [file.path for file in files] != sorted({file.path for file in files}):
                 raise ValueError("its files are not in order")
             blocks = Blocks.from_plain(raw["blocks"])
+            early = tuple(check_digest(str(digest)) for digest in raw["early"])
         except _MALFORMED as error:
             raise UserError(
                 f"The list of what to fetch first cannot be used ({str(error)[:200]}); "
                 "build and push the bento again."
             ) from error
-        return cls(files, bool(raw["seen"]), blocks)
+        return cls(files, bool(raw["seen"]), blocks, early)
 
 
 class Recorder:
@@ -146,15 +155,13 @@ class Recorder:
             pages = self._pages.setdefault(node.path, set())
             pages.update(range(offset // PAGE, -(-(offset + size) // PAGE)))
 
-    def trace(self, tree: Tree, packable: Iterable[str]) -> Trace:
-        """What was noted.
+    def trace(self, tree: Tree) -> Trace:
+        """What was noted, with nothing packed yet.
 
         Args:
             tree: What was asked.
-            packable: Paths of the files whose pages go into the pack.
         """
         sizes = {node.path: node.content.size for node in tree.nodes() if node.content}
-        wanted = set(packable)
         return Trace(
             tuple(
                 HotFile(
@@ -162,7 +169,6 @@ class Recorder:
                     sizes[path],
                     tuple(reason for reason in _REASONS if reason in why),
                     runs(self._pages.get(path, ()), sizes[path]),
-                    path in wanted,
                 )
                 for path, why in sorted(self._why.items())
                 if path in sizes
@@ -194,10 +200,9 @@ def runs(pages: Iterable[int], size: int) -> tuple[Range, ...]:
     )
 
 
-def whole_file(path: str, size: int, *, packed: bool) -> HotFile:
+def whole_file(path: str, size: int) -> HotFile:
     """A file of which every page counts as read."""
-    ranges = ((0, size),) if size else ()
-    return HotFile(path, size, ("open", "read"), ranges, packed)
+    return HotFile(path, size, ("open", "read"), ((0, size),) if size else ())
 
 
 def _file(raw: Mapping[str, Any]) -> HotFile:
@@ -206,14 +211,24 @@ def _file(raw: Mapping[str, Any]) -> HotFile:
         raise ValueError(f"it names {path[:200]!r}")
     if not isinstance(size, int) or not 0 <= size <= MAX_FILE:
         raise ValueError(f"{path!r} has size {str(size)[:40]}")
+    why = tuple(reason for reason in _REASONS if reason in raw["why"])
+    ranges = _ranges(path, size, raw["pages"])
+    packed = _ranges(path, size, raw["packed"])
+    return HotFile(path, size, why, ranges, packed)
+
+
+def _in_pages(ranges: Sequence[Range]) -> list[list[int]]:
+    return [[offset // PAGE, -(-size // PAGE)] for offset, size in ranges]
+
+
+def _ranges(path: str, size: int, raw: Sequence[Sequence[int]]) -> tuple[Range, ...]:
     reached = 0
     ranges = []
-    for first, count in raw["pages"]:
+    for first, count in raw:
         if not (isinstance(first, int) and isinstance(count, int)):
             raise ValueError(f"the pages of {path!r} are no numbers")
         if first < reached or count < 1 or (first + count - 1) * PAGE >= size:
             raise ValueError(f"{path!r} has no pages {first} to {first + count - 1}")
         reached = first + count
         ranges.append((first * PAGE, min(reached * PAGE, size) - first * PAGE))
-    why = tuple(reason for reason in _REASONS if reason in raw["why"])
-    return HotFile(path, size, why, tuple(ranges), bool(raw["packed"]))
+    return tuple(ranges)

@@ -24,8 +24,10 @@ from bentofn.packager.home import Home
 from bentofn.packager.lazy.plan import make_plan, stored_toc
 from bentofn.packager.materialise import materialise
 from bentofn.packager.mounts import can_mount, enter_private_namespace
+from bentofn.packager.parts import ModelLayer, files_of, models_of
 from bentofn.packager.prefetch import audit_script
 from bentofn.packager.prefetch.blocks import cut_blocks
+from bentofn.packager.prefetch.choose import choose
 from bentofn.packager.prefetch.pack import write_pack
 from bentofn.packager.prefetch.trace import HotFile, Recorder, Trace, whole_file
 from bentofn.packager.prefetch.trial import start_once
@@ -71,6 +73,15 @@ def packable(store: Store, layers: tuple[Descriptor, ...]) -> Iterator[str]:
         yield part.annotations[LAYER_PATH].removeprefix(f"{ARCHIVE_PREFIX}/")
 
 
+def weights_of(layers: tuple[Descriptor, ...]) -> dict[str, list[ModelLayer]]:
+    """The weights of a bento by their path in its root, with their parts in order."""
+    return {
+        f"{place}/{path}": parts
+        for place, model in models_of(layers).items()
+        for path, parts in files_of(model).items()
+    }
+
+
 def trees_of(root: BentoRoot) -> list[tuple[str, Path]]:
     """The trees of a root that may arrive late: path in the root, and directory."""
     models = sorted(path for path in root.models.glob("*/*") if path.is_dir())
@@ -89,7 +100,7 @@ def shadow(root: BentoRoot, folder: Path, places: Path) -> Path:
     return folder
 
 
-def trace_pages(root: BentoRoot, interpreter: Path, scratch: Path, wanted: set[str]) -> Trace:
+def trace_pages(root: BentoRoot, interpreter: Path, scratch: Path) -> Trace:
     """Trace single pages; this process has a mount namespace of its own.
 
     Raises:
@@ -105,10 +116,10 @@ def trace_pages(root: BentoRoot, interpreter: Path, scratch: Path, wanted: set[s
         start_once(interpreter, shadow(root, scratch / "root", target), _environment(root))
     finally:
         server.unmount(target)
-    return recorder.trace(tree, wanted)
+    return recorder.trace(tree)
 
 
-def trace_files(root: BentoRoot, interpreter: Path, scratch: Path, wanted: set[str]) -> Trace:
+def trace_files(root: BentoRoot, interpreter: Path, scratch: Path) -> Trace:
     """Trace whole files, where nothing can be mounted.
 
     Raises:
@@ -130,10 +141,10 @@ def trace_files(root: BentoRoot, interpreter: Path, scratch: Path, wanted: set[s
         raise UserError(lines[-1][:300] if lines else "its process ended") from None
     if failure:
         raise UserError(str(failure))
-    return Trace(tuple(_whole(root, plain_tree(trees_of(root)), paths, wanted)), pages=False)
+    return Trace(tuple(_whole(root, plain_tree(trees_of(root)), paths)), pages=False)
 
 
-def _whole(root: BentoRoot, tree: Tree, paths: list[Path], wanted: set[str]) -> Iterator[HotFile]:
+def _whole(root: BentoRoot, tree: Tree, paths: list[Path]) -> Iterator[HotFile]:
     found = set()
     for place, directory in trees_of(root):
         for path in paths:
@@ -142,7 +153,7 @@ def _whole(root: BentoRoot, tree: Tree, paths: list[Path], wanted: set[str]) -> 
                     found.add(f"{place}/{path.relative_to(top)}")
     sizes = {node.path: node.content.size for node in tree.nodes() if node.content}
     for name in sorted(found & sizes.keys()):
-        yield whole_file(name, sizes[name], packed=name in wanted)
+        yield whole_file(name, sizes[name])
 
 
 def _environment(root: BentoRoot) -> dict[str, str]:
@@ -162,10 +173,11 @@ def main(argv: list[str]) -> int:
         store = Store(home)
         entry = store.get("bento", tag)
         root = BentoRoot(materialise(home, entry))
-        wanted = set(packable(store, store.descriptors(entry)))
-        look: Callable[[BentoRoot, Path, Path, set[str]], Trace]
+        look: Callable[[BentoRoot, Path, Path], Trace]
         look = trace_pages if mountable else trace_files
-        trace = look(root, interpreter, output, wanted)
+        layers = store.descriptors(entry)
+        seen = look(root, interpreter, output)
+        trace = choose(seen, set(packable(store, layers)), weights_of(layers))
     except UserError as error:
         (output / ERROR).write_text(str(error))
         return 1

@@ -177,7 +177,7 @@ def pull(
             arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
         for each in arrived:
             fetch.referrer(each, report)
-        later = _later(fetch, arriving, report) if lazy else ()
+        later = _later(fetch, arriving, arrived, report) if lazy else ()
         origin = _origin(reference, insecure) if later else ""
         rest = [b for b in arriving.blobs if b.digest != arriving.config.digest and b not in later]
         move_blobs(rest, lambda b: fetch.blob(b, partial(report, f"Pulling {_name(b)}")))
@@ -206,12 +206,17 @@ def _checked(
     return [each for each in arrived if each.referrer.manifest.digest in good]
 
 
-def _later(fetch: _Fetch, arriving: ArrivingBento, report: Report) -> Sequence[Descriptor]:
+def _later(
+    fetch: _Fetch, arriving: ArrivingBento, arrived: Sequence[ArrivingReferrer], report: Report
+) -> Sequence[Descriptor]:
     """The layers that may stay in the registry; their tables of contents are fetched."""
     from bentofn.packager.lazy.tables import fetch_table, later_layers
+    from bentofn.packager.prefetch.artifact import early_parts
     from bentofn.packager.registry.ranges import NoRanges
 
-    later = later_layers(fetch.store, arriving.layers)
+    early = {digest for each in arrived for digest in early_parts(fetch.store, each.referrer)}
+    layers = later_layers(fetch.store, arriving.layers)
+    later = tuple(layer for layer in layers if layer.digest not in early)
     try:
         for layer in later:
             fetch.moved += fetch_table(fetch.transport, fetch.store, layer)

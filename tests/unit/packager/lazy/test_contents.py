@@ -83,7 +83,7 @@ def test_any_range_is_read_as_it_is(
     descriptor = os.open(folder / "pack", os.O_RDONLY)
     cache = ChunkCache(folder / "layer.chunks", chunks, registry.fetch)
     rest = ChunkedRest(cache, 0, [chunk.file_offset for chunk in chunks])
-    content = LazyContent(SIZE, Pages(descriptor, places), rest, pytest.fail)
+    content = LazyContent(SIZE, ranges, Pages(descriptor, places), rest, pytest.fail)
     for offset, size in reads:
         assert content.read(offset, size) == CONTENT[offset : offset + size]
     assert len(registry.asked) == len(set(registry.asked))  # nothing is fetched twice
@@ -167,7 +167,7 @@ def test_bytes_that_cannot_be_had_are_an_error_of_the_disk_and_a_sentence(tmp_pa
 
     cache = ChunkCache(tmp_path / "layer.chunks", chunks, fetch)
     said: list[str] = []
-    content = LazyContent(SIZE, Pages(-1, []), ChunkedRest(cache, 0, [0]), said.append)
+    content = LazyContent(SIZE, (), Pages(-1, []), ChunkedRest(cache, 0, [0]), said.append)
     with pytest.raises(OSError) as caught:
         content.read(0, 1)
     assert caught.value.errno == errno.EIO

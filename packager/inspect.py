@@ -22,7 +22,7 @@ from bentofn.runtime.layout import ARCHIVE_PREFIX
 Change = Literal["same", "changed", "added", "removed"]
 
 _ALWAYS = ("runtime", "code")
-"""Kinds of layers that a node fetches whole before anything starts."""
+"""Kinds of layers that a node fetches whole before anything starts, as the small files of models."""
 
 
 @dataclass(frozen=True)
@@ -214,16 +214,16 @@ class _Wanted:
         files = Trace.from_json(prefetch.trace).files
         return cls(reasons, {f"{ARCHIVE_PREFIX}/{file.path}": file for file in files})
 
-    def file(self, kind: str, member: Member) -> File:
+    def file(self, info: LayerInfo, member: Member, *, always: bool) -> File:
         found = None if self.hot is None else self.hot.get(member.path)
         hot = None if self.hot is None else found.bytes if found else 0
-        if self.hot is not None and kind in _ALWAYS:
+        if self.hot is not None and always:
             hot = member.size
         return File(
             member.path,
             member.size,
             member.digest,
-            self.reasons.of_file(kind, member.path),
+            self.reasons.of_file(info.kind, info.name, member.path),
             hot,
             found.why if found else (),
         )
@@ -233,7 +233,8 @@ def _content(
     store: Store, parts: Sequence[Descriptor], info: LayerInfo, wanted: _Wanted
 ) -> LayerContent:
     members = sorted(_members(store, parts), key=lambda member: (-member.size, member.path))
-    files = tuple(wanted.file(info.kind, member) for member in members)
+    always = info.kind in _ALWAYS or (info.kind == "model" and parts[0].is_archive)
+    files = tuple(wanted.file(info, member, always=always) for member in members)
     hot = [file.hot for file in files if file.hot is not None]
     return LayerContent(
         name=info.name,
@@ -242,7 +243,7 @@ def _content(
         packed=info.size,
         unpacked=sum(file.size for file in files),
         files=files,
-        why=wanted.reasons.of_layer(info.kind, [file.path for file in files]),
+        why=wanted.reasons.of_layer(info.kind, info.name, [file.path for file in files]),
         hot=None if wanted.hot is None else sum(hot),
         parts=info.parts,
         tensors=_tensors(store, parts),

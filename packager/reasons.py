@@ -23,7 +23,6 @@ PROJECT = "the project"
 RUNTIME = "bentofn's runtime"
 
 _ENV = f"{ARCHIVE_PREFIX}/env/"
-_MODELS = f"{ARCHIVE_PREFIX}/models/"
 _METADATA = re.compile(rf"{_ENV}([^/]+)\.dist-info/(METADATA|RECORD)")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
@@ -63,11 +62,12 @@ class Reasons:
     bento: BentoManifest
     packages: Mapping[str, Package]
 
-    def of_file(self, kind: str, path: str) -> str:
+    def of_file(self, kind: str, title: str, path: str) -> str:
         """Why a file is there.
 
         Args:
             kind: Of its layer.
+            title: Of its layer.
             path: Its path in the layer.
         """
         if kind == "env":
@@ -77,16 +77,17 @@ class Reasons:
             package = self.packages.get(_source(path))
             return f"{package.label} imported on start" if package else "imported on start"
         if kind == "model":
-            return self._model(path)
+            return self._model(title)
         if kind == "code":
             return "bytecode of the project" if path.endswith(".pyc") else "the project's code"
         return "bentofn's runtime" if kind == "runtime" else ""
 
-    def of_layer(self, kind: str, paths: Iterable[str]) -> str:
+    def of_layer(self, kind: str, title: str, paths: Iterable[str]) -> str:
         """Why a layer is there.
 
         Args:
             kind: What it holds.
+            title: Its name.
             paths: Its files.
         """
         if kind == "env":
@@ -94,12 +95,12 @@ class Reasons:
         if kind == "bytecode":
             return "bytecode of the modules that are imported on start"
         if kind == "model":
-            return self._model(next(iter(paths), ""))
-        return self.of_file(kind, "")
+            return self._model(title)
+        return self.of_file(kind, title, "")
 
-    def _model(self, path: str) -> str:
+    def _model(self, title: str) -> str:
         for model in self.bento.models:
-            if path.startswith(f"{_MODELS}{model.name}/{model.version}/"):
+            if title.startswith(f"{model.name}/"):
                 alias = f", as {model.alias}" if model.alias else ""
                 return f"the model {model.name}:{model.version}, required by the project{alias}"
         return "a model of the project"

@@ -22,7 +22,7 @@ from bentofn.runtime.layout import ARCHIVE_PREFIX
 Change = Literal["same", "changed", "added", "removed"]
 
 _ALWAYS = ("runtime", "code")
-"""Kinds of layers that a node fetches whole before anything starts, as the small files of models."""
+"""Kinds of layers that a node fetches whole before anything starts, as models' small files."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,345 @@
+"""What an artifact weighs and costs, beside today's way: bytes moved, builds, and the first import.
+
+Two services: the embeddings example, and a torch and FastAPI one. Today's way is the same packages
+as the installer leaves them, in `gzip -6` layers: one of packages, one of code and weights, which
+is the layout of `bentoml containerize`. The base image, the same for all, is left out of every sum.
+Bytes that move are those that a registry on loopback logs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import registry
+import today
+from safetensors.numpy import load_file, save_file
+from table import Row, Table, arguments, ratios
+
+from bentofn.commands.demo import MODEL, import_weights
+from bentofn.commands.init import write_template
+from bentofn.packager.home import Home
+from bentofn.packager.materialise import materialise
+from bentofn.packager.modelstore import import_model, local_path
+from bentofn.packager.store import Store
+from bentofn.runtime.manifest import BentoManifest
+
+HERE = Path(__file__).parent
+CODE_LIMIT = 100_000
+"""Bytes that a one-line change may ship."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A service to package.
+
+    Args:
+        name: Its name.
+        model: Name of its model.
+        last_block: Start of the names of its model's last tensors.
+        request: Path and JSON body of a call.
+        write: Writes the project into a folder that does not exist.
+        weigh: Puts the model into a home's store.
+    """
+
+    name: str
+    model: str
+    last_block: str
+    request: tuple[str, Mapping[str, Any]]
+    write: Callable[[Path], None]
+    weigh: Callable[[Home], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A subject in folders of its own.
+
+    Args:
+        subject: The service.
+        folder: The folder.
+    """
+
+    subject: Subject
+    folder: Path
+
+    @property
+    def home(self) -> Home:
+        return Home(self.folder / "home")
+
+    @property
+    def project(self) -> Path:
+        return self.folder / self.subject.name
+
+    def bentofn(self, *words: str, home: Path | None = None) -> Any:
+        """Run a command that prints one JSON document, and give it."""
+        environment = {**os.environ, "BENTOFN_HOME": str(home or self.home.path)}
+        done = subprocess.run(
+            [sys.executable, "-m", "bentofn", *words, "--json"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    def build(self, *options: str) -> Any:
+        """Build the project."""
+        return self.bentofn("build", str(self.project), *options)
+
+    def manifest(self, tag: str) -> BentoManifest:
+        """The manifest of a bento."""
+        store = Store(self.home)
+        return store.bento(store.get("bento", tag))
+
+    def model_folder(self) -> Path:
+        """The model's files."""
+        return local_path(self.subject.model, self.home)[2]
+
+
+def write_mlp(project: Path) -> None:
+    """Write the torch and FastAPI service."""
+    shutil.copytree(HERE / "projects" / "mlp", project)
+
+
+def weigh_mlp(home: Home) -> None:
+    """Make the weights of its MLP: 19 MB of float32."""
+    random = np.random.default_rng(0)
+    sizes = (768, 2048, 1024, 1024, 10)
+    tensors: dict[str, np.ndarray] = {}
+    for layer, (wide, narrow) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        scale = 1 / np.sqrt(wide)
+        tensors[f"{layer}.weight"] = random.normal(0, scale, (narrow, wide)).astype(np.float32)
+        tensors[f"{layer}.bias"] = np.zeros(narrow, np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(tensors, Path(folder) / "model.safetensors")
+        import_model(Store(home), Path(folder), "bench-mlp")
+
+
+EMBEDDINGS = Subject(
+    "embeddings",
+    MODEL,
+    "encoder.layer.5.",
+    ("embed", {"texts": ["A man is eating."]}),
+    lambda project: write_template("embeddings", project),
+    lambda home: import_weights(home, report),
+)
+MLP = Subject("mlp", "bench-mlp", "3.", ("predict", {"rows": [[0.5] * 768]}), write_mlp, weigh_mlp)
+
+
+def report(step: str) -> None:
+    """Tell what is being done."""
+    print(f"# {step}", file=sys.stderr, flush=True)
+
+
+def total(document: Any) -> int:
+    """Bytes of a build's layers."""
+    return sum(layer["size"] for layer in document["layers"])
+
+
+def change_one_line(project: Path, number: int) -> None:
+    """Change a line in the body of an endpoint."""
+    service = project / "service.py"
+    lines = service.read_text().splitlines(keepends=True)
+    changed = [line for line in lines if "# change" not in line]
+    last = changed.pop()
+    indent = last[: len(last) - len(last.lstrip())]
+    service.write_text("".join([*changed, f"{indent}number = {number}  # change\n", last]))
+
+
+def fine_tune(bench: Bench) -> int:
+    """Change the tensors of the last block and import the result; gives the bytes of all weights."""
+    source = bench.model_folder()
+    with tempfile.TemporaryDirectory() as folder:
+        tuned = Path(folder) / "tuned"
+        shutil.copytree(source, tuned)
+        weights = tuned / "model.safetensors"
+        tensors = load_file(weights)
+        for name, tensor in tensors.items():
+            if name.startswith(bench.subject.last_block):
+                tensors[name] = tensor + np.float32(0.001)
+        weights.unlink()
+        save_file(tensors, weights)
+        import_model(Store(bench.home), tuned, bench.subject.model)
+        return weights.stat().st_size
+
+
+def ask(url: str, subject: Subject) -> Any:
+    """Call the service once; gives its answer."""
+    path, body = subject.request
+    request = urllib.request.Request(
+        f"{url.rstrip('/')}/{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=120) as answer:
+        return json.load(answer)
+
+
+def cold_node(bench: Bench, source: registry.Registry, reference: str, *options: str) -> int:
+    """Bytes that an empty home fetches until its first answer from the local platform."""
+    before = source.sent()
+    home = bench.folder / f"node-{len(list(bench.folder.glob('node-*')))}"
+    pulled = bench.bentofn("pull", *options, reference, home=home)
+    deployed = bench.bentofn("deploy", pulled["tag"], "--target", "local", home=home)
+    try:
+        ask(deployed[0]["url"], bench.subject)
+        return source.sent() - before
+    finally:
+        bench.bentofn("emulator", "stop", home=home)
+        shutil.rmtree(home)
+
+
+def artifact_rows(bench: Bench, table: Table) -> None:
+    """Sizes and moved bytes."""
+    name, project = bench.subject.name, bench.project
+    first = bench.build("--slim", "traced", "--release")
+    plain = today.plain_environment(
+        bench.manifest(first["tag"]), bench.folder / "plain", bench.home
+    )
+    packages = today.gzip_layer([("env", plain)])
+    own = today.gzip_layer([("src", project), ("models", bench.model_folder())])
+    image = packages + own
+    table.add(Row(f"{name}: whole artifact", "today, gzip image", "size", "MB", [image / 1e6]))
+    size = total(first)
+    table.add(Row(f"{name}: whole artifact", "bentofn, release", "size", "MB", [size / 1e6]))
+    share = [size / image]
+    table.add(
+        Row(f"{name}: whole artifact", "bentofn, release", "of today's", "x", share, "<= 0.55")
+    )
+    with registry.running(bench.folder / "registry") as remote:
+        reference = f"{remote.address}/{name}:1"
+        bench.bentofn("push", first["tag"], reference)
+        fetched = cold_node(bench, remote, reference, "--lazy")
+        case = f"{name}: fetched before the first answer"
+        table.add(Row(case, "bentofn, release", "size", "MB", [fetched / 1e6]))
+        table.add(Row(case, "bentofn, release", "of today's", "x", [fetched / image], "<= 0.25"))
+        change_one_line(project, 1)
+        moved = push_build(bench, reference)
+        case = f"{name}: shipped after a one-line change"
+        table.add(Row(case, "today, code and weights", "size", "kB", [own / 1e3]))
+        table.add(Row(case, "bentofn", "size", "kB", [moved / 1e3], f"<= {CODE_LIMIT / 1e3:.0f}"))
+        weights = fine_tune(bench)
+        moved = push_build(bench, reference)
+        case = f"{name}: shipped after fine-tuning the last block"
+        table.add(Row(case, "today, all weights", "size", "MB", [weights / 1e6]))
+        table.add(Row(case, "bentofn", "of all weights", "x", [moved / weights], "<= 0.35"))
+
+
+def push_build(bench: Bench, reference: str) -> int:
+    """Build and push; gives the bytes that moved."""
+    built = bench.build("--slim", "traced", "--release")
+    moved: int = bench.bentofn("push", built["tag"], reference)["moved_bytes"]
+    return moved
+
+
+def import_rows(bench: Bench, table: Table, rounds: int) -> None:
+    """The first import of the service after unpacking, without writing bytecode."""
+    store = Store(bench.home)
+    root = materialise(bench.home, store.get("bento", bench.subject.name))
+    ours = [root / "runtime", root / "src", root / "env"]
+    theirs = [bench.folder / "today" / "runtime", bench.project, bench.folder / "plain"]
+    shutil.copytree(
+        root / "runtime",
+        theirs[0],
+        ignore=shutil.ignore_patterns("__pycache__"),
+        dirs_exist_ok=True,
+    )
+    samples: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(rounds):
+        samples["theirs"].append(import_seconds(theirs, root))
+        samples["ours"].append(import_seconds(ours, root))
+    case = f"{bench.subject.name}: first import of the service"
+    table.add(Row(case, "today, no bytecode", "wall", "s", samples["theirs"]))
+    table.add(Row(case, "bentofn", "wall", "s", samples["ours"]))
+    faster = ratios(samples["theirs"], samples["ours"])
+    table.add(Row(case, "bentofn", "times faster", "x", faster, ">= 1.6"))
+
+
+def import_seconds(places: list[Path], root: Path) -> float:
+    """Seconds of an interpreter that imports the service and ends."""
+    code = f"import sys; sys.path[:0] = {[str(place) for place in places]!r}; import service"
+    environment = {"BENTOFN_ROOT": str(root), "PATH": os.environ["PATH"]}
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-B", "-S", "-s", "-c", code], env=environment, check=True)
+    return time.perf_counter() - began
+
+
+def build_rows(bench: Bench, table: Table, rounds: int) -> None:
+    """Builds without a change and after a one-line change, beside bentoml's and buildah's."""
+    report("Installing stock BentoML")
+    packages = [line.split()[0] for line in bench.manifest(bench.subject.name).lock]
+    wanted = [line for line in packages if line.split("==")[0] in PROJECT_PACKAGES]
+    program = today.install_bentoml(bench.folder / "bentoml", wanted)
+    stock = bench.folder / "stock"
+    today.write_stock_project(bench.project, stock)
+    context = bench.folder / "context"
+    today.write_context(context, bench.folder / "plain", bench.model_folder(), bench.project)
+    storage = bench.folder / "buildah"
+
+    def with_bentoml() -> float:
+        return today.bentoml_build(program, stock, bench.folder / "bentoml-home")
+
+    def with_buildah() -> float:
+        return today.buildah_build(context, storage)
+
+    def with_us() -> float:
+        began = time.perf_counter()
+        bench.build()
+        return time.perf_counter() - began
+
+    builders = {
+        "bentoml build": with_bentoml,
+        "buildah bud --layers": with_buildah,
+        "bentofn": with_us,
+    }
+    for build in builders.values():
+        build()
+    for what in ("unchanged", "one line"):
+        samples: dict[str, list[float]] = {name: [] for name in builders}
+        for number in range(rounds):
+            for name, build in builders.items():
+                if what == "one line":
+                    for project in (stock, context / "src", bench.project):
+                        change_one_line(project, number)
+                samples[name].append(build())
+        case = f"{bench.subject.name}: build, {what}"
+        for name, seconds in samples.items():
+            table.add(Row(case, name, "wall", "s", seconds))
+        best = [min(a, b) for a, b in zip(*list(samples.values())[:2], strict=True)]
+        faster = ratios(best, samples["bentofn"])
+        table.add(Row(case, "bentofn", "times the faster", "x", faster, ">= 5"))
+
+
+PROJECT_PACKAGES = {"torch", "numpy", "safetensors", "tokenizers"}
+
+
+def main() -> None:
+    """Measure both services and write the table."""
+    options = arguments(__doc__)
+    rounds = 3 if options.quick else 7
+    table = Table("artifact", ("torch", "zstandard", "uv"))
+    for subject in (EMBEDDINGS,) if options.quick else (EMBEDDINGS, MLP):
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(subject, Path(folder))
+            subject.weigh(bench.home)
+            subject.write(bench.project)
+            artifact_rows(bench, table)
+            import_rows(bench, table, rounds)
+            if subject is EMBEDDINGS and not options.quick:
+                build_rows(bench, table, rounds)
+    table.write(options.json)
+
+
+if __name__ == "__main__":
+    main()

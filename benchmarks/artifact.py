@@ -8,6 +8,7 @@ Bytes that move are those that a registry on loopback logs.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -116,7 +117,7 @@ def weigh_mlp(home: Home) -> None:
     random = np.random.default_rng(0)
     sizes = (768, 2048, 1024, 1024, 10)
     tensors: dict[str, np.ndarray] = {}
-    for layer, (wide, narrow) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (wide, narrow) in enumerate(itertools.pairwise(sizes)):
         scale = 1 / np.sqrt(wide)
         tensors[f"{layer}.weight"] = random.normal(0, scale, (narrow, wide)).astype(np.float32)
         tensors[f"{layer}.bias"] = np.zeros(narrow, np.float32)
@@ -157,7 +158,7 @@ def change_one_line(project: Path, number: int) -> None:
 
 
 def fine_tune(bench: Bench) -> int:
-    """Change the tensors of the last block and import the result; gives the bytes of all weights."""
+    """Import the model with its last block changed; gives the bytes of all its weights."""
     source = bench.model_folder()
     with tempfile.TemporaryDirectory() as folder:
         tuned = Path(folder) / "tuned"

@@ -192,8 +192,9 @@ def cold_node(bench: Bench, source: registry.Registry, reference: str, *options:
     before = source.sent()
     home = bench.folder / f"node-{len(list(bench.folder.glob('node-*')))}"
     pulled = bench.bentofn("pull", *options, reference, home=home)
-    deployed = bench.bentofn("deploy", pulled["tag"], "--target", "local", home=home)
+    bench.bentofn("emulator", "start", "--port", str(registry.free_port()), home=home)
     try:
+        deployed = bench.bentofn("deploy", pulled["tag"], "--target", "local", home=home)
         ask(deployed[0]["url"], bench.subject)
         return source.sent() - before
     finally:

@@ -37,6 +37,13 @@ class Registry:
         return total
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Registry]:
     """Debian's docker-registry with an empty store.
@@ -47,8 +54,7 @@ def running(folder: Path) -> Iterator[Registry]:
     program = shutil.which("docker-registry")
     if program is None:
         raise SystemExit("docker-registry is not installed: apt-get install docker-registry")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config = {
         "version": "0.1",
         "log": {"level": "info", "formatter": "json"},

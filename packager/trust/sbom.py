@@ -40,7 +40,7 @@ MISSING = (
     "install it with: pip install 'bentofn[trust]'."
 )
 
-_RULES = 1
+_RULES = 2
 """Raised when the same bento would give another SBOM."""
 _ROOT = "bento"
 """The bento's own reference in its SBOM."""
@@ -149,13 +149,13 @@ def _parts(bento: BentoManifest, packages: Sequence[Package]) -> dict[str, Any]:
 
 def _package(package: Package) -> Component:
     from cyclonedx.contrib.license.factories import LicenseFactory
-    from cyclonedx.model import ExternalReference, ExternalReferenceType, Property, XsUri
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
     # Of several files the lock does not say which was installed: none is the component's hash.
+    # The bento's own manifest carries them all; here they would be shipped with every edit.
     one = package.hashes if len(package.hashes) == 1 else ()
-    several = () if one else package.hashes
     reference = ExternalReferenceType.DISTRIBUTION
     return Component(
         name=package.name,
@@ -168,7 +168,6 @@ def _package(package: Package) -> Component:
         external_references=(
             [ExternalReference(type=reference, url=XsUri(package.url))] if package.url else []
         ),
-        properties=[Property(name="bentofn:locked-sha256", value=each) for each in several],
     )
 
 

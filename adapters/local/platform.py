@@ -171,9 +171,15 @@ class Platform:
         loop = asyncio.get_running_loop()
 
         def write(digest: str, line: str) -> None:
-            for function in self.functions.values():
-                if function.deployment is None or function.deployment.digest == digest:
-                    function.write_log("lazy", line)
+            using = [
+                function
+                for function in self.functions.values()
+                if function.deployment is not None and function.deployment.digest == digest
+            ]
+            for function in using:
+                function.write_log("lazy", line)
+            if not using:  # it is being deployed
+                print(f"lazy: {line}", file=sys.stderr, flush=True)
 
         def listen(digest: str, line: str) -> None:
             loop.call_soon_threadsafe(write, digest, line)

@@ -25,6 +25,7 @@ from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.referrers import subject_descriptor
 from bentofn.packager.trees import TREES_LOCK, Tree, unpack_tree, unpacked_path
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.lifeline import die_with_parent
 
 
 def make_whole(store: Store, entry: Entry, report: Callable[[str], None] = lambda _: None) -> Entry:
@@ -143,6 +144,7 @@ def _point(link: Path, tree: Path) -> None:
 
 def main(argv: list[str]) -> int:
     """The process: says what it does on stdout, one line each."""
+    die_with_parent()
     try:
         complete(Home(Path(argv[0])), argv[1], lambda line: print(line, flush=True))
     except (UserError, OSError) as error:

@@ -7,6 +7,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,9 @@ from bentofn.runtime.errors import UserError
 
 PUSH = 1 << 20
 """Bytes given to the kernel at a time."""
+
+MOST_PUSHED = 1 << 30
+"""Bytes of one file that the kernel is given when it is opened; for more it asks."""
 
 WHOLE = 4 << 20
 """Bytes up to which a file that is here is given to the kernel whole when it is opened."""
@@ -97,9 +101,13 @@ class LazyContent:
 
     def hot(self) -> Iterator[tuple[int, bytes]]:
         """See :class:`bentofn.packager.fuse.tree.Content`."""
-        for start, size in self.ranges:
-            for offset in range(start, start + size, PUSH):
-                yield offset, self.read(offset, min(PUSH, start + size - offset))
+        pieces = (
+            (offset, min(PUSH, start + size - offset))
+            for start, size in self.ranges
+            for offset in range(start, start + size, PUSH)
+        )
+        for offset, size in islice(pieces, MOST_PUSHED // PUSH):
+            yield offset, self.read(offset, size)
 
     def _fetch(self, offset: int, size: int) -> bytes:
         try:

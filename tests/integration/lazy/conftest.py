@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.serve()
 
-    def serve(self, spoil: bool = False) -> None:
+    def serve(self, spoil: bool = False, whole: bool = False) -> None:
         store = self.server.origin.store
         kind, _, name = self.path.removeprefix("/v2/lazy/pages/").partition("/")
         if kind == "referrers":
@@ -100,10 +100,10 @@ class Handler(BaseHTTPRequestHandler):
             digest = name if ":" in name else store.get("bento", "pages").digest
             self.give(200, store.blob_path(digest).read_bytes(), MANIFEST)
         else:
-            self.blob(store.blob_path(name).read_bytes(), name, spoil)
+            wanted = "" if whole else self.headers.get("Range", "")
+            self.blob(store.blob_path(name).read_bytes(), name, wanted, spoil)
 
-    def blob(self, data: bytes, name: str, spoil: bool) -> None:
-        wanted = self.headers.get("Range", "")
+    def blob(self, data: bytes, name: str, wanted: str, spoil: bool) -> None:
         self.server.origin.ranges.append((name, wanted))
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
         if match is None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,10 +19,13 @@ import pytest
 
 from bentofn.adapters.local import daemon
 from bentofn.packager.build import BuildResult
+from bentofn.packager.environment.target import base_interpreter
 from bentofn.packager.home import Home
 from bentofn.packager.materialise import materialise
 from bentofn.packager.mounts import can_mount
+from bentofn.packager.prefetch.tracer import trace_files
 from bentofn.packager.store import Store
+from bentofn.runtime.layout import BentoRoot
 
 REASON = can_mount("fuse")
 pytestmark = [
@@ -160,6 +164,53 @@ def test_a_kill_leaves_nothing_mounted_and_loses_nothing(
     archive = node.path.with_name("pages.tar")
     bentofn("export", "pages", str(archive), home=node.path)
     assert is_whole(node)
+
+
+def test_a_registry_without_ranges_gives_all(origin: Any, node: Home, bentofn: Bentofn) -> None:
+    origin.faults[LAYERS] = lambda handler: handler.serve(whole=True)
+    done = bentofn("pull", "--lazy", origin.address, home=node.path)
+    assert "sends whole layers only" in done.stderr
+    assert is_whole(node)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take /dev/fuse away")
+def test_a_machine_that_cannot_mount_fetches_all_first(
+    origin: Any, node: Home, bentofn: Bentofn, pages_home: Home
+) -> None:
+    bentofn("pull", "--lazy", origin.address, home=node.path)
+    code = (
+        "from bentofn.packager.home import Home; from bentofn.packager.store import Store\n"
+        "from bentofn.packager.materialise import materialise\n"
+        "from bentofn.packager.providers import tree_providers\n"
+        "home = Home.default(); providers = tree_providers(home)\n"
+        "print(materialise(home, Store(home).get('bento', 'pages'), providers))"
+    )
+    without = ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null /dev/fuse && exec "$@"', "sh"]
+    done = subprocess.run(
+        [*without, sys.executable, "-c", code],
+        env={**os.environ, "BENTOFN_HOME": str(node.path), "BENTOFN_EROFS": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fetching all of pages" in done.stderr
+    assert is_whole(node)
+    plain = materialise(pages_home, Store(pages_home).get("bento", "pages"))
+    assert same_trees(Path(done.stdout.strip()), plain)
+
+
+def test_whole_files_are_traced_where_pages_cannot_be(
+    pages: BuildResult, pages_home: Home, tmp_path: Path
+) -> None:
+    entry = Store(pages_home).get("bento", pages.tag)
+    root = BentoRoot(materialise(pages_home, entry))
+    trace = trace_files(root, base_interpreter(), tmp_path)
+    found = {file.path: file.ranges for file in trace.files}
+    assert not trace.pages
+    size = (root.path / "models/weights/1/model.safetensors").stat().st_size
+    assert found["models/weights/1/model.safetensors"] == ((0, size),)
+    assert any(path.startswith("env/pydantic_core/") and ".so" in path for path in found)
 
 
 def _links(folder: Path) -> list[Path]:

@@ -18,11 +18,12 @@ from bentofn.packager.home import Home
 from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.lazy.origin import Origin
 from bentofn.packager.materialise import links_below, trees_of, whole_directories
-from bentofn.packager.prefetch.artifact import find_prefetch
+from bentofn.packager.prefetch.artifact import Prefetch, read_prefetch
 from bentofn.packager.prefetch.pack import Pack, unpack
 from bentofn.packager.prefetch.trace import Trace
 from bentofn.packager.store import Descriptor, Entry, Store
-from bentofn.packager.store.referrers import subject_descriptor
+from bentofn.packager.store.descriptors import PREFETCH
+from bentofn.packager.store.referrers import referrers, subject_descriptor
 from bentofn.packager.trees import TREES_LOCK, Tree, unpack_tree, unpacked_path
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.lifeline import die_with_parent
@@ -74,7 +75,6 @@ def complete(home: Home, tag: str, report: Callable[[str], None]) -> None:
     with store.using(), home.lock(TREES_LOCK, shared=True):
         for tree in trees.values():
             unpack_tree(home, store, tree)
-        _check_pack(home, store, entry, trees)
         unpacked = {tree.key: unpacked_path(home, tree) for tree in trees.values()}
         for root in whole_directories(home.roots):
             with home.lock(f"root-{root.name}"):
@@ -83,51 +83,60 @@ def complete(home: Home, tag: str, report: Callable[[str], None]) -> None:
                     target = link.readlink()
                     if target.parent.name == home.mounted.name and target.name in unpacked:
                         _point(link, unpacked[target.name])
+        _check_packs(home, store, entry, trees)
 
 
-def pack_of(home: Home, store: Store, entry: Entry, directory: Path) -> Pack | None:
-    """The unpacked pack of a bento, or None where it has none.
+def pack_of(store: Store, prefetch: Prefetch, directory: Path) -> Pack:
+    """The unpacked pack of a prefetch artifact.
 
     Args:
-        home: The home.
-        store: Its store.
-        entry: The bento.
+        store: The store, which has it.
+        prefetch: The artifact.
         directory: Where it is unpacked.
 
     Raises:
         UserError: It is damaged.
     """
-    prefetch = find_prefetch(store, entry)
-    if prefetch is None:
-        return None
     name = prefetch.pack.digest.removeprefix("sha256:")
     trace = Trace.from_json(prefetch.trace)
     return unpack(trace, store.blob_path(prefetch.pack.digest), directory / f"{name}.pages")
 
 
-def _check_pack(home: Home, store: Store, entry: Entry, trees: dict[str, Tree]) -> None:
+def _check_packs(home: Home, store: Store, entry: Entry, trees: dict[str, Tree]) -> None:
     """Compare the pages that were used before the layers came with what the layers say.
 
     Raises:
-        UserError: They differ: the artifact that brought them is not this bento's.
+        UserError: They differ: an artifact that brought them is not this bento's.
     """
-    pack = pack_of(home, store, entry, home.directory(home.cache / "lazy"))
-    if pack is None:
-        return
-    with pack.path.open("rb") as pages:
-        for path, ranges in pack.places.items():
-            place = next(place for place in trees if path.startswith(f"{place}/"))
-            file = unpacked_path(home, trees[place]) / path.removeprefix(f"{place}/")
-            with file.open("rb") as plain:
-                for (offset, size), position in ranges:
-                    if os.pread(plain.fileno(), size, offset) != os.pread(
-                        pages.fileno(), size, position
-                    ):
-                        raise UserError(
-                            f"The pack of {entry.tag} holds other bytes of {path} than the layers "
-                            "do: stop what runs from it, and do not trust who pushed the pack."
-                        )
-    pack.path.unlink()
+    for referrer in referrers(store, entry.digest, PREFETCH):
+        directory = home.directory(home.cache / "lazy")
+        pack = pack_of(store, read_prefetch(store, referrer), directory)
+        try:
+            wrong = next(
+                (path for path in pack.places if not _is_true(home, pack, path, trees)), ""
+            )
+        finally:
+            pack.path.unlink()
+        if wrong:
+            raise UserError(
+                f"A pack of {entry.tag} holds other bytes of {wrong} than the layers do: "
+                "stop what runs from it, and do not trust who pushed the pack."
+            )
+
+
+def _is_true(home: Home, pack: Pack, path: str, trees: dict[str, Tree]) -> bool:
+    """Whether a pack's pages of a file are those of the file."""
+    place = next((place for place in trees if path.startswith(f"{place}/")), None)
+    if place is None:
+        return False
+    file = unpacked_path(home, trees[place]) / path.removeprefix(f"{place}/")
+    if not file.is_file():
+        return False
+    with file.open("rb") as plain, pack.path.open("rb") as pages:
+        return all(
+            os.pread(plain.fileno(), size, offset) == os.pread(pages.fileno(), size, position)
+            for (offset, size), position in pack.ranges(path)
+        )
 
 
 def _point(link: Path, tree: Path) -> None:

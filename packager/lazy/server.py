@@ -35,6 +35,7 @@ from bentofn.packager.lazy.origin import Origin
 from bentofn.packager.lazy.tree import TreeMaker
 from bentofn.packager.materialise import trees_of
 from bentofn.packager.mounts import is_mounted
+from bentofn.packager.prefetch.artifact import find_prefetch
 from bentofn.packager.registry.transfer import transport_of
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
@@ -148,7 +149,8 @@ class LazyServer:
                 str(origin.reference),
                 lambda size: figures.missed(before + size),
             )
-            pack = pack_of(self._home, self._store, entry, self._caches)
+            prefetch = find_prefetch(self._store, entry)
+            pack = pack_of(self._store, prefetch, self._caches) if prefetch else None
             maker = TreeMaker(blobs, self._caches, pack, partial(self._log, entry.digest))
             known = self._bentos[entry.digest] = LazyBento(entry, blobs, maker, figures)
             threading.Thread(target=self._bring_the_rest, args=(known,), daemon=True).start()

@@ -21,10 +21,18 @@ from bentofn.adapters.local import daemon
 from bentofn.packager.build import BuildResult
 from bentofn.packager.environment.target import base_interpreter
 from bentofn.packager.home import Home
+from bentofn.packager.lazy.complete import complete
 from bentofn.packager.materialise import materialise
 from bentofn.packager.mounts import can_mount
+from bentofn.packager.prefetch.artifact import LIST_TYPE, PACK_TYPE, find_prefetch
+from bentofn.packager.prefetch.pack import write_pack
+from bentofn.packager.prefetch.trace import Trace
 from bentofn.packager.prefetch.tracer import trace_files
+from bentofn.packager.registry import parse_reference, pull
 from bentofn.packager.store import Store
+from bentofn.packager.store.descriptors import PREFETCH
+from bentofn.packager.store.referrers import put_referrer, subject_descriptor
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 
 REASON = can_mount("fuse")
@@ -211,6 +219,24 @@ def test_whole_files_are_traced_where_pages_cannot_be(
     size = (root.path / "models/weights/1/model.safetensors").stat().st_size
     assert found["models/weights/1/model.safetensors"] == ((0, size),)
     assert any(path.startswith("env/pydantic_core/") and ".so" in path for path in found)
+
+
+def test_a_pack_of_other_bytes_is_found_out(
+    pages: BuildResult, origin: Any, node: Home, tmp_path: Path
+) -> None:
+    store = Store(node)
+    entry = pull(store, parse_reference(origin.address), print, lazy=True).entry
+    complete(node, entry.tag, print)
+    prefetch = find_prefetch(store, entry)
+    assert prefetch is not None
+    trace = Trace.from_json(prefetch.trace)
+    with (tmp_path / "pack").open("wb") as pack:
+        write_pack(trace, lambda path, offset, size: bytes(size), pack, 3)
+    listed = store.put_bytes(prefetch.trace, LIST_TYPE)
+    other = store.put_file(tmp_path / "pack", PACK_TYPE)
+    put_referrer(store, subject_descriptor(entry), PREFETCH, [listed, other], replace=True)
+    with pytest.raises(UserError, match="holds other bytes"):
+        complete(node, entry.tag, print)
 
 
 def _links(folder: Path) -> list[Path]:

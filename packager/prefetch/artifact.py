@@ -117,15 +117,20 @@ def _cached(stored: StoredBento) -> tuple[Descriptor, Descriptor]:
 
 
 def _make(stored: StoredBento) -> tuple[Descriptor, Descriptor]:
-    from bentofn.packager.prefetch.pack import DEV_LEVEL
     from bentofn.packager.prefetch.tracer import LIST, PACK, run_tracer
 
     stored.report("Tracing what a first answer needs")
     home, store = stored.home, stored.store
     interpreter = stored.inputs.target.interpreter
     with temporary_directory(home.directory(home.cache)) as scratch:
-        run_tracer(home, stored.entry, interpreter, DEV_LEVEL, scratch)
+        run_tracer(home, stored.entry, interpreter, _level(stored), scratch)
         return _put(store, scratch / LIST, LIST_TYPE), _put(store, scratch / PACK, PACK_TYPE)
+
+
+def _level(stored: StoredBento) -> int:
+    from bentofn.packager.prefetch.pack import DEV_LEVEL, RELEASE_LEVEL
+
+    return RELEASE_LEVEL if stored.inputs.options.release else DEV_LEVEL
 
 
 def _put(store: Store, path: Path, media_type: str) -> Descriptor:
@@ -147,4 +152,5 @@ def _key(stored: StoredBento) -> str:
         if layer.kind in ("env", "bytecode", "model")
     ]
     surface = import_surface(python, others)
-    return layer_key("trace", TRACE_VERSION, surface, kept, inputs.runtime_digest, inputs.envs)
+    seen = [surface, kept, inputs.runtime_digest, inputs.envs]
+    return layer_key("trace", TRACE_VERSION, _level(stored), *seen)

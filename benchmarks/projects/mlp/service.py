@@ -25,9 +25,9 @@ class MLP:
         """Logits: ten numbers for each row."""
         hidden = torch.as_tensor(rows, dtype=torch.float32)
         with torch.inference_mode():
-            for layer in range(4):
+            for layer in range(3):
                 weight, bias = self.weights[f"{layer}.weight"], self.weights[f"{layer}.bias"]
                 hidden = torch.nn.functional.linear(hidden, weight, bias)
-                hidden = hidden.relu() if layer < 3 else hidden
+                hidden = hidden.relu() if layer < 2 else hidden
         encoded: list[list[float]] = jsonable_encoder(hidden.tolist())
         return encoded

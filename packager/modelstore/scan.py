@@ -12,9 +12,9 @@ from typing import Literal
 
 from bentofn.packager.modelstore.convert import CHECKPOINT_SUFFIXES, INDEX_SUFFIX
 from bentofn.packager.modelstore.formats import detect, named
-from bentofn.packager.modelstore.pickles import PickleContent, read_pickle
 from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
 from bentofn.packager.store.blobs import open_source
+from bentofn.packager.trust.pickles import PickleReport, read_pickles
 from bentofn.runtime.errors import UserError
 
 Role = Literal["weights", "checkpoint", "file"]
@@ -195,10 +195,10 @@ def _shards(path: str, source: Path) -> tuple[str, ...]:
         return ()
 
 
-def _allowed_pickle(source: Path, policy: Policy) -> PickleContent:
+def _allowed_pickle(source: Path, policy: Policy) -> PickleReport:
     """What a pickle imports, if it may be carried."""
     with source.open("rb") as file:
-        content = read_pickle(file)
+        content = read_pickles(file)
     if not policy.allow_pickle:
         raise UserError(f"{source} holds a pickle, which can run any code when it is loaded; "
                         f"{_instead(content.names, policy.pickle_option)}.")  # fmt: skip
@@ -207,7 +207,7 @@ def _allowed_pickle(source: Path, policy: Policy) -> PickleContent:
             f"{source} is refused, allowed or not: loading it calls {content.hostile[0]}, which "
             "runs commands and is in no model."
         )
-    if not content.whole:
+    if content.broken:
         raise UserError(
             f"{source} is refused, allowed or not: its pickle cannot be read to its end, so that "
             "nobody can say what it runs; save it again."

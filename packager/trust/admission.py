@@ -207,7 +207,10 @@ def _content(raw: object) -> Content | None:
             None
             if pickle is None
             else PickleReport(
-                _strings(pickle["dangerous"]), _strings(pickle["other"]), bool(pickle["broken"])
+                _strings(pickle["dangerous"]),
+                _strings(pickle["other"]),
+                _strings(pickle["plain"]),
+                bool(pickle["broken"]),
             ),
         )
     except (KeyError, TypeError):

@@ -6,7 +6,7 @@ SBOM = "application/vnd.cyclonedx+json"
 IN_TOTO = "application/vnd.in-toto+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
-ADMISSION_RULES = 1
+ADMISSION_RULES = 2
 """Raised when the same file would be judged otherwise; what was built before is then built anew."""
 
 _NAMES = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import re
 import struct
@@ -13,26 +11,22 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from bentofn.packager.trust.pickles import PickleReport, is_plain, read_pickles
+from bentofn.packager.trust.pickles import PickleReport, read_pickles
+from bentofn.packager.trust.unpacked import is_packed, open_unpacked
 
 MAX_PLAIN = 1 << 30
-"""Bytes that one compressed pickle may unpack to."""
+"""Bytes of a member of an archive that is read."""
 
 PICKLES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pck", ".p"})
 TORCH = frozenset({".pt", ".pth", ".bin", ".ckpt", ".tar", ".t7", ".mar", ".model"})
+_PACKED = (".gz", ".bz2", ".xz", ".z", ".lzma")
 
 _START = re.compile(rb"\x80[\x02-\x05][(c)}\]\x80\x8a\x8c\x95XKJMNGh]")
 """PROTO, a protocol that has it, and an opcode that a pickle begins with."""
 _NUMPY = b"\x93NUMPY"
 _OBJECTS = re.compile(rb"'descr':[^}]*\|O")
 _ZIP = b"PK\x03\x04"
-_PACKED = {
-    b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"x\x01": "zlib",
-    b"x\x5e": "zlib", b"x\x9c": "zlib", b"x\xda": "zlib", b"]\x00\x00": "lzma",
-}  # fmt: skip
 _MEMBERS = 100_000
-
-_JOBLIB = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 _ERRORS = (
     OSError, EOFError, ValueError, RuntimeError, NotImplementedError,
@@ -64,33 +58,13 @@ def _find(file: BinaryIO, suffix: str, depth: int = 0) -> PickleReport | None:
         if start.startswith(_NUMPY):
             return _in_array(file)
         if _START.match(start):
-            return _follow(file)
-        packed = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None)
-        if packed is not None and (expected or suffix in (".gz", ".bz2", ".xz", ".z", ".lzma")):
-            return _in_packed(file, packed, expected)
+            return read_pickles(file)
+        if suffix in _PACKED and is_packed(start):
+            expected = _START.match(open_unpacked(file).peek(8)) is not None
+            file.seek(0)
     except _ERRORS:
         return PickleReport(broken=True) if expected or suffix in TORCH else None
-    if not expected:
-        return None
-    return _follow(file)  # protocols 0 and 1 begin with anything
-
-
-def _follow(file: BinaryIO) -> PickleReport:
-    start = file.tell()
-    report = read_pickles(file)
-    if not report.broken or _JOBLIB not in report.other:
-        return report
-    from bentofn.packager.modelstore.pickles import read_pickle
-
-    # Between its opcodes stand the bytes of arrays; only who follows the values gets past them.
-    file.seek(start)
-    content = read_pickle(file)
-    other = [
-        name
-        for name in content.names
-        if name not in content.dangerous and not is_plain(*name.rpartition(".")[::2])
-    ]
-    return PickleReport(content.dangerous, tuple(other), not content.whole)
+    return read_pickles(file) if expected else None  # protocols 0 and 1 begin with anything
 
 
 def _in_array(file: BinaryIO) -> PickleReport | None:
@@ -99,7 +73,7 @@ def _in_array(file: BinaryIO) -> PickleReport | None:
     major = file.read(2)[0]
     (length,) = struct.unpack("<H" if major == 1 else "<I", file.read(2 if major == 1 else 4))
     header = file.read(min(length, 1 << 20))
-    return _follow(BytesIO(file.read(MAX_PLAIN))) if _OBJECTS.search(header) else None
+    return read_pickles(file) if _OBJECTS.search(header) else None
 
 
 def _in_archive(file: BinaryIO, depth: int) -> PickleReport | None:
@@ -131,33 +105,12 @@ def _is_candidate(start: bytes, suffix: str) -> bool:
     return archive or start.startswith(_NUMPY) or _START.match(start) is not None
 
 
-def _in_packed(file: BinaryIO, kind: str, expected: bool) -> PickleReport | None:
-    content = _unpacked(file, kind)
-    if len(content) > MAX_PLAIN:
-        return PickleReport(broken=True)
-    if expected or _START.match(content):
-        return _follow(BytesIO(content))
-    return None
-
-
-def _unpacked(file: BinaryIO, kind: str) -> bytes:
-    if kind == "zlib":
-        return zlib.decompressobj().decompress(file.read(MAX_PLAIN), MAX_PLAIN + 1)
-    if kind == "gzip":
-        with gzip.GzipFile(fileobj=file) as zipped:
-            return zipped.read(MAX_PLAIN + 1)
-    if kind == "bz2":
-        with bz2.BZ2File(file) as packed:
-            return packed.read(MAX_PLAIN + 1)
-    with lzma.LZMAFile(file) as packed_lzma:
-        return packed_lzma.read(MAX_PLAIN + 1)
-
-
 def _joined(found: list[PickleReport]) -> PickleReport | None:
     if not found:
         return None
     return PickleReport(
         dangerous=tuple(sorted({name for each in found for name in each.dangerous})),
         other=tuple(sorted({name for each in found for name in each.other})),
+        plain=tuple(sorted({name for each in found for name in each.plain})),
         broken=any(each.broken for each in found),
     )

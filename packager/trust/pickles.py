@@ -1,214 +1,347 @@
-"""What a pickle would import when it is loaded, read without loading it.
+"""What a pickle would import when it is loaded, found without importing or running any of it.
 
-A pickle is a program: whatever it imports it may call. Its opcodes are walked with a stack of which
-only the strings are known. Lists of dangerous names (picklescan's, fickling's) are never whole;
-here all of the standard library is dangerous but for a short list of plain types, and other
-packages are reported.
+A pickle is a program for a small machine: whatever it imports it may call. It is run here by
+Python's own such machine, with an inert stand-in for every object that it names, so that nothing is
+missed by looking at the text alone. joblib's files are pickles with the bytes of arrays between
+them.
 
-https://github.com/python/cpython/blob/main/Lib/pickletools.py
+https://github.com/python/cpython/blob/main/Lib/pickle.py
 """
 
 from __future__ import annotations
 
-import pickletools
+import math
+import pickle
 import re
-import sys
-from collections.abc import Iterator
+import struct
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO, Any, ClassVar
+
+from bentofn.packager.trust.pickle_names import is_dangerous, is_hostile, is_plain
+from bentofn.packager.trust.unpacked import Reader, open_unpacked
 
 Global = tuple[str, str]
-"""A module and a name in it."""
+"""A module and a name in it, or several with dots, each an attribute of the one before."""
 
-UNKNOWN = "a name that is computed"
-MAX_OPCODES = 20_000_000
-"""Opcodes of one file that are walked; minutes of it, and more than a model of trees has."""
+MAX_READS = 30_000_000
+"""Pieces of one file that are read; minutes of it, and more than a model of trees has."""
+MAX_KEPT = 1 << 29
+"""Bytes of one file's text and numbers, which are kept until its end."""
+MAX_NAMES = 10_000
+"""Different objects that one file names."""
+
+_LARGEST_PIECE = 1 << 24
+"""Bytes that are kept of one piece; no name is that long."""
 
 _PROTO = b"\x80"
-_STRINGS = {
-    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-    "STRING", "BINSTRING", "SHORT_BINSTRING",
-}  # fmt: skip
-_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
-_GETS = {"GET", "BINGET", "LONG_BINGET"}
-_EXTENSIONS = {"EXT1", "EXT2", "EXT4"}
-
-_PLAIN = {
-    "set", "frozenset", "list", "dict", "tuple", "int", "float", "complex", "bool", "str", "bytes",
-    "bytearray", "object", "slice", "range", "long", "unicode", "xrange", "Ellipsis",
-    "NotImplemented",
-}  # fmt: skip
-_SAFE = {
-    "builtins": _PLAIN,
-    "__builtin__": _PLAIN,
-    "_codecs": {"encode"},
-    "array": {"array", "_array_reconstructor"},
-    "collections": {"OrderedDict", "defaultdict", "Counter", "deque", "ChainMap"},
-    "copy_reg": {"_reconstructor"},
-    "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__"},
-    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
-    "decimal": {"Decimal"},
-    "fractions": {"Fraction"},
-    "ipaddress": {"IPv4Address", "IPv6Address"},
-    "pathlib": {"Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath"},
-    "pathlib._local": {"Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath"},
-    "random": {"Random"},
-    "re": {"_compile"},
-    "types": {"SimpleNamespace"},
-    "uuid": {"UUID", "SafeUUID"},
-    "zoneinfo": {"ZoneInfo._unpickle"},
-}
-"""What the standard library's own plain types are pickled by."""
-
-_STANDARD = sys.stdlib_module_names | {
-    "__builtin__", "commands", "copy_reg", "httplib", "imp", "nt", "popen2", "urllib2",
-}  # fmt: skip
-"""Of this Python and of Python 2, whose names pickles of protocol 2 have."""
-
-_DANGEROUS = re.compile(
-    r"""
-    (pip | setuptools | pkg_resources | cloudpickle | dill | requests | aiohttp | httpx | urllib3
-    | IPython | fsspec | sh | invoke | fabric | paramiko
-    | numpy\.(f2py | testing | distutils | ctypeslib | _core\.testing)
-    | torch\.(hub | serialization | package | utils\.cpp_extension | utils\.bottleneck
-        | utils\.collect_env | utils\._config_module | _inductor | _dynamo | fx | distributed
-        | jit\.unsupported_tensor_ops | multiprocessing | testing)
-    | joblib\.(memory | parallel | externals)
-    )(\..*)?
-    | numpy\.(load | fromfile | memmap | save.*) | torch\.(load | save | compile)
-    | pandas\.(read_.* | eval) | joblib\.(load | dump) | joblib\.numpy_pickle\.(load | dump)
-    """,
-    re.VERBOSE,
-)
-"""Other packages' doors to any code, to files and to the network."""
-
-_DOORS = {"eval", "exec", "compile", "getattr", "open", "__import__", "breakpoint", "apply"}
+_JOBLIB_ARRAY = "joblib.numpy_pickle.NumpyArrayWrapper"
+_NUMPY_DTYPE = "numpy.dtype"
+_DTYPE = re.compile(r"[<>=|]?([a-zA-Z])(\d*)")
 
 
 @dataclass(frozen=True)
 class PickleReport:
-    """What a file would import.
+    """What a file would import, each as ``module.name``, sorted.
 
     Args:
-        dangerous: ``module.name`` of what can do harm.
-        other: ``module.name`` of packages that are not known to.
+        dangerous: What can do harm when it is called.
+        other: What is in packages of which nothing is known.
+        plain: Plain types of the standard library.
         broken: Whether it could not be followed to its end.
     """
 
     dangerous: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
     broken: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of it."""
+        return tuple(sorted({*self.dangerous, *self.other, *self.plain}))
 
-def read_pickles(file: BinaryIO) -> PickleReport:
-    """Read what a stream of pickles would import, without loading them.
+    @property
+    def hostile(self) -> tuple[str, ...]:
+        """What runs commands, and is in no model."""
+        return tuple(name for name in self.names if is_hostile(name))
+
+
+def read_pickles(file: IO[bytes]) -> PickleReport:
+    """Look through a stream of pickles, or a joblib file, compressed or not.
 
     Args:
         file: The stream, at the first pickle; what follows the last is not looked at.
     """
-    found: set[Global] = set()
-    first = True
+    found = _Found()
     broken = False
-    while first or file.read(1) == _PROTO:
-        if not first:
-            file.seek(-1, 1)
-        try:
-            for each in _globals(file):
-                found.add(each)
-        except _BROKEN:
-            # Of what comes after the first pickle nobody can tell whether it is one.
-            broken = first
-            break
-        first = False
-    dangerous = {each for each in found if is_dangerous(*each)}
-    other = {each for each in found - dangerous if not is_plain(*each)}
+    try:
+        reader = open_unpacked(file)
+        first = True
+        while first or reader.peek(1).startswith(_PROTO):
+            named = len(found.names)
+            broken = True
+            try:
+                _Machine(reader, found).load()
+                broken = False
+            except _UnknowableError:
+                raise
+            except Exception:
+                # What follows the pickles of torch's old format may look like one, and names none.
+                broken = first or len(found.names) > named
+                break
+            first = False
+    except Exception:
+        # Whatever hostile bytes do to the machine, it is not a pickle that anybody can load.
+        broken = True
+    return _report(found.names, broken)
+
+
+def _report(names: set[Global], broken: bool) -> PickleReport:
+    dangerous = {each for each in names if is_dangerous(*each)}
+    plain = {each for each in names if is_plain(*each)}
     return PickleReport(
-        dangerous=tuple(sorted(map(_joined, dangerous))),
-        other=tuple(sorted(map(_joined, other))),
+        dangerous=tuple(sorted(map(".".join, dangerous))),
+        other=tuple(sorted(map(".".join, names - dangerous - plain))),
+        plain=tuple(sorted(map(".".join, plain))),
         broken=broken,
     )
 
 
-def is_dangerous(module: str, name: str) -> bool:
-    """Whether what a pickle imports can do harm when it is called.
+class _UnknowableError(ValueError):
+    """Nobody can say what comes after: it is computed, or more than any model has."""
 
-    Args:
-        module: The module.
-        name: A name in it, or several with dots, each an attribute of the one before.
+
+class _Found:
+    """What is known of a file so far, and how much of it is kept."""
+
+    def __init__(self) -> None:
+        self.names: set[Global] = set()
+        self.stands: dict[Global, type[_Stand]] = {}
+        self.reads = 0
+        self.kept = 0
+
+    def read(self, kept: int) -> None:
+        self.reads += 1
+        self.kept += kept
+        if self.reads > MAX_READS or self.kept > MAX_KEPT:
+            raise _UnknowableError
+
+    def stand(self, module: str, name: str) -> type[_Stand]:
+        if (module, name) not in self.stands:
+            if len(self.stands) >= MAX_NAMES:
+                raise _UnknowableError
+            self.names.add((module, name))
+            made = type("Stand", (_Stand,), {"name": f"{module}.{name}"})
+            self.stands[module, name] = made
+        return self.stands[module, name]
+
+
+class _Stand:
+    """Stands in for an object: takes whatever is done to it, and does nothing."""
+
+    name = ""
+    first: Any
+    state: Any
+
+    def __new__(cls, *args: Any, **_: Any) -> _Stand:
+        made = super().__new__(cls)
+        made.first = args[0] if args else None
+        made.state = None
+        return made
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> _Stand:
+        return _Stand()
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, _: Any) -> None:
+        pass
+
+    def extend(self, _: Any) -> None:
+        pass
+
+
+class _Pieces:
+    """A file of which no large piece is read at once, whatever a pickle says of its length."""
+
+    def __init__(self, file: Reader, found: _Found) -> None:
+        self.file = file
+        self.found = found
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_PIECE:
+            raise _UnknowableError
+        self.found.read(size)
+        return self.file.read(size)
+
+    def readline(self) -> bytes:
+        line = self.file.readline(_LARGEST_PIECE)
+        self.found.read(len(line))
+        return line
+
+
+_BASE: dict[int, Callable[..., None]] = {**pickle._Unpickler.dispatch}
+
+
+class _Machine(pickle._Unpickler):
+    """Python's unpickler in Python, whose steps can be followed.
+
+    Nothing is hashed but text: what is nested deep enough ends the process when it is hashed.
     """
-    if name == UNKNOWN:
+
+    proto: int
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    append: Callable[[object], None]
+    pop_mark: Callable[[], list[Any]]
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {**_BASE}
+
+    def __init__(self, file: Reader, found: _Found) -> None:
+        super().__init__(_Pieces(file, found), encoding="latin-1")  # any text of Python 2
+        self.source = file
+        self.found = found
+
+    def find_class(self, module: str, name: str) -> Any:
+        if self.proto < 3:  # pickles of those protocols use the names of Python 2
+            module, name = NAME_MAPPING.get((module, name), (module, name))
+            module = IMPORT_MAPPING.get(module, module)
+        return self.found.stand(module, name)
+
+    def get_extension(self, code: int) -> None:
+        raise _UnknowableError  # the program that loads it has a registry of its own
+
+    def persistent_load(self, pid: Any) -> Any:
+        return _Stand()
+
+    def load_frame(self) -> None:
+        self.read(8)  # a frame's opcodes are read as if they stood in none
+
+    def load_build(self) -> None:
+        _BASE[pickle.BUILD[0]](self)
+        made = self.stack[-1]
+        if isinstance(made, _Stand) and made.name == _JOBLIB_ARRAY:
+            _skip_array(self.source, made.state, self.found)
+
+    def load_reduce(self) -> None:
+        if not isinstance(self.stack[-1], tuple):
+            raise TypeError
+        _BASE[pickle.REDUCE[0]](self)
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._set(items)
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set([key, value])
+
+    def load_setitems(self) -> None:
+        self._set(self.pop_mark())
+
+    def _set(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if isinstance(key, str):
+                target[key] = value
+
+    def load_set(self) -> None:
+        self.append(None)
+
+    def load_additems(self) -> None:
+        self.pop_mark()
+
+    def load_frozenset(self) -> None:
+        self.pop_mark()
+        self.append(None)
+
+    def load_bytes(self) -> None:
+        self._skip("<I")
+        self.append(b"")
+
+    def load_bytes8(self) -> None:
+        self._skip("<Q")
+        self.append(b"")
+
+    def load_text(self) -> None:
+        self._text("<I")
+
+    def load_text8(self) -> None:
+        self._text("<Q")
+
+    def _text(self, form: str) -> None:
+        (size,) = struct.unpack(form, self.read(struct.calcsize(form)))
+        if size <= _LARGEST_PIECE:
+            self.append(str(self.read(size), "utf-8", "surrogatepass"))
+            return
+        _skip(self.source, size)
+        self.append("")
+
+    def _skip(self, form: str) -> None:
+        (size,) = struct.unpack(form, self.read(struct.calcsize(form)))
+        _skip(self.source, size)
+
+    dispatch[pickle.FRAME[0]] = load_frame
+    dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.DICT[0]] = load_dict
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.EMPTY_SET[0]] = load_set
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+    dispatch[pickle.BINBYTES[0]] = load_bytes
+    dispatch[pickle.BINBYTES8[0]] = load_bytes8
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytes8
+    dispatch[pickle.BINUNICODE[0]] = load_text
+    dispatch[pickle.BINUNICODE8[0]] = load_text8
+
+
+def _skip_array(file: Reader, wrapper: Any, found: _Found) -> None:
+    """Read over the array that joblib writes behind a wrapper.
+
+    Source: NumpyArrayWrapper of https://github.com/joblib/joblib/blob/main/joblib/numpy_pickle.py
+    """
+    dtype = wrapper["dtype"]
+    if _holds_objects(dtype):
+        _Machine(file, found).load()
+        return
+    if wrapper.get("numpy_array_alignment_bytes") is not None:
+        _skip(file, file.read(1)[0])
+    _skip(file, math.prod(wrapper["shape"]) * _item_size(dtype))
+
+
+def _holds_objects(dtype: _Stand) -> bool:
+    if _kind(dtype)[0] == "O":
         return True
-    if is_plain(module, name):
-        return False
-    # torch.os.system is os.system.
-    through = any(part in _STANDARD or part in _DOORS for part in name.split("."))
-    return (
-        through
-        or module.partition(".")[0] in _STANDARD
-        or _DANGEROUS.fullmatch(f"{module}.{name}") is not None
-    )
+    fields = dtype.state[4] if dtype.state and len(dtype.state) > 4 else None
+    return any(_holds_objects(field[0]) for field in (fields or {}).values())
 
 
-def is_plain(module: str, name: str) -> bool:
-    """Whether what a pickle imports is a plain type of the standard library."""
-    return name in _SAFE.get(module, ())
+def _item_size(dtype: _Stand) -> int:
+    letter, digits = _kind(dtype)
+    return int(digits or 1) * (4 if letter == "U" else 1)
 
 
-def _joined(each: Global) -> str:
-    return each[1] if each[1] == UNKNOWN else f"{each[0]}.{each[1]}"
+def _kind(dtype: _Stand) -> tuple[str, str]:
+    found = _DTYPE.fullmatch(dtype.first)
+    if dtype.name != _NUMPY_DTYPE or found is None:
+        raise ValueError("an array of no known type")
+    return found[1], found[2]
 
 
-_BROKEN = (ValueError, IndexError, KeyError, UnicodeDecodeError, OverflowError, MemoryError)
-
-
-def _globals(file: BinaryIO) -> Iterator[Global]:
-    """The names that one pickle imports; an exception of ``_BROKEN`` where it breaks off."""
-    stack: list[object] = []
-    memo: dict[object, object] = {}
-    for count, (op, argument, _) in enumerate(pickletools.genops(file)):
-        if count > MAX_OPCODES:
-            raise ValueError("too long")
-        name = op.name
-        if name in ("GLOBAL", "INST"):
-            written_module, _, written_name = str(argument).partition(" ")
-            yield written_module, written_name
-        elif name == "STACK_GLOBAL":
-            module, attribute = stack[-2:]
-            known = isinstance(module, str) and isinstance(attribute, str)
-            yield (str(module), str(attribute)) if known else ("", UNKNOWN)
-        elif name in _EXTENSIONS:
-            yield "", UNKNOWN
-        elif name in _PUTS or name == "MEMOIZE":
-            memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
-            continue
-        top = stack[-1] if stack else None
-        _pop(stack, op)
-        if name in _STRINGS:
-            stack.append(argument)
-        elif name in _GETS:
-            stack.append(memo[argument])
-        elif name == "DUP":
-            stack += [top, top]
-        else:
-            stack += [_MARK if each is pickletools.markobject else None for each in op.stack_after]
-
-
-_MARK = object()
-
-
-def _pop(stack: list[object], op: pickletools.OpcodeInfo) -> None:
-    """Take off what an opcode takes."""
-    before = list(op.stack_before)
-    if op.name == "POP" and stack and stack[-1] is _MARK:
-        before = [pickletools.markobject]
-    if pickletools.markobject in before and op.name != "MARK":
-        at = len(stack) - 1
-        while stack[at] is not _MARK:
-            at -= 1
-            if at < 0:
-                raise ValueError("no mark")
-        del stack[at:]
-        before = before[: before.index(pickletools.markobject)]
-    if len(stack) < len(before):
-        raise ValueError("stack underflow")
-    del stack[len(stack) - len(before) :]
+def _skip(file: Reader, count: int) -> None:
+    while count > 0:
+        read = file.read(min(count, 1 << 20))
+        if not read:
+            raise EOFError
+        count -= len(read)

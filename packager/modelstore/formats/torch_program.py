@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from bentofn.packager.modelstore.formats.base import Checked, not_whole
-from bentofn.packager.modelstore.pickles import read_pickle
 from bentofn.packager.modelstore.policy import Policy
+from bentofn.packager.trust.pickles import read_pickles
 from bentofn.runtime.errors import UserError
 
 _ZIP = b"PK\x03\x04"
@@ -100,7 +100,7 @@ def _globals(file: IO[bytes], depth: int) -> Iterator[str]:
                     yield from _globals(content, depth + 1)
             elif start.startswith(_PICKLE) or member.filename.endswith(".pkl"):
                 with archive.open(member) as content:
-                    found = read_pickle(content)
-                if not found.whole and member.filename.endswith(".pkl"):
+                    found = read_pickles(content)
+                if found.broken and member.filename.endswith(".pkl"):
                     raise zipfile.BadZipFile(f"{member.filename} is damaged")
                 yield from found.names

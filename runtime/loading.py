@@ -12,6 +12,11 @@ from typing import Any
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.service import Service
 
+_BENTOML = ("bentoml", "_bentoml_sdk")
+_ONE_IMPORT = (
+    "write `import bentofn as bentoml` for `import bentoml`, and the rest of the code can stay."
+)
+
 
 def load_service(target: str, directory: Path | None = None) -> Service[Any]:
     """Import a service.
@@ -66,6 +71,8 @@ def _import(module_name: str, target: str, project: Path) -> ModuleType:
                 f"There is no module {error.name!r} in {project} for the service {target!r}; "
                 'name it as "module:Class" or "file.py:Class".'
             ) from error
+        if error.name == "bentoml":
+            raise UserError(f"{_place(error, project)}: {error}; {_ONE_IMPORT}") from error
         raise UserError(
             f"{_place(error, project)}: {error}, while importing {target!r}; install it, and "
             "list it under python.packages in bentofile.yaml."
@@ -118,6 +125,8 @@ def _named(module: ModuleType, name: str, target: str) -> Service[Any]:
         return value
     services = _services(module)
     known = f"it declares {', '.join(sorted(services))}" if services else "it declares none"
+    if type(value).__module__.partition(".")[0] in _BENTOML:
+        raise UserError(f"{target}: {name} is a service of BentoML's own package; {_ONE_IMPORT}")
     if isinstance(value, type):
         raise UserError(f"{target}: the class {name} is not decorated with @bentofn.service.")
     raise UserError(f"{target}: {module.__name__} has no service {name!r}; {known}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 
 import click
@@ -67,7 +68,9 @@ def get(tag: str, as_json: bool) -> None:
         [(e.name, e.kind, human_size(e.size), e.digest[:19]) for e in layers],
     )
     if about:
-        click.echo(f"with {', '.join(name_of(each) for each in about)}")
+        names = Counter(name_of(each) for each in about)
+        shown = (f"{name} ({count})" if count > 1 else name for name, count in names.items())
+        click.echo(f"with {', '.join(shown)}")
 
 
 def describe_reference(model: ModelReference) -> str:

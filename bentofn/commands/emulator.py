@@ -39,7 +39,10 @@ def start(port: int | None, foreground: bool, as_json: bool) -> None:
 @emulator.command()
 @json_option
 def stop(as_json: bool) -> None:
-    """Stop the platform, running requests finished; what is deployed stays so."""
+    """Stop the platform; what is deployed stays so.
+
+    Running requests are finished first.
+    """
     stopped = daemon.stop(Home.default())
     if as_json:
         print_json({"stopped": stopped})

@@ -73,7 +73,10 @@ def import_(
 @models.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the models, and how much of each others hold too, so that it is stored once."""
+    """List the models.
+
+    SHARED is what others of them hold too, so that it is stored once.
+    """
     store = Store(Home.default())
     entries = store.list("model")
     shared = shared_bytes(store, entries)

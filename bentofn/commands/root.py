@@ -20,7 +20,7 @@ COMMANDS = {
     "emulator": ("emulator:emulator", "The local platform: start, stop, status."),
     "export": ("archive:export", "Write a bento as one file."),
     "get": ("bentos:get", "Show one bento."),
-    "import": ("archive:import_", "Add the bento of such a file."),
+    "import": ("archive:import_", "Add the bento of a file that export wrote."),
     "init": ("init:init", "Write a new project."),
     "inspect": ("inspect:inspect", "Show layers and files of a bento, or what differs."),
     "invoke": ("functions:invoke", "Call a deployed function."),

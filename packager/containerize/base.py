@@ -56,7 +56,7 @@ class Base:
         given = [dict(item) for item in self.config.get("history") or ()]
         if sum(not item.get("empty_layer") for item in given) == len(self.layers):
             return given
-        return [{"created_by": f"{self.name} ({layer.diff_id})"} for layer in self.layers]
+        return [{"created_by": f"base image ({layer.diff_id})"} for layer in self.layers]
 
 
 def read_base(source: Source, platform: str) -> Base:

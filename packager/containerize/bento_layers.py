@@ -70,4 +70,4 @@ def _archive(store: Store, layer: Descriptor) -> Layer:
     if layer_type(layer.media_type) is None or not diff_id:
         raise UserError(f"The layer {info.name} has no place in an image; {_REMEDY}.")
     blob = file_blob(store.blob_path(layer.digest), layer, f"The layer {info.name}", _REMEDY)
-    return Layer(blob, diff_id, f"{info.kind} {info.name}")
+    return Layer(blob, diff_id, info.kind if info.name == info.kind else f"{info.kind} {info.name}")

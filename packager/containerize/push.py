@@ -69,21 +69,32 @@ def push_image(
         wait=wait,
         also_pull=sorted(set(mounts.values())),
     )
+    names = {
+        layer.blob.descriptor.digest: layer.created_by or "a layer of the base image"
+        for layer in image.layers
+    }
     for blob in image.blobs:
-        done = _send(transport, blob, mounts.get(blob.descriptor.digest), done, report)
+        digest = blob.descriptor.digest
+        name = names.get(digest, "the image's config")
+        done = _send(transport, blob, name, mounts.get(digest), done, report)
     for tag in tags:
         send_manifest(transport, tag, image.manifest.read())
     return done
 
 
 def _send(
-    transport: Transport, blob: Blob, origin: str | None, done: Pushed, report: Report
+    transport: Transport,
+    blob: Blob,
+    name: str,
+    origin: str | None,
+    done: Pushed,
+    report: Report,
 ) -> Pushed:
     descriptor = blob.descriptor
     if has_blob(transport, descriptor.digest):
         return replace(done, skipped=done.skipped + descriptor.size)
     if origin is not None and mount_blob(transport, descriptor.digest, origin):
         return replace(done, mounted=done.mounted + descriptor.size)
-    report(f"Pushing {descriptor.digest[:19]} ({descriptor.size / 1e6:.1f} MB)")
+    report(f"Pushing {name}")
     send_chunks(transport, descriptor, blob.chunks)
     return replace(done, moved=done.moved + descriptor.size)

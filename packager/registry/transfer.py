@@ -36,7 +36,7 @@ from bentofn.packager.registry.referrers import (
 )
 from bentofn.packager.registry.transport import Transport
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
-from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST, PART_OFFSET, PREFETCH
+from bentofn.packager.store.descriptors import BENTO_CONFIG, MANIFEST, PREFETCH
 from bentofn.packager.store.manifests import read_blob
 from bentofn.packager.store.referrers import add_referrer, referrers
 from bentofn.packager.trust.kinds import name_of
@@ -80,13 +80,14 @@ def push(
         store: The store.
         tag: ``name``, ``name:version`` or ``name:latest``.
         reference: Where to; without a tag, the bento's version is the tag.
-        report: Told each blob that is sent.
+        report: Told each file or layer that is sent.
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         wait: Waits so many seconds between two attempts.
 
     Raises:
         UserError: There is no such bento, it is damaged, or the registry refuses or fails.
     """
+    report = _once(report)
     entry = whole_bento(store, tag, report)
     reference = replace(reference, tag=reference.tag or entry.version)
     transport = transport_of(reference, "pull,push", insecure, wait)
@@ -150,7 +151,7 @@ def pull(
     Args:
         store: The store.
         reference: Where from.
-        report: Told each blob that is fetched.
+        report: Told each file or layer that is fetched.
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         check: Refuses a bento by what refers to it, before its layers are fetched.
         lazy: Whether layers that can wait stay in the registry (:mod:`bentofn.packager.lazy`).
@@ -160,6 +161,7 @@ def pull(
         UserError: The registry refuses or fails, what it gives is no bento or has other bytes than
             it says, the bento's tag is taken by other content, or the disk is full.
     """
+    report = _once(report)
     reference = replace(reference, tag=reference.tag or DEFAULT_TAG)
     source = str(reference)
     transport = transport_of(reference, "pull", insecure, wait)
@@ -267,8 +269,22 @@ def _silently() -> None:
 def _name(blob: Descriptor) -> str:
     if blob.media_type == BENTO_CONFIG:
         return "the bento's manifest"
-    name, offset = LayerInfo.of(blob).name, blob.annotations.get(PART_OFFSET, "0")
-    return name if offset == "0" else f"{name} from byte {offset}"
+    return LayerInfo.of(blob).name
+
+
+def _once(report: Report) -> Report:
+    """Report each sentence once: the parts of a file have its name, and may be hundreds."""
+    told: set[str] = set()
+    telling = threading.Lock()
+
+    def tell(sentence: str) -> None:
+        with telling:
+            if sentence in told:
+                return
+            told.add(sentence)
+        report(sentence)
+
+    return tell
 
 
 def transport_of(

@@ -136,6 +136,18 @@ def test_a_bento_goes_there_and_comes_back(tmp_path: Path, registry: str, bentof
         assert store.blob_path(layer.digest).read_bytes() == original
 
 
+def test_each_file_is_told_once_however_many_parts_it_has(
+    tmp_path: Path, registry: str, bentofn: Bentofn
+) -> None:
+    build(tmp_path / "here", "1", b"first")
+    target = f"{registry}/told/greeter:1"
+    pushed = bentofn("push", "greeter", target, home=tmp_path / "here").stderr
+    pulled = bentofn("pull", target, home=tmp_path / "there").stderr
+    assert pushed.splitlines().count("Pushing words/model.safetensors") == 1
+    assert pulled.splitlines().count("Pulling words/model.safetensors") == 1
+    assert "byte" not in pushed + pulled
+
+
 def test_only_what_changed_is_moved(tmp_path: Path, registry: str, bentofn: Bentofn) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     build(here, "1", b"first")

@@ -28,7 +28,7 @@ class GGUF:
     mapped = True
 
     def detects(self, source: Path, start: bytes) -> bool:
-        return start.startswith(_MAGIC)
+        return start.startswith(_MAGIC) or source.suffix.lower() == ".gguf"
 
     def check(self, source: Path, policy: Policy) -> Checked:
         try:

@@ -117,6 +117,23 @@ def test_an_error_in_a_helper_module_is_placed_there(tmp_path: Path) -> None:
         load_service("service", directory)
 
 
+BENTOML = "class Service: ...\ndef service(inner): return Service()"
+ABSENT = "raise ModuleNotFoundError(\"No module named 'bentoml'\", name='bentoml')"
+
+
+@pytest.mark.parametrize(
+    ("bentoml", "message"),
+    [
+        (BENTOML, "service:A: A is a service of BentoML's own package; write `import bentofn as "),
+        (ABSENT, "No module named 'bentoml'; write `import bentofn as bentoml` for "),
+    ],
+)
+def test_a_service_of_bentomls_own_package(tmp_path: Path, bentoml: str, message: str) -> None:
+    service = "import bentoml\n@bentoml.service\nclass A: ..."
+    with pytest.raises(UserError, match=message):
+        load_service("service:A", project(tmp_path, service=service, bentoml=bentoml))
+
+
 def test_a_file_whose_name_is_no_module(tmp_path: Path) -> None:
     (tmp_path / "my-service.py").write_text(SERVICE)
     with pytest.raises(UserError, match="rename it to a valid Python module name"):

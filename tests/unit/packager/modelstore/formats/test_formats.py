@@ -174,6 +174,11 @@ def test_half_a_gguf_file(store: Store, tmp_path: Path, cut: int) -> None:
     assert "is not a whole GGUF file" in refused(store, tmp_path / "x.gguf")
 
 
+def test_a_page_of_a_website_that_is_called_gguf(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_text("<html>Not found</html>")
+    assert "it does not start with GGUF" in refused(store, tmp_path / "x.gguf")
+
+
 @given(st.binary(), st.integers(0, 200))
 def test_no_bytes_break_the_gguf_reader(data: bytes, at: int) -> None:
     import tempfile

@@ -39,7 +39,7 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     (
         "pem", "a private key",
         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr]|[\"'+,])*"
-        r"(?:[A-Z][\w-]+: [^\r\n]*\s+)*[A-Za-z0-9+/=]{32,}",
+        r"(?:[A-Z][\w-]+: [^\r\n]*[\r\n]\s*)*[A-Za-z0-9+/=]{32,}",
     ),
     ("aws", "an AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
     (

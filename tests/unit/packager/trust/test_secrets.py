@@ -145,6 +145,11 @@ def test_binary_files_are_left_alone(tmp_path: Path) -> None:
     assert secrets_of_file(tmp_path / "text") == [Secret("a GitHub token", 2)]
 
 
+def test_headers_without_end_are_read_in_one_go() -> None:
+    begin = "-----BEGIN " + "PRIVATE KEY-----\n"
+    assert list(secrets_of((begin + "Ab:  " * 10_000 + "\n!").encode())) == []
+
+
 @settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read(data: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bentofn.commands.keys import FILE, read_signer
-from bentofn.commands.models import parse_labels
+from bentofn.commands.labels import parse_labels
 from bentofn.commands.output import (
     human_size,
     json_option,

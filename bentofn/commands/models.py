@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bentofn.commands.labels import parse_labels
 from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
 from bentofn.packager.home import Home
 from bentofn.packager.materialise import prune
@@ -14,7 +15,6 @@ from bentofn.packager.modelstore import describe_model, export_model
 from bentofn.packager.modelstore.access import model_files
 from bentofn.packager.modelstore.sharing import shared_bytes
 from bentofn.packager.store import Entry, Kind, Store
-from bentofn.runtime.errors import UserError
 from bentofn.runtime.models import HUB_PREFIX
 
 
@@ -166,20 +166,6 @@ def delete_entries(store: Store, kind: Kind, tags: tuple[str, ...], as_json: boo
         click.echo("A build runs, so that its space is freed by the next delete.")
     else:
         click.echo(f"Freed {human_size(freed.size)} of the store")
-
-
-def parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
-    """``KEY=VALUE`` pairs of a command line.
-
-    Raises:
-        UserError: One has no ``=``.
-    """
-    wrong = next((label for label in labels if "=" not in label), None)
-    if wrong is not None:
-        raise UserError(
-            f"--label {wrong!r} is not KEY=VALUE; write for example --label team=vision."
-        )
-    return dict(label.split("=", 1) for label in labels)
 
 
 def entry_document(entry: Entry) -> dict[str, object]:

@@ -91,3 +91,12 @@ Service.to_asgi()
     )
     unused = {"numpy", "torch", "pandas", "PIL", "fastapi", "boto3", "prometheus_client"}
     assert modules & unused == set()
+
+
+def test_a_build_that_finds_nothing_changed_loads_nothing_that_makes_layers() -> None:
+    modules = loaded("import bentofn.commands.build")
+    libraries = {"cryptography", "tarfile", "yaml", "zstandard"}
+    assert modules & (HEAVY | libraries) == set()
+    making = {"containerize", "erofs", "layers", "lazy", "materialise", "modelstore", "registry"}
+    packager = (name.split(".")[2] for name in own(modules) if name.count(".") > 1)
+    assert making.isdisjoint(packager)

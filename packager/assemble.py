@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.packager.bento_manifest import make_manifest
 from bentofn.packager.bento_models import BentoModels, collect_models
 from bentofn.packager.build_inputs import BuildInputs, check_unchanged
-from bentofn.packager.bytecode import compile_files, files_below, refuse_broken
 from bentofn.packager.contract import (
     Description,
     Parts,
@@ -20,36 +18,30 @@ from bentofn.packager.contract import (
     keep_description,
 )
 from bentofn.packager.environment.bench import Bench, bench_like, own_bench
-from bentofn.packager.environment.install import install
 from bentofn.packager.environment.layers import (
     Environment,
-    add_bytecode,
     make_environment,
 )
-from bentofn.packager.environment.machine import refuse_other_machines
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.environment.torch_build import build_note, is_cpu
 from bentofn.packager.gpu import names_gpu
 from bentofn.packager.home import Home
 from bentofn.packager.import_surface import import_surface
 from bentofn.packager.late_imports import late_imports
-from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
-from bentofn.packager.layers import FAST, SMALLEST, LayerFile, Packing, put_layer
+from bentofn.packager.layer_cache import layer_key
+from bentofn.packager.layers import FAST, SMALLEST, Packing
 from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.onnx.export import Exporter
 from bentofn.packager.onnx.plan import Plan
-from bentofn.packager.reasons import normalised
-from bentofn.packager.slim.proof import Trial, cached_proof, prove
-from bentofn.packager.stage import stage, stage_root
-from bentofn.packager.store import Descriptor, Store, check_part
+from bentofn.packager.service_layers import bytecode_layers, code_layer, runtime_layer
+from bentofn.packager.slim.proven import prove_once
+from bentofn.packager.stage import stage
+from bentofn.packager.store import Descriptor, Store
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.layout import ARCHIVE_PREFIX
-from bentofn.runtime.manifest import BentoManifest, ModelReference, canonical_json
+from bentofn.runtime.manifest import BentoManifest
 
 Report = Callable[[str], None]
 Step = Callable[[str], AbstractContextManager[None]]
-
-VERSION_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -101,27 +93,16 @@ class Assembler:
             # Before time is spent on packages.
             require_model(self.store, choice.tag, self.report)
         with self.step("code"):
-            code = self._code()
+            code = code_layer(self.inputs, self.home, self.store, self.scratch)
         with self.step("lock"):
             lock = self._lock()
             if self.plan is not None:
                 self.plan.check(lock, self.home)
         with self.step("environment"):
-            environment = make_environment(
-                lock,
-                self.inputs.requirements.settings,
-                self.inputs.target,
-                self.inputs.slimming,
-                self._packing,
-                self.inputs.project,
-                self.home,
-                self.store,
-                self.report,
-                None if self.inputs.target.is_foreign else self.unslimmed,
-            )
+            environment = self._environment(lock)
             bench = self._bench(lock, environment)
         with self.step("contract"):
-            python = self._python_sources()
+            python = self.inputs.tree.python_sources()
             late = late_imports(python)
             key = self._contract_key(python, late, bench)
             description = self._description(key, late, bench)
@@ -131,52 +112,34 @@ class Assembler:
         with self.step("models"):
             models = self._models(description, lock)
         with self.step("runtime"):
-            runtime = self._runtime()
+            runtime = runtime_layer(self.inputs, self.home, self.store, self.scratch)
         check_unchanged(self.inputs.tree)
         layers = (*environment.layers, *bytecode, *models.layers, runtime, code)
-        manifest = self._manifest(lock, environment, description, models.references, layers)
+        manifest = make_manifest(
+            self.inputs, lock, environment, description.contract, models.references, layers
+        )
         with self.step("proof"):
             notes = self._prove(key, bench, environment, manifest)
+        notes += self._notes(lock, description, python)
+        return Assembled(manifest, layers, models.wanted, notes)
+
+    def _notes(
+        self, lock: Lock, description: Description, python: Mapping[str, bytes]
+    ) -> tuple[str, ...]:
         speaks_of_cuda = any(b"cuda" in text for text in python.values())
         gpu = not self._is_for_cpu
-        if note := build_note(lock.versions, gpu, speaks_of_cuda=speaks_of_cuda):
-            notes = (*notes, note)
-        if self.plan is not None:
-            notes = (*notes, *self.plan.warnings(description.exports))
-        return Assembled(manifest, layers, models.wanted, notes)
+        note = build_note(lock.versions, gpu, speaks_of_cuda=speaks_of_cuda)
+        warnings = self.plan.warnings(description.exports) if self.plan is not None else ()
+        return (*((note,) if note else ()), *warnings)
 
     @property
     def unslimmed(self) -> Path:
         """Where the bench stands as it was installed, if it was installed by this build."""
         return self.scratch / "unslimmed"
 
-    def _source(self) -> dict[str, Path]:
-        return {file.path: file.source for file in self.inputs.tree.files}
-
     @property
     def _packing(self) -> Packing:
         return SMALLEST if self.inputs.options.release else FAST
-
-    def _code(self) -> Descriptor:
-        files = self._source()
-
-        if self.inputs.target.is_foreign:
-            remedy = "list it in .bentoignore, or put one for that platform in its place"
-            refuse_other_machines(files, self.inputs.target.platform, remedy)
-
-        def write() -> Descriptor:
-            compiled, broken = compile_files(
-                files, "src", self.inputs.target, self.scratch / "src-bytecode"
-            )
-            refuse_broken(broken)
-            entries = [
-                LayerFile(f"{ARCHIVE_PREFIX}/src/{file.path}", file.source, file.executable)
-                for file in self.inputs.tree.files
-            ]
-            return put_layer(self.store, [*entries, *compiled], kind="code", title="code")
-
-        key = layer_key("code", self.inputs.tree.digest, self.inputs.interpreter)
-        return cached_layer(self.home, self.store, key, write)
 
     def _lock(self) -> Lock:
         inputs = self.inputs
@@ -190,6 +153,21 @@ class Assembler:
             inputs.target,
             self.home,
             refresh=inputs.options.upgrade,
+        )
+
+    def _environment(self, lock: Lock) -> Environment:
+        inputs = self.inputs
+        return make_environment(
+            lock,
+            inputs.requirements.settings,
+            inputs.target,
+            inputs.slimming,
+            self._packing,
+            inputs.project,
+            self.home,
+            self.store,
+            self.report,
+            None if inputs.target.is_foreign else self.unslimmed,
         )
 
     def _bench(self, lock: Lock, environment: Environment) -> Bench:
@@ -227,7 +205,7 @@ class Assembler:
             return found
         self.report(f"Importing {inputs.service}")
         parts = Parts(
-            source=stage(self.scratch / "src", self._source()),
+            source=stage(self.scratch / "src", self.inputs.tree.sources),
             runtime=stage(self.scratch / "runtime", inputs.runtime),
             env=bench.tree(),
         )
@@ -253,36 +231,22 @@ class Assembler:
                 "should have torch's CPU build all the same)."
             )
 
-    def _python_sources(self) -> dict[str, bytes]:
-        files = self.inputs.tree.files
-        return {file.path: file.source.read_bytes() for file in files if file.path.endswith(".py")}
-
     def _surface(self, python: Mapping[str, bytes]) -> str:
         digests = self.inputs.tree.digests
         others = {path: digest for path, digest in digests.items() if path not in python}
         return import_surface(python, others)
 
     def _bytecode(self, environment: Environment, description: Description) -> list[Descriptor]:
-        paths = files_below("env", description.files)
-        if not paths:
-            return []
-        key = layer_key("bytecode", environment.digest, self.inputs.interpreter, paths)
-        found = find_layer(self.home, self.store, key)
-        if found is not None:
-            return [found]
-        self.report(f"Compiling {len(paths)} modules")
-        tree = environment.tree(self.home)
-        # What this machine imports, another platform's packages may not have.
-        files = {path: tree / path for path in paths if (tree / path).is_file()}
-        compiled, _ = compile_files(files, "env", self.inputs.target, self.scratch / "env-bytecode")
-
-        def write() -> Descriptor:
-            level = self._packing.level
-            return put_layer(self.store, compiled, kind="bytecode", title="bytecode", level=level)
-
-        layer = cached_layer(self.home, self.store, key, write)
-        add_bytecode(self.home, environment, layer, compiled)
-        return [layer]
+        return bytecode_layers(
+            self.inputs,
+            environment,
+            description.files,
+            self._packing,
+            self.home,
+            self.store,
+            self.scratch,
+            self.report,
+        )
 
     def _models(self, description: Description, lock: Lock) -> BentoModels:
         exporter = None
@@ -298,99 +262,16 @@ class Assembler:
             refresh=self.inputs.options.upgrade,
         )
 
-    def _runtime(self) -> Descriptor:
-        files = self.inputs.runtime
-
-        def write() -> Descriptor:
-            compiled, broken = compile_files(
-                files, "runtime", self.inputs.target, self.scratch / "runtime-bytecode"
-            )
-            refuse_broken(broken)
-            entries = [
-                LayerFile(f"{ARCHIVE_PREFIX}/runtime/{path}", source)
-                for path, source in files.items()
-            ]
-            return put_layer(self.store, [*entries, *compiled], kind="runtime", title="runtime")
-
-        key = layer_key("runtime", self.inputs.runtime_digest, self.inputs.interpreter)
-        return cached_layer(self.home, self.store, key, write)
-
     def _prove(
-        self, key: str, bench: Bench, environment: Environment, manifest: BentoManifest
+        self, imports: str, bench: Bench, environment: Environment, manifest: BentoManifest
     ) -> tuple[str, ...]:
-        """Prove the slimmed environment, once for what importing the service can see."""
-        inputs = self.inputs
+        """Prove the slimmed environment; the notes say where that is less than it should be."""
         if not environment.slimmed:
             return bench.notes
         if not any(api.examples for api in manifest.contract.apis):
             self.report("Slimmed; without an example, only that the service imports is proved")
             return bench.notes
-
-        def root(name: str, env: Path) -> Path:
-            folder = self.scratch / name
-            return stage_root(folder, manifest, self._source(), inputs.runtime, env, self.home)
-
-        def make() -> str | None:
-            self.report("Answering the examples with and without slimming")
-            plain = bench.unslimmed
-            if not plain.exists():
-                settings = inputs.requirements.settings
-                install(bench.lock, settings, bench.target, plain, inputs.project, self.home)
-            trial = Trial(bench.target, manifest.envs, self.home)
-            return prove(trial, root("slim", bench.tree()), root("plain", plain))
-
-        note = cached_proof(self.home, key, make)
+        note = prove_once(
+            self.inputs, imports, bench, manifest, self.home, self.scratch, self.report
+        )
         return bench.notes if note is None else (*bench.notes, note)
-
-    def _manifest(
-        self,
-        lock: Lock,
-        environment: Environment,
-        description: Description,
-        references: Sequence[ModelReference],
-        layers: Iterable[Descriptor],
-    ) -> BentoManifest:
-        inputs = self.inputs
-        contract = replace(
-            description.contract,
-            models=tuple(dict.fromkeys(f"{m.name}:{m.version}" for m in references)),
-        )
-        name = inputs.options.name or inputs.config.name or _snake_case(contract.name)
-        valued = {key: value for key, value in contract.envs.items() if value is not None}
-        envs = {**valued, **inputs.envs}
-        declared = {*contract.envs, *(env.name for env in inputs.config.envs)}
-        manifest = BentoManifest(
-            name=check_part(name),
-            version="",
-            contract=contract,
-            python=inputs.target.python,
-            platform=inputs.target.platform,
-            models=tuple(references),
-            lock=lock.lines,
-            requires=tuple(sorted({normalised(line) for line in inputs.requirements.packages})),
-            envs=envs,
-            secrets=tuple(sorted(declared - envs.keys())),
-            labels={**contract.labels, **inputs.config.labels, **inputs.options.labels},
-            description=inputs.description,
-            docker=inputs.image.to_plain(),
-            inputs={
-                "code": inputs.tree.digest,
-                "lock": lock.digest,
-                "runtime": inputs.runtime_digest,
-                "slim": inputs.slimming.identity,
-            },
-            slimmed=environment.slimmed,
-        )
-        version = inputs.options.version or _version(manifest, layers)
-        return replace(manifest, version=check_part(version, "version"))
-
-
-def _version(manifest: BentoManifest, layers: Iterable[Descriptor]) -> str:
-    content = [manifest.to_json().decode(), [layer.digest for layer in layers]]
-    return hashlib.sha256(canonical_json(content)).hexdigest()[:VERSION_DIGITS]
-
-
-def _snake_case(name: str) -> str:
-    # BentoML names a bento after its service in snake case.
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
-    return re.sub(r"[\s-]+", "_", words).lower()

@@ -71,6 +71,16 @@ class HashedTree:
         lines = (f"{self.digests[f.path]} {int(f.executable)} {f.path}\0" for f in self.files)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    @property
+    def sources(self) -> dict[str, Path]:
+        """Path in the bento to the file itself."""
+        return {file.path: file.source for file in self.files}
+
+    def python_sources(self) -> dict[str, bytes]:
+        """Path to content of the Python files."""
+        files = (file for file in self.files if file.path.endswith(".py"))
+        return {file.path: file.source.read_bytes() for file in files}
+
 
 def collect(
     project: Path, include: Sequence[str], exclude: Sequence[str], source_root: str = ""

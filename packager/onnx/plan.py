@@ -108,11 +108,7 @@ class Plan:
 
 def plan_exports(inputs: BuildInputs) -> Plan | None:
     """How to build a project whose service declares a model with ``runtime="onnx"``; else None."""
-    sources = {
-        file.path: file.source.read_bytes()
-        for file in inputs.tree.files
-        if file.path.endswith(".py")
-    }
+    sources = inputs.tree.python_sources()
     if not declares_onnx(inputs.service.partition(":")[0], sources):
         return None
     given = inputs.requirements

@@ -10,18 +10,16 @@ import base64
 import json
 import math
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.contract import IMPORT_LIMIT, child_environment, run_limited
 from bentofn.packager.environment.target import Target
-from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
-from bentofn.runtime.manifest import canonical_json
 
 TOLERANCE = 1e-5
 """How far numbers of two answers may be apart, absolutely or relatively."""
@@ -123,24 +121,6 @@ def prove(trial: Trial, slim: Path, plain: Path) -> str | None:
             "slimmed environment; build with --slim off and report it."
         )
     return None
-
-
-def cached_proof(home: Home, key: str, make: Callable[[], str | None]) -> str | None:
-    """The outcome of a proof that passed before, or of a new one.
-
-    Args:
-        home: Where outcomes are kept.
-        key: Digest of all that it depends on.
-        make: Calls :func:`prove`.
-    """
-    path = home.cache / "proofs" / f"{key}.json"
-    try:
-        note = json.loads(path.read_bytes())["note"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        note = make()
-        home.directory(path.parent)
-        atomic_write(path, canonical_json({"note": note}))
-    return None if note is None else str(note)
 
 
 def equal(first: object, second: object) -> bool:

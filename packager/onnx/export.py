@@ -83,7 +83,9 @@ class Exporter:
         """
         declared = {**asdict(export), "tag": ""}
         code = self._code_digest(export)
-        key = layer_key("onnx", RULES, source.digest, code, declared, self._lock.digest)
+        inputs = self.plan.inputs
+        tools = [self._lock.digest, inputs.target.python, dict(inputs.envs)]
+        key = layer_key("onnx", RULES, source.digest, code, declared, tools)
         record = self.home.cache / "onnx" / f"{key}.json"
         with self.home.lock(f"onnx-{key[:32]}", waiting=self.report):
             entry = self._find(record)
@@ -106,9 +108,7 @@ class Exporter:
 
     def _code_digest(self, export: Export) -> str:
         tree = self.plan.inputs.tree
-        sources = {
-            file.path: file.source.read_bytes() for file in tree.files if file.path.endswith(".py")
-        }
+        sources = self.plan.sources
         others = {path: digest for path, digest in tree.digests.items() if path not in sources}
         names = [export.module, *([export.example] if isinstance(export.example, str) else [])]
         digests = [code_digest(name.partition(":")[0], sources, others) for name in names]
@@ -130,9 +130,8 @@ class Exporter:
     def _places(self) -> list[str]:
         """The project's code, the runtime and the packages, for a process that exports."""
         inputs = self.plan.inputs
-        source = {file.path: file.source for file in inputs.tree.files}
         return [
-            str(stage(self.scratch / "export-src", source)),
+            str(stage(self.scratch / "export-src", inputs.tree.sources)),
             str(stage(self.scratch / "export-runtime", inputs.runtime)),
             str(self._packages()),
         ]

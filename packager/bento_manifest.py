@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from bentofn.packager.build_inputs import BuildInputs
 from bentofn.packager.environment.layers import Environment
+from bentofn.packager.environment.names import requirement_name
 from bentofn.packager.environment.resolve import Lock
-from bentofn.packager.reasons import normalised
 from bentofn.packager.store import Descriptor, check_part
 from bentofn.runtime.manifest import (
     BentoManifest,
@@ -59,7 +59,7 @@ def make_manifest(
         platform=inputs.target.platform,
         models=tuple(references),
         lock=lock.lines,
-        requires=tuple(sorted({normalised(line) for line in inputs.requirements.packages})),
+        requires=tuple(sorted({requirement_name(line) for line in inputs.requirements.packages})),
         envs=envs,
         secrets=tuple(sorted(declared - envs.keys())),
         labels={**contract.labels, **inputs.config.labels, **inputs.options.labels},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import PurePosixPath
 
+from bentofn.packager.environment.names import requirement_name
 from bentofn.packager.environment.records import inside, rows_of
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.layers.pick import pick_files
@@ -24,7 +25,6 @@ RUNTIME = "bentofn's runtime"
 
 _ENV = f"{ARCHIVE_PREFIX}/env/"
 _METADATA = re.compile(rf"{_ENV}([^/]+)\.dist-info/(METADATA|RECORD)")
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ def read_reasons(store: Store, bento: BentoManifest, layers: Sequence[Descriptor
         )
         for label in labels
     }
-    names = {label: normalised(headers[label]["Name"] or label) for label in labels}
+    names = {label: requirement_name(headers[label]["Name"] or label) for label in labels}
     requires = {
         names[label]: [
-            normalised(line)
+            requirement_name(line)
             for line in headers[label].get_all("Requires-Dist", [])
             if "extra" not in line.partition(";")[2]
         ]
@@ -158,18 +158,12 @@ def _metadata(store: Store, layer: Descriptor) -> dict[str, bytes]:
         ) from error
 
 
-def normalised(requirement: str) -> str:
-    """The name of a requirement, as packaging.python.org's name normalisation has it."""
-    match = _NAME.match(requirement)
-    return re.sub(r"[-_.]+", "-", match.group(1)).lower() if match else ""
-
-
 def _chains(
     asked: Iterable[str], requires: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[str, ...]]:
     """The shortest chain of requirements from each package to who asked, the project first."""
     chains: dict[str, tuple[str, ...]] = {}
-    roots = {normalised(line): (RUNTIME,) for line in RUNTIME_REQUIREMENTS}
+    roots = {requirement_name(line): (RUNTIME,) for line in RUNTIME_REQUIREMENTS}
     for starts in (dict.fromkeys(asked, (PROJECT,)), roots):
         queue: deque[str] = deque()
         for name, chain in starts.items():

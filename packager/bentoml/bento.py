@@ -16,6 +16,7 @@ from typing import Any
 
 from bentofn.packager.bentoml.documents import read_document
 from bentofn.packager.bentoml.imports import adopt_imports
+from bentofn.packager.environment.names import requirement_name
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.files import make_directory
 from bentofn.packager.layers.files import collect_tree
@@ -188,9 +189,11 @@ def _write_requirements(folder: Path, project: Path, build: dict[str, Any]) -> N
     asked = _lines(python / "requirements.in") or _lines(python / "requirements.txt")
     lock = _lines(python / "requirements.lock.txt") or _lines(python / "requirements.txt")
     # What the runtime needs has versions of its own.
-    own = {_normal(requirement) for requirement in (*RUNTIME_REQUIREMENTS, "bentoml")}
-    wanted = [line for line in asked if _normal(line) != "bentoml" and not _is_default(line)]
-    pins = [line for line in lock if _PIN.match(line) and _normal(line) not in own]
+    own = {requirement_name(requirement) for requirement in (*RUNTIME_REQUIREMENTS, "bentoml")}
+    wanted = [
+        line for line in asked if requirement_name(line) != "bentoml" and not _is_default(line)
+    ]
+    pins = [line for line in lock if _PIN.match(line) and requirement_name(line) not in own]
     files = {_REQUIREMENTS: [f"-c {_CONSTRAINTS}", *wanted], _CONSTRAINTS: pins}
     for name, lines in files.items():
         make_directory(project)
@@ -201,12 +204,6 @@ def _write_requirements(folder: Path, project: Path, build: dict[str, Any]) -> N
 def _is_default(line: str) -> bool:
     """Whether a line only says what pip takes anyway."""
     return line.startswith(("--index-url https://pypi.org/", "--hash"))
-
-
-def _normal(requirement: str) -> str:
-    found = _NAME.match(requirement)
-    name = re.split(r"[\[=<>!~;@ ]", found[0])[0] if found else requirement
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _lines(path: Path) -> list[str]:

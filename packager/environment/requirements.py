@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bentofn.packager.config.model import PythonOptions
 from bentofn.packager.environment.index_settings import IndexSettings, expand, has_credentials, mask
+from bentofn.packager.environment.names import requirement_name
 from bentofn.packager.environment.repositories import (
     Repository,
     parse_repository,
@@ -23,8 +24,6 @@ from bentofn.runtime.errors import UserError
 
 PROVIDED = "bentofn"
 """The distribution that the runtime layer provides."""
-
-_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 
 @dataclass(frozen=True)
@@ -104,12 +103,6 @@ def read_requirements(
     )
 
 
-def requirement_name(requirement: str) -> str:
-    """The normalised name of the distribution that a requirement, or a line of a lock, is for."""
-    match = _NAME.match(requirement)
-    return _normal(match.group(1)) if match else ""
-
-
 def with_wheel_folders(requirements: Requirements, target: Target, home: Home) -> Requirements:
     """Requirements whose settings name the folders of the repositories' wheels."""
     folders = wheel_folders(requirements.repositories, target, home)
@@ -132,10 +125,10 @@ class _Reader:
             self.repositories.append(repository)
             return
         _refuse_unlockable(line, origin)
-        name = _NAME.match(line)
-        if name is None:
+        name = requirement_name(line)
+        if not name:
             raise UserError(f"{origin}: {line!r} is not a requirement, such as numpy>=1.26.")
-        if _normal(name.group(1)) == PROVIDED:
+        if name == PROVIDED:
             self.notes.append(f"{origin}: {PROVIDED} is left out; every bento carries its runtime.")
             return
         (self.constraints if constraint else self.packages).append(line)
@@ -237,10 +230,6 @@ def _location(text: str, origin: str) -> str:
             "put it into ~/.netrc or pip's configuration, or write ${NAME} of a variable."
         )
     return expand(text, os.environ)
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _names(values: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.environment.index_settings import resolution_inputs
+from bentofn.packager.environment.names import requirement_name
 from bentofn.packager.environment.repositories import built_requirement, plain
 from bentofn.packager.environment.requirements import Requirements
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
@@ -141,10 +142,10 @@ def _pinned(lines: Iterable[str], packages: Iterable[str]) -> Iterator[str]:
     for package in packages:
         name, *hashes = re.split(r"\s+--hash[= ]", package)
         if hashes:
-            wanted.setdefault(_name(name), set()).update(hashes)
+            wanted.setdefault(requirement_name(name), set()).update(hashes)
     for line in lines:
         requirement, *hashes = line.split(" --hash=")
-        pinned = wanted.get(_name(requirement))
+        pinned = wanted.get(requirement_name(requirement))
         kept = [item for item in hashes if pinned is None or item in pinned]
         if not kept:
             raise UserError(
@@ -152,10 +153,6 @@ def _pinned(lines: Iterable[str], packages: Iterable[str]) -> Iterator[str]:
                 "hashes, or leave them out: a bento's lock holds its own."
             )
         yield " --hash=".join((requirement, *kept))
-
-
-def _name(requirement: str) -> str:
-    return re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]).lower()
 
 
 def _with_cpu_torch(

@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from bentofn.packager.environment.names import normalised
 from bentofn.runtime.errors import UserError
 
 _NAME = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
@@ -40,5 +41,4 @@ def wheel_version(path: Path, extras: str = "") -> str:
     match = _NAME.fullmatch(path.name)
     if match is None or not path.is_file():
         raise UserError(f"python.wheels: {path} is not a wheel file.")
-    name = re.sub(r"[-_.]+", "-", match["name"]).lower()
-    return f"{name}{extras}=={match['version'].replace('_', '-')}"
+    return f"{normalised(match['name'])}{extras}=={match['version'].replace('_', '-')}"

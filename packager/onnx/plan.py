@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from bentofn.packager.build_inputs import BuildInputs
-from bentofn.packager.environment.requirements import Requirements, requirement_name
+from bentofn.packager.environment.names import requirement_name
+from bentofn.packager.environment.requirements import Requirements
 from bentofn.packager.environment.resolve import Lock, lock_key
 from bentofn.packager.environment.torch_build import CPU_INDEX, FAMILY
 from bentofn.packager.home import Home

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from pathlib import Path
 
+from bentofn.packager.environment.names import normalised
+
 _LINE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*"
     r"(?:==\s*(?P<version>[^\s;]+)|@\s*(?P<url>\S+))"
@@ -54,7 +56,7 @@ def locked_packages(lock: Sequence[str]) -> list[Package]:
         if match is not None:
             url = _CREDENTIALS.sub("//", match["url"] or "")
             hashes = tuple(sorted(set(_HASH.findall(line))))
-            found.append(Package(normalise(match["name"]), match["version"] or "", hashes, url))
+            found.append(Package(normalised(match["name"]), match["version"] or "", hashes, url))
     return found
 
 
@@ -68,7 +70,7 @@ def installed_packages(lock: Sequence[str], env: Path) -> list[Package]:
     packages = {package.name: package for package in locked_packages(lock)}
     for metadata in sorted(env.glob("*.dist-info/METADATA")):
         headers = HeaderParser().parsestr(metadata.read_text(encoding="utf-8", errors="replace"))
-        name, version = normalise(headers.get("Name", "")), headers.get("Version", "")
+        name, version = normalised(headers.get("Name", "")), headers.get("Version", "")
         known = packages.get(name, Package(name))
         packages[name] = replace(
             known,
@@ -80,11 +82,6 @@ def installed_packages(lock: Sequence[str], env: Path) -> list[Package]:
             ),
         )
     return [packages[name] for name in sorted(packages)]
-
-
-def normalise(name: str) -> str:
-    """https://packaging.python.org/en/latest/specifications/name-normalization/"""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _license(expression: str, text: str, classifiers: Sequence[str]) -> str:

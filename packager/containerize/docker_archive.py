@@ -6,20 +6,18 @@ https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md#combined-image-jso
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from bentofn.packager.containerize.blob import Layer, bytes_blob, open_chunks
+from bentofn.packager.containerize.blob import Layer, bytes_blob
 from bentofn.packager.containerize.image import Image
 from bentofn.packager.containerize.layout import add, refuse_existing
 from bentofn.packager.containerize.names import full_name
+from bentofn.packager.containerize.plain import plain_chunks
 from bentofn.packager.containerize.tarball import END
-from bentofn.packager.files import CHUNK, make_directory, publish, temporary_file, writing
-from bentofn.packager.layers.stream import UNREADABLE, HashingReader, decompressor
-from bentofn.runtime.errors import UserError
+from bentofn.packager.files import make_directory, publish, temporary_file, writing
 from bentofn.runtime.manifest import canonical_json
 
 
@@ -62,19 +60,9 @@ def _add_plain(file: BinaryIO, layer: Layer) -> None:
     start = file.tell()
     info = tarfile.TarInfo(_name(layer))
     file.write(info.tobuf(tarfile.GNU_FORMAT))
-    hashed = hashlib.sha256()
-    packed = HashingReader(open_chunks(layer.blob.chunks()))
-    try:
-        plain = decompressor(packed, layer.blob.descriptor.media_type)
-        while chunk := plain.read(CHUNK):
-            hashed.update(chunk)
-            info.size += len(chunk)
-            file.write(chunk)
-        packed.finish()
-    except UNREADABLE as error:
-        raise _damaged(layer) from error
-    if f"sha256:{hashed.hexdigest()}" != layer.diff_id:
-        raise _damaged(layer)
+    for chunk in plain_chunks(layer):
+        info.size += len(chunk)
+        file.write(chunk)
     file.write(b"\0" * (-info.size % tarfile.BLOCKSIZE))
     end = file.tell()
     file.seek(start)
@@ -84,10 +72,3 @@ def _add_plain(file: BinaryIO, layer: Layer) -> None:
 
 def _name(layer: Layer) -> str:
     return f"{layer.diff_id.removeprefix('sha256:')}.tar"
-
-
-def _damaged(layer: Layer) -> UserError:
-    return UserError(
-        f"The layer {layer.blob.descriptor.digest} does not unpack to {layer.diff_id}, as its "
-        "image says; build the bento or copy the base image again."
-    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from bentofn.packager.layers.files import check_path
 from bentofn.packager.parts import files_of, models_of
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
+from bentofn.packager.store.blobs import digest_of
 from bentofn.packager.store.descriptors import (
     BENTO_ARTIFACT,
     BENTO_CONFIG,
@@ -52,7 +53,7 @@ class ArrivingBento:
     @property
     def manifest(self) -> Descriptor:
         """The manifest's own descriptor."""
-        digest = f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+        digest = digest_of(self.data)
         return Descriptor(MANIFEST, digest, len(self.data))
 
     @property
@@ -146,17 +147,27 @@ def add_arrived(
     return store.add("bento", bento.name, bento.version, arriving.manifest, now, lazy=lazy)
 
 
-def _check(config: Descriptor, layers: tuple[Descriptor, ...]) -> None:
-    if config.media_type != BENTO_CONFIG or config.size > MAX_CONFIG:
-        raise ValueError("config")
-    if not layers or len(layers) > MAX_LAYERS:
-        raise ValueError("layers")
+def check_blobs(blobs: Iterable[Descriptor]) -> None:
+    """Check what a manifest that arrived says of its blobs.
+
+    Raises:
+        ValueError: A size is negative or another for the same blob, or an annotation is no text.
+    """
     sizes: dict[str, int] = {}
-    for blob in (config, *layers):
+    for blob in blobs:
         if blob.size < 0 or sizes.setdefault(blob.digest, blob.size) != blob.size:
             raise ValueError("size")
         # Titles are shown on terminals, which take control characters for commands.
         if not all(isinstance(v, str) and v.isprintable() for v in blob.annotations.values()):
             raise ValueError("annotations")
+
+
+def _check(config: Descriptor, layers: tuple[Descriptor, ...]) -> None:
+    if config.media_type != BENTO_CONFIG or config.size > MAX_CONFIG:
+        raise ValueError("config")
+    if not layers or len(layers) > MAX_LAYERS:
+        raise ValueError("layers")
+    check_blobs((config, *layers))
+    for blob in (config, *layers):
         if LAYER_PATH in blob.annotations:
             check_path(blob.annotations[LAYER_PATH])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bentofn.packager.arrival import check_blobs
 from bentofn.packager.store import Descriptor
+from bentofn.packager.store.blobs import digest_of
 from bentofn.packager.store.descriptors import BENTO_ARTIFACT, MANIFEST, MODEL_ARTIFACT
 from bentofn.packager.store.referrers import Referrer
 from bentofn.runtime.errors import UserError
@@ -82,9 +83,9 @@ def read_arriving_referrer(data: bytes, subject: str, source: str) -> ArrivingRe
     except (*_MALFORMED, UserError) as error:
         raise UserError(
             f"{source} holds an artifact that says to refer to the bento and is none that could "
-            f"({_digest(data)}); do not use it, or have it removed there."
+            f"({digest_of(data)}); do not use it, or have it removed there."
         ) from error
-    manifest = Descriptor(MANIFEST, _digest(data), len(data))
+    manifest = Descriptor(MANIFEST, digest_of(data), len(data))
     return ArrivingReferrer(data, config, Referrer(artifact_type, manifest, layers, annotations))
 
 
@@ -109,13 +110,4 @@ _NOT_REFERRERS = {BENTO_ARTIFACT, MODEL_ARTIFACT}
 def _check(config: Descriptor, layers: tuple[Descriptor, ...]) -> None:
     if not layers or len(layers) > MAX_REFERRER_BLOBS:
         raise ValueError("layers")
-    sizes: dict[str, int] = {}
-    for blob in (config, *layers):
-        if blob.size < 0 or sizes.setdefault(blob.digest, blob.size) != blob.size:
-            raise ValueError("size")
-        if not all(isinstance(v, str) and v.isprintable() for v in blob.annotations.values()):
-            raise ValueError("annotations")
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    check_blobs((config, *layers))

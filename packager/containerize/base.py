@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from bentofn.packager.containerize.media import CONFIGS, INDEXES, MANIFESTS, lay
 from bentofn.packager.containerize.places import Source, media_type_of
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.store import Descriptor
+from bentofn.packager.store.blobs import digest_of
 from bentofn.packager.store.descriptors import check_digest
 from bentofn.runtime.errors import UserError
 
@@ -80,7 +80,7 @@ def read_base(source: Source, platform: str) -> Base:
 def _read(source: Source, platform: str) -> Base:
     data = source.top()
     document = json.loads(data)
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    digest = digest_of(data)
     for _ in range(_NESTED):
         if media_type_of(document) not in INDEXES:
             break

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from bentofn.packager.files import CHUNK
 from bentofn.packager.store import Descriptor
+from bentofn.packager.store.blobs import digest_of
 from bentofn.runtime.errors import UserError
 
 Chunks = Callable[[], Iterator[bytes]]
@@ -50,7 +51,7 @@ class Layer:
 
 def bytes_blob(data: bytes, media_type: str) -> Blob:
     """A blob that is held in memory."""
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    digest = digest_of(data)
     return Blob(Descriptor(media_type, digest, len(data)), lambda: iter((data,)))
 
 

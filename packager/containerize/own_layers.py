@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import zstandard
 
 from bentofn.packager.containerize.blob import Layer, bytes_blob
@@ -11,6 +9,7 @@ from bentofn.packager.containerize.facts import Facts
 from bentofn.packager.containerize.media import TAR_ZSTD
 from bentofn.packager.containerize.tarball import END, file, folder, folders_above
 from bentofn.packager.layers.tar import ZSTD_LEVEL
+from bentofn.packager.store.blobs import digest_of
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 
 USER_ID = 1034
@@ -56,7 +55,7 @@ def small_layer(archive: bytes, created_by: str) -> Layer:
     """A layer of an archive's entries, in memory."""
     archive += END
     data = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=1).compress(archive)
-    diff_id = f"sha256:{hashlib.sha256(archive).hexdigest()}"
+    diff_id = digest_of(archive)
     return Layer(bytes_blob(data, TAR_ZSTD), diff_id, created_by)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tarfile
@@ -21,7 +20,7 @@ from bentofn.packager.registry.credentials import find_credentials
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.registry.transport import Transport
 from bentofn.packager.store import Descriptor, Store
-from bentofn.packager.store.blobs import open_source
+from bentofn.packager.store.blobs import digest_of, open_source
 from bentofn.packager.store.descriptors import REF_NAME
 from bentofn.runtime.errors import UserError
 
@@ -104,7 +103,7 @@ class RegistrySource:
     def top(self) -> bytes:
         tag = str(self.reference.tag)
         data = fetch_manifest(self.transport, tag, self.name, accept=ACCEPT)
-        if ":" in tag and f"sha256:{hashlib.sha256(data).hexdigest()}" != tag:
+        if ":" in tag and digest_of(data) != tag:
             raise damaged(self.name, tag, "do not use it")
         return data
 

@@ -21,6 +21,7 @@ from bentofn.packager.arrival import MAX_MANIFEST
 from bentofn.packager.files import CHUNK, clear_stale, make_directory, writing
 from bentofn.packager.registry.transport import Body, Dropped, Response, Transport
 from bentofn.packager.store import Descriptor, Store
+from bentofn.packager.store.blobs import digest_of
 from bentofn.packager.store.descriptors import MANIFEST
 from bentofn.runtime.errors import UserError
 
@@ -162,7 +163,7 @@ def fetch_manifest(transport: Transport, tag: str, source: str, *, accept: str =
             continue
         if len(data) > MAX_MANIFEST:
             raise UserError(f"{source} has a manifest larger than registries take; do not use it.")
-        if said.startswith("sha256:") and said != f"sha256:{hashlib.sha256(data).hexdigest()}":
+        if said.startswith("sha256:") and said != digest_of(data):
             raise _other(source, said)
         return data
 

@@ -6,7 +6,6 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import urllib.parse
@@ -23,6 +22,7 @@ from bentofn.packager.arriving_referrers import (
 )
 from bentofn.packager.registry.blobs import fetch_manifest, send_manifest
 from bentofn.packager.registry.transport import ATTEMPTS, Dropped, Transport
+from bentofn.packager.store.blobs import digest_of
 from bentofn.packager.store.descriptors import INDEX, MANIFEST, check_digest
 from bentofn.packager.store.referrers import Referrer
 from bentofn.runtime.errors import UserError
@@ -65,7 +65,7 @@ def fetch_referrers(transport: Transport, subject: str, source: str) -> list[Arr
             continue  # an index, which other tools may put there
         digest = check_digest(str(raw.get("digest")))
         data = fetch_manifest(transport, digest, source)
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        if digest_of(data) != digest:
             raise UserError(
                 f"{source} gave other bytes than {digest} says; nothing of them was kept."
             )

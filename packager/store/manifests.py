@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bentofn.packager.store.blobs import Blobs
+from bentofn.packager.store.blobs import Blobs, digest_of
 from bentofn.packager.store.descriptors import MANIFEST, REF_NAME, Descriptor
 from bentofn.runtime.errors import UserError
 
@@ -28,7 +27,7 @@ def read_blob(blobs: Blobs, digest: str, what: str) -> bytes:
         data = blobs.path(digest).read_bytes()
     except FileNotFoundError as error:
         raise _damaged(what, digest) from error
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+    if digest_of(data) != digest:
         _remove_damaged(blobs, digest)
         raise _damaged(what, digest)
     return data

@@ -7,9 +7,11 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from bentofn.packager.files import CHUNK, make_directory, writing
 from bentofn.packager.layers.files import check_path
+from bentofn.packager.layers.stream import BoundedHeader
 from bentofn.packager.store.blobs import open_source
 from bentofn.runtime.errors import UserError
 
@@ -24,7 +26,7 @@ _BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 def holds(source: Path, name: str) -> bool:
     """Whether a file is an archive that has a file of a name at its top, near its start."""
     try:
-        with open_source(source) as file, tarfile.open(fileobj=file, mode="r:*") as archive:
+        with open_source(source) as file, _open(file) as archive:
             members = (member for member, _ in zip(archive, range(_LOOKED_AT), strict=False))
             return any(_path(member) == name for member in members)
     except (*_BROKEN, OSError):
@@ -43,7 +45,7 @@ def unpack(source: Path, target: Path) -> Path:
     """
     left = max(_ALWAYS_ALLOWED, _MOST_GROWTH * source.stat().st_size)
     try:
-        with open_source(source) as file, tarfile.open(fileobj=file, mode="r:*") as archive:
+        with open_source(source) as file, _open(file) as archive:
             for member in archive:
                 path = _path(member)
                 if path == "" or member.isdir():
@@ -57,6 +59,10 @@ def unpack(source: Path, target: Path) -> Path:
     except _BROKEN as error:
         raise UserError(f"{source} is damaged ({error}); export or copy it again.") from error
     return target
+
+
+def _open(file: BinaryIO) -> tarfile.TarFile:
+    return tarfile.open(fileobj=file, mode="r:*", tarinfo=BoundedHeader)
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

@@ -80,9 +80,9 @@ def write_dockerfile(
         new = make_directory(temporary / "new")
         _copy_root(materialise(home, entry), new / "bento", bento)
         if options.setup_script:
-            (new / "setup_script").write_text(options.setup_script)
+            (new / "setup_script").write_text(options.setup_script, encoding="utf-8")
             (new / "setup_script").chmod(0o755)
-        (new / "Dockerfile").write_text(text)
+        (new / "Dockerfile").write_text(text, encoding="utf-8")
         if target.exists():
             target.rmdir()
         new.rename(target.absolute())
@@ -102,7 +102,7 @@ def render(template: str | None, blocks: Mapping[str, str], image: str) -> str:
     if template is None:
         return "\n\n".join(blocks[name] for name in _BLOCKS) + "\n"
     try:
-        from jinja2 import DictLoader, StrictUndefined, TemplateError
+        from jinja2 import DictLoader, StrictUndefined
         from jinja2.sandbox import SandboxedEnvironment
     except ImportError as error:
         raise UserError(
@@ -126,7 +126,7 @@ def render(template: str | None, blocks: Mapping[str, str], image: str) -> str:
             bento__user=USER,
             bento__uid_gid=USER_ID,
         )
-    except TemplateError as error:
+    except Exception as error:  # whatever the template's own expressions raise
         raise UserError(
             f"docker.dockerfile_template cannot be rendered: {error}; bentofn knows the blocks "
             f"{', '.join(_BLOCKS)}."

@@ -15,6 +15,7 @@ from bentofn.packager.arrival import MAX_MANIFEST
 from bentofn.packager.containerize.blob import Blob, checked, damaged, file_blob, file_chunks
 from bentofn.packager.containerize.media import ACCEPT, INDEXES, MANIFESTS
 from bentofn.packager.containerize.names import Place
+from bentofn.packager.layers.stream import BoundedHeader
 from bentofn.packager.registry.blobs import fetch_blob, fetch_manifest
 from bentofn.packager.registry.credentials import find_credentials
 from bentofn.packager.registry.reference import Reference
@@ -138,12 +139,15 @@ class FolderSource:
 
     def top(self) -> bytes:
         try:
-            index = (self.path / "index.json").read_bytes()
+            with (self.path / "index.json").open("rb") as file:
+                index = file.read(MAX_MANIFEST + 1)
         except OSError as error:
             raise UserError(
                 f"{self.path} holds no OCI image layout ({os.strerror(error.errno or 0)}); "
                 "name a folder with oci-layout and index.json."
             ) from error
+        if len(index) > MAX_MANIFEST:
+            raise UserError(f"{self.name} has an index larger than registries take; do not use it.")
         return self.document(_named(index, self.tag, self.name))
 
     def document(self, descriptor: Descriptor) -> bytes:
@@ -217,7 +221,7 @@ def _named(index: bytes, tag: str | None, name: str) -> Descriptor:
     """The entry of a layout's index that a tag names, or the only one."""
     try:
         entries = [Descriptor.from_json(raw) for raw in json.loads(index)["manifests"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"The index.json of {name} is not an OCI index; copy it anew.") from error
     found = [e for e in entries if tag in (None, e.annotations.get(REF_NAME))]
     if len({entry.digest for entry in found}) == 1:
@@ -237,7 +241,7 @@ def _spans(path: Path) -> dict[str, tuple[int, int]]:
     spans: dict[str, tuple[int, int]] = {}
     with open_source(path) as file:
         try:
-            with tarfile.open(fileobj=file, mode="r:") as archive:
+            with tarfile.open(fileobj=file, mode="r:", tarinfo=BoundedHeader) as archive:
                 for info in archive:
                     if info.isreg():
                         spans[info.name.removeprefix("./")] = (info.offset_data, info.size)

@@ -130,7 +130,7 @@ def decompressor(source: HashingReader, media_type: str) -> BinaryIO:
 
 def open_archive(stream: BinaryIO) -> tarfile.TarFile:
     """Read a tar archive from a stream, no header of which is taken into much memory."""
-    return tarfile.open(fileobj=stream, mode="r|", bufsize=_TAR_BUFFER, tarinfo=_Header)
+    return tarfile.open(fileobj=stream, mode="r|", bufsize=_TAR_BUFFER, tarinfo=BoundedHeader)
 
 
 def bounded(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -171,9 +171,11 @@ class _Bounded(io.RawIOBase):
         return len(data)
 
 
-class _Header(tarfile.TarInfo):
+class BoundedHeader(tarfile.TarInfo):
+    """A header for `tarfile` that is refused where it would be taken into much memory."""
+
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> BoundedHeader:
         info = super().frombuf(buf, encoding, errors)
         if info.type in _EXTENDED and info.size > MAX_HEADER:
             raise tarfile.ReadError("a header is too large")

@@ -50,6 +50,17 @@ def test_paths_that_lead_out(tmp_path: Path, name: str) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_header_that_would_fill_the_memory(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    info = tarfile.TarInfo("x")
+    info.pax_headers = {"comment": "x" * 2_000_000}
+    with tarfile.open(tmp_path / "x.bento", "w:xz") as tar:
+        tar.addfile(info)
+    assert not holds(tmp_path / "x.bento", "x")
+    with pytest.raises(UserError, match="a header is too large"):
+        unpack(tmp_path / "x.bento", tmp_path / "out")
+
+
 def test_links_bombs_and_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="is no file"):

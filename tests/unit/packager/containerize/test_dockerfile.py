@@ -30,7 +30,14 @@ def test_a_template_extends_the_blocks_as_bentomls_does() -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{% block", "{{ nothing }}", "{{ ''.__class__.__mro__[1].__subclasses__() }}"]
+    "template",
+    [
+        "{% block",
+        "{{ nothing }}",
+        "{{ 1 // 0 }}",
+        "{{ 1 + [] }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    ],
 )
 def test_a_template_that_is_wrong_or_reaches_out_is_refused(template: str) -> None:
     with pytest.raises(UserError, match="cannot be rendered"):

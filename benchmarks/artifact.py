@@ -31,8 +31,8 @@ from table import Row, Table, arguments, ratios
 from bentofn.commands.demo import MODEL, import_weights
 from bentofn.commands.init import write_template
 from bentofn.packager.home import Home
-from bentofn.packager.materialise import materialise
 from bentofn.packager.modelstore import import_model, local_path
+from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
 from bentofn.runtime.manifest import BentoManifest
 

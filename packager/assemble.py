@@ -10,13 +10,16 @@ from pathlib import Path
 from bentofn.packager.bento_manifest import make_manifest
 from bentofn.packager.bento_models import BentoModels, collect_models
 from bentofn.packager.build_inputs import BuildInputs, check_unchanged
-from bentofn.packager.contract import (
+from bentofn.packager.code.contract import (
     Description,
     Parts,
     cached_description,
     describe,
     keep_description,
 )
+from bentofn.packager.code.gpu import names_gpu
+from bentofn.packager.code.import_surface import import_surface
+from bentofn.packager.code.late_imports import late_imports
 from bentofn.packager.environment.bench import Bench, bench_like, own_bench
 from bentofn.packager.environment.layers import (
     Environment,
@@ -24,18 +27,15 @@ from bentofn.packager.environment.layers import (
 )
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.environment.torch_build import build_note, is_cpu
-from bentofn.packager.gpu import names_gpu
 from bentofn.packager.home import Home
-from bentofn.packager.import_surface import import_surface
-from bentofn.packager.late_imports import late_imports
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.layers import FAST, SMALLEST, Packing
 from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.onnx.export import Exporter
 from bentofn.packager.onnx.plan import Plan
+from bentofn.packager.roots.stage import stage
 from bentofn.packager.service_layers import bytecode_layers, code_layer, runtime_layer
 from bentofn.packager.slim.proven import prove_once
-from bentofn.packager.stage import stage
 from bentofn.packager.store import Descriptor, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest

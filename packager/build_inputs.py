@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bentofn.packager.code.gpu import asks_for_gpu
+from bentofn.packager.code.sources import HashedTree, collect
 from bentofn.packager.config.discovery import load_config
 from bentofn.packager.config.docker_files import read_env, read_image
 from bentofn.packager.config.model import BuildConfig, ImageOptions
@@ -23,12 +25,10 @@ from bentofn.packager.environment.requirements import (
 from bentofn.packager.environment.resolve import lock_key
 from bentofn.packager.environment.target import Target, base_interpreter, find_target
 from bentofn.packager.environment.torch_build import CPU_INDEX
-from bentofn.packager.gpu import asks_for_gpu
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.runtime_files import runtime_digest, runtime_files
 from bentofn.packager.slim.level import Slimming, find_slimming
-from bentofn.packager.sources import HashedTree, collect
 from bentofn.packager.trust.kinds import ADMISSION_RULES
 from bentofn.runtime.errors import UserError
 

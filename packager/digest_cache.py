@@ -14,9 +14,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bentofn.packager.code.sources import HashedTree, SourceFile
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
-from bentofn.packager.sources import HashedTree, SourceFile
 
 RACY_NS = 2_000_000_000
 """Nanoseconds: a file changed within this time before it was hashed is hashed again. The coarsest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from bentofn.packager.build_inputs import BuildInputs
-from bentofn.packager.bytecode import compile_files, files_below, refuse_broken
+from bentofn.packager.code.bytecode import compile_files, files_below, refuse_broken
 from bentofn.packager.environment.layers import Environment, add_bytecode
 from bentofn.packager.environment.machine import refuse_other_machines
 from bentofn.packager.environment.target import Target

@@ -11,9 +11,9 @@ from pathlib import Path
 from bentofn.adapters.local.engines.python import check_platform
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.provider import LazyTrees
-from bentofn.packager.materialise import materialise
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.roots.trees import TreeProvider
 from bentofn.packager.store import Store
-from bentofn.packager.trees import TreeProvider
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest

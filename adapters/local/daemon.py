@@ -140,7 +140,7 @@ def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> 
     from bentofn.adapters.local.core.profile import load_profile
     from bentofn.adapters.local.emulator import bind, private_directory, serve
     from bentofn.adapters.local.platform import Platform
-    from bentofn.packager.providers import tree_providers
+    from bentofn.packager.roots.providers import tree_providers
 
     providers = tree_providers(home)
     wanted = _last_port(home) if port is None else port

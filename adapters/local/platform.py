@@ -18,7 +18,7 @@ from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.provider import LazyTrees
-from bentofn.packager.trees import TreeProvider
+from bentofn.packager.roots.trees import TreeProvider
 from bentofn.runtime.errors import UserError
 
 

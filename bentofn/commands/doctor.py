@@ -14,7 +14,7 @@ from bentofn import __version__
 from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.files import clear_stale
 from bentofn.packager.home import Home, leftovers
-from bentofn.packager.mounts import FileSystem, can_mount
+from bentofn.packager.roots.mounts import FileSystem, can_mount
 
 LITTLE = 10**9
 """Bytes below which free space is reported as a fault."""

@@ -52,8 +52,8 @@ def _serve_module(target: str, directory: Path, host: str, port: int) -> None:
 
 def _serve_bento(tag: str, host: str, port: int) -> None:
     from bentofn.adapters.local.engines.python import boot_command, check_platform, find_python
-    from bentofn.packager.materialise import materialise
-    from bentofn.packager.providers import tree_providers
+    from bentofn.packager.roots.materialise import materialise
+    from bentofn.packager.roots.providers import tree_providers
     from bentofn.packager.store import Store
 
     home = Home.default()

@@ -20,7 +20,7 @@ from bentofn.packager.containerize.names import parse_place
 from bentofn.packager.containerize.own_layers import USER, USER_HOME, USER_ID
 from bentofn.packager.files import make_directory, temporary_directory
 from bentofn.packager.home import Home
-from bentofn.packager.materialise import materialise
+from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX, BentoRoot

@@ -21,9 +21,9 @@ from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import cached_layer, layer_key
 from bentofn.packager.layers import collect_tree, put_layer
 from bentofn.packager.parts import files_of, models_of
+from bentofn.packager.roots.trees import unpack_blob
 from bentofn.packager.store import Descriptor, Store
 from bentofn.packager.store.descriptors import LAYER_DIFF_ID
-from bentofn.packager.trees import unpack_blob
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json

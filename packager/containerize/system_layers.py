@@ -21,11 +21,11 @@ from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import cached_layer, layer_key
 from bentofn.packager.layers.tar import ZSTD_LEVEL, ZSTD_THREADS
-from bentofn.packager.materialise import materialise
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.roots.trees import unpack_blob
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.blobs import hash_stream
 from bentofn.packager.store.descriptors import LAYER_DIFF_ID, LAYER_KIND
-from bentofn.packager.trees import unpack_blob
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX, BentoRoot
 from bentofn.runtime.manifest import BentoManifest

@@ -18,7 +18,7 @@ from bentofn.packager.files import atomic_write, link_tree, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.layers import FAST, LayerFile, Packing
-from bentofn.packager.materialise import adopt_env, unpack_env
+from bentofn.packager.roots.materialise import adopt_env, unpack_env
 from bentofn.packager.slim.level import Slimming
 from bentofn.packager.slim.tree import slim_tree
 from bentofn.packager.store import Descriptor, Store

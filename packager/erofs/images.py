@@ -13,8 +13,8 @@ from bentofn.packager.files import atomic_write, temporary_file, writing
 from bentofn.packager.home import Home
 from bentofn.packager.layers.stream import DamagedLayer
 from bentofn.packager.layers.unpack import read_layer
+from bentofn.packager.roots.trees import Tree, damaged_layer
 from bentofn.packager.store import Store
-from bentofn.packager.trees import Tree, damaged_layer
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

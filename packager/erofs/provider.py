@@ -9,16 +9,16 @@ from pathlib import Path
 from bentofn.packager.erofs.images import image_path, make_image, remove_image
 from bentofn.packager.files import make_directory
 from bentofn.packager.home import Home
-from bentofn.packager.mounts import is_mounted, mount_erofs, why_no_erofs
+from bentofn.packager.roots.mounts import is_mounted, mount_erofs, why_no_erofs
+from bentofn.packager.roots.trees import Tree
 from bentofn.packager.store import Store
-from bentofn.packager.trees import Tree
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 
 
 @dataclass(frozen=True)
 class ImageTrees:
-    """A :class:`bentofn.packager.trees.TreeProvider`; its process has entered a mount namespace.
+    """A :class:`~bentofn.packager.roots.trees.TreeProvider`, in a mount namespace of its own.
 
     Args:
         home: Whose trees.

@@ -12,7 +12,7 @@ from bentofn.packager.fuse import protocol
 from bentofn.packager.fuse.filesystem import FileSystem, Watcher
 from bentofn.packager.fuse.protocol import MalformedRequestError, Opcode
 from bentofn.packager.fuse.tree import Node, Tree
-from bentofn.packager.mounts import mount_fuse, unmount
+from bentofn.packager.roots.mounts import mount_fuse, unmount
 from bentofn.runtime.errors import UserError
 
 THREADS = 16

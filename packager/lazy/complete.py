@@ -17,14 +17,14 @@ from pathlib import Path
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.lazy.origin import Origin
-from bentofn.packager.materialise import links_below, trees_of, whole_directories
 from bentofn.packager.prefetch.artifact import Prefetch, read_prefetch
 from bentofn.packager.prefetch.pack import Pack, unpack
 from bentofn.packager.prefetch.trace import Trace
+from bentofn.packager.roots.materialise import links_below, trees_of, whole_directories
+from bentofn.packager.roots.trees import TREES_LOCK, Tree, unpack_tree, unpacked_path
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import PREFETCH
 from bentofn.packager.store.referrers import referrers, subject_descriptor
-from bentofn.packager.trees import TREES_LOCK, Tree, unpack_tree, unpacked_path
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.lifeline import die_with_parent
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.complete import make_whole
-from bentofn.packager.mounts import enter_private_namespace
+from bentofn.packager.roots.mounts import enter_private_namespace
+from bentofn.packager.roots.trees import Tree
 from bentofn.packager.store import Entry, Store
-from bentofn.packager.trees import Tree
 from bentofn.runtime.errors import UserError
 
 MOUNT_LIMIT = 600.0
@@ -26,7 +26,7 @@ Listener = Callable[[str, str], None]
 
 
 class LazyTrees:
-    """A :class:`bentofn.packager.trees.TreeProvider` for bentos that were pulled lazily.
+    """A :class:`bentofn.packager.roots.trees.TreeProvider` for bentos that were pulled lazily.
 
     Where nothing can be mounted, the rest of the bento is fetched instead.
 
@@ -48,7 +48,7 @@ class LazyTrees:
             self._obstacle = str(error)
 
     def provide(self, tree: Tree) -> Path | None:
-        """See :class:`bentofn.packager.trees.TreeProvider`."""
+        """See :class:`bentofn.packager.roots.trees.TreeProvider`."""
         store = Store(self._home)
         if all(store.has(blob.digest) for blob in tree.blobs):
             return None

@@ -33,10 +33,10 @@ from bentofn.packager.lazy.complete import pack_of
 from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.lazy.origin import Origin
 from bentofn.packager.lazy.tree import TreeMaker
-from bentofn.packager.materialise import trees_of
-from bentofn.packager.mounts import is_mounted
 from bentofn.packager.prefetch.artifact import find_prefetch
 from bentofn.packager.registry.transfer import transport_of
+from bentofn.packager.roots.materialise import trees_of
+from bentofn.packager.roots.mounts import is_mounted
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 

@@ -27,8 +27,8 @@ from bentofn.packager.lazy.tables import table_of
 from bentofn.packager.parts import files_of
 from bentofn.packager.prefetch.blocks import check_block
 from bentofn.packager.prefetch.pack import Pack
+from bentofn.packager.roots.trees import Tree
 from bentofn.packager.store import Descriptor
-from bentofn.packager.trees import Tree
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,16 @@ from typing import Any
 
 from bentofn.packager.files import make_directory, remove_tree, temporary_directory
 from bentofn.packager.home import Home
-from bentofn.packager.join import join
 from bentofn.packager.layers.files import check_path
 from bentofn.packager.parts import ModelLayer, files_of
+from bentofn.packager.roots.join import join
+from bentofn.packager.roots.trees import (
+    TREES_LOCK,
+    free_path,
+    tree_of_model,
+    unpack_blob,
+    unpack_tree,
+)
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import (
     LAYER_KIND,
@@ -21,13 +28,6 @@ from bentofn.packager.store.descriptors import (
     MODEL_CONFIG,
     MODEL_PATH,
     TITLE,
-)
-from bentofn.packager.trees import (
-    TREES_LOCK,
-    free_path,
-    tree_of_model,
-    unpack_blob,
-    unpack_tree,
 )
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bentofn.packager.contract import child_environment, run_limited
+from bentofn.packager.code.contract import child_environment, run_limited
 from bentofn.packager.environment.resolve import Lock, cached_lock, lock_key, resolve
 from bentofn.packager.environment.uv import run_uv
 from bentofn.packager.files import atomic_write, temporary_directory
@@ -20,7 +20,7 @@ from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.modelstore import describe_model, import_model, local_path
 from bentofn.packager.onnx.code import code_digest
 from bentofn.packager.onnx.plan import Plan, same_runtime
-from bentofn.packager.stage import stage
+from bentofn.packager.roots.stage import stage
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.exports import Export

@@ -139,7 +139,7 @@ def _put(store: Store, path: Path, media_type: str) -> Descriptor:
 
 
 def _key(stored: StoredBento) -> str:
-    from bentofn.packager.import_surface import import_surface
+    from bentofn.packager.code.import_surface import import_surface
     from bentofn.packager.layer_cache import layer_key
 
     inputs = stored.inputs

@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bentofn.packager.contract import child_environment, run_limited
+from bentofn.packager.code.contract import child_environment, run_limited
 from bentofn.packager.fuse.server import Server
 from bentofn.packager.fuse.tree import Tree, plain_tree
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.plan import make_plan, stored_toc
-from bentofn.packager.materialise import materialise
-from bentofn.packager.mounts import can_mount, enter_private_namespace
 from bentofn.packager.parts import ModelLayer, files_of, models_of
 from bentofn.packager.prefetch import audit_script
 from bentofn.packager.prefetch.blocks import cut_blocks
@@ -31,6 +29,8 @@ from bentofn.packager.prefetch.choose import choose
 from bentofn.packager.prefetch.pack import write_pack
 from bentofn.packager.prefetch.trace import HotFile, Recorder, Trace, whole_file
 from bentofn.packager.prefetch.trial import start_once
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.roots.mounts import can_mount, enter_private_namespace
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_PATH
 from bentofn.runtime.errors import UserError

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bentofn.packager.contract import IMPORT_LIMIT
+from bentofn.packager.code.contract import IMPORT_LIMIT
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentofn.packager.contract import IMPORT_LIMIT, child_environment, run_limited
+from bentofn.packager.code.contract import IMPORT_LIMIT, child_environment, run_limited
 from bentofn.packager.environment.target import Target
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError

@@ -12,8 +12,8 @@ from bentofn.packager.environment.install import install
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
+from bentofn.packager.roots.stage import stage_root
 from bentofn.packager.slim.proof import Trial, prove
-from bentofn.packager.stage import stage_root
 from bentofn.runtime.manifest import BentoManifest, canonical_json
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from bentofn.packager.code.sources import IGNORE_FILE, HashedTree, SourceFile
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
-from bentofn.packager.sources import IGNORE_FILE, HashedTree, SourceFile
 from bentofn.packager.trust.kinds import ADMISSION_RULES
 from bentofn.packager.trust.pickle_files import find_pickles
 from bentofn.packager.trust.pickles import PickleReport

@@ -70,7 +70,7 @@ def _find(file: BinaryIO, suffix: str, depth: int = 0) -> PickleReport | None:
 def _in_array(file: BinaryIO) -> PickleReport | None:
     """https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"""
     file.read(len(_NUMPY))
-    major = file.read(2)[0]
+    major, _ = struct.unpack("BB", file.read(2))
     (length,) = struct.unpack("<H" if major == 1 else "<I", file.read(2 if major == 1 else 4))
     header = file.read(min(length, 1 << 20))
     return read_pickles(file) if _OBJECTS.search(header) else None

@@ -16,7 +16,7 @@ from bentofn import __version__
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
-from bentofn.packager.materialise import unpack_env
+from bentofn.packager.roots.materialise import unpack_env
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_KIND
 from bentofn.packager.store.referrers import (

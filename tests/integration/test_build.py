@@ -19,8 +19,8 @@ import pytest
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.environment.target import base_interpreter
 from bentofn.packager.home import Home, leftovers
-from bentofn.packager.materialise import materialise
 from bentofn.packager.modelstore import import_model
+from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot

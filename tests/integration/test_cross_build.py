@@ -17,7 +17,7 @@ from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.environment.machine import machine_of
 from bentofn.packager.environment.target import WHEELS, find_interpreter, host_platform
 from bentofn.packager.home import Home, leftovers
-from bentofn.packager.materialise import materialise
+from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.packager.mounts import can_mount
+from bentofn.packager.roots.mounts import can_mount
 
 REASON = can_mount("fuse")
 pytestmark = pytest.mark.skipif(REASON is not None, reason=f"FUSE cannot be mounted: {REASON}")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=f"FUSE cannot be moun
 SCRIPT = """
 import json, mmap, os, subprocess, sys
 from pathlib import Path
-from bentofn.packager.mounts import enter_private_namespace
+from bentofn.packager.roots.mounts import enter_private_namespace
 enter_private_namespace()
 from bentofn.packager.fuse.server import Server
 from bentofn.packager.fuse.tree import FileContent, plain_tree

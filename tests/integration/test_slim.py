@@ -10,7 +10,7 @@ import pytest
 
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home, leftovers
-from bentofn.packager.materialise import materialise
+from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest

@@ -22,13 +22,13 @@ from bentofn.packager.build import BuildResult
 from bentofn.packager.environment.target import base_interpreter
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.complete import complete
-from bentofn.packager.materialise import materialise
-from bentofn.packager.mounts import can_mount
 from bentofn.packager.prefetch.artifact import LIST_TYPE, PACK_TYPE, find_prefetch
 from bentofn.packager.prefetch.pack import write_pack
 from bentofn.packager.prefetch.trace import Trace
 from bentofn.packager.prefetch.tracer import trace_files
 from bentofn.packager.registry import parse_reference, pull
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.roots.mounts import can_mount
 from bentofn.packager.store import Store
 from bentofn.packager.store.descriptors import PREFETCH
 from bentofn.packager.store.referrers import put_referrer, subject_descriptor
@@ -188,8 +188,8 @@ def test_a_machine_that_cannot_mount_fetches_all_first(
     bentofn("pull", "--lazy", origin.address, home=node.path)
     code = (
         "from bentofn.packager.home import Home; from bentofn.packager.store import Store\n"
-        "from bentofn.packager.materialise import materialise\n"
-        "from bentofn.packager.providers import tree_providers\n"
+        "from bentofn.packager.roots.materialise import materialise\n"
+        "from bentofn.packager.roots.providers import tree_providers\n"
         "home = Home.default(); providers = tree_providers(home)\n"
         "print(materialise(home, Store(home).get('bento', 'pages'), providers))"
     )

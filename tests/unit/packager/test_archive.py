@@ -265,9 +265,7 @@ def test_another_artifact_is_refused(store: Store, tmp_path: Path, exported: Pat
         assert untouched(store)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_is_refused_in_a_sentence_or_harmless(
     exported: Path, source: Store, tmp_path: Path, data: st.DataObject
@@ -291,7 +289,7 @@ def test_any_damage_is_refused_in_a_sentence_or_harmless(
         assert entry.digest == source.get("bento", "g").digest
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=2048))
 def test_any_bytes_are_refused_in_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.arriving_referrers import ArrivingReferrer, read_arriving_referrer
@@ -39,13 +39,11 @@ def read(data: bytes) -> ArrivingReferrer | None:
         return None
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes(data: bytes) -> None:
     assert read(data) is None
 
 
-@settings(deadline=None)
 @given(MANIFEST | JSON)
 def test_any_json(raw: Any) -> None:
     found = read(json.dumps(raw).encode())
@@ -59,7 +57,6 @@ def test_any_json(raw: Any) -> None:
 GOOD = st.fixed_dictionaries({"digest": st.just(SUBJECT), "size": st.integers(0, 9)})
 
 
-@settings(deadline=None)
 @given(st.lists(GOOD, max_size=1))
 def test_a_good_one_is_read(layers: list[dict[str, Any]]) -> None:
     raw = {

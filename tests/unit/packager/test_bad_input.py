@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bentofn.packager.code.import_surface import import_surface
+from bentofn.packager.code.sources import collect
 from bentofn.packager.config import bentofile
 from bentofn.packager.config.discovery import load_config
 from bentofn.packager.config.model import PythonOptions
@@ -17,8 +19,6 @@ from bentofn.packager.environment.pip_config import read_pip_config
 from bentofn.packager.environment.requirements import read_requirements
 from bentofn.packager.environment.uv import essence
 from bentofn.packager.home import Home
-from bentofn.packager.import_surface import import_surface
-from bentofn.packager.sources import collect
 from bentofn.runtime.errors import UserError
 
 KEYS = st.sampled_from(

@@ -9,8 +9,8 @@ import pytest
 
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
-from bentofn.packager.materialise import materialise
 from bentofn.packager.modelstore import import_model
+from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest, ServiceContract

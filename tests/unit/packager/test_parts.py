@@ -13,7 +13,6 @@ from safetensors.numpy import load_file, save_file
 
 from bentofn.packager.arrival import MAX_MANIFEST
 from bentofn.packager.home import Home
-from bentofn.packager.materialise import prune
 from bentofn.packager.modelstore import (
     describe_model,
     export_model,
@@ -38,6 +37,7 @@ from bentofn.packager.parts import (
     part_size,
     split,
 )
+from bentofn.packager.roots.materialise import prune
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import MODEL_WEIGHT, PART_OFFSET, PART_SIZE
 from bentofn.runtime.errors import UserError

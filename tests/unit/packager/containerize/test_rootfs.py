@@ -113,9 +113,7 @@ ENTRIES = st.one_of(
 )
 
 
-@settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(layers=st.lists(st.lists(ENTRIES, max_size=6), max_size=3))
 def test_the_headers_tell_what_unpacking_makes(
     tmp_path: Path, make_layer: MakeLayer, entry: Entry, layers: list[list[tuple[str, bytes, str]]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bentofn.packager.mounts import can_mount
+from bentofn.packager.roots.mounts import can_mount
 
 Listing = dict[str, list[Any]]
 """Path to what stands there: its type, permissions, size, and a digest of its content."""
@@ -37,7 +37,7 @@ MOUNT = f"""
 {LIST}
 import json, sys
 from pathlib import Path
-from bentofn.packager import mounts
+from bentofn.packager.roots import mounts
 mounts.enter_private_namespace()
 for line in sys.stdin:
     image, target = map(Path, json.loads(line))

@@ -12,10 +12,10 @@ import pytest
 from bentofn.packager.erofs.images import image_path
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
-from bentofn.packager.materialise import materialise, prune, root_path
-from bentofn.packager.mounts import can_mount
+from bentofn.packager.roots.materialise import materialise, prune, root_path
+from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.trees import layers_key
 from bentofn.packager.store import Descriptor, Entry, Store
-from bentofn.packager.trees import layers_key
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 
 REFUSAL = can_mount("erofs")
@@ -28,8 +28,8 @@ import json, sys
 from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 from bentofn.packager.home import Home
-from bentofn.packager.materialise import materialise
-from bentofn.packager.providers import tree_providers
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.roots.providers import tree_providers
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 home = Home(Path(sys.argv[1]))

@@ -109,9 +109,7 @@ def layers(draw: st.DrawFn) -> Layers:
     return found
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(layers())
 def test_any_tree_looks_mounted_as_it_does_unpacked(
     mounted: Callable[[Path, Path], Listing], layers: Layers

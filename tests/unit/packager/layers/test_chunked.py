@@ -94,7 +94,6 @@ def content_of(blob: bytes, toc: Toc) -> dict[str, bytes]:
 
 
 @settings(
-    deadline=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

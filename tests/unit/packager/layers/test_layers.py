@@ -128,7 +128,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
     return info
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=trees(), compression=st.sampled_from(["zstd", "gzip", "none"]), mask=st.integers(0, 63))
 def test_what_goes_in_comes_out(tree: Tree, compression: Compression, mask: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
@@ -304,7 +304,7 @@ def test_a_later_layer_replaces_files_but_follows_no_link(tmp_path: Path) -> Non
     assert read_tree(target) == {"a": (b"new", False), "b": (b"old", False)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), compression=st.sampled_from(["zstd", "gzip", "none"]))
 def test_a_damaged_layer_is_noticed(data: st.DataObject, compression: Compression) -> None:
     whole = pack([LayerFile(f"{PREFIX}/a", b"0123456789" * 50)], compression)

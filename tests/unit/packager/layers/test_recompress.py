@@ -91,7 +91,7 @@ def test_a_damaged_layer_is_refused_and_leaves_nothing(store: Store, damage: str
     assert [path for path in store.blobs.directory.iterdir() if path != blob] == []
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(pieces=st.lists(st.binary(max_size=400), max_size=30))
 def test_gzip_on_several_cores_is_gzip(
     pieces: list[bytes], tmp_path_factory: pytest.TempPathFactory

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.home import Home
@@ -37,7 +37,6 @@ def test_the_catalogue_s_check_value() -> None:
     assert crc64(b"123456789") == 0xB90956C775A41001
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=700), cut=st.integers(0, 700))
 def test_the_checksum_is_that_of_the_definition(data: bytes, cut: int) -> None:
     assert crc64(data) == byte_by_byte(data)

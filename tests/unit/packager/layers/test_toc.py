@@ -89,7 +89,6 @@ def frames_follow(entries: tuple[TocEntry, ...]) -> bool:
     )
 
 
-@settings(deadline=None)
 @given(entries=tables().filter(frames_follow))
 def test_what_is_written_is_read(entries: tuple[TocEntry, ...]) -> None:
     data, plain = write_toc(entries, 3)
@@ -97,7 +96,6 @@ def test_what_is_written_is_read(entries: tuple[TocEntry, ...]) -> None:
     assert len(zstandard.ZstdDecompressor().decompress(data)) == plain
 
 
-@settings(deadline=None)
 @given(data=st.binary(max_size=300))
 def test_any_bytes_are_refused_in_a_sentence(data: bytes) -> None:
     for raw in (data, zstandard.ZstdCompressor().compress(data)):
@@ -112,7 +110,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_any_lie_is_read_or_refused(data: st.DataObject) -> None:
     rows = good()

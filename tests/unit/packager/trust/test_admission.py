@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from bentofn.packager.code.sources import collect
 from bentofn.packager.digest_cache import hash_tree
 from bentofn.packager.home import Home
-from bentofn.packager.sources import collect
 from bentofn.packager.trust.admission import Allowed, admit
 from bentofn.runtime.errors import UserError
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.trust.pickle_files import find_pickles
@@ -146,7 +146,6 @@ def test_half_a_pickle_is_said_to_be_broken(tmp_path: Path, name: str, data: byt
     assert report.broken
 
 
-@settings(deadline=None)
 @given(data=st.binary(), name=st.sampled_from(["a.pkl", "a.pt", "a.npy", "a.npz", "a.gz", "a"]))
 def test_any_file_is_read(tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str) -> None:
     path = tmp_path_factory.mktemp("any") / name

@@ -22,7 +22,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.trust.pickles import PickleReport, read_pickles
@@ -140,7 +140,6 @@ def test_a_later_pickle_of_the_same_file_is_read() -> None:
     assert read(cut).dangerous == ("posix.system",)
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read(data: bytes) -> None:
     read(data)
@@ -154,7 +153,6 @@ OPCODES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(OPCODES, max_size=40))
 def test_what_the_unpickler_would_import_is_in_the_report(opcodes: list[bytes]) -> None:
     data = b"\x80\x04" + b"".join(opcodes) + b"."

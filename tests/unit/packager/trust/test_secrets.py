@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.trust.secrets import (
@@ -150,14 +150,12 @@ def test_headers_without_end_are_read_in_one_go() -> None:
     assert list(secrets_of((begin + "Ab:  " * 10_000 + "\n!").encode())) == []
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read(data: bytes) -> None:
     for secret in secrets_of(data):
         assert 1 <= secret.line <= data.count(b"\n") + 1
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=string.ascii_lowercase + " \n.,_-()='\"/", max_size=2000))
 def test_prose_and_code_hold_no_secrets(text: str) -> None:
     assert list(secrets_of(text.encode())) == []

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.archive import export_bento, import_bento
@@ -305,7 +305,6 @@ def test_a_key_is_never_printed(tmp_path: Path, keys: tuple[Path, Path]) -> None
     assert repr(signer) == f"Signer(public=VerifyKey(kind={signer.public.kind!r}))"
 
 
-@settings(deadline=None)
 @given(data=st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_no_bundle(data: bytes) -> None:
     read_bundle(data)
@@ -318,7 +317,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional={
     "_type": st.just("https://in-toto.io/Statement/v1"),
     "predicateType": st.just("https://sigstore.dev/cosign/sign/v1"),
@@ -329,7 +327,6 @@ def test_any_statement_is_read(raw: dict[str, Any]) -> None:
         assert len(subject.digest) == 71
 
 
-@settings(deadline=None)
 @given(st.fixed_dictionaries({
     "mediaType": st.just(BUNDLE),
     "verificationMaterial": st.just({"publicKey": {"hint": "x"}}) | JSON,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.home import Home
@@ -182,7 +182,6 @@ def test_the_provenance_is_a_statement_of_slsa(tmp_path: Path) -> None:
         assert private.encode() not in data
 
 
-@settings(deadline=None)
 @given(st.lists(st.text()))
 def test_any_lock_is_read(lines: list[str]) -> None:
     for package in locked_packages(lines):

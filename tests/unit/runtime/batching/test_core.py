@@ -138,9 +138,9 @@ class DriverOfTwo(Driver):
 
 
 TestOneInFlight = Driver.TestCase
-TestOneInFlight.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOneInFlight.settings = settings(max_examples=60, stateful_step_count=40)
 TestTwoInFlight = DriverOfTwo.TestCase
-TestTwoInFlight.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestTwoInFlight.settings = settings(max_examples=40, stateful_step_count=40)
 
 
 def test_a_lone_request_runs_without_a_wait() -> None:

@@ -282,7 +282,7 @@ async def test_batches_are_reported_with_their_items_and_seconds() -> None:
     assert seen == [(1, 2.5)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     requests=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=20),
     max_in_flight=st.integers(1, 3),

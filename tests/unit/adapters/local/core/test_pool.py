@@ -218,7 +218,7 @@ class World(RuleBasedStateMachine):
         assert self.pool.empty
 
 
-World.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+World.TestCase.settings = settings(max_examples=300, stateful_step_count=40)
 TestWorld = World.TestCase
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bentofn.packager.code.gpu import asks_for_gpu, names_gpu
 from bentofn.packager.config.model import BuildConfig, DockerOptions
-from bentofn.packager.gpu import asks_for_gpu, names_gpu
 
 SERVICE = """
 import bentofn

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from bentofn.packager.files import temporary_directory
-from bentofn.packager.loop_device import loop_device
+from bentofn.packager.roots.loop_device import loop_device
 from bentofn.runtime.errors import UserError
 
 FileSystem = Literal["erofs", "fuse"]

@@ -19,7 +19,8 @@ from bentofn.packager.files import remove_tree, temporary_directory
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerEntry, LayerFile, LayerLink, collect_tree, put_layer
 from bentofn.packager.layers.put import LayerKind
-from bentofn.packager.materialise import (
+from bentofn.packager.modelstore import import_model, model_layers
+from bentofn.packager.roots.materialise import (
     adopt_env,
     materialise,
     prune,
@@ -27,10 +28,9 @@ from bentofn.packager.materialise import (
     unmaterialise,
     unpack_env,
 )
-from bentofn.packager.modelstore import import_model, model_layers
+from bentofn.packager.roots.trees import Tree
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import MODEL_WEIGHT
-from bentofn.packager.trees import Tree
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
@@ -310,10 +310,10 @@ def test_a_kill_leaves_no_half_root(home: Home) -> None:
     bento = BentoManifest("big", "1", ServiceContract("g", "s:G"), "3.11", "linux/amd64")
     entry = store.add_bento(bento, [env, code], NOW)
     program = (
-        "import sys, pathlib, bentofn.packager.materialise as m\n"
+        "import sys, pathlib, bentofn.packager.roots.materialise as m\n"
         "from bentofn.packager.home import Home\n"
         "from bentofn.packager.store import Store\n"
-        "from bentofn.packager.trees import discard\n"
+        "from bentofn.packager.roots.trees import discard\n"
         "home = Home(pathlib.Path(sys.argv[1]))\n"
         "entry = Store(home).get('bento', 'big')\n"
         "print('open', flush=True)\n"

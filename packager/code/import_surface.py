@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from bentofn.packager.mentions import AnyName, Mentions, without_doc
+from bentofn.packager.code.mentions import AnyName, Mentions, without_doc
 
 Function: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
 

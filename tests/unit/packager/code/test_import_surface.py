@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from bentofn.packager.import_surface import import_surface
+from bentofn.packager.code.import_surface import import_surface
 
 SERVICE = """
     import bentofn

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 
 from bentofn.packager.home import Home
-from bentofn.packager.mounts import enter_private_namespace, may_mount_devices
-from bentofn.packager.trees import TreeProvider
+from bentofn.packager.roots.mounts import enter_private_namespace, may_mount_devices
+from bentofn.packager.roots.trees import TreeProvider
 from bentofn.runtime.errors import UserError
 
 EROFS_VARIABLE = "BENTOFN_EROFS"

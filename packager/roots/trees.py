@@ -22,11 +22,11 @@ from bentofn.packager.files import (
     writing,
 )
 from bentofn.packager.home import Home
-from bentofn.packager.join import join, verify
 from bentofn.packager.layers.files import check_path
 from bentofn.packager.layers.stream import DamagedLayer
 from bentofn.packager.layers.unpack import unpack_layer
 from bentofn.packager.parts import ModelLayer, files_of
+from bentofn.packager.roots.join import join, verify
 from bentofn.packager.store import Descriptor, LayerInfo, Store
 from bentofn.packager.store.blobs import BLOB_MODE
 from bentofn.runtime.errors import UserError
@@ -69,11 +69,11 @@ class Tree:
 class TreeProvider(Protocol):
     """Gives a tree as a directory in another way than by unpacking it, such as a mount.
 
-    To add one: write a class with this method, and add it to
-    :func:`bentofn.packager.providers.tree_providers`, which the local platform and ``serve`` ask
-    when they start. The directory stands at ``home.mounted / tree.key``. It may be a private mount
-    (:mod:`bentofn.packager.mounts`), since each combination of directories gets a root of its own
-    and whoever wants the root asks the provider first.
+    To add one: write a class with this method, and add it to ``tree_providers`` in
+    :mod:`bentofn.packager.roots.providers`, which the local platform and ``serve`` ask when they
+    start. The directory stands at ``home.mounted / tree.key``. It may be a private mount
+    (:mod:`bentofn.packager.roots.mounts`), since each combination of directories gets a root of
+    its own and whoever wants the root asks the provider first.
     """
 
     def provide(self, tree: Tree) -> Path | None:

@@ -10,7 +10,7 @@ from types import CodeType
 
 import pytest
 
-from bentofn.packager.bytecode import (
+from bentofn.packager.code.bytecode import (
     cache_path,
     compile_files,
     files_below,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bentofn.packager.late_imports import late_imports
+from bentofn.packager.code.late_imports import late_imports
 
 SERVICE = b"""
 import os

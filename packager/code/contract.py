@@ -77,7 +77,7 @@ def describe(
     Args:
         parts: Where its code, runtime and environment stand.
         service: ``module:Class`` or ``file.py:Class``.
-        late: What its functions import (see :mod:`bentofn.packager.late_imports`).
+        late: What its functions import (see :mod:`bentofn.packager.code.late_imports`).
         target: Whose interpreter imports it.
         envs: The environment variables of the bento.
         home: Its models are found there.

@@ -12,9 +12,7 @@ from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.leftovers import lazy_leftovers
 from bentofn.packager.parts import models_of
-from bentofn.packager.store import Descriptor, Entry, Store
-from bentofn.packager.store.descriptors import LAYER_KIND
-from bentofn.packager.trees import (
+from bentofn.packager.roots.trees import (
     TREES_LOCK,
     Tree,
     TreeProvider,
@@ -26,6 +24,8 @@ from bentofn.packager.trees import (
     unpack_tree,
     unpacked_path,
 )
+from bentofn.packager.store import Descriptor, Entry, Store
+from bentofn.packager.store.descriptors import LAYER_KIND
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.packager import mounts
+from bentofn.packager.roots import mounts
 from bentofn.runtime.errors import UserError
 
 needs_erofs = pytest.mark.skipif(
@@ -20,7 +20,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 PRIVATE = """
 import os, sys, threading
 from pathlib import Path
-from bentofn.packager import mounts
+from bentofn.packager.roots import mounts
 target = Path(sys.argv[1])
 mounts.enter_private_namespace()
 mounts.enter_private_namespace()
@@ -37,7 +37,7 @@ sys.stdin.readline()
 
 NOBODY = """
 import ctypes, os, sys
-from bentofn.packager import mounts
+from bentofn.packager.roots import mounts
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
@@ -69,7 +69,7 @@ def test_a_mount_shows_nowhere_else_and_ends_with_its_process(tmp_path: Path) ->
 def test_threads_that_run_already_are_named() -> None:
     ended = run(
         "import threading\n"
-        "from bentofn.packager import mounts\n"
+        "from bentofn.packager.roots import mounts\n"
         "event = threading.Event()\n"
         "threading.Thread(target=event.wait).start()\n"
         "try:\n"
@@ -92,7 +92,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     ended = run(
         "import sys\n"
         "from pathlib import Path\n"
-        "from bentofn.packager import mounts\n"
+        "from bentofn.packager.roots import mounts\n"
         "mounts.enter_private_namespace()\n"
         "try:\n"
         "    mounts.mount_erofs(Path(sys.argv[1]), Path(sys.argv[2]))\n"
@@ -108,7 +108,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
 LOOP = """
 import io, sys
 from pathlib import Path
-from bentofn.packager import mounts
+from bentofn.packager.roots import mounts
 from bentofn.packager.erofs.writer import ImageWriter
 image, target = map(Path, sys.argv[1:])
 with image.open("w+b") as file:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bentofn.packager.code.sources import HashedTree, SourceTree, collect
 from bentofn.packager.digest_cache import hash_tree
 from bentofn.packager.home import Home
-from bentofn.packager.sources import HashedTree, SourceTree, collect
 from bentofn.runtime.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""What a build knows of a project's code: its files, its contract, its bytecode."""

@@ -1,0 +1,1 @@
+"""A bento of the store as directories that a process can run from."""

@@ -27,7 +27,10 @@ def init(directory: Path, template: str, as_json: bool) -> None:
         print_json({"directory": str(directory.absolute()), "files": files})
         return
     click.echo(f"Wrote {', '.join(files)} to {directory}.")
-    click.echo(f"Next: cd {directory}; bentofn serve   or   bentofn deploy --target local")
+    if (directory / "README.md").is_file():
+        click.echo(f"Next: {directory / 'README.md'} says where its weights come from.")
+    else:
+        click.echo(f"Next: cd {directory}; bentofn serve   or   bentofn deploy --target local")
 
 
 def write_template(name: str, directory: Path) -> None:

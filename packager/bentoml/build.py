@@ -53,7 +53,11 @@ def as_project(
                 allow_pickle=model_name in options.allow_pickles,
                 pickle_option=f"--allow-pickle {model_name}",
             )
-            import_source(store, str(model), policy=policy, report=report)
+            try:
+                import_source(store, str(model), policy=policy, report=report)
+            except UserError as error:
+                # What was unpacked is gone when the user reads this.
+                raise UserError(str(error).replace(str(folder), str(bento))) from error
         name, version = options.name or adopted.name, options.version or adopted.version
         yield adopted.project, replace(options, name=name, version=version)
 

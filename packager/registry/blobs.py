@@ -182,7 +182,7 @@ def fetch_blob(transport: Transport, store: Store, blob: Descriptor, source: str
             path.unlink()  # another process fetched it meanwhile
             return
         partial = _Partial(file)
-        partial.fetch(transport, blob)
+        partial.fetch(transport, blob, source)
         if partial.size != blob.size or partial.digest != blob.digest:
             path.unlink()
             raise _other(source, blob.digest)
@@ -204,23 +204,33 @@ class _Partial:
     def digest(self) -> str:
         return f"sha256:{self._hash.hexdigest()}"
 
-    def fetch(self, transport: Transport, blob: Descriptor) -> None:
-        """Fetch the rest, in as many requests as it takes while it advances."""
+    def fetch(self, transport: Transport, blob: Descriptor, source: str) -> None:
+        """Fetch the rest, or all there is, in as many requests as it takes while it advances."""
         attempt = 0
-        while self.size < blob.size:
+        more = True
+        while more and self.size < blob.size:
             attempt += 1
             before = self.size
             try:
-                self._request(transport, blob)
+                more = self._request(transport, blob, source)
             except Dropped as error:
                 if self.size - before >= CHUNK:
                     attempt = 1
                 transport.retrying(attempt, str(error))
 
-    def _request(self, transport: Transport, blob: Descriptor) -> None:
+    def _request(self, transport: Transport, blob: Descriptor, source: str) -> bool:
+        """Ask for the rest once; False if the registry's blob ends where this file does."""
         headers = {"Range": f"bytes={self.size}-"} if self.size else {}
         url = transport.url(f"blobs/{blob.digest}")
-        with transport.request("GET", url, headers=headers, good=(200, 206)) as response:
+        good = (200, 206, 404, 416)
+        with transport.request("GET", url, headers=headers, good=good) as response:
+            if response.status == 404:
+                raise UserError(
+                    f"{source} needs the blob {blob.digest}, which the registry does not have; "
+                    "push it anew from where it was built."
+                )
+            if response.status == 416:
+                return False
             if self.size and not _goes_on(response, self.size):
                 self._restart()
                 if response.status == 206:
@@ -231,6 +241,7 @@ class _Partial:
                     raise Dropped("the connection ended early")
                 self._file.write(chunk)
                 self._count(chunk)
+        return True
 
     def _restart(self) -> None:
         self._file.seek(0)

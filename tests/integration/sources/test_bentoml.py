@@ -82,6 +82,17 @@ def test_a_pickled_model_is_carried_only_if_it_is_named(
     assert "loading it imports collections.OrderedDict." in done.stderr
 
 
+def test_messages_name_the_export_and_not_where_it_was_unpacked(
+    tmp_path: Path, bento: Path, run: Callable[..., Any]
+) -> None:
+    (bento / "models" / "words" / "v7" / "saved_model.pkl").write_bytes(pickle.dumps({}))
+    export = tmp_path / "words_svc.bento"
+    with tarfile.open(export, "w:xz") as archive:
+        archive.add(bento, ".")
+    done = run("import", str(export), check=False)
+    assert f"{export}/models/words/v7/saved_model.pkl holds a pickle" in done.stderr
+
+
 def test_what_is_no_export_is_said(tmp_path: Path, bento: Path, run: Callable[..., Any]) -> None:
     (bento / "bento.yaml").write_text("name: x\n")
     done = run("build", str(bento), check=False)

@@ -86,7 +86,8 @@ class Handler(BaseHTTPRequestHandler):
             if start and registry.ranges:
                 at = int(start[1])
                 content_range = f"bytes {at}-{len(data) - 1}/{len(data)}"
-                self.answer(206, data[at:], Content_Range=content_range)
+                status = 206 if at < len(data) else 416
+                self.answer(status, data[at:], Content_Range=content_range)
             else:
                 self.answer(200, data)
         else:
@@ -338,7 +339,7 @@ def test_other_bytes_than_promised_are_refused(
 ) -> None:
     digest = large(registry)
     whole = registry.blobs[digest]
-    for wrong in (whole[:-1] + b"x", whole[:-1] + b"xx"):
+    for wrong in (whole[:-1] + b"x", whole[:-1] + b"xx", whole[:-1]):
         registry.blobs[digest] = wrong
         with pytest.raises(UserError, match=f"other bytes than {digest}"):
             other.pull()
@@ -348,6 +349,14 @@ def test_other_bytes_than_promised_are_refused(
         assert leftovers(other.store.home) == []
     registry.blobs[digest] = whole
     other.pull()
+
+
+def test_a_blob_that_the_registry_lost(other: Machine, registry: Registry, pushed: Entry) -> None:
+    digest = large(registry)
+    del registry.blobs[digest]
+    with pytest.raises(UserError, match=f"v1 needs the blob {digest}, which the registry does not"):
+        other.pull()
+    assert other.store.list("bento") == []
 
 
 def test_a_manifest_with_another_digest_is_refused(

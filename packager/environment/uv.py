@@ -17,6 +17,8 @@ ESSENCE = 400
 """Longest explanation of uv that is shown, in characters."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ASKED = re.compile(r"error sending request for url \((\S+)\)")
+_CAUSE = re.compile(r"^\W*(?:cause|caused by): (.+)$", re.IGNORECASE | re.MULTILINE)
 _PREAMBLE = re.compile(r"^No solution found when resolving dependencies:?( cause:)? *")
 _TREE = re.compile(r"^[\s│├└╰─▶×·]+", re.MULTILINE)
 
@@ -81,7 +83,19 @@ def run_uv(
             f"The disk that holds {home.path} (or uv's cache) is full; free some space there, "
             "or set BENTOFN_HOME to a directory on another disk."
         )
-    raise UserError(f"{what}: {essence(done.stderr)}")
+    raise UserError(unreachable(done.stderr) or f"{what}: {essence(done.stderr)}")
+
+
+def unreachable(stderr: str) -> str | None:
+    """A sentence, if uv could not reach an index: which, why, and what to do."""
+    asked = _ASKED.search(_ANSI.sub("", stderr))
+    if asked is None:
+        return None
+    causes = _CAUSE.findall(stderr) or ["no answer"]
+    return (
+        f"{mask(asked[1])} cannot be reached: {mask(causes[-1].strip())}; try again when it can, "
+        "or set UV_OFFLINE=1 to take what uv's cache has."
+    )
 
 
 def essence(stderr: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -17,7 +15,7 @@ from bentofn.packager.modelstore.access import FILES_TITLE, ModelInfo, put_confi
 from bentofn.packager.modelstore.convert import INDEX_SUFFIX, convert_checkpoint
 from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
 from bentofn.packager.modelstore.safetensors_file import read_header, tensor_digests
-from bentofn.packager.modelstore.scan import Found, scan
+from bentofn.packager.modelstore.scan import Found, scan, shard_names
 from bentofn.packager.modelstore.weights import Weights, put_weights
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
 from bentofn.packager.store.descriptors import (
@@ -186,9 +184,7 @@ def _shards(found: Sequence[Found]) -> set[Path]:
     shards: set[Path] = set()
     for file in found:
         if file.role == "checkpoint" and file.path.endswith(INDEX_SUFFIX):
-            with suppress(ValueError, KeyError, AttributeError, TypeError):
-                names = json.loads(file.source.read_bytes())["weight_map"].values()
-                shards.update(file.source.parent / name for name in names)
+            shards.update(file.source.parent / name for name in shard_names(file.source))
     return shards
 
 

@@ -156,7 +156,7 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
     if suffix == ".safetensors":
         return Found(path, source, "weights")
     if source.name.endswith(f".safetensors{INDEX_SUFFIX}"):
-        return Found(path, source, "file", beside=_shards(path, source))
+        return Found(path, source, "file", beside=_beside(path, source))
     known = detect(source, start) if policy.format is None else named(policy.format)
     raw = source.stat().st_size >= RAW_MINIMUM
     if known is not None:
@@ -186,12 +186,23 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
     return Found(path, source, "file", raw=raw)
 
 
-def _shards(path: str, source: Path) -> tuple[str, ...]:
-    """The files that an index of safetensors names; of what is no index, none."""
+def _beside(path: str, source: Path) -> tuple[str, ...]:
+    """The paths in the model of the files that an index of safetensors names."""
+    names = shard_names(source)
+    for name in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise UserError(
+                f"{source} says that tensors are in {name!r}, which is outside of its folder; save "
+                "the model again with its files beside it."
+            )
+    return tuple(sorted({str(PurePosixPath(path).parent / name) for name in names}))
+
+
+def shard_names(index: Path) -> tuple[str, ...]:
+    """The files that the index of a sharded model names; of what is no index, none."""
     try:
-        names = json.loads(source.read_bytes())["weight_map"].values()
-        return tuple(sorted({str(PurePosixPath(path).parent / str(name)) for name in names}))
-    except (ValueError, KeyError, AttributeError, TypeError):
+        return tuple({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return ()
 
 

@@ -126,6 +126,26 @@ def test_a_shard_that_is_missing_is_named(store: Store, model: Path) -> None:
     import_model(store, model, "words")
 
 
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../secret"])
+def test_an_index_that_names_files_elsewhere_is_refused(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    index = tmp_path / "in" / "model.safetensors.index.json"
+    index.parent.mkdir()
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    for source in (index, index.parent):
+        with pytest.raises(UserError, match="outside of its folder"):
+            import_model(store, source, "m")
+
+
+def test_an_index_that_is_none_is_a_file(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "model.safetensors.index.json").write_text("[" * 100_000)
+    entry = import_model(store, tmp_path / "in", "m")
+    assert list(model_files(store, entry)) == ["model.safetensors.index.json"]
+
+
 def _zip(path: Path, member: str, content: bytes) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, content)

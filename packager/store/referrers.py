@@ -130,20 +130,6 @@ def referrers(
     return _of(store.blobs, store.index(), subject_digest, artifact_type)
 
 
-def remove_referrers(store: Store, subject_digest: str, artifact_type: str) -> None:
-    """Forget what refers to a manifest with this type; garbage collection frees its space.
-
-    Raises:
-        UserError: The index or a manifest is damaged, or the store cannot be written.
-    """
-    with store.editing() as index:
-        gone = {
-            found.manifest.digest
-            for found in _of(store.blobs, index, subject_digest, artifact_type)
-        }
-        index[:] = [raw for raw in index if raw["digest"] not in gone]
-
-
 def remove_referrer(store: Store, digest: str) -> None:
     """Forget one referrer, by the digest of its manifest.
 

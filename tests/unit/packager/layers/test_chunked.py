@@ -31,7 +31,6 @@ from bentofn.packager.layers import (
     write_layer,
 )
 from bentofn.packager.layers import chunked as chunked_module
-from bentofn.packager.layers.recompress import recompress
 from bentofn.packager.layers.toc import Toc, read_chunk, read_toc, toc_position
 from bentofn.packager.store import Descriptor, Store
 from bentofn.packager.store.descriptors import (
@@ -214,13 +213,6 @@ def test_other_tools_read_it(store: Store, tmp_path: Path) -> None:
         assert os.access(target / "a/run", os.X_OK)
         with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
             assert archive.getnames() == ["a", "a/big", "a/l", "a/run"]
-
-
-def test_it_can_be_made_gzip(store: Store, tmp_path: Path) -> None:
-    layer = put_chunked(store, [big(tmp_path)], kind="env", title="x", packing=FAST, gather=False)
-    made = recompress(store, layer, "gzip")
-    assert made.annotations[LAYER_DIFF_ID] == layer.annotations[LAYER_DIFF_ID]
-    assert toc_position(made) is None
 
 
 def test_a_file_that_cannot_be_read_leaves_nothing(store: Store, tmp_path: Path) -> None:

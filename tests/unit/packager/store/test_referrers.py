@@ -13,7 +13,7 @@ from bentofn.packager.store.referrers import (
     put_referrer,
     read_content,
     referrers,
-    remove_referrers,
+    remove_referrer,
     subject_descriptor,
 )
 from bentofn.runtime.errors import UserError
@@ -98,7 +98,7 @@ def test_an_older_one_stays_unless_it_is_replaced(store: Store) -> None:
     last = put_referrer(store, subject, NOTE, notes[2:], replace=True)
     assert referrers(store, subject.digest, NOTE) == [last]
     assert referrers(store, subject.digest) == [other, last]
-    remove_referrers(store, subject.digest, NOTE)
+    remove_referrer(store, last.manifest.digest)
     assert referrers(store, subject.digest) == [other]
 
 

@@ -258,8 +258,10 @@ class _Fetch:
         """Fetch what refers to a bento; of its config, two bytes, nobody is told."""
         sentence = f"Pulling {name_of(referrer.referrer.artifact_type)}"
         for blob in referrer.blobs:
-            telling = blob.digest != referrer.config.digest
-            self.blob(blob, partial(report, sentence) if telling else _silently)
+            if blob.digest != referrer.config.digest:
+                self.blob(blob, partial(report, sentence))
+            elif not self.store.blobs.has_whole(blob.digest, blob.size):
+                self.blob(blob, _silently)
 
 
 def _silently() -> None:

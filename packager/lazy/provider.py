@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.complete import make_whole
-from bentofn.packager.roots.mounts import enter_private_namespace
+from bentofn.packager.roots.mounts import children_may_mount, enter_private_namespace
 from bentofn.packager.roots.trees import Tree
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
@@ -84,13 +84,15 @@ class LazyTrees:
         return False
 
     def _start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bentofn.packager.lazy.server", str(self._home.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # or Ctrl-C would take the files away before their reader ends
-            cwd="/",
-        )
+        with children_may_mount():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bentofn.packager.lazy.server", str(self._home.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # Or Ctrl-C would take the files away before their reader ends.
+                start_new_session=True,
+                cwd="/",
+            )
         assert process.stdin is not None
         # It lives as long as this descriptor: `serve` keeps it when it becomes the service.
         os.set_inheritable(process.stdin.fileno(), True)

@@ -17,6 +17,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -34,6 +36,8 @@ _MS_REC, _MS_SLAVE = 0x4000, 1 << 19
 _MNT_DETACH = 2
 
 _CAP_SYS_ADMIN = 21
+_CAPABILITY_VERSION = 0x20080522
+_PR_CAP_AMBIENT, _AMBIENT_RAISE, _AMBIENT_LOWER = 47, 2, 3
 
 _PROBE_SECONDS = 20.0
 _ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -96,6 +100,36 @@ def enter_private_namespace() -> None:
     # What is mounted outside later shows here too, but nothing that is mounted here shows there.
     _mount("none", "/", None, _MS_REC | _MS_SLAVE, None)
     os.environ[_MARK] = _namespace()
+
+
+@contextmanager
+def children_may_mount() -> Iterator[None]:
+    """Let programs that this thread starts meanwhile mount in this process's namespace.
+
+    The kernel takes the right away from every program that a user other than root starts, unless it
+    is among the thread's ambient capabilities (https://man7.org/linux/man-pages/man7/capabilities.7.html).
+    """
+    _set_ambient(True)
+    try:
+        yield
+    finally:
+        _set_ambient(False)
+
+
+def _set_ambient(raised: bool) -> None:
+    """Raise or lower the right to mount; where it cannot be had, the mount says so."""
+    if sys.platform != "linux" or not may_mount_devices():
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    data = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; the same of 32 and more
+    if library.capget(header, data):
+        return
+    if raised:
+        data[2] |= 1 << _CAP_SYS_ADMIN
+        library.capset(header, data)
+    change = _AMBIENT_RAISE if raised else _AMBIENT_LOWER
+    library.prctl(_PR_CAP_AMBIENT, change, ctypes.c_ulong(_CAP_SYS_ADMIN), 0, 0)
 
 
 def mount_erofs(image: Path, target: Path) -> None:

@@ -36,14 +36,28 @@ sys.stdin.readline()
 """
 
 NOBODY = """
-import ctypes, os, sys
+import ctypes, os, subprocess, sys
 from bentofn.packager.roots import mounts
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, which setresuid took away
-sys.exit(mounts.main(sys.argv[1:]))
 """
+PROBE = NOBODY + "sys.exit(mounts.main(sys.argv[1:]))"
+CHILDREN = (
+    NOBODY
+    + """
+def may_mount():
+    line = subprocess.check_output(["grep", "^CapEff", "/proc/self/status"])
+    return bool(int(line.split()[1], 16) >> 21 & 1)
+
+mounts.enter_private_namespace()
+print(may_mount())
+with mounts.children_may_mount():
+    print(may_mount())
+print(may_mount())
+"""
+)
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -135,12 +149,26 @@ def test_where_files_are_not_mounted_a_loop_device_is(tmp_path: Path) -> None:
     assert device.startswith("/dev/loop")
 
 
+needs_namespaces = pytest.mark.skipif(
+    not Path("/proc/sys/user/max_user_namespaces").is_file()
+    or Path("/proc/sys/user/max_user_namespaces").read_text().strip() == "0",
+    reason="users have no namespaces of their own here",
+)
+
+
 @needs_root
 @needs_fuse
+@needs_namespaces
+def test_what_a_user_starts_may_mount_only_where_it_is_meant_to() -> None:
+    done = run(CHILDREN)
+    assert done.stdout.split() == ["False", "True", "False"], done.stderr
+
+
+@needs_root
+@needs_fuse
+@needs_namespaces
 def test_a_user_mounts_fuse_in_a_namespace_of_his_own_and_is_told_that_erofs_is_for_root() -> None:
-    if Path("/proc/sys/user/max_user_namespaces").read_text().strip() == "0":
-        pytest.skip("users have no namespaces of their own here")
-    assert run(NOBODY, "fuse").returncode == 0
-    refused = run(NOBODY, "erofs")
+    assert run(PROBE, "fuse").returncode == 0
+    refused = run(PROBE, "erofs")
     assert refused.returncode == 1
     assert "only root" in refused.stdout

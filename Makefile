@@ -25,6 +25,7 @@ format: .venv/installed-dev  ## Put the code in our style
 bench: .venv/installed-dev  ## Measure, and write the tables to benchmarks/results
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/artifact.py
 	$(BIN)/python benchmarks/import_cost.py
 	$(BIN)/python benchmarks/render.py
 

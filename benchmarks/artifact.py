@@ -3,12 +3,11 @@
 Two services: the embeddings example, and a torch and FastAPI one. Today's way is the same packages
 as the installer leaves them, in `gzip -6` layers: one of packages, one of code and weights, which
 is the layout of `bentoml containerize`. The base image, the same for all, is left out of every sum.
-Bytes that move are those that a registry on loopback logs.
+Bytes that are fetched are those that a registry on loopback logs.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -16,8 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +23,9 @@ import numpy as np
 import registry
 import today
 from safetensors.numpy import load_file, save_file
+from services import EMBEDDINGS, MLP, Subject, ask, change_one_line, report
 from table import Row, Table, arguments, ratios
 
-from bentofn.commands.demo import MODEL, import_weights
 from bentofn.commands.init import write_template
 from bentofn.packager.home import Home
 from bentofn.packager.modelstore import import_model, local_path
@@ -36,30 +33,11 @@ from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
 from bentofn.runtime.manifest import BentoManifest
 
-HERE = Path(__file__).parent
 CODE_LIMIT = 100_000
 """Bytes that a one-line change may ship."""
 
-
-@dataclass(frozen=True)
-class Subject:
-    """A service to package.
-
-    Args:
-        name: Its name.
-        model: Name of its model.
-        last_block: Start of the names of its model's last tensors.
-        request: Path and JSON body of a call.
-        write: Writes the project into a folder that does not exist.
-        weigh: Puts the model into a home's store.
-    """
-
-    name: str
-    model: str
-    last_block: str
-    request: tuple[str, Mapping[str, Any]]
-    write: Callable[[Path], None]
-    weigh: Callable[[Home], None]
+IMPORTED = {"torch", "numpy", "safetensors", "tokenizers"}
+"""What the embeddings example imports, so that stock BentoML can import it to build it."""
 
 
 @dataclass(frozen=True)
@@ -107,54 +85,9 @@ class Bench:
         return local_path(self.subject.model, self.home)[2]
 
 
-def write_mlp(project: Path) -> None:
-    """Write the torch and FastAPI service."""
-    shutil.copytree(HERE / "projects" / "mlp", project)
-
-
-def weigh_mlp(home: Home) -> None:
-    """Make the weights of its MLP, 768-1024-1024-10: 7 MB of float32."""
-    random = np.random.default_rng(0)
-    sizes = (768, 1024, 1024, 10)
-    tensors: dict[str, np.ndarray] = {}
-    for layer, (wide, narrow) in enumerate(itertools.pairwise(sizes)):
-        scale = 1 / np.sqrt(wide)
-        tensors[f"{layer}.weight"] = random.normal(0, scale, (narrow, wide)).astype(np.float32)
-        tensors[f"{layer}.bias"] = np.zeros(narrow, np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        save_file(tensors, Path(folder) / "model.safetensors")
-        import_model(Store(home), Path(folder), "bench-mlp")
-
-
-EMBEDDINGS = Subject(
-    "embeddings",
-    MODEL,
-    "encoder.layer.5.",
-    ("embed", {"texts": ["A man is eating."]}),
-    lambda project: write_template("embeddings", project),
-    lambda home: import_weights(home, report),
-)
-MLP = Subject("mlp", "bench-mlp", "2.", ("predict", {"rows": [[0.5] * 768]}), write_mlp, weigh_mlp)
-
-
-def report(step: str) -> None:
-    """Tell what is being done."""
-    print(f"# {step}", file=sys.stderr, flush=True)
-
-
 def total(document: Any) -> int:
     """Bytes of a build's layers."""
     return sum(layer["size"] for layer in document["layers"])
-
-
-def change_one_line(project: Path, number: int) -> None:
-    """Change a line in the body of an endpoint."""
-    service = project / "service.py"
-    lines = service.read_text().splitlines(keepends=True)
-    changed = [line for line in lines if "# change" not in line]
-    last = changed.pop()
-    indent = last[: len(last) - len(last.lstrip())]
-    service.write_text("".join([*changed, f"{indent}number = {number}  # change\n", last]))
 
 
 def fine_tune(bench: Bench) -> int:
@@ -172,19 +105,6 @@ def fine_tune(bench: Bench) -> int:
         save_file(tensors, weights)
         import_model(Store(bench.home), tuned, bench.subject.model)
         return weights.stat().st_size
-
-
-def ask(url: str, subject: Subject) -> Any:
-    """Call the service once; gives its answer."""
-    path, body = subject.request
-    request = urllib.request.Request(
-        f"{url.rstrip('/')}/{path}",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=120) as answer:
-        return json.load(answer)
 
 
 def cold_node(bench: Bench, source: registry.Registry, reference: str, *options: str) -> int:
@@ -238,6 +158,15 @@ def artifact_rows(bench: Bench, table: Table) -> None:
         table.add(Row(case, "bentofn", "of all weights", "x", [moved / weights], "<= 0.35"))
 
 
+def without_torch(bench: Bench, table: Table) -> None:
+    """The same embeddings from an exported model, without torch."""
+    project = bench.folder / "embeddings-onnx"
+    write_template("embeddings-onnx", project)
+    size = total(bench.bentofn("build", str(project), "--release"))
+    case = "embeddings: whole artifact"
+    table.add(Row(case, "bentofn, release, onnx", "size", "MB", [size / 1e6]))
+
+
 def push_build(bench: Bench, reference: str) -> int:
     """Build and push; gives the bytes that moved."""
     built = bench.build("--slim", "traced", "--release")
@@ -281,7 +210,7 @@ def build_rows(bench: Bench, table: Table, rounds: int) -> None:
     """Builds without a change and after a one-line change, beside bentoml's and buildah's."""
     report("Installing stock BentoML")
     packages = [line.split()[0] for line in bench.manifest(bench.subject.name).lock]
-    wanted = [line for line in packages if line.split("==")[0] in PROJECT_PACKAGES]
+    wanted = [line for line in packages if line.split("==")[0] in IMPORTED]
     program = today.install_bentoml(bench.folder / "bentoml", wanted)
     stock = bench.folder / "stock"
     today.write_stock_project(bench.project, stock)
@@ -323,9 +252,6 @@ def build_rows(bench: Bench, table: Table, rounds: int) -> None:
         table.add(Row(case, "bentofn", "times the faster", "x", faster, ">= 5"))
 
 
-PROJECT_PACKAGES = {"torch", "numpy", "safetensors", "tokenizers"}
-
-
 def main() -> None:
     """Measure both services and write the table."""
     options = arguments(__doc__)
@@ -339,6 +265,7 @@ def main() -> None:
             artifact_rows(bench, table)
             import_rows(bench, table, rounds)
             if subject is EMBEDDINGS and not options.quick:
+                without_torch(bench, table)
                 build_rows(bench, table, rounds)
     table.write(options.json)
 

@@ -118,17 +118,17 @@ def test_what_cannot_be_known_is_broken(data: bytes) -> None:
 
 
 def test_what_is_nested_without_end_is_read() -> None:
-    deep = b"\x80\x02})" + b"\x85" * 1_000_000
+    deep = b"\x80\x02})" + b"\x85" * 300_000
     assert read(deep + b"K\x01s.") == PickleReport()
-    assert read(b"\x80\x04\x8f()" + b"\x85" * 1_000_000 + b"\x90.") == PickleReport()
+    assert read(b"\x80\x04\x8f()" + b"\x85" * 300_000 + b"\x90.") == PickleReport()
 
 
 def test_a_bomb_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bentofn.packager.trust.pickles.MAX_KEPT", 1 << 20)
+    monkeypatch.setattr("bentofn.packager.trust.pickle_machine.MAX_KEPT", 1 << 20)
     text = b"X" + struct.pack("<I", 1 << 16) + b"a" * (1 << 16)
     assert read(gzip.compress(b"\x80\x02" + text * 17 + b".")).broken
     assert read(pickle.dumps(1) + b"\x80\x02" + text * 17 + b".").broken
-    monkeypatch.setattr("bentofn.packager.trust.pickles.MAX_READS", 1000)
+    monkeypatch.setattr("bentofn.packager.trust.pickle_machine.MAX_READS", 1000)
     assert read(zlib.compress(b"\x80\x02" + b"]" * 1001 + b".")).broken
 
 

@@ -17,8 +17,8 @@ from bentofn.packager.containerize.media import ACCEPT, INDEXES, MANIFESTS
 from bentofn.packager.containerize.names import Place
 from bentofn.packager.layers.stream import BoundedHeader
 from bentofn.packager.registry.blobs import fetch_blob, fetch_manifest
-from bentofn.packager.registry.credentials import find_credentials
 from bentofn.packager.registry.reference import Reference
+from bentofn.packager.registry.transfer import transport_of
 from bentofn.packager.registry.transport import Transport
 from bentofn.packager.store import Descriptor, Store
 from bentofn.packager.store.blobs import digest_of, open_source
@@ -71,8 +71,7 @@ def open_place(
     if place.scheme == "registry":
         assert place.reference is not None
         reference = replace(place.reference, tag=place.reference.tag or DEFAULT_TAG)
-        credentials = find_credentials(reference.registry, os.environ)
-        transport = Transport(reference, credentials, "pull", insecure=insecure, wait=wait)
+        transport = transport_of(reference, "pull", insecure, wait)
         return RegistrySource(reference, transport, store, report)
     if place.scheme == "oci":
         return FolderSource(place.path, place.tag)

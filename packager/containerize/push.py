@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +9,8 @@ from dataclasses import dataclass, replace
 from bentofn.packager.containerize.blob import Blob
 from bentofn.packager.containerize.image import Image
 from bentofn.packager.registry.blobs import has_blob, mount_blob, send_chunks, send_manifest
-from bentofn.packager.registry.credentials import find_credentials
 from bentofn.packager.registry.reference import Reference
+from bentofn.packager.registry.transfer import transport_of
 from bentofn.packager.registry.transport import Transport
 
 Report = Callable[[str], None]
@@ -61,13 +60,8 @@ def push_image(
         for digest, origin in image.mounts.items()
         if origin.registry == reference.registry and origin.repository != reference.repository
     }
-    transport = Transport(
-        reference,
-        find_credentials(reference.registry, os.environ),
-        "pull,push",
-        insecure=insecure,
-        wait=wait,
-        also_pull=sorted(set(mounts.values())),
+    transport = transport_of(
+        reference, "pull,push", insecure, wait, also_pull=sorted(set(mounts.values()))
     )
     names = {
         layer.blob.descriptor.digest: layer.created_by or "a layer of the base image"

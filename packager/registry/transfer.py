@@ -290,7 +290,11 @@ def _once(report: Report) -> Report:
 
 
 def transport_of(
-    reference: Reference, actions: str, insecure: bool, wait: Wait = time.sleep
+    reference: Reference,
+    actions: str,
+    insecure: bool,
+    wait: Wait = time.sleep,
+    also_pull: Sequence[str] = (),
 ) -> Transport:
     """A repository, with the credentials that Docker's configuration has for it.
 
@@ -299,9 +303,12 @@ def transport_of(
         actions: ``pull``, or ``pull,push``.
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         wait: Waits so many seconds between two attempts.
+        also_pull: Repositories of the same registry that are read too.
 
     Raises:
         UserError: The configuration or a credential helper is broken.
     """
     credentials = find_credentials(reference.registry, os.environ)
-    return Transport(reference, credentials, actions, insecure=insecure, wait=wait)
+    return Transport(
+        reference, credentials, actions, insecure=insecure, wait=wait, also_pull=also_pull
+    )

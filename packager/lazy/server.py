@@ -176,7 +176,7 @@ class LazyServer:
             last = lines[-1] if lines else f"it ended with status {done.returncode}"
             self._log(bento.entry.digest, f"the rest of {bento.entry.tag} is not here: {last}")
             time.sleep(AGAIN)
-        for target, server in bento.mounts.items():
+        for target, server in list(bento.mounts.items()):  # another tree may be mounted meanwhile
             server.unmount(target)
         bento.maker.forget()
         self._log(bento.entry.digest, f"all of {bento.entry.tag} is here")

@@ -8,6 +8,7 @@ trees, compares the pack with them, and lets the roots that showed mounted trees
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def complete(home: Home, tag: str, report: Callable[[str], None]) -> None:
 
 
 def pack_of(store: Store, prefetch: Prefetch, directory: Path) -> Pack:
-    """The unpacked pack of a prefetch artifact.
+    """The unpacked packs of a prefetch artifact.
 
     Args:
         store: The store, which has it.
@@ -97,9 +98,10 @@ def pack_of(store: Store, prefetch: Prefetch, directory: Path) -> Pack:
     Raises:
         UserError: It is damaged.
     """
-    name = prefetch.pack.digest.removeprefix("sha256:")
-    trace = Trace.from_json(prefetch.trace)
-    return unpack(trace, store.blob_path(prefetch.pack.digest), directory / f"{name}.pages")
+    digests = [pack.digest for pack in prefetch.packs]
+    name = hashlib.sha256("".join(digests).encode()).hexdigest()
+    blobs = [store.blob_path(digest) for digest in digests]
+    return unpack(Trace.from_json(prefetch.trace), blobs, directory / f"{name}.pages")
 
 
 def _check_packs(home: Home, store: Store, entry: Entry, trees: dict[str, Tree]) -> None:

@@ -23,7 +23,7 @@ from bentofn.runtime.manifest import canonical_json
 LIST_TYPE = "application/vnd.bentofn.prefetch.list.v1+json"
 PACK_TYPE = "application/vnd.bentofn.prefetch.pack.v1+zstd"
 
-TRACE_VERSION = 4
+TRACE_VERSION = 5
 """Of what is traced and how; another one traces again."""
 
 
@@ -33,12 +33,12 @@ class Prefetch:
 
     Args:
         trace: The list, as JSON.
-        pack: The blob with its pages.
-        size: Bytes of the artifact: its manifest and both blobs.
+        packs: The blobs with its pages.
+        size: Bytes of the artifact: its manifest and all blobs.
     """
 
     trace: bytes
-    pack: Descriptor
+    packs: tuple[Descriptor, ...]
     size: int
 
 
@@ -58,15 +58,14 @@ def read_prefetch(store: Store, referrer: Referrer) -> Prefetch:
     Raises:
         UserError: It is not made as one is, or damaged.
     """
-    types = [layer.media_type for layer in referrer.layers]
-    if types != [LIST_TYPE, PACK_TYPE]:
+    first, *others = [layer.media_type for layer in referrer.layers]
+    if first != LIST_TYPE or set(others) - {PACK_TYPE}:
         raise UserError(
             f"The artifact {referrer.manifest.digest} says what to fetch first in a way that this "
             "bentofn does not know; pull without --lazy, or use the bentofn that built it."
         )
-    listed, pack = referrer.layers
-    size = referrer.manifest.size + listed.size + pack.size
-    return Prefetch(read_content(store, referrer), pack, size)
+    size = referrer.manifest.size + sum(layer.size for layer in referrer.layers)
+    return Prefetch(read_content(store, referrer), referrer.layers[1:], size)
 
 
 def early_parts(store: Store, referrer: Referrer) -> tuple[str, ...]:
@@ -102,12 +101,12 @@ def trace_step(stored: StoredBento) -> tuple[str, ...]:
     return ()
 
 
-def _cached(stored: StoredBento) -> tuple[Descriptor, Descriptor]:
+def _cached(stored: StoredBento) -> tuple[Descriptor, ...]:
     path = stored.home.cache / "traces" / f"{_key(stored)}.json"
     try:
-        listed, pack = (Descriptor.from_json(raw) for raw in json.loads(path.read_bytes()))
-        if stored.store.has(listed.digest) and stored.store.has(pack.digest):
-            return listed, pack
+        found = tuple(Descriptor.from_json(raw) for raw in json.loads(path.read_bytes()))
+        if all(stored.store.has(blob.digest) for blob in found):
+            return found
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
     layers = _make(stored)
@@ -116,15 +115,16 @@ def _cached(stored: StoredBento) -> tuple[Descriptor, Descriptor]:
     return layers
 
 
-def _make(stored: StoredBento) -> tuple[Descriptor, Descriptor]:
-    from bentofn.packager.prefetch.tracer import LIST, PACK, run_tracer
+def _make(stored: StoredBento) -> tuple[Descriptor, ...]:
+    from bentofn.packager.prefetch.tracer import LIST, pack_paths, run_tracer
 
     stored.report("Tracing what a first answer needs")
     home, store = stored.home, stored.store
     interpreter = stored.inputs.target.interpreter
     with temporary_directory(home.directory(home.cache)) as scratch:
         run_tracer(home, stored.entry, interpreter, _level(stored), scratch)
-        return _put(store, scratch / LIST, LIST_TYPE), _put(store, scratch / PACK, PACK_TYPE)
+        packs = (_put(store, p, PACK_TYPE, f"pack of {p.stem}") for p in pack_paths(scratch))
+        return _put(store, scratch / LIST, LIST_TYPE, "list"), *packs
 
 
 def _level(stored: StoredBento) -> int:
@@ -133,9 +133,9 @@ def _level(stored: StoredBento) -> int:
     return RELEASE_LEVEL if stored.inputs.options.release else DEV_LEVEL
 
 
-def _put(store: Store, path: Path, media_type: str) -> Descriptor:
+def _put(store: Store, path: Path, media_type: str, title: str) -> Descriptor:
     blob = store.put_file(path, media_type)
-    return Descriptor(blob.media_type, blob.digest, blob.size, {TITLE: f"prefetch {path.stem}"})
+    return Descriptor(blob.media_type, blob.digest, blob.size, {TITLE: f"prefetch {title}"})
 
 
 def _key(stored: StoredBento) -> str:

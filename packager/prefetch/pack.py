@@ -1,8 +1,11 @@
-"""The pack: the hot pages of a bento's files and nothing else, one zstd stream."""
+"""Packs: the hot pages of a bento's files and nothing else, one zstd stream for each place.
+
+The environment's stands alone, so that a model that was trained anew does not ship it again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -23,10 +26,10 @@ MAX_PACK = 16 << 30
 def write_pack(
     trace: Trace, read: Callable[[str, int, int], bytes], out: BinaryIO, level: int
 ) -> None:
-    """Write the pack of a trace.
+    """Write the pack of one place.
 
     Args:
-        trace: It.
+        trace: What was asked for there.
         read: Reads so many bytes of a file from an offset on.
         out: Where to.
         level: zstd's compression level.
@@ -40,7 +43,7 @@ def write_pack(
 
 @dataclass(frozen=True)
 class Pack:
-    """An unpacked pack on this machine.
+    """The unpacked packs of a bento on this machine, one after the other.
 
     Args:
         path: The file with the pages.
@@ -59,20 +62,20 @@ class Pack:
         return self.places.get(path, [])
 
 
-def unpack(trace: Trace, blob: Path, target: Path) -> Pack:
-    """Make sure of an unpacked pack.
+def unpack(trace: Trace, blobs: Sequence[Path], target: Path) -> Pack:
+    """Make sure of unpacked packs.
 
     Args:
-        trace: What it holds.
-        blob: It, as its digest says.
+        trace: What they hold.
+        blobs: They, in order, as their digests say.
         target: The file to write, unless it is there.
 
     Raises:
-        UserError: It holds other bytes than the trace says, or the disk is full.
+        UserError: They hold other bytes than the trace says, or the disk is full.
     """
     if not target.exists():
         with temporary_file(target.parent) as temporary:
-            _unpack(blob, temporary.file, trace.packed_bytes)
+            _unpack(blobs, temporary.file, trace.packed_bytes)
             # Not flushed to the disk: it can be made again, and is of no use after a reboot.
             temporary.file.flush()
             temporary.path.replace(target)
@@ -85,18 +88,19 @@ def unpack(trace: Trace, blob: Path, target: Path) -> Pack:
     return Pack(target, places, hot, trace.blocks)
 
 
-def _unpack(blob: Path, out: BinaryIO, size: int) -> None:
+def _unpack(blobs: Sequence[Path], out: BinaryIO, size: int) -> None:
     if size > MAX_PACK:
         raise _damaged(f"it would be {size} bytes")
     written = 0
     try:
-        with blob.open("rb") as file:
-            stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file)
-            while chunk := stream.read(min(CHUNK, size + 1 - written)):
-                written += len(chunk)
-                if written > size:
-                    break
-                out.write(chunk)
+        for blob in blobs:
+            with blob.open("rb") as file:
+                stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file)
+                while chunk := stream.read(min(CHUNK, size + 1 - written)):
+                    written += len(chunk)
+                    if written > size:
+                        raise _damaged(f"it is not {size} bytes")
+                    out.write(chunk)
     except (zstandard.ZstdError, FileNotFoundError) as error:
         raise _damaged("it cannot be unpacked") from error
     if written != size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bentofn.packager.fuse.tree import Node, Tree
@@ -28,7 +28,8 @@ Range = tuple[int, int]
 
 _MALFORMED = (UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _REASONS = ("stat", "open", "read")
-_PLACES = ("env", "models")
+PLACES = ("env", "models")
+"""Where in a bento's root a file stands; each has a pack of its own, in this order."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,20 @@ class Trace:
 
     @property
     def packed(self) -> Iterator[tuple[HotFile, int, int]]:
-        """What the pack holds in its order: a file, where a range of it starts, and its bytes."""
+        """What the packs hold in their order: a file, where a range of it starts, its bytes."""
         for file in self.files:
             for offset, size in file.packed:
                 yield file, offset, size
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of the pack, unpacked."""
+        """Bytes of the packs, unpacked."""
         return sum(size for _, _, size in self.packed)
+
+    def below(self, place: str) -> Trace:
+        """What was asked for below a path in the bento's root."""
+        files = tuple(file for file in self.files if file.path.startswith(f"{place}/"))
+        return replace(self, files=files)
 
     def to_json(self) -> bytes:
         """The list as canonical JSON; ranges are counted in pages."""
@@ -207,7 +213,7 @@ def whole_file(path: str, size: int) -> HotFile:
 
 def _file(raw: Mapping[str, Any]) -> HotFile:
     path, size = str(raw["path"]), raw["size"]
-    if check_path(path)[0] not in _PLACES or "/".join(check_path(path)) != path:
+    if check_path(path)[0] not in PLACES or "/".join(check_path(path)) != path:
         raise ValueError(f"it names {path[:200]!r}")
     if not isinstance(size, int) or not 0 <= size <= MAX_FILE:
         raise ValueError(f"{path!r} has size {str(size)[:40]}")

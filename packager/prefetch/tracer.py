@@ -27,7 +27,7 @@ from bentofn.packager.prefetch import audit_script
 from bentofn.packager.prefetch.blocks import cut_blocks
 from bentofn.packager.prefetch.choose import choose
 from bentofn.packager.prefetch.pack import write_pack
-from bentofn.packager.prefetch.trace import HotFile, Recorder, Trace, whole_file
+from bentofn.packager.prefetch.trace import PLACES, HotFile, Recorder, Trace, whole_file
 from bentofn.packager.prefetch.trial import start_once
 from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.roots.mounts import can_mount, enter_private_namespace
@@ -36,7 +36,7 @@ from bentofn.packager.store.descriptors import LAYER_PATH
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX, BentoRoot
 
-LIST, PACK, ERROR = "list.json", "pack", "error"
+LIST, ERROR = "list.json", "error"
 
 
 def run_tracer(home: Home, entry: Entry, interpreter: Path, level: int, output: Path) -> None:
@@ -60,6 +60,16 @@ def run_tracer(home: Home, entry: Entry, interpreter: Path, level: int, output: 
     if status:
         lines = stderr.decode(errors="replace").strip().splitlines()
         raise UserError(lines[-1][:300] if lines else f"the tracer ended with status {status}")
+
+
+def pack_paths(output: Path) -> list[Path]:
+    """The packs that the tracer wrote, in order."""
+    paths = [_pack_path(output, place) for place in PLACES]
+    return [path for path in paths if path.exists()]
+
+
+def _pack_path(output: Path, place: str) -> Path:
+    return output / f"{place}.pack"
 
 
 def packable(store: Store, layers: tuple[Descriptor, ...]) -> Iterator[str]:
@@ -197,8 +207,11 @@ def main(argv: list[str]) -> int:
             file.seek(offset)
             return file.read(size)
 
-    with (output / PACK).open("wb") as pack:
-        write_pack(trace, read, pack, level)
+    for name in PLACES:
+        part = trace.below(name)
+        if part.packed_bytes:
+            with _pack_path(output, name).open("wb") as pack:
+                write_pack(part, read, pack, level)
     return 0
 
 

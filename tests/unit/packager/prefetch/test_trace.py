@@ -53,7 +53,7 @@ def test_a_pack_holds_every_hot_page_where_it_says(
     folder = tmp_path_factory.mktemp("pack")
     with (folder / "blob").open("wb") as blob:
         write_pack(trace, content, blob, 3)
-    pack = unpack(trace, folder / "blob", folder / "pages")
+    pack = unpack(trace, [folder / "blob"], folder / "pages")
     pages = pack.path.read_bytes()
     for file in trace.files:
         found = pack.ranges(file.path)
@@ -125,7 +125,7 @@ def test_a_pack_of_another_size_is_refused(tmp_path: Path, plain: int) -> None:
     trace = Trace((HotFile("env/a", 2 * PAGE, ("read",), ((0, 2 * PAGE),), ((0, 2 * PAGE),)),))
     (tmp_path / "blob").write_bytes(zstandard.compress(bytes(plain)))
     with pytest.raises(UserError, match="is damaged"):
-        unpack(trace, tmp_path / "blob", tmp_path / "pages")
+        unpack(trace, [tmp_path / "blob"], tmp_path / "pages")
     assert [path.name for path in tmp_path.iterdir()] == ["blob"]
 
 

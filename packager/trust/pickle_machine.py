@@ -18,7 +18,7 @@ from bentofn.packager.trust.unpacked import Reader
 Global = tuple[str, str]
 """A module and a name in it, or several with dots, each an attribute of the one before."""
 
-MAX_READS = 30_000_000
+MAX_READS = 20_000_000
 """Pieces of one file that are read; minutes of it, and more than a model of trees has."""
 MAX_KEPT = 1 << 29
 """Bytes of one file's text and numbers, which are kept until its end."""
@@ -57,13 +57,15 @@ class Found:
             if len(self.stands) >= MAX_NAMES:
                 raise UnknowableError
             self.names.add((module, name))
-            made = type("Stand", (_Stand,), {"name": f"{module}.{name}"})
+            made = type("Stand", (_Stand,), {"name": f"{module}.{name}", "__slots__": ()})
             self.stands[module, name] = made
         return self.stands[module, name]
 
 
 class _Stand:
     """Stands in for an object: takes whatever is done to it, and does nothing."""
+
+    __slots__ = ("first", "state")
 
     name = ""
     first: Any
@@ -112,6 +114,9 @@ class _Pieces:
         self.found.read(len(line))
         return line
 
+
+_A_LIST = _Stand()
+"""Stands in for every list: nobody asks what is in one."""
 
 _BASE: dict[int, Callable[..., None]] = {**pickle._Unpickler.dispatch}
 
@@ -178,6 +183,13 @@ class Machine(pickle._Unpickler):
             if isinstance(key, str):
                 target[key] = value
 
+    def load_empty_list(self) -> None:
+        self.append(_A_LIST)
+
+    def load_list(self) -> None:
+        self.pop_mark()
+        self.append(_A_LIST)
+
     def load_set(self) -> None:
         self.append(None)
 
@@ -220,6 +232,8 @@ class Machine(pickle._Unpickler):
     dispatch[pickle.DICT[0]] = load_dict
     dispatch[pickle.SETITEM[0]] = load_setitem
     dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.EMPTY_LIST[0]] = load_empty_list
+    dispatch[pickle.LIST[0]] = load_list
     dispatch[pickle.EMPTY_SET[0]] = load_set
     dispatch[pickle.ADDITEMS[0]] = load_additems
     dispatch[pickle.FROZENSET[0]] = load_frozenset

@@ -108,12 +108,12 @@ def test_tricks_are_seen_through(data: bytes, found: str) -> None:
     [
         b"\x80\x04\x8c\x02os(cbuiltins\nstr\no\x93.",  # a name that a call gives
         b"\x80\x02\x82\x01.",  # a name from the registry of extensions
-        b"\x80\x02]K\x05b.",
+        b"\x80\x02K\x01K\x05b.",
     ],
 )
 def test_what_cannot_be_known_is_broken(data: bytes) -> None:
     assert read(data).broken
-    hidden = b"\x80\x04cnumpy\ndtype\n)R]K\x05bcos\nsystem\n."
+    hidden = b"\x80\x04cnumpy\ndtype\n)RK\x01K\x05bcos\nsystem\n."
     assert read(pickle.dumps(1) + hidden).broken
 
 

@@ -130,7 +130,13 @@ class Assembler:
         gpu = not self._is_for_cpu
         note = build_note(lock.versions, gpu, speaks_of_cuda=speaks_of_cuda)
         warnings = self.plan.warnings(description.exports) if self.plan is not None else ()
-        return (*((note,) if note else ()), *warnings)
+        notes = [note] if note else []
+        if not description.contract.apis:
+            notes.append(
+                f"{self.inputs.service} has no method with @bentofn.api, so nothing of it can be "
+                "called."
+            )
+        return (*notes, *warnings)
 
     @property
     def unslimmed(self) -> Path:

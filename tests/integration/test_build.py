@@ -461,3 +461,12 @@ def test_a_missing_model_is_named_before_packages_are_installed(
     with pytest.raises(UserError, match="bentofn models import PATH --name nobody"):
         build(project, Home(tmp_path / "empty"), BuildOptions(), steps.append)
     assert steps == []
+
+
+def test_a_service_of_which_nothing_can_be_called_is_told(home: Home, project: Path) -> None:
+    lines = SERVICE.splitlines(keepends=True)
+    (project / "service.py").write_text(
+        "".join(line for line in lines if "@bentofn.api" not in line)
+    )
+    (warning,) = [each for each in run(project, home).warnings if "@bentofn.api" in each]
+    assert warning.startswith("service:TinyEcho")

@@ -4,6 +4,9 @@ Two services: the embeddings example, and a torch and FastAPI one. Today's way i
 as the installer leaves them, in `gzip -6` layers: one of packages, one of code and weights, which
 is the layout of `bentoml containerize`. The base image, the same for all, is left out of every sum.
 Bytes that are fetched are those that a registry on loopback logs.
+
+Weights hardly compress, so the whole artifact's share of today's grows with them: with an MLP of
+19 MB instead of 7 MB the second service came to 0.567, above the goal of 0.55.
 """
 
 from __future__ import annotations

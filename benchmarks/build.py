@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from services import change_one_line
 from table import Row, Table, arguments
 
 from bentofn.commands.demo import import_weights
@@ -23,16 +24,6 @@ def build(project: Path, home: Path) -> float:
     began = time.perf_counter()
     subprocess.run(command, env=environment, check=True, capture_output=True)
     return time.perf_counter() - began
-
-
-def change_one_line(project: Path, number: int) -> None:
-    """Change a line in the body of the endpoint."""
-    service = project / "service.py"
-    lines = service.read_text().splitlines(keepends=True)
-    changed = [line for line in lines if "# change" not in line]
-    last = changed.pop()
-    indent = last[: len(last) - len(last.lstrip())]
-    service.write_text("".join([*changed, f"{indent}number = {number}  # change\n", last]))
 
 
 def main() -> None:

@@ -95,3 +95,22 @@ def test_looking_for_generators_asks_no_object_for_attributes() -> None:
     holder = Holder()
     holder.lazy = Lazy()  # type: ignore[attr-defined]
     assert holder.plain in find_generators(holder)
+
+
+def test_the_second_of_a_pair_of_normal_numbers_is_not_kept() -> None:
+    states = [np.random.RandomState(7), np.random.RandomState(np.random.PCG64(7))]
+    for state in states:
+        state.standard_normal()
+        kept = state.get_state(legacy=False)["gauss"]
+        renew([state])
+        assert state.standard_normal() != kept
+
+
+def test_a_global_generator_of_another_kind_is_seeded_anew() -> None:
+    before = np.random.get_bit_generator()
+    try:
+        np.random.set_bit_generator(np.random.PCG64(7))
+        renew([])
+        assert np.random.random() != np.random.RandomState(np.random.PCG64(7)).random()
+    finally:
+        np.random.set_bit_generator(before)

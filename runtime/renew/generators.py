@@ -1,0 +1,109 @@
+"""The random generators that a service holds, beside those of the libraries themselves."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any
+
+
+def find_generators(instance: object) -> list[object]:
+    """The random generators that a service holds: walks much, so do it before a copy is made.
+
+    They are looked for in the instance, its class and the modules of its project, and in the
+    containers and objects that these hold.
+    """
+    found: list[object] = []
+    seen: set[int] = set()
+    left: list[object] = [instance, *map(vars, [*type(instance).__mro__, *_project_of(instance)])]
+    while left:
+        value = left.pop()
+        if id(value) not in seen:
+            seen.add(id(value))
+            if _is_generator(value):
+                found.append(value)
+            else:
+                left.extend(_held_by(value))
+    return found
+
+
+def renew_generator(value: Any) -> None:
+    """Seed one generator anew, from the system's randomness."""
+    numpy_random = sys.modules.get("numpy.random")
+    if isinstance(value, random.Random):
+        value.seed()
+    elif numpy_random is None:
+        value.manual_seed(fresh_seed())
+    elif isinstance(value, numpy_random.RandomState):
+        _renew_legacy(value, numpy_random)
+    elif isinstance(value, numpy_random.Generator):
+        _renew_bits(value.bit_generator, numpy_random)
+    elif isinstance(value, numpy_random.BitGenerator):
+        _renew_bits(value, numpy_random)
+    elif isinstance(value, numpy_random.SeedSequence):
+        numpy_random.SeedSequence.__init__(value)
+    else:
+        value.manual_seed(fresh_seed())
+
+
+def fresh_seed() -> int:
+    """A seed of 64 bits that nobody else has."""
+    return int.from_bytes(os.urandom(8), "little")
+
+
+def _project_of(instance: object) -> Iterator[ModuleType]:
+    """The loaded modules that stand beside the service's."""
+    own = sys.modules.get(type(instance).__module__)
+    folder = os.path.dirname(getattr(own, "__file__", None) or "")  # noqa: PTH120
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if module is own or (folder and isinstance(file, str) and file.startswith(folder + os.sep)):
+            yield module
+
+
+def _held_by(value: object) -> Iterable[object]:
+    if isinstance(value, dict | type(vars(object))):
+        return list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if isinstance(value, type | ModuleType):
+        return ()
+    try:
+        # Past __getattr__, which may load or connect.
+        return list(object.__getattribute__(value, "__dict__").values())
+    except (AttributeError, TypeError):
+        return ()
+
+
+def _is_generator(value: object) -> bool:
+    if isinstance(value, random.Random):
+        return True
+    numpy_random, torch = sys.modules.get("numpy.random"), sys.modules.get("torch")
+    if numpy_random is not None and isinstance(
+        value,
+        (
+            numpy_random.Generator,
+            numpy_random.RandomState,
+            numpy_random.BitGenerator,
+            numpy_random.SeedSequence,
+        ),
+    ):
+        return True
+    return torch is not None and isinstance(value, torch.Generator)
+
+
+def _renew_legacy(value: Any, numpy_random: ModuleType) -> None:
+    _renew_bits(value._bit_generator, numpy_random)
+    # Normal numbers are made in pairs: the second of the old pair would still be drawn.
+    value.set_state({**value.get_state(legacy=False), "has_gauss": 0, "gauss": 0.0})
+
+
+def _renew_bits(bits: Any, numpy_random: ModuleType) -> None:
+    bits.state = type(bits)().state
+    # What Generator.spawn draws from. It cannot be replaced, but made over.
+    sequence = getattr(bits, "seed_seq", None)
+    if isinstance(sequence, numpy_random.SeedSequence):
+        numpy_random.SeedSequence.__init__(sequence)

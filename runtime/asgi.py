@@ -110,7 +110,7 @@ def run(
             asyncio.get_running_loop().add_reader(control, lifeline.check, control)
         await server.serve(sockets=[listener])
 
-    loop = _new_event_loop()
+    loop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(serve())
@@ -139,7 +139,8 @@ def _importable(name: str) -> bool:
     return True
 
 
-def _new_event_loop() -> asyncio.AbstractEventLoop:
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's event loop, where there is uvloop."""
     if _importable("uvloop"):
         loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
         return loop

@@ -23,6 +23,7 @@ PLACES = ("root", "source", "runtime", "env")
 PROCESSES = {
     "instance": ("instance", ("listen-fd", "control-fd", "threads")),
     "template": ("template", ("control-fd",)),
+    "snapshot": ("parking", ("control-fd", "wire")),
     "describe": ("describe", ("output", "service", "late")),
     "examples": ("examples", ("output",)),
     "on-deployment": ("on_deployment", ()),

@@ -1,4 +1,4 @@
-"""One running copy of a service, started from nothing or out of a template."""
+"""One running copy of a service, started from nothing, out of a template or from a snapshot."""
 
 from __future__ import annotations
 
@@ -60,3 +60,10 @@ def open_listener(fd: int) -> socket.socket:
     listener = socket.socket(fileno=fd)
     listener.set_inheritable(False)
     return listener
+
+
+def redirect_output(fds: Mapping[str, int]) -> None:
+    """Write to the descriptors that came for ``stdout`` and ``stderr`` from now on."""
+    for name, standard in (("stdout", 1), ("stderr", 2)):
+        os.dup2(fds[name], standard)
+        os.close(fds[name])

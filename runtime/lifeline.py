@@ -14,8 +14,8 @@ import threading
 from select import POLLIN, poll
 from types import TracebackType
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_SIGKILL = 9
+DIE_WITH_PARENT = (1, 9, 0, 0, 0)
+"""Arguments of prctl(2): PR_SET_PDEATHSIG of linux/prctl.h, SIGKILL."""
 
 
 def die_with_parent() -> None:
@@ -27,7 +27,7 @@ def die_with_parent() -> None:
         return
     import ctypes
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None).prctl(*DIE_WITH_PARENT)
 
 
 def check(control: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """What a service's process and the platform say to each other: one JSON object a line.
 
-A fork request carries file descriptors beside its line (``SCM_RIGHTS``), in the order of
-:data:`FORK_FDS`.
+A request for a copy carries file descriptors beside its line (``SCM_RIGHTS``), in the order of
+:data:`FORK_FDS` or :data:`RESTORE_FDS`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -19,6 +19,11 @@ MAX_LINE = 1 << 20
 """Longest message in bytes; an environment is the longest thing that is sent."""
 
 FORK_FDS = ("listen", "control", "stdout", "stderr")
+RESTORE_FDS: Mapping[str, tuple[str, ...]] = {
+    "instance": ("listen", "stdout", "stderr"),
+    "template": ("stdout", "stderr"),
+}
+"""What a restored process is to be, to the descriptors that it is given for it."""
 
 
 class ProtocolError(Exception):
@@ -27,7 +32,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Ready:
-    """An instance serves, or a template can fork."""
+    """An instance serves, a template can fork, or a process parks to be kept as a snapshot."""
 
     pid: int
 
@@ -41,7 +46,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Refused:
-    """The service works but cannot be forked; ``error`` says why and what to do."""
+    """The service works but cannot be copied; ``error`` says why and what to do."""
 
     error: str
 
@@ -53,6 +58,25 @@ class Fork:
     id: str
     threads: int
     env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Tell a process that was just restored what it is to be; the socket is its control socket.
+
+    Args:
+        kind: A key of :data:`RESTORE_FDS`.
+        id: Its name.
+        threads: Its compute threads, unless ``OMP_NUM_THREADS`` is in its environment.
+        env: Its whole environment.
+        private_mounts: Whether its mounts are its own, so that it mounts a ``/proc`` of its own.
+    """
+
+    kind: str
+    id: str
+    threads: int
+    env: Mapping[str, str] = field(default_factory=dict)
+    private_mounts: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,13 +105,16 @@ class Exited:
 
 
 # typing.Union: a type alias in this form must also evaluate on Python 3.10 tools.
-Message = Union[Ready, Failed, Refused, Fork, Forked, ForkFailed, Exited]  # noqa: UP007
+Message = Union[  # noqa: UP007
+    Ready, Failed, Refused, Fork, Restore, Forked, ForkFailed, Exited
+]
 
 _TAGS: dict[str, tuple[str, type[Message]]] = {
     "ready": ("event", Ready),
     "failed": ("event", Failed),
     "refused": ("event", Refused),
     "fork": ("op", Fork),
+    "restore": ("op", Restore),
     "forked": ("event", Forked),
     "fork_failed": ("event", ForkFailed),
     "exited": ("event", Exited),
@@ -166,9 +193,9 @@ class Channel:
         self._fds.extend(fds)
         return self._decoder.feed(data) if data else None
 
-    def take_fds(self) -> dict[str, int]:
-        """The descriptors that came with the oldest fork request not yet served, by name."""
-        return {name: self._fds.popleft() for name in FORK_FDS}
+    def take_fds(self, names: Sequence[str] = FORK_FDS) -> dict[str, int]:
+        """The descriptors that came with the oldest request not yet served, by name."""
+        return {name: self._fds.popleft() for name in names}
 
     def close(self) -> None:
         """Close this end, and what came through it and was not taken."""

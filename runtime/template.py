@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -10,18 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from select import POLLIN, poll
 
-import uvicorn
-
-from bentofn.runtime import asgi, forking, instance, lifecycle, lifeline, renew, threads
+from bentofn.runtime import copies, forking, instance, lifeline, threads
 from bentofn.runtime.protocol import (
     Channel,
     Exited,
-    Failed,
     Fork,
     Forked,
     ForkFailed,
     Ready,
-    Refused,
 )
 
 
@@ -45,46 +40,34 @@ def main(options: Mapping[str, str]) -> int:
     control = Channel(int(options["control-fd"]))
     lifeline.die_with_parent()
     threads.forbid(os.environ)
-    try:
-        with lifeline.Watch(control.socket):
-            prepared = lifecycle.prepare(options)
-            config = asgi.configure(prepared.app)
-    except Exception as error:
-        control.send(Failed(lifecycle.explain(error)))
+    original = copies.prepare(options, control, forking.why_not_fork)
+    if original is None:
         return 1
-    refusal = forking.why_not_fork(control)
-    if refusal is not None:
-        control.send(Refused(refusal))
-        return 1
-    # Once here, so that what it does for the first time (OpenSSL's start) is not left to a clone.
-    copied = lifecycle.Renewable.find(prepared.instance)
-    renew.renew(copied.generators)
-    forking.flush()
-    gc.collect()
-    lifecycle.settle()
     control.send(Ready(os.getpid()))
+    return serve(original, control)
+
+
+def serve(original: copies.Original, control: Channel) -> int:
+    """Be the template until the platform has gone; in a clone, be that and return its status."""
     clone = Nursery(control).serve()
     if clone is None:
         os._exit(0)
-    return become(clone, copied, config)
+    return become(clone, original)
 
 
-def become(clone: Clone, copied: lifecycle.Renewable, config: uvicorn.Config) -> int:
+def become(clone: Clone, original: copies.Original) -> int:
     """Live as the instance that was asked for; returns its exit status."""
     os.setsid()
     lifeline.die_with_parent()
     if os.getppid() != clone.template:
         return 1
-    for name, standard in (("stdout", 1), ("stderr", 2)):
-        os.dup2(clone.fds[name], standard)
-        os.close(clone.fds[name])
-
-    def start() -> uvicorn.Config:
-        lifecycle.restore(copied, clone.request.env, clone.request.threads)
-        return config
-
-    listener = instance.open_listener(clone.fds["listen"])
-    return instance.live(start, listener, Channel(clone.fds["control"]))
+    instance.redirect_output(clone.fds)
+    request = clone.request
+    return instance.live(
+        lambda: original.configure_copy(request.env, request.threads),
+        instance.open_listener(clone.fds["listen"]),
+        Channel(clone.fds["control"]),
+    )
 
 
 @dataclass

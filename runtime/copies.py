@@ -1,0 +1,72 @@
+"""What a fork or a restore starts from: a warmed service that has become nothing yet."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import uvicorn
+
+from bentofn.runtime import asgi, forking, lifecycle, lifeline, rehearsal, renew
+from bentofn.runtime.protocol import Channel, Failed, Refused
+
+
+@dataclass(frozen=True)
+class Original:
+    """A process that can be copied.
+
+    Args:
+        renewable: What its copies must not share.
+        config: How they serve.
+    """
+
+    renewable: lifecycle.Renewable
+    config: uvicorn.Config
+
+    def configure_copy(self, env: Mapping[str, str], threads: int) -> uvicorn.Config:
+        """Turn this process, a copy, into an instance of its own.
+
+        Args:
+            env: The instance's whole environment.
+            threads: Its number of compute threads, unless the environment says.
+
+        Returns:
+            How it serves.
+
+        Raises:
+            Exception: Whatever an after-restore hook raises.
+        """
+        lifecycle.restore(self.renewable, env, threads)
+        return self.config
+
+
+def prepare(
+    options: Mapping[str, str], control: Channel, why_not: Callable[[Channel], str | None]
+) -> Original | None:
+    """Bring the service of a boot process to the point where it can be copied.
+
+    Args:
+        options: Of the boot process.
+        control: Told why it cannot be copied, if so.
+        why_not: Says what keeps this process from being copied.
+    """
+    try:
+        with lifeline.Watch(control.socket):
+            prepared = lifecycle.prepare(options)
+            config = asgi.configure(prepared.app)
+            rehearsal.rehearse(prepared.app, config)
+    except Exception as error:
+        control.send(Failed(lifecycle.explain(error)))
+        return None
+    refusal = why_not(control)
+    if refusal is not None:
+        control.send(Refused(refusal))
+        return None
+    # Once here, so that what it does for the first time (OpenSSL's start) is not left to a copy.
+    renewable = lifecycle.Renewable.find(prepared.instance)
+    renew.renew(renewable.generators)
+    forking.flush()
+    gc.collect()
+    lifecycle.settle()
+    return Original(renewable, config)

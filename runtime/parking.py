@@ -1,0 +1,121 @@
+"""A service that parks at its snapshot point, and becomes what is asked for once it is restored.
+
+CRIU keeps what a process holds, and restores it as it was. So a parked process holds nothing of the
+world outside: its standard streams are ``/dev/null``, its control socket is closed, and one regular
+file is open, the *wire*. A restore puts a connected socket in that file's place (CRIU's
+``inherit-fd``), and through it comes a :class:`bentofn.runtime.protocol.Restore`.
+
+Source: https://criu.org/Inheriting_FDs_on_restore
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bentofn.runtime import copies, forking, instance, lifeline, template, threads
+from bentofn.runtime.protocol import RESTORE_FDS, Channel, Ready, Restore
+
+TICK = 1000
+"""Milliseconds between two looks at the wire. A restore interrupts the wait, so nobody waits this
+long, but a process that was dumped between its look and its wait."""
+
+_MOUNT_FLAGS = 2 | 4 | 8  # MS_NOSUID, MS_NODEV, MS_NOEXEC of linux/mount.h
+
+
+@dataclass(frozen=True)
+class System:
+    """The system calls that a restored process makes and Python has no function for.
+
+    Looked up before the snapshot: a lookup reads pages that a restore would have to fetch.
+    """
+
+    poll: Any
+    prctl: Any
+    mount: Any
+
+    @classmethod
+    def find(cls) -> System:
+        """Look them up in the C library."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        return cls(libc.poll, libc.prctl, libc.mount)
+
+    def mount_proc(self) -> None:
+        """Mount a ``/proc`` that shows this process's namespace.
+
+        Raises:
+            OSError: It cannot be mounted.
+        """
+        if self.mount(b"proc", b"/proc", b"proc", _MOUNT_FLAGS, None):
+            number = ctypes.get_errno()
+            raise OSError(number, f"/proc cannot be mounted: {os.strerror(number)}")
+
+
+def main(options: Mapping[str, str]) -> int:
+    """The ``snapshot`` process: process 1 of a namespace of its own. Returns in every restore."""
+    os.setsid()
+    control = Channel(int(options["control-fd"]))
+    lifeline.die_with_parent()
+    threads.forbid(os.environ)
+    original = copies.prepare(options, control, _why_not_dump)
+    if original is None:
+        return 1
+    wire, system = os.open(options["wire"], os.O_RDWR), System.find()
+    control.send(Ready(os.getpid()))
+    leave(control)
+    return become(park(wire, system), original, system)
+
+
+def leave(control: Channel) -> None:
+    """Let go of the platform: its pipes and its control socket."""
+    forking.flush()
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    if null > 2:
+        os.close(null)
+    control.close()
+
+
+def park(wire: int, system: System) -> Channel:
+    """Wait until a restore has put a socket in the wire's place; returns it."""
+    while not stat.S_ISSOCK(os.fstat(wire).st_mode):
+        system.poll(None, 0, TICK)
+    return Channel(wire)
+
+
+def become(control: Channel, original: copies.Original, system: System) -> int:
+    """Live as what the platform asks for; returns the exit status."""
+    request = _request(control)
+    if request is None:
+        return 1
+    fds = control.take_fds(RESTORE_FDS[request.kind])
+    instance.redirect_output(fds)
+    system.prctl(*lifeline.DIE_WITH_PARENT)
+    lifeline.check(control.socket)
+    if request.kind == "template":
+        return template.serve(original, control)
+
+    def start() -> Any:
+        if request.private_mounts:
+            system.mount_proc()
+        return original.configure_copy(request.env, request.threads)
+
+    return instance.live(start, instance.open_listener(fds["listen"]), control)
+
+
+def _request(control: Channel) -> Restore | None:
+    """What is asked for; None when the platform has gone."""
+    while (messages := control.receive()) is not None:
+        for message in messages:
+            if isinstance(message, Restore):
+                return message
+    return None
+
+
+def _why_not_dump(control: Channel) -> str | None:
+    return None

@@ -1,0 +1,1 @@
+"""What keeps an instance within its limits, and apart from the others."""

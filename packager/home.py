@@ -73,6 +73,11 @@ class Home:
         return self.path / "models"
 
     @property
+    def snapshots(self) -> Path:
+        """Memory of started services, one directory a snapshot."""
+        return self.path / "snapshots"
+
+    @property
     def logs(self) -> Path:
         """Logs of the local platform."""
         return self.path / "logs"

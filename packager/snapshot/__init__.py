@@ -1,0 +1,1 @@
+"""Snapshots of started services: taking, keeping and restoring them."""

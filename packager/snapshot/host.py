@@ -1,0 +1,196 @@
+"""What of a machine a snapshot's memory depends on.
+
+A program asks once what its processor can do and keeps the answer: glibc binds ``memcpy`` and its
+kin (ifuncs), oneDNN, MKL and OpenBLAS choose kernels, PyTorch its ATen capability, and JITs emit
+code. On a processor that lacks one of those instructions that memory ends in SIGILL, so every
+feature that a program can use is part of the class. What only tunes speed is not: the processor's
+model, and the sizes of its caches (which glibc turns into the thresholds of ``memcpy``), may differ
+between two hosts of one class, and the memory still computes the same.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bentofn.runtime.manifest import canonical_json
+
+_CPUINFO = Path("/proc/cpuinfo")
+_NVIDIA = Path("/sys/module/nvidia/version")
+
+_VENDOR = ("vendor_id", "CPU implementer")
+_FLAGS = ("flags", "Features")
+"""Keys of /proc/cpuinfo on x86 and on Arm; every processor's entry of one machine says the same."""
+
+_SHOWN = 4
+"""Features that a sentence names."""
+
+# fmt: off
+_NOT_FOR_PROGRAMS = frozenset([
+    # How the kernel keeps time, saves power and names what it found out.
+    "acc_power", "acpi", "amd_lbr_v2", "amd_lbr_pmc_freeze", "aperfmperf", "apic", "arat",
+    "arch_perfmon", "art", "bts", "cat_l2", "cat_l3", "cdp_l2", "cdp_l3", "cmp_legacy",
+    "constant_tsc", "cpb", "cpuid", "cppc", "cqm", "cqm_llc", "cqm_mbm_local", "cqm_mbm_total",
+    "cqm_occup_llc", "cr8_legacy", "dca", "debug_swap", "ds_cpl", "dtes64", "dtherm", "dts", "epb",
+    "est", "extapic", "extd_apicid", "flush_l1d", "hfi", "ht", "htt", "hw_pstate", "hwp",
+    "hwp_act_window", "hwp_epp", "hwp_notify", "hwp_pkg_req", "hypervisor", "ibs", "ida",
+    "intel_ppin", "intel_pt", "lbrv", "mba", "mbm", "mca", "mce", "monitor", "mtrr",
+    "nonstop_tsc", "nonstop_tsc_s3", "nopl", "nrip_save", "osvw", "pat", "pbe", "pdcm", "pebs",
+    "perfctr_core", "perfctr_llc", "perfctr_nb", "perfmon_v2", "pge", "pln", "proc_feedback",
+    "pse", "pse36", "ptsc", "pts", "rapl", "rdt_a", "rep_good", "skinit", "smx", "succor", "ss",
+    "tce", "tm", "tm2", "topoext", "tsc_adjust", "tsc_deadline_timer", "tsc_known_freq",
+    "tsc_reliable", "up", "vme", "wdt", "x2apic", "xtopology", "xtpr",
+    # Virtual machines.
+    "avic", "decodeassists", "ept", "ept_ad", "flexpriority", "flushbyasid", "npt",
+    "pausefilter", "pfthreshold", "sev", "sev_es", "sev_snp", "sme", "svm", "svm_lock",
+    "tdx_guest", "tpr_shadow", "tsc_scale", "v_spec_ctrl", "v_vmsave_vmload", "vgif", "vmcb_clean",
+    "vmmcall", "vmx", "vnmi", "vpid", "x2avic",
+    # Guards against side channels, which come and go with microcode and boot options.
+    "amd_ibpb_ret", "amd_ppin", "arch_capabilities", "btc_no", "core_capabilities",
+    "ibpb", "ibpb_brtype", "ibrs", "ibrs_enhanced", "ibt", "invpcid_single", "kaiser", "md_clear",
+    "pti", "retpoline", "rrsba_ctrl", "sbpb", "spec_ctrl", "split_lock_detect", "ssbd", "stibp",
+    "intel_stibp", "stibp_always_on", "virt_ssbd",
+    # Protection that only the kernel turns on.
+    "nx", "pcid", "smap", "smep", "umip",
+])
+# fmt: on
+"""Features that no program's code depends on. One that is not listed counts.
+
+Source: https://github.com/torvalds/linux/blob/v6.12/arch/x86/include/asm/cpufeatures.h
+"""
+
+
+@dataclass(frozen=True)
+class HostClass:
+    """Machines that can run each other's memory.
+
+    Args:
+        machine: The architecture, such as ``x86_64``.
+        vendor: The maker of the processor, as it says itself (MKL asks for it).
+        features: Sorted instruction-set features, in the kernel's words.
+        kernel: The release of the kernel: its vDSO is mapped into every process.
+        libc: Name and version of the C library.
+        driver: Version of the GPU driver; empty where there is none.
+    """
+
+    machine: str
+    vendor: str
+    features: tuple[str, ...]
+    kernel: str
+    libc: str
+    driver: str = ""
+
+    def mismatch(self, here: HostClass) -> str | None:
+        """Why memory of this class does not fit another; completes "it was taken ..."."""
+        if self.machine != here.machine:
+            return f"on {_named(self.machine)}, and this is {_named(here.machine)}"
+        if self.vendor != here.vendor:
+            return f"on a CPU of {_named(self.vendor)}, and this one is of {_named(here.vendor)}"
+        lacking = sorted(set(self.features) - set(here.features))
+        if lacking:
+            return f"on a CPU with {_listed(lacking)}, which this one lacks"
+        new = sorted(set(here.features) - set(self.features))
+        if new:
+            return f"on a CPU without {_listed(new)}, which this one has"
+        if self.kernel != here.kernel:
+            return f"on Linux {self.kernel}, and this is {here.kernel}"
+        if self.libc != here.libc:
+            return f"with {_named(self.libc)}, and this machine has {_named(here.libc)}"
+        if self.driver != here.driver:
+            return f"with {_driver(self.driver)}, and this machine has {_driver(here.driver)}"
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """The class as JSON."""
+        return {**asdict(self), "features": list(self.features)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> HostClass:
+        """Read a class.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is none.
+        """
+        return cls(
+            machine=_text(raw["machine"]),
+            vendor=_text(raw["vendor"]),
+            features=tuple(sorted(_text(each) for each in raw["features"])),
+            kernel=_text(raw["kernel"]),
+            libc=_text(raw["libc"]),
+            driver=_text(raw["driver"]),
+        )
+
+    def canonical(self) -> bytes:
+        """The same bytes for the same class."""
+        return canonical_json(self.to_json())
+
+
+def this_host() -> HostClass:
+    """The class of this machine."""
+    return HostClass(
+        machine=platform.machine(),
+        vendor=_vendor(cpuinfo := _read(_CPUINFO)),
+        features=features_of(cpuinfo),
+        kernel=platform.release(),
+        libc=_libc(),
+        driver=_read(_NVIDIA).strip(),
+    )
+
+
+def features_of(cpuinfo: str) -> tuple[str, ...]:
+    """The features of a processor that a program's code may depend on, sorted.
+
+    Args:
+        cpuinfo: The text of ``/proc/cpuinfo``.
+    """
+    return tuple(sorted(set(_field(cpuinfo, _FLAGS).split()) - _NOT_FOR_PROGRAMS))
+
+
+def _vendor(cpuinfo: str) -> str:
+    return _field(cpuinfo, _VENDOR)
+
+
+def _field(cpuinfo: str, names: tuple[str, ...]) -> str:
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in names:
+            return value.strip()
+    return ""
+
+
+def _libc() -> str:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):  # another C library
+        return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _text(value: object) -> str:
+    # What comes from elsewhere is shown on terminals, which take control characters for commands.
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 255:
+        raise TypeError("no printable text")
+    return value
+
+
+def _named(value: str) -> str:
+    return value or "an unknown kind"
+
+
+def _driver(version: str) -> str:
+    return f"the GPU driver {version}" if version else "no GPU driver"
+
+
+def _listed(names: list[str]) -> str:
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + rest

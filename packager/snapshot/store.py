@@ -1,0 +1,333 @@
+"""The snapshots of a home: taken by one, used by many, whole or absent, never too many.
+
+``<home>/snapshots/<id>/`` holds ``snapshot.json``, ``images/`` and whatever else belongs to the
+memory. All of it is made under a temporary name and renamed once, and not written again: the
+untouched pages of a running instance follow the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bentofn.packager.files import (
+    TEMPORARY_PREFIX,
+    atomic_write,
+    clear_stale,
+    sync_directory,
+    temporary_directory,
+    writing,
+)
+from bentofn.packager.home import Home
+from bentofn.packager.snapshot.digests import digest_file
+from bentofn.packager.snapshot.key import SnapshotKey, snapshots_directory
+from bentofn.packager.snapshot.mapped import describe_mapped, what_changed
+from bentofn.packager.snapshot.snapshot import RECORD, Hold, Origin, Snapshot
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import canonical_json
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_VERIFIED = "verified"
+"""Beside the record: in which boot, and at which times of its files, all digests were right."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A snapshot that is being made.
+
+    Args:
+        directory: Where its files go, a folder of its owner only.
+        final: Where it will stand; names inside the images use this.
+        key: What it is taken of and on.
+        home: The home.
+    """
+
+    directory: Path
+    final: Path
+    key: SnapshotKey
+    home: Home
+
+    def publish(self, origin: Origin, mapped: Iterable[Path]) -> Snapshot:
+        """Give the snapshot its name: digests, fsync, rename.
+
+        Args:
+            origin: How it came about.
+            mapped: The files of the machine that its memory maps.
+
+        Raises:
+            UserError: The disk is full or the home cannot be written.
+        """
+        with writing(self.directory):
+            files = tuple(digest_file(self.directory, path) for path in _settle(self.directory))
+            outside = describe_mapped(mapped, self.home.path)
+            made = Snapshot(self.final, self.key, origin, files, outside)
+            self.publish_as(made)
+        return made
+
+    def publish_as(self, snapshot: Snapshot) -> None:
+        """Give a snapshot whose digests are known to be right its name.
+
+        Raises:
+            UserError: The disk is full or the home cannot be written.
+        """
+        with writing(self.directory):
+            atomic_write(self.directory / RECORD, snapshot.record(), 0o600)
+            _settle(self.directory)
+            atomic_write(self.directory / _VERIFIED, _verification(self.directory, snapshot), 0o600)
+            if self.final.exists():  # a damaged one, which get() does not know
+                _discard(self.final)
+            self.directory.rename(self.final)
+            sync_directory(self.final.parent)
+
+
+class SnapshotStore:
+    """The snapshots of one home; any number of processes may use it at once.
+
+    Args:
+        home: The home.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.path = home.snapshots
+
+    def path_of(self, key: SnapshotKey) -> Path:
+        """Where a snapshot stands, or would stand."""
+        return self.path / key.id
+
+    def get(self, key: SnapshotKey) -> Snapshot | None:
+        """The snapshot with a key, or None."""
+        found = self._read(self.path_of(key))
+        return found if found is not None and found.key == key else None
+
+    def list(self) -> tuple[Snapshot, ...]:
+        """Every snapshot, the last used first."""
+        try:
+            names = sorted(path.name for path in self.path.iterdir())
+        except FileNotFoundError:
+            return ()
+        read = (self._read(self.path / name) for name in names if _ID.fullmatch(name))
+        found = []
+        for snapshot in read:
+            with suppress(FileNotFoundError):  # removed meanwhile
+                if snapshot is not None:
+                    found.append((snapshot.used, snapshot))
+        found.sort(key=lambda pair: pair[0], reverse=True)
+        return tuple(snapshot for _, snapshot in found)
+
+    def of_bento(self, digest: str) -> tuple[Snapshot, ...]:
+        """The snapshots of a bento, the last used first."""
+        return tuple(each for each in self.list() if each.key.bento == digest)
+
+    def find(self, prefix: str) -> Snapshot:
+        """The snapshot whose id begins so.
+
+        Raises:
+            UserError: There is none, or there are several.
+        """
+        found = [each for each in self.list() if each.id.startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        problem = f"{len(found)} snapshots begin with" if found else "There is no snapshot"
+        raise UserError(f"{problem} {prefix}; `bentofn snapshot list` shows what there is.")
+
+    @contextmanager
+    def stage(
+        self, key: SnapshotKey, waiting: Callable[[str], None] | None = None
+    ) -> Iterator[Stage]:
+        """Make a snapshot; nobody else makes the same meanwhile.
+
+        Look with :meth:`get` once more inside: another process may have just made it.
+
+        Args:
+            key: What it is taken of and on.
+            waiting: Told if somebody else is making it.
+
+        Raises:
+            UserError: The disk is full or the home cannot be written.
+        """
+        directory = snapshots_directory(self.home)
+        with self.home.lock(f"snapshot-{key.id}", waiting=waiting):
+            for left in directory.glob(f"{TEMPORARY_PREFIX}*"):
+                clear_stale(left)
+            with temporary_directory(directory) as staging:
+                yield Stage(staging, self.path_of(key), key, self.home)
+
+    def hold(self, snapshot: Snapshot) -> Hold | None:
+        """Keep a snapshot from being removed; None if it just was.
+
+        It counts as used now.
+        """
+        try:
+            descriptor = os.open(snapshot.path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return None
+        hold = Hold(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        try:
+            if os.path.samestat(os.fstat(descriptor), snapshot.path.stat()):
+                os.utime(descriptor)
+                return hold
+        except FileNotFoundError:
+            pass
+        hold.close()
+        return None
+
+    def why_unusable(self, snapshot: Snapshot) -> str | None:
+        """Why a snapshot with the right key cannot be used, or None.
+
+        Its bytes are read once a boot, and whenever a file of it looks changed; not per restore.
+
+        Returns:
+            What completes "the snapshot cannot be used: ...".
+        """
+        changed = what_changed(snapshot.mapped)
+        if changed is not None:
+            return changed
+        try:
+            seen = _verification(snapshot.path, snapshot)
+            if _contents(snapshot.path / _VERIFIED) == seen:
+                return None
+        except OSError:
+            return self.verify(snapshot)
+        damage = self.verify(snapshot)
+        if damage is None:
+            with suppress(OSError, UserError):  # then it is read again next time
+                atomic_write(snapshot.path / _VERIFIED, seen, 0o600)
+        return damage
+
+    def verify(self, snapshot: Snapshot) -> str | None:
+        """Read every byte of a snapshot; returns what is wrong, or None."""
+        for file in snapshot.files:
+            try:
+                whole = digest_file(snapshot.path, file.path) == file
+            except OSError as error:
+                return f"{file.path} cannot be read ({error.strerror})"
+            if not whole:
+                return f"{file.path} is not as it was when it was taken (damaged or tampered with)"
+        return None
+
+    def delete(self, snapshot: Snapshot, *, force: bool = False) -> None:
+        """Remove a snapshot.
+
+        Args:
+            snapshot: It.
+            force: Whether even one that a platform starts instances from. Those that run go on:
+                the kernel keeps the pages that they map.
+
+        Raises:
+            UserError: A platform starts instances from it, or it cannot be removed.
+        """
+        if not self._remove(snapshot, force=force):
+            raise UserError(
+                f"Snapshot {snapshot.id[:12]} of {snapshot.origin.bento} is in use; remove the "
+                "function that starts from it first (`bentofn destroy`), or use --force: its "
+                "instances run on, and the next start is plain."
+            )
+
+    def trim(self, limit: int, keep: Sequence[Path] = ()) -> tuple[Snapshot, ...]:
+        """Remove the snapshots that were not used for longest until all take at most so much.
+
+        Args:
+            limit: Bytes on the disk of all snapshots together; 0 for no limit.
+            keep: Paths of snapshots that stay; those in use stay too.
+
+        Returns:
+            What was removed.
+        """
+        if limit <= 0:
+            return ()
+        sizes = [(each, _size(each)) for each in self.list()]
+        total = sum(size for _, size in sizes)
+        removed = []
+        for snapshot, size in reversed(sizes):
+            if total <= limit:
+                break
+            if snapshot.path not in keep and self._remove(snapshot, force=False):
+                total -= size
+                removed.append(snapshot)
+        return tuple(removed)
+
+    def _remove(self, snapshot: Snapshot, *, force: bool) -> bool:
+        try:
+            descriptor = os.open(snapshot.path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return True
+        try:
+            if not force:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with writing(self.path), suppress(FileNotFoundError):
+                _discard(snapshot.path)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _read(self, path: Path) -> Snapshot | None:
+        try:
+            found = Snapshot.from_record(path, (path / RECORD).read_bytes())
+        except (OSError, *_MALFORMED):
+            return None
+        return found if found.id == path.name else None
+
+
+def _settle(directory: Path) -> list[str]:
+    """Make all of a folder durable and its owner's only; gives its files, sorted."""
+    paths = []
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = Path(folder, name)
+            path.chmod(0o600)
+            _sync(path)
+            paths.append(path.relative_to(directory).as_posix())
+        Path(folder).chmod(0o700)
+        sync_directory(Path(folder))
+    return sorted(paths)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _verification(directory: Path, snapshot: Snapshot) -> bytes:
+    """What is remembered of files whose digests were right."""
+    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+    seen: dict[str, Any] = {}
+    for file in snapshot.files:
+        status = (directory / file.path).lstat()
+        seen[file.path] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    return canonical_json({"boot": boot, "files": seen})
+
+
+def _contents(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _discard(path: Path) -> None:
+    """Take a folder's name away at once, then its files."""
+    with temporary_directory(path.parent) as bin_:
+        path.rename(bin_ / path.name)
+
+
+def _size(snapshot: Snapshot) -> int:
+    try:
+        return snapshot.disk_size
+    except FileNotFoundError:
+        return 0

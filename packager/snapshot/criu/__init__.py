@@ -1,0 +1,1 @@
+"""CRIU: finding it, dumping with it, and images that restore by mapping."""

@@ -1,0 +1,311 @@
+"""Make the images of a dump restore by mapping: the kernel brings pages when they are touched.
+
+A restore by CRIU alone copies every dumped page. Here the pages stand in one sparse file,
+``mem.raw``, and the process's private mappings become private mappings of it: nothing is copied
+before it is written to, and all copies of a process share what they only read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bentofn.packager.files import sync_directory, temporary_directory, writing
+from bentofn.packager.snapshot.criu.images import (
+    REGULAR_FILE,
+    RUN_LAZY,
+    RUN_PRESENT,
+    FileEntry,
+    Memory,
+    Pagemap,
+    PageRun,
+    RegularFile,
+    Vma,
+    encode_files,
+    encode_memory,
+    encode_pagemap,
+    read_files,
+    read_memory,
+    read_pagemap,
+    read_processes,
+    read_version,
+)
+from bentofn.packager.snapshot.criu.layout import Span, place
+from bentofn.packager.snapshot.criu.movable import (
+    can_move,
+    is_anonymous,
+    joined,
+    moved,
+    with_huge_pages,
+)
+from bentofn.packager.snapshot.criu.pages import (
+    PAGE,
+    Extent,
+    StoredRun,
+    mapped,
+    stored_runs,
+    within,
+    write_extents,
+)
+from bentofn.runtime.errors import UserError
+
+WIRE = "bentofn/wire"
+"""The name under which the images know the placeholder that a socket takes the place of at a
+restore: the key of CRIU's inherit-fd."""
+
+RAW = "mem.raw"
+"""Name of the file of pages, beside the images."""
+
+SLACK = 256 << 20
+"""Bytes of hole behind the last page of ``mem.raw``: a mapping that a process lets grow (mremap,
+as realloc does) then finds memory, and not the end of the file. Whoever reads the file through
+should pass over the hole (SEEK_DATA)."""
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """What became of a dump.
+
+    Args:
+        mapped_bytes: Bytes of dumped pages that are now mapped.
+        copied_bytes: Bytes of dumped pages that each restore still copies.
+        mappings_before: Mappings of the process when it was dumped.
+        mappings: Mappings of the process that a restore makes.
+        note: One sentence if pages were left to be copied for a reason, else empty.
+    """
+
+    mapped_bytes: int
+    copied_bytes: int
+    mappings_before: int
+    mappings: int
+    note: str = ""
+
+
+def rewrite(dumped: Path, output: Path, final: Path, wire: Path) -> Rewritten:
+    """Write images that restore by mapping.
+
+    Args:
+        dumped: Directory of a dump's images; it is only read.
+        output: Directory to make; it appears whole or not at all.
+        final: The name that ``output`` will have when it is restored from: the images name
+            ``mem.raw`` by it.
+        wire: The placeholder's path at the dump; its entry is renamed to ``WIRE``.
+
+    Raises:
+        UserError: An image is damaged or of a format that we do not know, the placeholder is not
+            among the open files, or the disk is full.
+    """
+    read_version(dumped / "inventory.img")
+    processes = read_processes(dumped / "pstree.img")
+    files = _renamed(read_files(dumped / "files.img"), wire)
+    with writing(output.parent), temporary_directory(output.parent) as staging:
+        if len(processes) == 1:
+            result = _rewrite_process(dumped, staging, final, processes[0], files)
+        else:
+            result = _untouched(dumped, staging, files, len(processes))
+        _copy_others(dumped, staging)
+        sync_directory(staging)
+        staging.rename(output)
+    sync_directory(output.parent)
+    return result
+
+
+def _rewrite_process(
+    dumped: Path, staging: Path, final: Path, pid: int, files: list[FileEntry]
+) -> Rewritten:
+    memory = read_memory(dumped / f"mm-{pid}.img")
+    pagemap = read_pagemap(dumped / f"pagemap-{pid}.img")
+    pages = dumped / f"pages-{pagemap.pages_id}.img"
+    with ExitStack() as opened:
+        content = opened.enter_context(mapped(pages))
+        runs = stored_runs(pagemap, len(content), pages)
+        sources = {
+            vma.start: opened.enter_context(mapped(path)) if path else None
+            for vma, path in _movable(memory, pagemap, runs, files)
+        }
+        moving = [vma for vma in memory.vmas if vma.start in sources]
+        offsets, end = _places(moving)
+        raw_id = max(entry.id for entry in files) + 1
+        if moving:
+            extents = [
+                extent
+                for vma in moving
+                for extent in _extents(vma, offsets[vma.start], runs, content, sources[vma.start])
+            ]
+            extents.sort(key=lambda extent: extent.offset)
+            _write_raw(staging / RAW, extents, end + SLACK)
+            template = next(entry for entry in files if entry.id == memory.exe_file_id)
+            files = [*files, _raw_file(template, raw_id, str(final / RAW), end + SLACK)]
+        vmas = joined(
+            [
+                moved(vma, raw_id, offsets[vma.start]) if vma.start in offsets else vma
+                for vma in memory.vmas
+            ]
+        )
+        vmas = [with_huge_pages(vma) if vma.shmid == raw_id else vma for vma in vmas]
+        left = list(_outside(runs, moving))
+        _write(staging / "files.img", [encode_files(files)])
+        _write(staging / f"mm-{pid}.img", [encode_memory(replace(memory, vmas=tuple(vmas)))])
+        _write(
+            staging / f"pagemap-{pid}.img",
+            [encode_pagemap(replace(pagemap, runs=_page_runs(left, pagemap)))],
+        )
+        _write(
+            staging / pages.name,
+            (content[run.position : run.position + run.end - run.start] for run in left),
+        )
+        copied = sum(run.end - run.start for run in left)
+        return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas))
+
+
+def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) -> Rewritten:
+    _write(staging / "files.img", [encode_files(files)])
+    copied = sum(path.stat().st_size for path in dumped.glob("pages-*.img"))
+    for path in sorted(dumped.glob("pages-*.img")):
+        shutil.copyfile(path, staging / path.name)
+    note = f"{count} processes were dumped; only a single process's pages are mapped."
+    return Rewritten(0, copied, 0, 0, note)
+
+
+def _movable(
+    memory: Memory, pagemap: Pagemap, runs: list[StoredRun], files: list[FileEntry]
+) -> Iterator[tuple[Vma, Path | None]]:
+    """The mappings to move, each with the file that its other pages come from."""
+    names = {entry.id: entry.reg for entry in files if entry.reg is not None}
+    special = [
+        (run.vaddr, run.vaddr + run.count * PAGE)
+        for run in pagemap.runs
+        if (run.flags or 0) & ~(RUN_PRESENT | RUN_LAZY)
+    ]
+    for vma in memory.vmas:
+        if not can_move(vma) or next(within(runs, vma.start, vma.end), None) is None:
+            continue
+        if any(start < vma.end and vma.start < end for start, end in special):
+            continue
+        if is_anonymous(vma):
+            yield vma, None
+        elif (file := names.get(vma.shmid)) is not None and _is_same(file):
+            yield vma, Path(file.name)
+
+
+def _is_same(file: RegularFile) -> bool:
+    """Whether a mapped file still stands where it was mapped from."""
+    path = Path(file.name)
+    return path.is_file() and path.stat().st_size == file.size
+
+
+def _places(moving: list[Vma]) -> tuple[dict[int, int], int]:
+    """The offset in ``mem.raw`` of each mapping by its address; neighbours stay neighbours."""
+    spans: list[Span] = []
+    for vma in moving:
+        if spans and spans[-1].end == vma.start:
+            spans[-1] = Span(spans[-1].start, vma.end)
+        else:
+            spans.append(Span(vma.start, vma.end))
+    spans.sort(key=lambda span: span.start - span.end)
+    offsets, end = place(spans)
+    return {
+        vma.start: offset + vma.start - span.start
+        for span, offset in zip(spans, offsets, strict=True)
+        for vma in moving
+        if span.start <= vma.start < span.end
+    }, end
+
+
+def _extents(
+    vma: Vma, offset: int, runs: list[StoredRun], content: memoryview, source: memoryview | None
+) -> Iterator[Extent]:
+    """What the pages of a mapping are: dumped ones, and between them the mapped file's."""
+    position = vma.start
+    for run in within(runs, vma.start, vma.end):
+        if source is not None:
+            yield from _of_file(vma, offset, source, position, run.start)
+        yield Extent(offset + run.start - vma.start, run.end - run.start, content, run.position)
+        position = run.end
+    if source is not None:
+        yield from _of_file(vma, offset, source, position, vma.end)
+
+
+def _of_file(vma: Vma, offset: int, source: memoryview, start: int, end: int) -> Iterator[Extent]:
+    begin = vma.pgoff + start - vma.start
+    length = min(end - start, len(source) - begin)
+    if length > 0:
+        yield Extent(offset + start - vma.start, length, source, begin)
+
+
+def _outside(runs: list[StoredRun], moving: list[Vma]) -> Iterator[StoredRun]:
+    """The parts of runs that lie in none of the moved mappings."""
+    borders = [0, *(border for vma in moving for border in (vma.start, vma.end)), 1 << 64]
+    for start, end in zip(borders[::2], borders[1::2], strict=True):
+        yield from within(runs, start, end)
+
+
+def _page_runs(left: list[StoredRun], pagemap: Pagemap) -> tuple[PageRun, ...]:
+    stored = [
+        replace(run.run, vaddr=run.start, nr_pages=(run.end - run.start) // PAGE) for run in left
+    ]
+    absent = [run for run in pagemap.runs if not run.present]
+    return tuple(sorted(stored + absent, key=lambda run: run.vaddr))
+
+
+def _renamed(entries: tuple[FileEntry, ...], wire: Path) -> list[FileEntry]:
+    """The entries with the placeholder named WIRE, and no digests that a restore would check.
+
+    The platform checks a snapshot's files once, when they arrive; a restore compares sizes.
+    """
+    if not any(entry.reg is not None and entry.reg.name == str(wire) for entry in entries):
+        raise UserError(
+            f"The dumped process does not hold {wire} open, through which an instance is reached; "
+            "take the snapshot again."
+        )
+    return [
+        entry if entry.reg is None else replace(entry, reg=_named(entry.reg, wire))
+        for entry in entries
+    ]
+
+
+def _named(file: RegularFile, wire: Path) -> RegularFile:
+    name = f"/{WIRE}" if file.name == str(wire) else file.name
+    return replace(
+        file,
+        name=name,
+        build_id=(),
+        checksum=None,
+        checksum_config=None,
+        checksum_parameter=None,
+    )
+
+
+def _raw_file(template: FileEntry, raw_id: int, name: str, size: int) -> FileEntry:
+    if template.reg is None:
+        raise UserError("The dumped process's program is not a file; take the snapshot again.")
+    file = replace(
+        template.reg, id=raw_id, name=name, size=size, mode=0o100600, flags=os.O_RDONLY, pos=0
+    )
+    return FileEntry(REGULAR_FILE, raw_id, file)
+
+
+def _write_raw(path: Path, extents: list[Extent], size: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        write_extents(descriptor, extents, size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _copy_others(dumped: Path, staging: Path) -> None:
+    for path in sorted(dumped.glob("*.img")):
+        if not (staging / path.name).exists():
+            _write(staging / path.name, [path.read_bytes()])

@@ -15,6 +15,8 @@ from bentofn.adapters.local import daemon
 from bentofn.commands.demo import build_example, import_weights
 from bentofn.packager.build import BuildResult
 from bentofn.packager.home import Home
+from bentofn.packager.snapshot.criu.binary import Criu, CriuUnfit, find_criu
+from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteWheel = Callable[..., Path]
@@ -33,6 +35,17 @@ def example_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 def example(example_home: Home) -> BuildResult:
     """The embeddings example, built."""
     return build_example(example_home, print)
+
+
+@pytest.fixture(scope="session")
+def criu() -> Criu:
+    """A CRIU that works here; where there is none, the test is skipped with the reason."""
+    try:
+        found = find_criu()
+    except CriuUnfit as reason:
+        pytest.skip(str(reason))
+    ensure_kdat(found)
+    return found
 
 
 @pytest.fixture(scope="session")

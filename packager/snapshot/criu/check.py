@@ -1,0 +1,112 @@
+"""Whether a CRIU can dump and restore here, and if not, why, in one sentence."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from bentofn.packager.snapshot.criu.host_facts import boot_id, kernel
+from bentofn.packager.snapshot.criu.installed import Criu, version_key
+from bentofn.packager.snapshot.criu.kdat import last_line, probe_kernel
+
+FLOOR = "4.2"
+"""The first CRIU that dumps and restores on kernel 6.18: 3.17.1 stops at its vDSO ("Unexpected rt
+vDSO area bounds"), 4.1.1 cannot dump sockets there."""
+
+SETUP = "bentofn snapshot setup"
+"""The command that installs a fit one."""
+
+ARCHITECTURES = ("x86_64", "aarch64")
+
+_CAPABILITIES = {"CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
+"""What CRIU cannot do without, by number (capabilities(7)); a container's root often lacks them."""
+
+_EFFECTIVE = re.compile(r"^CapEff:\s*([0-9a-f]+)$", re.MULTILINE)
+_ERROR = re.compile(r"^Error \([^)]*\):\s*(.+)$", re.MULTILINE)
+
+
+def why_unfit(criu: Criu) -> str | None:
+    """Why a CRIU cannot be used here; asked again, the answer is remembered.
+
+    Args:
+        criu: The CRIU.
+
+    Returns:
+        None if it can, else one sentence with what to do.
+    """
+    return _why_unfit(criu, boot_id(), kernel(), os.geteuid())
+
+
+def why_no_host() -> str | None:
+    """Why no CRIU could be used here, whichever it is: one sentence, or None."""
+    if sys.platform != "linux":
+        return "CRIU runs on Linux only."
+    if platform.machine() not in ARCHITECTURES:
+        return f"The engine criu is for x86-64 and AArch64, not for {platform.machine()}."
+    if os.geteuid() != 0:
+        return "CRIU needs root, and this process is not; run bentofn as root, as with sudo."
+    missing = missing_capabilities(Path("/proc/self/status").read_text())
+    if missing:
+        return (
+            f"CRIU needs rights that root lacks here ({', '.join(missing)}), as in a container "
+            "that was not given them; start it with them, as podman run --privileged does."
+        )
+    if not Path("/proc/self/ns/pid").exists():
+        return "This kernel has no pid namespaces (CONFIG_PID_NS), which every restored copy needs."
+    return None
+
+
+def missing_capabilities(status: str) -> list[str]:
+    """Capabilities that CRIU uses and a process lacks.
+
+    Args:
+        status: Its ``/proc/<pid>/status``.
+    """
+    found = _EFFECTIVE.search(status)
+    effective = int(found[1], 16) if found else 0
+    return [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+
+
+def too_old(criu: Criu) -> str | None:
+    """Why a CRIU's version will not do: one sentence, or None."""
+    if version_key(criu.version) >= version_key(FLOOR):
+        return None
+    return (
+        f"CRIU {criu.version} ({criu.path}) is too old, {FLOOR} is needed: older ones fail on "
+        f"current kernels, at the vDSO or at sockets; {SETUP} installs a fit one."
+    )
+
+
+def failed_check(criu: Criu, log: str) -> str:
+    """What a failed ``criu check`` says, as one sentence.
+
+    Args:
+        criu: The CRIU that was asked.
+        log: What it, and what started it, wrote.
+    """
+    if re.search(r"unshare failed: Operation not permitted", log):
+        return (
+            "This process may make no namespaces, which CRIU needs (a container or a sandbox "
+            "forbids it); start it with the right to, as podman run --privileged does."
+        )
+    errors = _ERROR.findall(log)
+    reason = errors[0] if errors else last_line(log)
+    return (
+        f"CRIU {criu.version} ({criu.path}) does not work on kernel {platform.release()}: "
+        f"{reason.rstrip('.')}."
+    )
+
+
+@lru_cache(maxsize=16)
+def _why_unfit(criu: Criu, boot: str, running: str, user: int) -> str | None:
+    reason = why_no_host() or too_old(criu)
+    if reason is not None:
+        return reason
+    probe = probe_kernel(criu)
+    if not probe.data:
+        return failed_check(criu, probe.log)
+    return None

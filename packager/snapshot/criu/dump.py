@@ -1,0 +1,103 @@
+"""Write a process's memory and state to disk with ``criu dump``."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from bentofn.packager.files import make_directory, remove_tree
+from bentofn.packager.snapshot.criu.causes import cause_of, holdings_of
+from bentofn.packager.snapshot.criu.installed import Criu
+from bentofn.runtime.errors import UserError
+
+_DEATH_SECONDS = 10.0
+"""How long a killed process may take to give its memory back."""
+
+
+class DumpFailed(UserError):  # noqa: N818 - what happened, as a sentence
+    """CRIU could not dump a process.
+
+    Args:
+        sentence: Why, and what to do.
+        log: What CRIU wrote.
+    """
+
+    def __init__(self, sentence: str, log: str = "") -> None:
+        super().__init__(sentence)
+        self.log = log
+
+
+def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
+    """Dump a process tree and end it.
+
+    The process is the first of a pid namespace of its own and holds nothing that leads outside. It
+    is ended in every case, with all that runs in its namespace.
+
+    Args:
+        criu: The CRIU.
+        pid: The process, as this process's namespace numbers it.
+        directory: Where the images are written, for this user only; made if absent, removed if the
+            dump fails.
+        timeout: Seconds after which the dump is given up.
+
+    Raises:
+        DumpFailed: It did not succeed; the message names the cause.
+        UserError: The directory cannot be made.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise DumpFailed("The service ended before it could be dumped.") from None
+    try:
+        make_directory(directory, mode=0o700)
+        _run(criu, pid, directory, timeout)
+    except BaseException:
+        remove_tree(directory)
+        raise
+    finally:
+        _end(process)
+        os.close(process)
+
+
+def _run(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
+    # The log goes through a pipe: on a full disk a file would not hold the line that says so.
+    options = ["--manage-cgroups=ignore", "--file-validation", "filesize", "-v4"]
+    command = [*criu.command, "dump", "--tree", str(pid), "--images-dir", str(directory), *options]
+    running = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        umask=0o077,
+    )
+    try:
+        _, written = running.communicate(timeout=timeout)
+    except BaseException as error:
+        os.killpg(running.pid, signal.SIGKILL)  # also what it may have started itself
+        running.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        raise DumpFailed(
+            f"CRIU did not finish the dump within {timeout:.0f} seconds; a service with much "
+            "memory needs a faster disk or more time."
+        ) from None
+    log = written.decode(errors="replace")
+    if running.returncode < 0:
+        name = signal.Signals(-running.returncode).name
+        raise DumpFailed(f"CRIU was ended by {name} before the dump was done; try again.", log)
+    if running.returncode != 0:
+        raise DumpFailed(cause_of(log, holdings_of(pid)), log)
+
+
+def _end(process: int) -> None:
+    """Kill a process and wait until it is gone, so that what it held is free again."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    poll.poll(_DEATH_SECONDS * 1000)

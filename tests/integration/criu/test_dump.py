@@ -1,0 +1,214 @@
+"""Dumps of small processes, and the sentences of those that fail."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.criu.dump import DumpFailed, dump
+
+SECONDS = 30.0
+
+StartSleeper = Callable[..., Any]
+
+
+def refusal(criu: Criu, sleeper: StartSleeper, directory: Path, lines: str) -> str:
+    """The sentence of a dump that fails; nothing is left of it."""
+    process = sleeper(lines)
+    with pytest.raises(DumpFailed) as failed:
+        dump(criu, process.pid, directory, SECONDS)
+    assert process.ended()
+    assert not directory.exists()
+    return str(failed.value)
+
+
+def test_a_process_is_on_disk_for_its_user_only_and_has_ended(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    process = sleeper("kept.append(bytearray(1 << 20))")
+    dump(criu, process.pid, tmp_path / "images", SECONDS)
+    assert process.ended()
+    files = sorted((tmp_path / "images").iterdir())
+    assert {"core-1.img", "files.img", "mm-1.img", "pages-1.img"} <= {each.name for each in files}
+    assert {each.stat().st_mode & 0o077 for each in files} == {0}
+    assert (tmp_path / "images").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_dumped_process_goes_on_where_it_was(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    lines = f"signal.signal(signal.SIGUSR1, lambda *_: open({str(mark)!r}, 'w').close())"
+    process = sleeper(lines)
+    dump(criu, process.pid, tmp_path / "images", SECONDS)
+    number = tmp_path / "pid"
+    restore = ["restore", "-D", str(tmp_path / "images"), "-d", "--pidfile", str(number)]
+    done = subprocess.run([*criu.command, *restore], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    again = os.pidfd_open(int(number.read_text()))
+    try:
+        signal.pidfd_send_signal(again, signal.SIGUSR1)
+        for _ in range(1000):
+            if mark.exists():
+                break
+            threading.Event().wait(0.01)
+        assert mark.exists()
+    finally:
+        signal.pidfd_send_signal(again, signal.SIGKILL)
+        os.close(again)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_a_connection_is_named_with_its_other_end(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path, listener: socket.socket
+) -> None:
+    port = listener.getsockname()[1]
+    lines = f"kept.append(socket.create_connection(('127.0.0.1', {port})))"
+    said = refusal(criu, sleeper, tmp_path / "images", lines)
+    assert f"a network connection to 127.0.0.1:{port}" in said
+    assert "@bentofn.after_restore" in said
+
+
+def test_a_connection_over_ipv6_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) -> None:
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this host has no IPv6")
+    with server:
+        port = server.getsockname()[1]
+        lines = f"kept.append(socket.create_connection(('::1', {port})))"
+        assert f"to [::1]:{port}" in refusal(criu, sleeper, tmp_path / "images", lines)
+
+
+def test_a_unix_connection_to_another_process_is_named(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    path = tmp_path / "outside.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        accepted: list[socket.socket] = []
+        accepting = threading.Thread(target=lambda: accepted.append(server.accept()[0]))
+        accepting.start()
+        lines = f"""
+        kept.append(socket.socket(socket.AF_UNIX))
+        kept[0].connect({str(path)!r})
+        """
+        process = sleeper(lines)
+        accepting.join()
+        with pytest.raises(DumpFailed, match=r"unix socket .*outside\.sock of another process"):
+            dump(criu, process.pid, tmp_path / "images", SECONDS)
+        accepted[0].close()
+    assert process.ended()
+
+
+def test_io_uring_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) -> None:
+    setup = 425  # io_uring_setup, on every architecture
+    if ctypes.CDLL(None).syscall(setup, 8, ctypes.create_string_buffer(120)) < 0:
+        pytest.skip("this kernel lets nobody use io_uring")
+    lines = f"assert libc.syscall({setup}, 8, ctypes.create_string_buffer(120)) >= 0"
+    assert "io_uring" in refusal(criu, sleeper, tmp_path / "images", lines)
+
+
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="this host has no /dev/fuse")
+def test_an_open_device_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) -> None:
+    lines = "kept.append(os.open('/dev/fuse', os.O_RDWR))"
+    assert "the device /dev/fuse" in refusal(criu, sleeper, tmp_path / "images", lines)
+
+
+def test_a_file_lock_is_named_with_its_file(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    path = tmp_path / "locked"
+    lines = f"""
+    kept.append(open({str(path)!r}, "w"))
+    fcntl.flock(kept[0], fcntl.LOCK_EX)
+    """
+    assert f"a file lock on {path}" in refusal(criu, sleeper, tmp_path / "images", lines)
+
+
+def test_a_large_deleted_file_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) -> None:
+    path = tmp_path / "scratch"
+    lines = f"""
+    kept.append(open({str(path)!r}, "wb"))
+    kept[0].write(b"x" * (8 << 20))
+    kept[0].flush()
+    os.unlink({str(path)!r})
+    """
+    said = refusal(criu, sleeper, tmp_path / "images", lines)
+    assert f"the deleted file {path} (8 MB)" in said
+
+
+def test_a_debugger_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) -> None:
+    process = sleeper()
+    tracer = f"""
+import ctypes, sys, time
+libc = ctypes.CDLL(None)
+assert libc.ptrace(0x4206, {process.pid}, 0, 0) == 0  # PTRACE_SEIZE
+print("here", flush=True)
+sys.stdin.read()
+"""
+    debugger = subprocess.Popen(
+        [sys.executable, "-c", tracer], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert debugger.stdout is not None
+    assert debugger.stdout.readline() == b"here\n"
+    try:
+        with pytest.raises(DumpFailed, match=rf"traces the service \(.*process {debugger.pid}\)"):
+            dump(criu, process.pid, tmp_path / "images", SECONDS)
+    finally:
+        debugger.communicate()
+    assert process.ended()
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this host lets nobody mount a tmpfs")
+    try:
+        said = refusal(criu, sleeper, small / "images", "kept.append(os.urandom(8 << 20))")
+        assert "disk" in said
+        assert "full" in said
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_dump_that_takes_too_long_is_given_up(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    process = sleeper("kept.append(os.urandom(64 << 20))")
+    with pytest.raises(DumpFailed, match="did not finish the dump within 0 seconds"):
+        dump(criu, process.pid, tmp_path / "images", 0.001)
+    assert process.ended()
+    assert not (tmp_path / "images").exists()
+
+
+def test_a_process_that_has_ended_is_said(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    process = sleeper()
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.ended()
+    with pytest.raises(DumpFailed, match="ended before it could be dumped"):
+        dump(criu, process.pid, tmp_path / "images", SECONDS)

@@ -78,7 +78,7 @@ def holdings_of(pid: int) -> Holdings:
     process = Path(f"/proc/{pid}")
     try:
         descriptors, locked = _descriptors(process)
-        tables = [(process / "net" / name).read_text() for name in ("tcp", "tcp6")]
+        tables = [path.read_text() for path in sorted((process / "net").glob("tcp*"))]
         tracer = _tracer(process)
     except OSError:
         return Holdings()

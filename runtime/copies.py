@@ -65,7 +65,7 @@ def prepare(
         return None
     # Once here, so that what it does for the first time (OpenSSL's start) is not left to a copy.
     renewable = lifecycle.Renewable.find(prepared.instance)
-    renew.renew(renewable.generators)
+    renew.renew(renewable.renewals)
     forking.flush()
     gc.collect()
     lifecycle.settle()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -44,18 +47,21 @@ def after_restore(func: F) -> F:
     return _mark(func, "after_restore")
 
 
-def register_before_snapshot(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Have a function called before the snapshot, the last registered first.
+def register_before_snapshot(func: F, *args: Any, **kwargs: Any) -> F:
+    """Have a function called before the snapshot, the last registered first; also a decorator.
 
     Names and order are those of ``snapshot_restore_py``, so that a module written for Lambda
     SnapStart works here: https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+    What is registered with that package itself is called too, as if it had been registered first.
     """
     _before_snapshot.append(partial(func, *args, **kwargs))
+    return func
 
 
-def register_after_restore(func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Have a function called after a restore, the first registered first."""
+def register_after_restore(func: F, *args: Any, **kwargs: Any) -> F:
+    """Have a function called after a restore, the first registered first; also a decorator."""
     _after_restore.append(partial(func, *args, **kwargs))
+    return func
 
 
 def marked(instance_or_cls: object, kind: str) -> list[Hook]:
@@ -87,23 +93,60 @@ def check_hooks(cls: type) -> None:
 
 
 def run_before_snapshot(instance: object) -> None:
-    """Run every hook that is due before the memory is kept: last registered, first run."""
-    for hook in reversed([*_before_snapshot, *marked(instance, "before_snapshot")]):
-        _run(hook)
+    """Run every hook that is due before the memory is kept: last registered, first run.
+
+    Raises:
+        UserError: A hook raised; the sentence names it.
+    """
+    functions = [*_of_package("get_before_snapshot"), *_before_snapshot]
+    for hook in reversed([*functions, *marked(instance, "before_snapshot")]):
+        _run(hook, "before_snapshot")
 
 
 def run_after_restore(instance: object) -> None:
-    """Run every hook that is due after a restore: first registered, first run."""
-    for hook in [*_after_restore, *marked(instance, "after_restore")]:
-        _run(hook)
+    """Run every hook that is due after a restore: first registered, first run.
+
+    Raises:
+        UserError: A hook raised; the sentence names it.
+    """
+    functions = [*_of_package("get_after_restore"), *_after_restore]
+    for hook in [*functions, *marked(instance, "after_restore")]:
+        _run(hook, "after_restore")
 
 
-def _run(hook: Hook) -> None:
-    result = hook()
-    if inspect.iscoroutine(result):
-        import asyncio  # takes longer to import than all of this package's declarations
+def _of_package(registry: str) -> list[Hook]:
+    """What was registered with ``snapshot_restore_py``, if somebody has imported it."""
+    package = sys.modules.get("snapshot_restore_py")
+    if package is None:
+        return []
+    return [partial(func, *args, **kwargs) for func, args, kwargs in getattr(package, registry)()]
 
-        asyncio.run(result)
+
+def _run(hook: Hook, kind: str) -> None:
+    try:
+        result = hook()
+        if inspect.iscoroutine(result):
+            import asyncio  # takes longer to import than all of this package's declarations
+
+            asyncio.run(result)
+    except (Exception, SystemExit) as error:
+        traceback.print_exception(type(error), error, error.__traceback__)
+        raise UserError(_why_failed(hook, kind, error)) from error
+
+
+def _why_failed(hook: Hook, kind: str, error: BaseException) -> str:
+    func = hook.func if isinstance(hook, partial) else hook
+    code = getattr(inspect.unwrap(func), "__code__", None)
+    where = f" ({_place(code.co_filename, code.co_firstlineno)})" if code else ""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"the {kind} hook {getattr(func, '__qualname__', func)!s}{where} raised "
+        f"{type(error).__name__}: {error} ({_place(frame.filename, frame.lineno)})"
+    )
+
+
+def _place(file: str, line: int | None) -> str:
+    return f"{os.path.basename(file)}:{line}"  # noqa: PTH119
 
 
 def _mark(func: F, kind: str) -> F:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,18 +48,18 @@ class Renewable:
 
     Args:
         instance: The service's instance.
-        generators: The random generators that it holds.
+        renewals: What each copy renews.
         pools: The compute thread pools of what is loaded.
     """
 
     instance: object
-    generators: Sequence[object]
+    renewals: Sequence[renew.Renewal]
     pools: threads.Pools
 
     @classmethod
     def find(cls, instance: object) -> Renewable:
         """Look through the process, before it is copied."""
-        return cls(instance, renew.find_generators(instance), threads.Pools.find())
+        return cls(instance, renew.find(instance), threads.Pools.find())
 
 
 def target_of(root: BentoRoot) -> str:
@@ -135,12 +134,10 @@ def restore(copied: Renewable, env: Mapping[str, str], count: int) -> None:
         env: The instance's whole environment.
         count: Its number of compute threads, unless the environment says.
     """
-    os.environ.clear()
-    os.environ.update(env)
+    renew.renew_environment(env)
     threads.allow(os.environ, count)
-    time.tzset()
     copied.pools.resize(threads.wanted(env, count))
-    renew.renew(copied.generators)
+    renew.renew(copied.renewals)
     run_after_restore(copied.instance)
 
 

@@ -1,32 +1,57 @@
 """What a copy of a process must not share with its siblings, or keep from its past.
 
 Clones of one template (or restores of one image) start with equal memory, so every generator that
-lives in memory would draw the same numbers in each. Only what is loaded is touched: renewing must
-cost nothing to a service that does not use torch.
+lives in memory would draw the same numbers in each. And an image may lie for days before it is
+restored, on another boot or host. Only what is loaded is touched: renewing must cost nothing to a
+service that does not use torch.
 
-Measured over restores of one image: the states of ``random``, numpy, torch, ``tempfile`` and
-OpenSSL were equal; ``os.urandom``, ``secrets`` and ``uuid4`` were not.
+Measured over restores of one image: the states of ``random``, numpy, torch, ``tempfile``, OpenSSL,
+SQLite and the C library were equal, and so were private keys that ``cryptography`` made;
+``os.urandom``, ``secrets`` and ``uuid4`` were not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
+from bentofn.runtime.renew.clocks import find_clocks
+from bentofn.runtime.renew.environment import renew_environment
 from bentofn.runtime.renew.generators import find_generators, renew_generator
-from bentofn.runtime.renew.libraries import renew_libraries
-from bentofn.runtime.renew.names import renew_names
+from bentofn.runtime.renew.identity import find_identity
+from bentofn.runtime.renew.libraries import find_libraries
+from bentofn.runtime.renew.names import find_names
+from bentofn.runtime.renew.native import find_native
+from bentofn.runtime.renew.wiped import find_wiped
 
-__all__ = ["find_generators", "renew"]
+__all__ = ["Renewal", "find", "renew", "renew_environment"]
+
+Renewal = Callable[[], None]
+"""A function that a copy calls, once, before anything of the service's runs in it."""
 
 
-def renew(generators: Iterable[object]) -> None:
-    """Give this process its own randomness.
+def find(instance: object) -> list[Renewal]:
+    """What a copy of this process has to renew: takes milliseconds, so do it before the copy.
 
     Args:
-        generators: From :func:`find_generators`. They are seeded anew even where the service made
-            them with a seed: a seed that every clone shares is the accident that this prevents.
+        instance: The service's instance.
     """
-    renew_libraries()
-    renew_names()
-    for generator in generators:
-        renew_generator(generator)
+    return [
+        *find_clocks(),
+        *find_wiped(),
+        *find_native(),
+        *find_libraries(),
+        *(partial(renew_generator, generator) for generator in find_generators(instance)),
+        *find_names(),
+        *find_identity(),
+    ]
+
+
+def renew(renewals: Iterable[Renewal]) -> None:
+    """Make this process, a copy, one of its own.
+
+    Args:
+        renewals: From :func:`find`.
+    """
+    for renewal in renewals:
+        renewal()

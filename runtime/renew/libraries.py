@@ -1,39 +1,55 @@
-"""The random generators that libraries keep for everybody."""
+"""The random generators that Python libraries keep for everybody."""
 
 from __future__ import annotations
 
-import os
 import random
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 from bentofn.runtime.renew.generators import fresh_seed, renew_generator
 
 
-def renew_libraries() -> None:
-    """Seed anew the global generators of the libraries that are loaded."""
-    random.seed()
-    _renew_openssl()
-    _renew_numpy()
-    _renew_torch()
+def find_libraries() -> list[Callable[[], None]]:
+    """A function for each global generator of the libraries that are loaded.
 
-
-def _renew_openssl() -> None:
-    ssl = sys.modules.get("ssl")
-    if ssl is not None:
-        # OpenSSL notices a fork, but not a restore under the same process id.
-        ssl.RAND_add(os.urandom(64), 64.0)
-
-
-def _renew_numpy() -> None:
-    mtrand = sys.modules.get("numpy.random.mtrand")
+    JAX keeps none: its keys are values of the program that made them.
+    """
+    found: list[Callable[[], None]] = [random.seed]
+    mtrand, torch = sys.modules.get("numpy.random.mtrand"), sys.modules.get("torch")
     if mtrand is not None:
-        renew_generator(mtrand._rand)
+        found.append(partial(_renew_numpy, mtrand))
+    if torch is not None:
+        found.extend(partial(_renew_seeded, seed) for seed in _seeds_of(torch))
+    if "tensorflow" in sys.modules:
+        found.append(partial(_renew_tensorflow, sys.modules["tensorflow"].random))
+    if "cupy.random._generator" in sys.modules:
+        # One state for each device, made from the system's randomness when it is next asked for.
+        found.append(sys.modules["cupy.random._generator"].reset_states)
+    return found
 
 
-def _renew_torch() -> None:
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return
-    torch.default_generator.manual_seed(fresh_seed())
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(fresh_seed())
+def _renew_numpy(mtrand: Any) -> None:
+    renew_generator(mtrand._rand)
+
+
+def _seeds_of(torch: Any) -> Iterator[Callable[[int], object]]:
+    """What seeds torch's generators, of those devices that are in use already."""
+    yield torch.default_generator.manual_seed
+    for device in (torch.cuda, torch.xpu):
+        if device.is_initialized():
+            yield device.manual_seed_all
+    if torch.backends.mps.is_available():
+        yield torch.mps.manual_seed
+
+
+def _renew_seeded(seed: Callable[[int], object]) -> None:
+    seed(fresh_seed())
+
+
+def _renew_tensorflow(tensorflow_random: Any) -> None:
+    tensorflow_random.set_seed(fresh_seed() >> 1)  # it takes a signed number
+    tensorflow_random.set_global_generator(
+        tensorflow_random.Generator.from_non_deterministic_state()
+    )

@@ -60,6 +60,11 @@ restore: the key of CRIU's inherit-fd."""
 RAW = "mem.raw"
 """Name of the file of pages, beside the images."""
 
+_CLOCKS = "timens-*.img"
+"""The monotonic clock at the dump. With it a restore makes a time namespace in which no time has
+passed; without it the process sees the host's, and sets it on where that is another
+(:mod:`bentofn.runtime.renew.clocks`)."""
+
 SLACK = 256 << 20
 """Bytes of hole behind the last page of ``mem.raw``: a mapping that a process lets grow (mremap,
 as realloc does) then finds memory, and not the end of the file. Whoever reads the file through
@@ -307,5 +312,5 @@ def _write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
 def _copy_others(dumped: Path, staging: Path) -> None:
     for path in sorted(dumped.glob("*.img")):
-        if not (staging / path.name).exists():
+        if not (staging / path.name).exists() and not path.match(_CLOCKS):
             _write(staging / path.name, [path.read_bytes()])

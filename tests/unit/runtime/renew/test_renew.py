@@ -6,7 +6,8 @@ import uuid
 
 import numpy as np
 
-from bentofn.runtime.renew import find_generators, renew
+from bentofn.runtime.renew import find, renew
+from bentofn.runtime.renew.generators import find_generators, renew_generator
 
 IN_THE_MODULE = random.Random(7)
 
@@ -43,7 +44,7 @@ def draw(holder: Holder) -> list[object]:
 def test_generators_kept_by_the_service_are_seeded_anew() -> None:
     first, second = Holder(), Holder()
     assert draw(first) == draw(second)
-    renew(find_generators(first))
+    renew(find(first))
     assert not set(map(str, draw(first))) & set(map(str, draw(second)))
     assert first.name == "unchanged"
 
@@ -57,7 +58,7 @@ def test_global_generators_are_seeded_anew() -> None:
         expected = random.random(), np.random.random()
         random.seed(1)
         np.random.seed(1)
-        renew([])
+        renew(find(None))
         assert random.random() != expected[0]
         assert np.random.random() != expected[1]
     finally:
@@ -69,7 +70,7 @@ def test_names_and_clocks_start_over() -> None:
     with tempfile.NamedTemporaryFile():
         names = tempfile.__dict__["_name_sequence"]
     uuid.__dict__["_last_timestamp"] = 1 << 62
-    renew([])
+    renew(find(None))
     assert tempfile.__dict__["_name_sequence"] is not names
     assert uuid.__dict__["_last_timestamp"] is None
     with tempfile.NamedTemporaryFile():
@@ -80,7 +81,7 @@ def test_an_instance_without_attributes_is_fine() -> None:
     class Slim:
         __slots__ = ()
 
-    renew(find_generators(Slim()))
+    renew(find(Slim()))
 
 
 def test_generators_of_the_services_module_are_found() -> None:
@@ -102,7 +103,7 @@ def test_the_second_of_a_pair_of_normal_numbers_is_not_kept() -> None:
     for state in states:
         state.standard_normal()
         kept = state.get_state(legacy=False)["gauss"]
-        renew([state])
+        renew_generator(state)
         assert state.standard_normal() != kept
 
 
@@ -110,7 +111,7 @@ def test_a_global_generator_of_another_kind_is_seeded_anew() -> None:
     before = np.random.get_bit_generator()
     try:
         np.random.set_bit_generator(np.random.PCG64(7))
-        renew([])
+        renew(find(None))
         assert np.random.random() != np.random.RandomState(np.random.PCG64(7)).random()
     finally:
         np.random.set_bit_generator(before)

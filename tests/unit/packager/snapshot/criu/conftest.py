@@ -72,6 +72,7 @@ def write_dump(
         (directory / f"pagemap-{pid}.img").write_bytes(encode_pagemap(Pagemap(pid, runs)))
         (directory / f"pages-{pid}.img").write_bytes(b"".join(map(page, pages)))
         (directory / f"core-{pid}.img").write_bytes(b"core")
+    (directory / "timens-0.img").write_bytes(b"the clock at the dump")
     (directory / "dump.log").write_text("not an image")
     return directory
 

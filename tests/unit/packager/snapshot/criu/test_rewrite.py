@@ -101,6 +101,7 @@ def test_what_is_written(tmp_path: Path, dumped: Path, files: dict[int, Path]) -
     assert names[4] == str(final / RAW)
     assert (output / "core-1.img").read_bytes() == b"core"
     assert not (output / "dump.log").exists()
+    assert not (output / "timens-0.img").exists(), "a restored process sees that time has passed"
 
 
 def test_the_same_dump_gives_the_same_bytes(

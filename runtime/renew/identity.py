@@ -1,0 +1,31 @@
+"""What libraries remember of the host and of the process's start."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+
+def find_identity() -> list[Callable[[], None]]:
+    """A function for each module that is loaded and remembers such things."""
+    found: list[Callable[[], None]] = []
+    platform, metrics = sys.modules.get("platform"), sys.modules.get("prometheus_client")
+    if platform is not None:
+        found.append(partial(_renew_platform, platform))
+    if metrics is not None and sys.platform == "linux":
+        found.append(partial(_renew_metrics, metrics))
+    return found
+
+
+def _renew_platform(platform: Any) -> None:
+    """The host's name and kernel, which ``platform.uname`` asks for once."""
+    platform._uname_cache = None
+    platform._platform_cache.clear()
+
+
+def _renew_metrics(metrics: Any) -> None:
+    """When the host started, from which ``process_start_time_seconds`` counts."""
+    metrics.PROCESS_COLLECTOR._btime = int(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))

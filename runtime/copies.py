@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import uvicorn
 
 from bentofn.runtime import asgi, forking, lifecycle, lifeline, rehearsal, renew
+from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused
 
 
@@ -42,15 +43,19 @@ class Original:
 
 
 def prepare(
-    options: Mapping[str, str], control: Channel, why_not: Callable[[Channel], str | None]
+    options: Mapping[str, str],
+    control: Channel,
+    why_not: Callable[[Collection[int], Sites], str | None],
 ) -> Original | None:
     """Bring the service of a boot process to the point where it can be copied.
 
     Args:
         options: Of the boot process.
         control: Told why it cannot be copied, if so.
-        why_not: Says what keeps this process from being copied.
+        why_not: Says what keeps this process from being copied, but for the descriptors that its
+            copies do not keep.
     """
+    sites = Sites.record(options["source"], options["env"])
     try:
         with lifeline.Watch(control.socket):
             prepared = lifecycle.prepare(options)
@@ -59,7 +64,8 @@ def prepare(
     except Exception as error:
         control.send(Failed(lifecycle.explain(error)))
         return None
-    refusal = why_not(control)
+    sites.stop()
+    refusal = why_not([control.fileno()], sites)
     if refusal is not None:
         control.send(Refused(refusal))
         return None

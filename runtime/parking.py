@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bentofn.runtime import copies, forking, instance, lifeline, template, threads
+from bentofn.runtime import copies, forking, instance, lifeline, obstacles, template, threads
 from bentofn.runtime.protocol import RESTORE_FDS, Channel, Ready, Restore
 
 TICK = 1000
@@ -61,7 +61,7 @@ def main(options: Mapping[str, str]) -> int:
     control = Channel(int(options["control-fd"]))
     lifeline.die_with_parent()
     threads.forbid(os.environ)
-    original = copies.prepare(options, control, _why_not_dump)
+    original = copies.prepare(options, control, obstacles.why_not_snapshot)
     if original is None:
         return 1
     wire, system = os.open(options["wire"], os.O_RDWR), System.find()
@@ -114,8 +114,4 @@ def _request(control: Channel) -> Restore | None:
         for message in messages:
             if isinstance(message, Restore):
                 return message
-    return None
-
-
-def _why_not_dump(control: Channel) -> str | None:
     return None

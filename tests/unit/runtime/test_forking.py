@@ -5,58 +5,52 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from bentofn.runtime.forking import why_not_fork
-from bentofn.runtime.protocol import Channel
+from bentofn.runtime import forking
+from bentofn.runtime.obstacles import Sites
 
 
-@pytest.fixture
-def control() -> Iterator[Channel]:
-    ours, theirs = socket.socketpair()
-    channel = Channel(theirs.detach())
-    with ours:
-        yield channel
-    channel.close()
+def why_not_fork() -> str | None:
+    return forking.why_not_fork([], Sites())
 
 
-def test_threads_are_named_in_the_refusal(control: Channel) -> None:
+def test_threads_are_named_in_the_refusal() -> None:
     stop = threading.Event()
     worker = threading.Thread(target=stop.wait, name="prefetcher")
     worker.start()
     try:
-        reason = why_not_fork(control)
+        reason = why_not_fork()
         assert reason is not None
         assert "prefetcher" in reason
         assert "after_restore or on_startup hook" in reason
     finally:
         stop.set()
         worker.join()
-    assert "prefetcher" not in (why_not_fork(control) or "")
+    assert "prefetcher" not in (why_not_fork() or "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are listed by Linux only")
-def test_a_living_child_is_named_and_an_ended_one_is_not(control: Channel) -> None:
+def test_a_living_child_is_named_and_an_ended_one_is_not() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:
         # The tests' own process may have other children by now.
-        assert re.search("[0-9]+ child process.*sleep", why_not_fork(control) or "")
+        assert re.search("[0-9]+ child process.*sleep", why_not_fork() or "")
     finally:
         child.kill()
     # Not waited for yet: it has ended all the same.
-    assert "sleep" not in (why_not_fork(control) or "")
+    assert "sleep" not in (why_not_fork() or "")
     child.wait()
 
 
-def test_connections_are_named_and_datagrams_let_pass(control: Channel) -> None:
+def test_connections_are_named_and_datagrams_let_pass() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
-            reason = why_not_fork(control) or ""
+            reason = why_not_fork() or ""
     assert f"127.0.0.1:{port}" in reason
     assert "a listening socket" in reason
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as metrics:
         metrics.connect(("127.0.0.1", port))
-        assert f"127.0.0.1:{port}" not in (why_not_fork(control) or "")
+        assert f"127.0.0.1:{port}" not in (why_not_fork() or "")

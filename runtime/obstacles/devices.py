@@ -1,0 +1,34 @@
+"""Devices, open or mapped."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from bentofn.runtime.obstacles.found import HOOK, Obstacle
+from bentofn.runtime.obstacles.sites import Sites
+
+GPU = Obstacle("holds GPU memory", advice=f"move its tensors to the GPU {HOOK}")
+
+_GPU = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
+
+_MEMORY = 1
+"""Major number of null, zero, full, random, urandom and kmsg, which CRIU opens again.
+
+Source: https://www.kernel.org/doc/Documentation/admin-guide/devices.txt
+"""
+
+
+def device(path: str, status: os.stat_result, sites: Sites) -> Obstacle | None:
+    """What keeps a device out of a snapshot; None if it is opened again.
+
+    Args:
+        path: The device.
+        status: Of it.
+        sites: Where it was opened.
+    """
+    if stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _MEMORY:
+        return None
+    if path.startswith(_GPU):
+        return GPU
+    return Obstacle(f"has the device {path} open", sites.of_file(path))

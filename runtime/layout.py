@@ -63,3 +63,9 @@ class BentoRoot:
         """The root that this process runs from, or None in a project that was not built."""
         value = os.environ.get("BENTOFN_ROOT")
         return cls(Path(value)) if value else None
+
+
+def boot_command(python: Path, root: Path, process: str, *options: str) -> list[str]:
+    """The command line of one of a bento's processes (see ``bentofn.runtime.boot``)."""
+    boot = str(BentoRoot(root).boot_script)
+    return [str(python), *INTERPRETER_OPTIONS, boot, process, *options]

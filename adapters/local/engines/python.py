@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bentofn.packager.environment.target import find_interpreter as find_python
 from bentofn.packager.environment.target import host_platform
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
+from bentofn.runtime.layout import boot_command
 from bentofn.runtime.manifest import BentoManifest
 
 __all__ = ["boot_command", "check_platform", "find_python"]
@@ -25,9 +23,3 @@ def check_platform(manifest: BentoManifest) -> None:
             f"{manifest.tag} was built for {manifest.platform} and cannot run on {here}; "
             "build it again without --platform."
         )
-
-
-def boot_command(python: Path, root: Path, process: str, *options: str) -> list[str]:
-    """The command line of one of a bento's processes (see ``bentofn.runtime.boot``)."""
-    boot = str(BentoRoot(root).boot_script)
-    return [str(python), *INTERPRETER_OPTIONS, boot, process, *options]

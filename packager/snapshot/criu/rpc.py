@@ -1,0 +1,79 @@
+"""What ``criu swrk`` is asked and answers: one protobuf message a packet.
+
+Only a restore is asked for, and only the options that it needs are named.
+
+Source: https://criu.org/RPC
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.snapshot.criu.schema import message_class
+
+MAX_RESPONSE = 1 << 16
+"""Bytes of an answer at most."""
+
+_RESTORE = 2  # criu_req_type
+_CGROUPS_IGNORED = 0  # criu_cg_mode
+_ERRORS_ONLY = 1  # log levels of criu(8)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A process runs again; ``pid`` is its number where CRIU runs."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class RestoreFailed:
+    """Nothing runs; ``reason`` is what CRIU says, which its log may say better."""
+
+    reason: str
+
+
+def restore_request(images: Path, key: str, fd: int) -> bytes:
+    """The request to restore a process as a child of CRIU's own parent.
+
+    Args:
+        images: The directory of its images.
+        key: Name, in the images, of the file in whose place a descriptor is put.
+        fd: That descriptor, in CRIU's process.
+    """
+    inherited = message_class("InheritedFd")(key=key, fd=fd)
+    options = message_class("Options")(
+        images_dir_fd=-1,
+        images_dir=os.fspath(images),
+        log_level=_ERRORS_ONLY,
+        log_to_stderr=True,
+        rst_sibling=True,
+        manage_cgroups=True,
+        manage_cgroups_mode=_CGROUPS_IGNORED,
+        inherit_fd=[inherited.SerializeToString()],
+    )
+    request = message_class("Request")(type=_RESTORE, opts=options.SerializeToString())
+    data: bytes = request.SerializeToString()
+    return data
+
+
+def parse_response(data: bytes) -> Restored | RestoreFailed:
+    """Read CRIU's answer; no bytes at all mean that it ended without one."""
+    from google.protobuf.message import DecodeError
+
+    if not data:
+        return RestoreFailed("CRIU ended without an answer")
+    try:
+        response = message_class("Response").FromString(data)
+        pid = message_class("RestoreResponse").FromString(response.restore).pid
+    except DecodeError:
+        return RestoreFailed("CRIU's answer cannot be read")
+    if response.success and response.type == _RESTORE and pid > 0:
+        return Restored(pid)
+    return RestoreFailed(response.cr_errmsg or _why(response.cr_errno))
+
+
+def _why(number: int) -> str:
+    return os.strerror(number) if number > 0 else "CRIU does not say why"

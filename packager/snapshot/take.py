@@ -1,0 +1,91 @@
+"""Take a snapshot: start the service, dump it at its snapshot point, rewrite the images."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.files import remove_tree
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.criu.dump import DumpFailed, dump
+from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
+from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
+from bentofn.runtime.errors import UserError
+
+__all__ = ["IMAGES", "SnapshotRefused", "TakeFailed", "Taken", "take"]
+
+IMAGES = "images"
+"""Directory of the images in a snapshot."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A snapshot that was taken.
+
+    Args:
+        images: What became of the dump.
+        prepare_seconds: From nothing to the snapshot point.
+        dump_seconds: Dumping and rewriting.
+    """
+
+    images: Rewritten
+    prepare_seconds: float
+    dump_seconds: float
+
+
+def take(
+    bento_root: Path,
+    python: Path,
+    env: Mapping[str, str],
+    criu: Criu,
+    staging: Path,
+    final: Path,
+    timeout: float,
+    log: Log,
+) -> Taken:
+    """Take a snapshot of a bento's service. Blocks; nothing that it started is left.
+
+    Args:
+        bento_root: The bento's root, where the snapshot will be restored too.
+        python: The interpreter.
+        env: The whole environment of the service.
+        criu: What dumps it.
+        staging: An empty directory; ``images`` in it is what was taken.
+        final: The name that ``staging`` will have afterwards.
+        timeout: Seconds in which the service must reach its snapshot point, and again to dump it.
+        log: Told what the service writes: ``stdout`` or ``stderr``, and a line.
+
+    Raises:
+        SnapshotRefused: The service cannot be kept as a snapshot.
+        TakeFailed: It does not reach its snapshot point or cannot be dumped.
+    """
+    wire, dumped = staging / "wire", staging / "dump"
+    began = time.monotonic()
+    try:
+        wire.touch(mode=0o600)
+        dumped.mkdir(mode=0o700)
+        with parked(bento_root, python, env, wire, timeout, log) as pid:
+            reached = time.monotonic()
+            dump(criu, pid, dumped, timeout)
+        images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire)
+    except DumpFailed as error:
+        raise TakeFailed(str(error)) from error
+    except OSError as error:
+        raise TakeFailed(_why(error, staging)) from error
+    except UserError as error:
+        if isinstance(error, SnapshotRefused | TakeFailed):
+            raise
+        raise TakeFailed(str(error)) from error
+    finally:
+        remove_tree(dumped)
+        wire.unlink(missing_ok=True)
+    return Taken(images, reached - began, time.monotonic() - reached)
+
+
+def _why(error: OSError, staging: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {staging.parent} is full; free some space"
+    return f"{error.filename or staging}: {error.strerror}"

@@ -1,4 +1,4 @@
-"""The protobuf messages of CRIU's images, as far as we change them.
+"""The protobuf messages of CRIU's images and of its RPC, as far as we use them.
 
 Field numbers and types are facts of the format, read off images of CRIU 4.2. A field that is not
 named here is kept as it is: protobuf passes on what it does not know.
@@ -69,13 +69,33 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
         ("flags", 4, "uint32"),
         ("nr_pages", 5, "uint64"),
     ),
+    "Request": (("type", 1, "uint32"), ("opts", 2, "bytes")),
+    "Options": (
+        ("images_dir_fd", 1, "int32"),
+        ("log_level", 9, "int32"),
+        ("manage_cgroups", 24, "bool"),
+        ("rst_sibling", 26, "bool"),
+        ("inherit_fd", 27, "repeated bytes"),
+        ("manage_cgroups_mode", 34, "uint32"),
+        ("images_dir", 68, "string"),
+        ("log_to_stderr", 71, "bool"),
+    ),
+    "InheritedFd": (("key", 1, "string"), ("fd", 2, "int32")),
+    "Response": (
+        ("type", 1, "uint32"),
+        ("success", 2, "bool"),
+        ("restore", 4, "bytes"),
+        ("cr_errno", 7, "int32"),
+        ("cr_errmsg", 9, "string"),
+    ),
+    "RestoreResponse": (("pid", 1, "int32"),),
 }
 
 
 @functools.cache
 def message_class(name: str) -> type[Any]:
-    """The class of a message, one of Inventory, Process, FileEntry, RegularFile, Memory, Vma,
-    PagemapHead and PageRun. Messages inside messages are fields of bytes."""
+    """The class of a message, by its key in ``_MESSAGES``: an image's or a packet's. Messages inside
+    messages are fields of bytes."""
     from google.protobuf import message_factory
 
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))

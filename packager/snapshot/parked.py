@@ -6,9 +6,11 @@ import contextlib
 import os
 import select
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +27,14 @@ Log = Callable[[str, str], None]
 
 # setpriv makes unshare die with us, and unshare the process: nothing is left of a killed taker.
 # Process 1 of a namespace keeps its number wherever it is restored, and takes its kin with it.
-_ISOLATE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child=KILL")
+_ISOLATE = (
+    ("setpriv", ("--pdeathsig", "KILL")),
+    ("unshare", ("--pid", "--fork", "--kill-child=KILL")),
+)
 
+_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _POLL = 0.002
+_LOOK = 0.2
 _ENDING = 5.0
 
 
@@ -47,6 +54,7 @@ def parked(
     wire: Path,
     timeout: float,
     log: Log,
+    called_off: threading.Event,
 ) -> Iterator[int]:
     """Start a service's process and wait until it is parked; it is killed afterwards.
 
@@ -57,6 +65,7 @@ def parked(
         wire: An empty file that the process keeps open.
         timeout: Seconds in which the service must reach its snapshot point.
         log: Told what the process writes.
+        called_off: Set from another thread when nobody wants it any more.
 
     Yields:
         Its process id.
@@ -67,7 +76,7 @@ def parked(
     """
     options = ("--wire", os.fspath(wire))
     with _started(boot_command(python, bento_root, "snapshot", *options), env) as process:
-        _Waiting(process, log, timeout).wait()
+        _Waiting(process, log, timeout, called_off).wait()
         yield process.pid
 
 
@@ -98,22 +107,32 @@ def _started(command: list[str], env: Mapping[str, str]) -> Iterator[_Process]:
     with control, remote:
         try:
             unshare = subprocess.Popen(
-                [*_ISOLATE, *command, "--control-fd", str(remote.fileno())],
+                [*_isolation(), *command, "--control-fd", str(remote.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=[remote.fileno()],
-                env={"PATH": os.defpath, **env},
+                env=env,
                 start_new_session=True,
             )
         except OSError as error:
-            raise TakeFailed(f"{_ISOLATE[0]} cannot be run: {error.strerror}") from error
+            raise TakeFailed(f"{command[0]} cannot be run: {error.strerror}") from error
         process = _Process(unshare, control, remote.fileno())
         remote.close()
         try:
             yield process
         finally:
             _end(process)
+
+
+def _isolation() -> list[str]:
+    words: list[str] = []
+    for program, options in _ISOLATE:
+        path = shutil.which(program) or shutil.which(program, path=_SYSTEM_PATH)
+        if path is None:
+            raise TakeFailed(f"there is no program {program}; install util-linux")
+        words += [path, *options]
+    return words
 
 
 def _end(process: _Process) -> None:
@@ -142,6 +161,7 @@ class _Waiting:
     process: _Process
     log: Log
     timeout: float
+    called_off: threading.Event
     last_error: str = ""
     is_ready: bool = False
     decoder: Decoder = field(default_factory=Decoder)
@@ -162,7 +182,9 @@ class _Waiting:
                     raise TakeFailed(
                         f"the service did not reach its snapshot point within {self.timeout:g} s"
                     )
-                for key, _ in selector.select(_POLL if self.is_ready else left):
+                if self.called_off.is_set():
+                    raise TakeFailed("it was called off")
+                for key, _ in selector.select(_POLL if self.is_ready else min(left, _LOOK)):
                     data = os.read(key.fd, 1 << 16)
                     if not data:
                         selector.unregister(key.fileobj)
@@ -178,7 +200,7 @@ class _Waiting:
         """Whether its last step is done: it must not be dumped before it waits for the wire."""
         process = Path(f"/proc/{self.process.pid}")
         try:
-            os.readlink(process / "fd" / str(self.process.control_fd))
+            (process / "fd" / str(self.process.control_fd)).readlink()
         except FileNotFoundError:
             return (process / "stat").read_text().rpartition(")")[2].split()[0] == "S"
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,11 +28,13 @@ class Taken:
 
     Args:
         images: What became of the dump.
+        mapped: The files of the machine that the process maps.
         prepare_seconds: From nothing to the snapshot point.
         dump_seconds: Dumping and rewriting.
     """
 
     images: Rewritten
+    mapped: tuple[Path, ...]
     prepare_seconds: float
     dump_seconds: float
 
@@ -45,6 +48,7 @@ def take(
     final: Path,
     timeout: float,
     log: Log,
+    called_off: threading.Event | None = None,
 ) -> Taken:
     """Take a snapshot of a bento's service. Blocks; nothing that it started is left.
 
@@ -57,6 +61,7 @@ def take(
         final: The name that ``staging`` will have afterwards.
         timeout: Seconds in which the service must reach its snapshot point, and again to dump it.
         log: Told what the service writes: ``stdout`` or ``stderr``, and a line.
+        called_off: Set from another thread when nobody wants it any more.
 
     Raises:
         SnapshotRefused: The service cannot be kept as a snapshot.
@@ -67,8 +72,10 @@ def take(
     try:
         wire.touch(mode=0o600)
         dumped.mkdir(mode=0o700)
-        with parked(bento_root, python, env, wire, timeout, log) as pid:
+        never = called_off or threading.Event()
+        with parked(bento_root, python, env, wire, timeout, log, never) as pid:
             reached = time.monotonic()
+            mapped = mapped_files(pid)
             dump(criu, pid, dumped, timeout)
         images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire)
     except DumpFailed as error:
@@ -82,7 +89,14 @@ def take(
     finally:
         remove_tree(dumped)
         wire.unlink(missing_ok=True)
-    return Taken(images, reached - began, time.monotonic() - reached)
+    return Taken(images, mapped, reached - began, time.monotonic() - reached)
+
+
+def mapped_files(pid: int) -> tuple[Path, ...]:
+    """The files that a process maps, sorted (``/proc/<pid>/maps`` of proc(5))."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    paths = {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}
+    return tuple(Path(path) for path in sorted(paths) if path.startswith("/"))
 
 
 def _why(error: OSError, staging: Path) -> str:

@@ -94,8 +94,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
 
 @functools.cache
 def message_class(name: str) -> type[Any]:
-    """The class of a message, by its key in ``_MESSAGES``: an image's or a packet's. Messages inside
-    messages are fields of bytes."""
+    """The class of a message, by its key in ``_MESSAGES``. A message inside it is bytes."""
     from google.protobuf import message_factory
 
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))

@@ -1,0 +1,131 @@
+"""The snapshot of a bento on this machine: the one that is kept, or a new one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.host import this_host
+from bentofn.packager.snapshot.key import (
+    SnapshotKey,
+    describe_interpreter,
+    environment_digest,
+    torch_version,
+)
+from bentofn.packager.snapshot.parked import Log
+from bentofn.packager.snapshot.snapshot import Origin, Snapshot
+from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.take import take
+from bentofn.runtime.layout import BentoRoot
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a snapshot is taken of.
+
+    Args:
+        tag: The bento's tag, for people.
+        digest: The bento's digest.
+        root: Its root.
+        python: The interpreter.
+        env: The whole environment of the service.
+        declared: The variables that the bento itself declares.
+    """
+
+    tag: str
+    digest: str
+    root: Path
+    python: Path
+    env: Mapping[str, str]
+    declared: Mapping[str, str]
+
+
+def key_of(store: SnapshotStore, subject: Subject, criu: Criu) -> SnapshotKey:
+    """What a snapshot of this subject, on this machine, is kept by.
+
+    Raises:
+        UserError: The interpreter does not run, or the home cannot be written.
+    """
+    return SnapshotKey(
+        bento=subject.digest,
+        root=str(subject.root),
+        python=describe_interpreter(subject.python),
+        torch=torch_version(BentoRoot(subject.root)),
+        host=this_host(),
+        criu=criu.version,
+        environment=environment_digest(store.home, subject.env, subject.declared),
+    )
+
+
+def recall(store: SnapshotStore, key: SnapshotKey, tell: Progress) -> Snapshot | None:
+    """The snapshot that is kept, if it can be used.
+
+    Args:
+        store: Where.
+        key: Its key.
+        tell: Told why it cannot be used.
+    """
+    kept = store.get(key)
+    if kept is None:
+        return None
+    damage = store.why_unusable(kept)
+    if damage is None:
+        return kept
+    tell(f"the snapshot {kept.id[:12]} cannot be used: {damage}")
+    return None
+
+
+def obtain(
+    store: SnapshotStore,
+    key: SnapshotKey,
+    subject: Subject,
+    criu: Criu,
+    timeout: float,
+    log: Log,
+    tell: Progress,
+    called_off: threading.Event | None = None,
+) -> Snapshot:
+    """The snapshot that is kept, else a new one. Blocks, for as long as a start and a dump take.
+
+    Args:
+        store: Where it is kept.
+        key: Of the subject, from :func:`key_of`.
+        subject: What it is taken of.
+        criu: What dumps it.
+        timeout: Seconds, as for :func:`bentofn.packager.snapshot.take.take`.
+        log: Told what the service writes meanwhile.
+        tell: Told what is done, line by line.
+        called_off: Set from another thread when nobody wants it any more.
+
+    Raises:
+        SnapshotRefused: The service cannot be kept as a snapshot.
+        TakeFailed: No snapshot was taken.
+        UserError: The disk is full or the home cannot be written.
+    """
+    kept = recall(store, key, tell)
+    if kept is not None:
+        return kept
+    with store.stage(key, waiting=tell) as stage:
+        kept = recall(store, key, lambda _: None)  # another process may have just taken it
+        if kept is not None:
+            return kept
+        began = time.monotonic()
+        taken = take(
+            subject.root, subject.python, subject.env, criu, stage.directory, stage.final, timeout,
+            log, called_off,
+        )  # fmt: skip
+        seconds = round(time.monotonic() - began, 3)
+        origin = Origin(bento=subject.tag, seconds=seconds, mappings=taken.images.mappings)
+        snapshot = stage.publish(origin, taken.mapped)
+    tell(f"took the snapshot {snapshot.id[:12]} in {seconds:.1f} s; {_sizes(snapshot)}")
+    return snapshot
+
+
+def _sizes(snapshot: Snapshot) -> str:
+    return f"{snapshot.disk_size / 1e6:.0f} MB, {snapshot.origin.mappings} mappings"

@@ -15,12 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.files import sync_directory, temporary_directory, writing
+from bentofn.packager.snapshot.criu.choice import choose
 from bentofn.packager.snapshot.criu.images import (
     REGULAR_FILE,
-    RUN_LAZY,
-    RUN_PRESENT,
     FileEntry,
-    Memory,
     Pagemap,
     PageRun,
     RegularFile,
@@ -35,13 +33,7 @@ from bentofn.packager.snapshot.criu.images import (
     read_version,
 )
 from bentofn.packager.snapshot.criu.layout import Span, place
-from bentofn.packager.snapshot.criu.movable import (
-    can_move,
-    is_anonymous,
-    joined,
-    moved,
-    with_huge_pages,
-)
+from bentofn.packager.snapshot.criu.movable import joined, moved, with_huge_pages
 from bentofn.packager.snapshot.criu.pages import (
     PAGE,
     Extent,
@@ -65,7 +57,7 @@ _CLOCKS = "timens-*.img"
 passed; without it the process sees the host's, and sets it on where that is another
 (:mod:`bentofn.runtime.renew.clocks`)."""
 
-SLACK = 256 << 20
+SLACK = 1 << 30
 """Bytes of hole behind the last page of ``mem.raw``: a mapping that a process lets grow (mremap,
 as realloc does) then finds memory, and not the end of the file. Whoever reads the file through
 should pass over the hole (SEEK_DATA)."""
@@ -128,18 +120,20 @@ def _rewrite_process(
     with ExitStack() as opened:
         content = opened.enter_context(mapped(pages))
         runs = stored_runs(pagemap, len(content), pages)
-        sources = {
-            vma.start: opened.enter_context(mapped(path)) if path else None
-            for vma, path in _movable(memory, pagemap, runs, files)
+        choice = choose(memory, pagemap, runs, files)
+        moving = choice.moving
+        sources: dict[Path | None, memoryview] = {
+            path: opened.enter_context(mapped(path)) for path in choice.sources.values()
         }
-        moving = [vma for vma in memory.vmas if vma.start in sources]
         offsets, end = _places(moving)
         raw_id = max(entry.id for entry in files) + 1
         if moving:
             extents = [
                 extent
                 for vma in moving
-                for extent in _extents(vma, offsets[vma.start], runs, content, sources[vma.start])
+                for extent in _extents(
+                    vma, offsets[vma.start], runs, content, sources.get(choice.source(vma))
+                )
             ]
             extents.sort(key=lambda extent: extent.offset)
             _write_raw(staging / RAW, extents, end + SLACK)
@@ -164,7 +158,7 @@ def _rewrite_process(
             (content[run.position : run.position + run.end - run.start] for run in left),
         )
         copied = sum(run.end - run.start for run in left)
-        return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas))
+        return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas), choice.note)
 
 
 def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) -> Rewritten:
@@ -174,33 +168,6 @@ def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) 
         shutil.copyfile(path, staging / path.name)
     note = f"{count} processes were dumped; only a single process's pages are mapped."
     return Rewritten(0, copied, 0, 0, note)
-
-
-def _movable(
-    memory: Memory, pagemap: Pagemap, runs: list[StoredRun], files: list[FileEntry]
-) -> Iterator[tuple[Vma, Path | None]]:
-    """The mappings to move, each with the file that its other pages come from."""
-    names = {entry.id: entry.reg for entry in files if entry.reg is not None}
-    special = [
-        (run.vaddr, run.vaddr + run.count * PAGE)
-        for run in pagemap.runs
-        if (run.flags or 0) & ~(RUN_PRESENT | RUN_LAZY)
-    ]
-    for vma in memory.vmas:
-        if not can_move(vma) or next(within(runs, vma.start, vma.end), None) is None:
-            continue
-        if any(start < vma.end and vma.start < end for start, end in special):
-            continue
-        if is_anonymous(vma):
-            yield vma, None
-        elif (file := names.get(vma.shmid)) is not None and _is_same(file):
-            yield vma, Path(file.name)
-
-
-def _is_same(file: RegularFile) -> bool:
-    """Whether a mapped file still stands where it was mapped from."""
-    path = Path(file.name)
-    return path.is_file() and path.stat().st_size == file.size
 
 
 def _places(moving: list[Vma]) -> tuple[dict[int, int], int]:
@@ -236,6 +203,8 @@ def _extents(
 
 
 def _of_file(vma: Vma, offset: int, source: memoryview, start: int, end: int) -> Iterator[Extent]:
+    if not vma.prot:
+        return  # the loader's gaps between segments: nobody reads them
     begin = vma.pgoff + start - vma.start
     length = min(end - start, len(source) - begin)
     if length > 0:

@@ -93,3 +93,70 @@ def test_before_runs_backwards_and_after_runs_forwards() -> None:
 def test_only_methods_are_hooks() -> None:
     with pytest.raises(UserError, match=r"@bentofn\.on_startup is for methods"):
         bentofn.on_startup("start")  # type: ignore[type-var]
+
+
+def test_registering_is_a_decorator_too() -> None:
+    calls: list[str] = []
+
+    @bentofn.register_after_restore
+    def reopen() -> None:
+        calls.append("reopen")
+
+    reopen()
+    hooks.run_after_restore(None)
+    assert calls == ["reopen", "reopen"]
+
+
+def test_hooks_of_aws_package_run_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip("snapshot_restore_py")
+    monkeypatch.setattr(package, "_before_snapshot_registry", [])
+    monkeypatch.setattr(package, "_after_restore_registry", [])
+    child = Child()
+    package.register_before_snapshot(child.calls.append, "theirs 1")
+    bentofn.register_before_snapshot(child.calls.append, "ours")
+    package.register_before_snapshot(child.calls.append, "theirs 2")
+
+    @package.register_after_restore
+    def reopen(name: str = "theirs") -> None:
+        child.calls.append(name)
+
+    package.register_after_restore(reopen, name="theirs by name")
+    bentofn.register_after_restore(child.calls.append, "ours")
+    hooks.run_before_snapshot(child)
+    assert child.calls == ["both", "close", "ours", "theirs 2", "theirs 1"]
+    child.calls.clear()
+    hooks.run_after_restore(child)
+    assert child.calls == ["theirs", "theirs by name", "ours", "both"]
+
+
+class Failing:
+    @bentofn.after_restore
+    async def connect(self) -> None:
+        raise ConnectionError("refused")
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+def test_a_hook_that_raises_is_named_with_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    line = Failing.connect.__code__.co_firstlineno
+    sentence = (
+        rf"^the after_restore hook Failing\.connect \(test_hooks\.py:{line}\) raised "
+        rf"ConnectionError: refused \(test_hooks\.py:{line + 2}\)$"
+    )
+    with pytest.raises(UserError, match=sentence):
+        hooks.run_after_restore(Failing())
+    assert "ConnectionError: refused" in capsys.readouterr().err, "the log has the traceback"
+
+
+def test_a_hook_that_exits_has_failed() -> None:
+    bentofn.register_before_snapshot(leave)
+    with pytest.raises(UserError, match=r"hook leave \(test_hooks\.py:\d+\) raised SystemExit: 3"):
+        hooks.run_before_snapshot(None)
+
+
+def test_a_hook_without_code_of_its_own_is_named() -> None:
+    bentofn.register_after_restore(int, "five")
+    with pytest.raises(UserError, match="the after_restore hook int raised ValueError"):
+        hooks.run_after_restore(None)

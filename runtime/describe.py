@@ -35,7 +35,7 @@ def main(options: Mapping[str, str]) -> int:
         service = lifecycle.load(options)
         contract = describe(service)
         exports = [asdict(model.export) for model in service.models if model.export]
-        _import_what_a_start_imports(onnx=bool(exports))
+        import_what_a_start_imports(onnx=bool(exports))
         _import_late(filter(None, options.get("late", "").split(",")))
         places = {_place(file, options) for file in tuple(executed)}
         files = sorted(filter(None, places))
@@ -60,7 +60,7 @@ def _watch() -> set[str]:
     return executed
 
 
-def _import_what_a_start_imports(*, onnx: bool) -> None:
+def import_what_a_start_imports(*, onnx: bool) -> None:
     """Import what a start does besides the service, and what answers the first ``/metrics``."""
     from bentofn.runtime import asgi, threads
 

@@ -18,17 +18,26 @@ def main(options: Mapping[str, str]) -> int:
     control = Channel(int(options["control-fd"]))
     listener = open_listener(int(options["listen-fd"]))
     threads.allow(os.environ, int(options.get("threads", "1")))
-
-    def start() -> uvicorn.Config:
-        with lifeline.Watch(control.socket):
-            prepared = lifecycle.prepare(options)
-            config = asgi.configure(prepared.app)
-        lifecycle.settle()
-        run_after_restore(prepared.instance)
-        return config
-
     lifeline.die_with_parent()
-    return live(start, listener, control)
+    return live(lambda: start_service(options, control), listener, control)
+
+
+def start_service(options: Mapping[str, str], control: Channel) -> uvicorn.Config:
+    """Start a service from its import, up to where it can serve.
+
+    Args:
+        options: Of the boot process.
+        control: The platform.
+
+    Raises:
+        Exception: Whatever keeps it from starting.
+    """
+    with lifeline.Watch(control.socket):
+        prepared = lifecycle.prepare(options)
+        config = asgi.configure(prepared.app)
+    lifecycle.settle()
+    run_after_restore(prepared.instance)
+    return config
 
 
 def live(start: Callable[[], uvicorn.Config], listener: socket.socket, control: Channel) -> int:

@@ -126,6 +126,19 @@ def settle() -> None:
     gc.freeze()
 
 
+def take_environment(env: Mapping[str, str], count: int, pools: threads.Pools) -> None:
+    """Give a copy of a process its own environment and number of compute threads.
+
+    Args:
+        env: Its whole environment.
+        count: Its number of compute threads, unless the environment says.
+        pools: The thread pools of what is loaded.
+    """
+    renew.renew_environment(env)
+    threads.allow(os.environ, count)
+    pools.resize(threads.wanted(env, count))
+
+
 def restore(copied: Renewable, env: Mapping[str, str], count: int) -> None:
     """Turn a copy of a prepared process into an instance of its own.
 
@@ -134,9 +147,7 @@ def restore(copied: Renewable, env: Mapping[str, str], count: int) -> None:
         env: The instance's whole environment.
         count: Its number of compute threads, unless the environment says.
     """
-    renew.renew_environment(env)
-    threads.allow(os.environ, count)
-    copied.pools.resize(threads.wanted(env, count))
+    take_environment(env, count, copied.pools)
     renew.renew(copied.renewals)
     run_after_restore(copied.instance)
 

@@ -80,6 +80,26 @@ class Restore:
 
 
 @dataclass(frozen=True)
+class Warmed:
+    """A zygote can fork.
+
+    Args:
+        pid: Its process.
+        read: The environment variables that were read while it imported its modules.
+    """
+
+    pid: int
+    read: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Threaded:
+    """A zygote exits because a package that it imported started a thread."""
+
+    package: str
+
+
+@dataclass(frozen=True)
 class Forked:
     """A template made the instance that was asked for."""
 
@@ -106,7 +126,7 @@ class Exited:
 
 # typing.Union: a type alias in this form must also evaluate on Python 3.10 tools.
 Message = Union[  # noqa: UP007
-    Ready, Failed, Refused, Fork, Restore, Forked, ForkFailed, Exited
+    Ready, Failed, Refused, Fork, Restore, Warmed, Threaded, Forked, ForkFailed, Exited
 ]
 
 _TAGS: dict[str, tuple[str, type[Message]]] = {
@@ -115,6 +135,8 @@ _TAGS: dict[str, tuple[str, type[Message]]] = {
     "refused": ("event", Refused),
     "fork": ("op", Fork),
     "restore": ("op", Restore),
+    "warmed": ("event", Warmed),
+    "threaded": ("event", Threaded),
     "forked": ("event", Forked),
     "fork_failed": ("event", ForkFailed),
     "exited": ("event", Exited),

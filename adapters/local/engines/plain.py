@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.subprocess import Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import InstanceSpec, Launch, Log, StartFailed
@@ -47,8 +47,7 @@ class PlainEngine:
         instance = RunningInstance(
             spec.instance_id, process.pid, path, wires.control, output, exit_
         )
-        self._instances.add(instance)
-        exit_.add_done_callback(lambda _: self._instances.discard(instance))
+        instance.keep_in(self._instances)
         return instance
 
     async def close(self) -> None:
@@ -61,9 +60,6 @@ async def spawn(
 ) -> Process:
     """Start one of a bento's processes and hand it its ends of the wires.
 
-    Linux kills the process when the thread that started it ends: the event loop's thread must live
-    as long as the platform.
-
     Args:
         launch: What to start it with.
         spec: The instance that it is to be; None for a template.
@@ -74,25 +70,43 @@ async def spawn(
     Raises:
         StartFailed: The interpreter cannot be run.
     """
+    command = boot_command(launch.python, launch.root, process, *options)
+    return await spawn_command(command, launch.environment(spec), wires)
+
+
+async def spawn_command(command: Sequence[str], env: Mapping[str, str], wires: Wires) -> Process:
+    """Start a boot process and hand it its ends of the wires.
+
+    Linux kills the process when the thread that started it ends: the event loop's thread must live
+    as long as the platform.
+
+    Args:
+        command: Its command line, which is told the descriptors.
+        env: Its whole environment.
+        wires: Made for it; closed if it cannot be started.
+
+    Raises:
+        StartFailed: The interpreter cannot be run.
+    """
     sockets = {"--control-fd": wires.remote_control}
     if wires.listener is not None:
         sockets["--listen-fd"] = wires.listener
     named = [part for flag, s in sockets.items() for part in (flag, str(s.fileno()))]
-    command = boot_command(launch.python, launch.root, process, *named, *options)
     try:
         return await asyncio.create_subprocess_exec(
             *command,
+            *named,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=wires.remote_stdout,
             stderr=wires.remote_stderr,
             pass_fds=[s.fileno() for s in sockets.values()],
-            env=launch.environment(spec),
+            env=env,
             start_new_session=True,
         )
     except BaseException as error:
         wires.close()
         if isinstance(error, OSError):
-            raise StartFailed(f"{launch.python} cannot be run: {error.strerror}") from error
+            raise StartFailed(f"{command[0]} cannot be run: {error.strerror}") from error
         raise
     finally:
         wires.close_remote()

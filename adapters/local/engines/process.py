@@ -10,10 +10,10 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bentofn.adapters.local.engines.base import Log, StartFailed
+from bentofn.adapters.local.engines.base import EngineRefused, Log, StartFailed
 from bentofn.adapters.local.engines.logs import LogPipe
 from bentofn.adapters.local.engines.sockets import Wires
-from bentofn.runtime.protocol import Decoder, Failed, Message, ProtocolError, Ready
+from bentofn.runtime.protocol import Decoder, Failed, Message, ProtocolError, Ready, Refused
 
 DRAIN = 1.0
 """Seconds for what a process said before it ended; its children may hold the pipes open longer."""
@@ -82,11 +82,16 @@ class RunningInstance:
         self._control = control
         self._output = output
         self._exit = exit_
-        self._failure = ""
+        self._failure: Exception | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # An instance that nobody waits for may fail without a warning about it.
         self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         self._life = asyncio.create_task(self._live())
+
+    def keep_in(self, instances: set[RunningInstance]) -> None:
+        """Be in a set while this instance lives."""
+        instances.add(self)
+        self._exit.add_done_callback(lambda _: instances.discard(self))
 
     async def ready(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Instance`."""
@@ -118,14 +123,17 @@ class RunningInstance:
         self._control.close()
         self.socket_path.unlink(missing_ok=True)
         if not self._ready.done():
-            self._ready.set_exception(StartFailed(self._failure or ended(status, self._output)))
+            failure = self._failure or StartFailed(ended(status, self._output))
+            self._ready.set_exception(failure)
 
     async def _read(self) -> None:
         async for message in messages(self._control):
             if isinstance(message, Ready) and not self._ready.done():
                 self._ready.set_result(None)
             elif isinstance(message, Failed):
-                self._failure = message.error
+                self._failure = StartFailed(message.error)
+            elif isinstance(message, Refused):
+                self._failure = EngineRefused(message.error)
 
 
 def kill_session(leader: int) -> None:

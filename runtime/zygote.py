@@ -32,6 +32,7 @@ from bentofn.runtime import (
     variables,
 )
 from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.obstacles.sites import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused, Threaded, Warmed
 from bentofn.runtime.template import Clone, Nursery
 
@@ -77,7 +78,7 @@ def main(options: Mapping[str, str]) -> int:
     except Exception as error:
         control.send(Failed(lifecycle.explain(error)))
         return 1
-    refusal = forking.why_not_fork(control)
+    refusal = forking.why_not_fork([control.fileno()], Sites())
     if refusal is not None:
         control.send(Refused(refusal))
         return 1

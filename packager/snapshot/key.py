@@ -36,8 +36,8 @@ _OWN_VARIABLES = frozenset(["BENTOFN_FUNCTION", "BENTOFN_INSTANCE", "BENTOFN_ROO
 _FROM_THE_MACHINE = ("PATH", "HOME", "TMPDIR")
 """Left out where the value is the one that this process has: a shell's differs from a daemon's."""
 
-_ABOUT_THE_START = ("LANG", "LC_ALL", "TZ")
-"""Inherited too, but an interpreter reads them once, when it starts."""
+_LOCALE = ("LANG", "LC_ALL", "TZ")
+"""Inherited too, but an interpreter reads them once, when it starts; no secrets."""
 
 _TIMEOUT = 30.0
 _TORCH = re.compile(r"torch-(.+)\.dist-info")
@@ -69,6 +69,7 @@ class SnapshotKey:
         torch: The version of torch in the bento; empty where it has none.
         host: The class of the machine.
         criu: Version of the CRIU that took it.
+        locale: The locale and the time zone, from :func:`locale_of`.
         environment: Digest of the environment, from :func:`environment_digest`.
         format: Of the images.
     """
@@ -79,6 +80,7 @@ class SnapshotKey:
     torch: str
     host: HostClass
     criu: str
+    locale: str
     environment: str
     format: int = FORMAT
 
@@ -124,6 +126,8 @@ class SnapshotKey:
             return f"was taken with CRIU {self.criu}, and here is {here.criu}"
         if self.format != here.format:
             return f"has format {self.format}, and this bentofn knows {here.format}"
+        if self.locale != here.locale:
+            return f"was taken with {_locale(self.locale)}, and here is {_locale(here.locale)}"
         if self.environment != here.environment:
             return "was taken with other environment variables"
         return None
@@ -139,7 +143,7 @@ class SnapshotKey:
         Raises:
             KeyError, TypeError, ValueError: It is none.
         """
-        names = ("bento", "root", "torch", "criu", "environment")
+        names = ("bento", "root", "torch", "criu", "locale", "environment")
         texts = {name: _text(raw[name]) for name in names}
         python = {name: _text(raw["python"][name]) for name in ("path", "version", "digest")}
         if type(raw["format"]) is not int:
@@ -160,6 +164,11 @@ def snapshots_directory(home: Home) -> Path:
     """
     home.create()
     return make_directory(home.snapshots, 0o700)
+
+
+def locale_of(env: Mapping[str, str]) -> str:
+    """The locale and the time zone that an interpreter starts with, such as ``LANG=C.UTF-8``."""
+    return " ".join(f"{name}={env[name]}" for name in _LOCALE if name in env)
 
 
 def environment_digest(
@@ -186,14 +195,13 @@ def environment_digest(
     counted = {
         name: value
         for name, value in env.items()
-        if name not in _OWN_VARIABLES
+        if name not in (*_OWN_VARIABLES, *_LOCALE)
         and not (
             name in _FROM_THE_MACHINE and name not in declared and inherited.get(name) == value
         )
     }
     data = json.dumps(counted, sort_keys=True).encode()  # variables need not be UTF-8
-    open_names = {**declared, **{n: counted[n] for n in _ABOUT_THE_START if n in counted}}
-    if counted == open_names:
+    if counted == {name: declared[name] for name in declared if name not in _LOCALE}:
         return f"{DECLARED}:{hashlib.sha256(data).hexdigest()}"
     return f"keyed:{hmac.new(_home_key(home), data, hashlib.sha256).hexdigest()}"
 
@@ -243,6 +251,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str) or not value.isprintable() or len(value) > 4096:
         raise TypeError("no printable text")
     return value
+
+
+def _locale(locale: str) -> str:
+    return locale or "no locale set"
 
 
 def _torch(version: str) -> str:

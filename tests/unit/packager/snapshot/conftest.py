@@ -23,5 +23,6 @@ def key() -> SnapshotKey:
         torch="2.13.0",
         host=HostClass("x86_64", "GenuineIntel", ("avx2", "avx512_bf16"), "6.18.1", "glibc 2.36"),
         criu="4.2.1",
+        locale="LANG=C.UTF-8",
         environment="declared:" + "2" * 64,
     )

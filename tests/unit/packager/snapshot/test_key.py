@@ -18,6 +18,7 @@ from bentofn.packager.snapshot.key import (
     SnapshotKey,
     describe_interpreter,
     environment_digest,
+    locale_of,
     torch_version,
 )
 from bentofn.runtime.errors import UserError
@@ -41,6 +42,7 @@ keys = st.builds(
     torch=words,
     host=hosts,
     criu=words,
+    locale=words,
     environment=words,
     format=st.integers(1, 3),
 )
@@ -115,6 +117,12 @@ def test_a_variable_of_the_machine_that_a_function_sets_counts(home: Home) -> No
 def test_variables_need_not_be_text(home: Home) -> None:
     env = {"ODD": "\udcff"}
     assert environment_digest(home, env, {}, {}) != environment_digest(home, {}, {}, {})
+
+
+def test_locales_are_told_in_the_open(key: SnapshotKey) -> None:
+    assert locale_of({"TZ": "UTC", "LANG": "C.UTF-8", "X": "y"}) == "LANG=C.UTF-8 TZ=UTC"
+    sentence = "was taken with LANG=C.UTF-8, and here is no locale set"
+    assert key.mismatch(replace(key, locale="")) == sentence
 
 
 def test_an_interpreter_says_its_version(tmp_path: Path) -> None:

@@ -16,7 +16,13 @@ from bentofn.packager.arrival import (
     read_arriving_config,
     refuse_other,
 )
-from bentofn.packager.arriving_referrers import ArrivingReferrer, Check, read_arriving_referrer
+from bentofn.packager.arriving_referrers import (
+    ArrivingReferrer,
+    Check,
+    Fits,
+    read_arriving_referrer,
+    without_snapshots,
+)
 from bentofn.packager.files import make_directory, publish, temporary_file
 from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.store import Descriptor, Entry, Store
@@ -78,13 +84,16 @@ def export_bento(store: Store, tag: str, target: Path, *, force: bool = False) -
     return entry
 
 
-def import_bento(store: Store, source: Path, check: Check | None = None) -> Entry:
+def import_bento(
+    store: Store, source: Path, check: Check | None = None, fits: Fits | None = None
+) -> Entry:
     """Add the bento of a file; nothing is added unless every byte of it is as its digest says.
 
     Args:
         store: The store.
         source: A file that :func:`export_bento` wrote, or an ``oci-archive:`` of skopeo's.
         check: Refuses a bento by what refers to it.
+        fits: Says which of the bento's snapshots are added; else none is.
 
     Returns:
         The bento; one that was there already stays as it is.
@@ -101,6 +110,7 @@ def import_bento(store: Store, source: Path, check: Check | None = None) -> Entr
         if check is not None:
             good = check(arriving.manifest, [each.referrer for each in about], archive.read)
             about = [each for each in about if each.referrer.manifest.digest in good]
+        about = without_snapshots(about, fits, archive.read)
         staged = []
         blobs = (*arriving.blobs, *(blob for each in about for blob in each.blobs))
         for blob in {blob.digest: blob for blob in blobs}.values():

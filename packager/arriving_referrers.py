@@ -11,7 +11,7 @@ from typing import Any
 from bentofn.packager.arrival import check_blobs
 from bentofn.packager.store import Descriptor
 from bentofn.packager.store.blobs import digest_of
-from bentofn.packager.store.descriptors import BENTO_ARTIFACT, MANIFEST, MODEL_ARTIFACT
+from bentofn.packager.store.descriptors import BENTO_ARTIFACT, MANIFEST, MODEL_ARTIFACT, SNAPSHOT
 from bentofn.packager.store.referrers import Referrer
 from bentofn.runtime.errors import UserError
 
@@ -22,7 +22,8 @@ MAX_REFERRER_BLOBS = 16
 """Blobs of one referrer."""
 
 MAX_REFERRER_SIZE = 4 << 30
-"""Bytes of all referrers of a bento together. The largest holds the hot pages of an environment."""
+"""Bytes of all referrers of a bento together, but snapshots, which are only taken where they fit.
+The largest holds the hot pages of an environment."""
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}")  # RFC 6838, section 4.2
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -33,6 +34,9 @@ Read = Callable[[Descriptor], bytes]
 Check = Callable[[Descriptor, Sequence[Referrer], Read], frozenset[str]]
 """Refuses a bento, by its manifest and what refers to it, before it gets a name; else gives the
 digests of the manifests that may come with it."""
+
+Fits = Callable[[Referrer, Read], bool]
+"""Whether a snapshot of the bento that arrives is of use here."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,30 @@ def check_total(arriving: Sequence[ArrivingReferrer], source: str) -> None:
     Raises:
         UserError: There are too many, or they are too large together.
     """
-    size = sum(blob.size for each in arriving for blob in each.blobs)
+    counted = [each for each in arriving if each.referrer.artifact_type != SNAPSHOT]
+    size = sum(blob.size for each in counted for blob in each.blobs)
     if len(arriving) > MAX_REFERRERS or size > MAX_REFERRER_SIZE:
         raise UserError(
             f"{source} has more artifacts that refer to the bento than are taken "
             f"({MAX_REFERRERS}, of {MAX_REFERRER_SIZE >> 30} GiB together); "
             "have those removed that nobody needs."
         )
+
+
+def without_snapshots(
+    arriving: Sequence[ArrivingReferrer], fits: Fits | None, read: Read
+) -> list[ArrivingReferrer]:
+    """What comes with a bento: of its snapshots those that fit, and none where nobody asks.
+
+    A snapshot is memory that runs, and the bento's digest does not say what it holds: whoever may
+    write to the repository can add one. So it is only taken by who asked for it.
+    """
+    return [
+        each
+        for each in arriving
+        if each.referrer.artifact_type != SNAPSHOT
+        or (fits is not None and fits(each.referrer, read))
+    ]
 
 
 _NOT_REFERRERS = {BENTO_ARTIFACT, MODEL_ARTIFACT}

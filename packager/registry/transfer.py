@@ -16,7 +16,13 @@ from bentofn.packager.arrival import (
     read_arriving_config,
     refuse_other,
 )
-from bentofn.packager.arriving_referrers import ArrivingReferrer, Check, read_arriving_referrer
+from bentofn.packager.arriving_referrers import (
+    ArrivingReferrer,
+    Check,
+    Fits,
+    read_arriving_referrer,
+    without_snapshots,
+)
 from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.registry.at_once import move_blobs
 from bentofn.packager.registry.blobs import (
@@ -144,6 +150,7 @@ def pull(
     insecure: bool = False,
     check: Check | None = None,
     lazy: bool = False,
+    fits: Fits | None = None,
     wait: Wait = time.sleep,
 ) -> Transferred:
     """Fetch a bento from a registry; it keeps the name and version that it was built with.
@@ -155,6 +162,7 @@ def pull(
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         check: Refuses a bento by what refers to it, before its layers are fetched.
         lazy: Whether layers that can wait stay in the registry (:mod:`bentofn.packager.lazy`).
+        fits: Says which of the bento's snapshots are fetched; else none is.
         wait: Waits so many seconds between two attempts.
 
     Raises:
@@ -174,7 +182,9 @@ def pull(
         refuse_other(store, bento, arriving.manifest)
         arrived = fetch_referrers(transport, arriving.manifest.digest, source)
         if check is not None:
-            arrived = _checked(fetch, arriving, arrived, check)
+            good = check(arriving.manifest, [each.referrer for each in arrived], fetch.read)
+            arrived = [each for each in arrived if each.referrer.manifest.digest in good]
+        arrived = without_snapshots(arrived, fits, fetch.read)
         if lazy:  # the others come with the rest
             arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
         for each in arrived:
@@ -193,19 +203,6 @@ def pull(
         manifests = [arriving.data, *(each.data for each in arrived)]
         Figures.of(store.home, entry).pulled(fetch.moved + sum(map(len, manifests)))
     return Transferred(entry, reference, fetch.moved, fetch.skipped)
-
-
-def _checked(
-    fetch: _Fetch, arriving: ArrivingBento, arrived: Sequence[ArrivingReferrer], check: Check
-) -> list[ArrivingReferrer]:
-    """Those that may come with the bento; only what the check reads is fetched."""
-
-    def read(blob: Descriptor) -> bytes:
-        fetch.blob(blob, _silently)
-        return read_blob(fetch.store.blobs, blob.digest, "a signature")
-
-    good = check(arriving.manifest, [each.referrer for each in arrived], read)
-    return [each for each in arrived if each.referrer.manifest.digest in good]
 
 
 def _later(
@@ -253,6 +250,11 @@ class _Fetch:
         with self._counting:
             self.moved += blob.size
         return blob.size
+
+    def read(self, blob: Descriptor) -> bytes:
+        """The content of a small blob, fetched if it is not there."""
+        self.blob(blob, _silently)
+        return read_blob(self.store.blobs, blob.digest, "what refers to the bento")
 
     def referrer(self, referrer: ArrivingReferrer, report: Report) -> None:
         """Fetch what refers to a bento; of its config, two bytes, nobody is told."""

@@ -69,8 +69,8 @@ class SnapshotKey:
         torch: The version of torch in the bento; empty where it has none.
         host: The class of the machine.
         criu: Version of the CRIU that took it.
-        locale: The locale and the time zone, from :func:`locale_of`.
         environment: Digest of the environment, from :func:`environment_digest`.
+        locale: The locale and the time zone, from :func:`locale_of`.
         format: Of the images.
     """
 
@@ -80,8 +80,8 @@ class SnapshotKey:
     torch: str
     host: HostClass
     criu: str
-    locale: str
     environment: str
+    locale: str = ""
     format: int = FORMAT
 
     @property

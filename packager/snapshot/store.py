@@ -33,7 +33,7 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_VERIFIED = "verified"
+VERIFIED = "verified"
 """Beside the record: in which boot, and at which times of its files, all digests were right."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -82,7 +82,7 @@ class Stage:
         with writing(self.directory):
             atomic_write(self.directory / RECORD, snapshot.record(), 0o600)
             _settle(self.directory)
-            atomic_write(self.directory / _VERIFIED, _verification(self.directory, snapshot), 0o600)
+            atomic_write(self.directory / VERIFIED, _verification(self.directory, snapshot), 0o600)
             if self.final.exists():  # a damaged one, which get() does not know
                 _discard(self.final)
             self.directory.rename(self.final)
@@ -195,14 +195,14 @@ class SnapshotStore:
             return changed
         try:
             seen = _verification(snapshot.path, snapshot)
-            if _contents(snapshot.path / _VERIFIED) == seen:
+            if _contents(snapshot.path / VERIFIED) == seen:
                 return None
         except OSError:
             return self.verify(snapshot)
         damage = self.verify(snapshot)
         if damage is None:
             with suppress(OSError, UserError):  # then it is read again next time
-                atomic_write(snapshot.path / _VERIFIED, seen, 0o600)
+                atomic_write(snapshot.path / VERIFIED, seen, 0o600)
         return damage
 
     def verify(self, snapshot: Snapshot) -> str | None:

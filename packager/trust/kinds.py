@@ -14,6 +14,7 @@ _NAMES = {
     IN_TOTO: "the provenance",
     BUNDLE: "the signature",
     "application/vnd.bentofn.prefetch.v1": "the prefetch list",
+    "application/vnd.bentofn.snapshot.v1": "the snapshot",
 }
 
 

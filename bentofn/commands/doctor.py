@@ -7,14 +7,22 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from bentofn import __version__
 from bentofn.commands.output import human_size, json_option, print_json, print_table
-from bentofn.packager.files import clear_stale
+from bentofn.packager.files import TEMPORARY_PREFIX, clear_stale, is_stale
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.roots.mounts import FileSystem, can_mount
+
+ENGINES = {
+    "criu": "Snapshots are restored from disk (criu); else a warmed parent forks (template).",
+    "template": "A warmed parent forks (template); snapshots on disk (criu) cannot be used.",
+    "none": "Every start is a plain one: neither criu nor template can be used.",
+}
+"""What the best engine of a machine means."""
 
 LITTLE = 10**9
 """Bytes below which free space is reported as a fault."""
@@ -28,11 +36,13 @@ class Finding:
         what: The thing.
         ok: Whether it is as it should be.
         detail: What was found.
+        mend: The command that mends it, where there is one.
     """
 
     what: str
     ok: bool
     detail: str
+    mend: str | None = None
 
 
 @click.command()
@@ -41,14 +51,17 @@ class Finding:
 def doctor(fix: bool, as_json: bool) -> None:
     """What this machine offers; finds and clears leftovers."""
     home = Home.default()
-    findings = [*machine(), storage(home)]
-    left = leftovers(home) if home.path.is_dir() else []
+    engines = [criu_engine(), template_engine()]
+    findings = [*machine(), *engines, storage(home)]
+    engine = next((each.what.split()[-1] for each in engines if each.ok), "none")
+    left = [*leftovers(home), *unreadable(home)] if home.path.is_dir() else []
     if fix:
         for path in left:
             clear_stale(path)
     if as_json:
         print_json(
             {
+                "engine": engine,
                 "findings": [vars(finding) for finding in findings],
                 "leftovers": [str(path) for path in left],
                 "removed": fix,
@@ -59,6 +72,7 @@ def doctor(fix: bool, as_json: bool) -> None:
         ("", "WHAT", "FOUND"),
         [("ok" if each.ok else "--", each.what, each.detail) for each in findings],
     )
+    click.echo(ENGINES[engine])
     for path in left:
         click.echo(f"{'Removed' if fix else 'Leftover:'} {path}")
     if left and not fix:
@@ -67,13 +81,9 @@ def doctor(fix: bool, as_json: bool) -> None:
 
 def machine() -> list[Finding]:
     """What decides how fast a start can be here."""
-    forks = hasattr(os, "fork")
     dies = sys.platform == "linux"
     return [
         Finding("bentofn", True, f"{__version__}, Python {platform.python_version()}"),
-        Finding(
-            "snapshot engine: template", forks, "a warmed parent that forks" if forks else "no fork"
-        ),
         Finding(
             "instances die with the platform",
             True,
@@ -84,6 +94,40 @@ def machine() -> list[Finding]:
         _module("uvloop", "faster event loop"),
         _module("torch", "import of torch checkpoints into the model store"),
     ]
+
+
+def criu_engine() -> Finding:
+    """Whether snapshots on disk can be restored here."""
+    from bentofn.packager.snapshot.criu.binary import CriuUnfit, find_criu
+
+    what = "snapshot engine: criu"
+    try:
+        criu = find_criu()
+    except CriuUnfit as error:
+        return Finding(what, False, str(error), error.mend)
+    return Finding(what, True, f"started services on disk; CRIU {criu.version}, {criu.path}")
+
+
+def template_engine() -> Finding:
+    """Whether a warmed parent can fork here."""
+    forks = hasattr(os, "fork")
+    detail = "a warmed parent that forks" if forks else "this system has no fork"
+    return Finding("snapshot engine: template", forks, detail)
+
+
+def unreadable(home: Home) -> list[Path]:
+    """Snapshots that nothing can be started from, as their records are damaged."""
+    from bentofn.packager.snapshot.store import SnapshotStore
+
+    if not home.snapshots.is_dir():
+        return []
+    known = {snapshot.path for snapshot in SnapshotStore(home).list()}
+    found = [path for path in home.snapshots.iterdir() if path.is_dir()]
+    return sorted(
+        path
+        for path in found
+        if path not in known and not path.name.startswith(TEMPORARY_PREFIX) and is_stale(path)
+    )
 
 
 def storage(home: Home) -> Finding:

@@ -32,6 +32,7 @@ COMMANDS = {
     "sbom": ("trust:sbom", "Print a bento's parts list (CycloneDX)."),
     "serve": ("serve:serve", "Run one instance of a project or a bento."),
     "sign": ("trust:sign", "Sign a bento with a key of yours."),
+    "snapshot": ("snapshot:snapshot", "Started services on disk, restored instead of started."),
     "status": ("functions:status", "Show the deployed functions."),
     "verify": ("trust:verify", "Prove who signed a bento, and that it is whole."),
 }

@@ -16,7 +16,16 @@ __all__ = ["Criu", "CriuUnfit", "find_criu"]
 
 
 class CriuUnfit(UserError):  # noqa: N818 - what it is, not that it happened
-    """No CRIU can be used here: why, and what mends it."""
+    """No CRIU can be used here.
+
+    Args:
+        sentence: Why, and what to do.
+        mend: The command that mends it, or None if no single one does.
+    """
+
+    def __init__(self, sentence: str, mend: str | None = None) -> None:
+        super().__init__(sentence)
+        self.mend = mend
 
 
 def find_criu() -> Criu:
@@ -35,18 +44,14 @@ def find_criu() -> Criu:
         criu = criu_at(named)
         if criu is None:
             raise CriuUnfit(f"{VARIABLE} names {named}, which is no CRIU that runs; correct it.")
-        return _fit(criu)
+        refusal = why_unfit(criu)
+        if refusal is not None:
+            raise CriuUnfit(f"{refusal} {VARIABLE} names it; unset that, so that another is found.")
+        return criu
     first: str | None = None
     for criu in installed_criu():
         refusal = why_unfit(criu)
         if refusal is None:
             return criu
         first = first or refusal
-    raise CriuUnfit(first or f"This host has no CRIU; {SETUP} installs a fit one.")
-
-
-def _fit(criu: Criu) -> Criu:
-    refusal = why_unfit(criu)
-    if refusal is not None:
-        raise CriuUnfit(refusal)
-    return criu
+    raise CriuUnfit(first or f"This host has no CRIU; {SETUP} installs a fit one.", SETUP)

@@ -22,8 +22,15 @@ SETUP = "bentofn snapshot setup"
 
 ARCHITECTURES = ("x86_64", "aarch64")
 
-_CAPABILITIES = {"CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
-"""What CRIU cannot do without, by number (capabilities(7)); a container's root often lacks them."""
+_CAPABILITIES = {
+    "CAP_SETPCAP": 8,
+    "CAP_NET_ADMIN": 12,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_SYS_ADMIN": 21,
+}
+"""What CRIU cannot dump or restore without, by number (capabilities(7)); found by taking away each.
+The root of a container often lacks some."""
 
 _EFFECTIVE = re.compile(r"^CapEff:\s*([0-9a-f]+)$", re.MULTILINE)
 _ERROR = re.compile(r"^Error \([^)]*\):\s*(.+)$", re.MULTILINE)
@@ -97,7 +104,7 @@ def failed_check(criu: Criu, log: str) -> str:
     reason = errors[0] if errors else last_line(log)
     return (
         f"CRIU {criu.version} ({criu.path}) does not work on kernel {platform.release()}: "
-        f"{reason.rstrip('.')}."
+        f"{reason.rstrip('.')}; {SETUP} installs one of Debian's."
     )
 
 

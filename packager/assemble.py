@@ -31,6 +31,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.layers import FAST, SMALLEST, Packing
 from bentofn.packager.modelsources.wanted import require_model
+from bentofn.packager.obstacles.look import look_once
 from bentofn.packager.onnx.export import Exporter
 from bentofn.packager.onnx.plan import Plan
 from bentofn.packager.roots.stage import stage
@@ -53,12 +54,14 @@ class Assembled:
         layers: Its layers, in order.
         wanted: The models that were asked for, as asked, to the digest that each led to.
         notes: What the user should know, one sentence each.
+        obstacles: What keeps the service from being snapshotted, one sentence each.
     """
 
     manifest: BentoManifest
     layers: tuple[Descriptor, ...]
     wanted: Mapping[str, str]
     notes: tuple[str, ...]
+    obstacles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,12 @@ class Assembler:
         )
         with self.step("proof"):
             notes = self._prove(key, bench, environment, manifest)
+        with self.step("obstacles"):
+            obstacles = look_once(
+                *(self.inputs, key, python, bench, manifest, self.home, self.scratch, self.report)
+            )
         notes += self._notes(lock, description, python)
-        return Assembled(manifest, layers, models.wanted, notes)
+        return Assembled(manifest, layers, models.wanted, notes, obstacles)
 
     def _notes(
         self, lock: Lock, description: Description, python: Mapping[str, bytes]

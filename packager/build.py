@@ -20,6 +20,7 @@ from bentofn.packager.build_inputs import BuildInputs, BuildOptions, gather
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.modelsources.resolved import find
+from bentofn.packager.obstacles import keep_obstacles, kept_obstacles
 from bentofn.packager.store import Descriptor, Entry, LayerInfo, Store
 from bentofn.packager.store.descriptors import MANIFEST
 from bentofn.runtime.errors import UserError
@@ -94,7 +95,9 @@ def build(
                 entry = None if inputs.resolves_again else _reuse(inputs, home, store)
             reused = entry is not None
             notes: tuple[str, ...] = ()
-            if entry is None:
+            if entry is not None:
+                notes = kept_obstacles(home, entry.digest) or ()
+            else:
                 entry, notes = _make(inputs, home, store, report, steps)
             stored = StoredBento(home, store, entry, inputs, reused, report)
             for name, step in STEPS:
@@ -128,7 +131,8 @@ def _make(
         created = datetime.now(timezone.utc)
         entry = store.add_bento(assembled.manifest, assembled.layers, created)
         _remember(inputs, home, entry, assembled.wanted)
-    return entry, (*admitted, *assembled.notes)
+        keep_obstacles(home, entry.digest, assembled.obstacles)
+    return entry, (*admitted, *assembled.notes, *assembled.obstacles)
 
 
 def _admit(inputs: BuildInputs, home: Home) -> tuple[str, ...]:

@@ -10,23 +10,31 @@ import base64
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bentofn.runtime.obstacles import Sites
 
 
 def main(options: Mapping[str, str]) -> int:
-    """The ``examples`` process: writes ``{"answers"}`` to ``--output`` or stdout.
+    """The ``examples`` process: writes ``{"answers", "obstacles"}`` to ``--output`` or stdout.
 
-    An answer is ``{"path", "example", "status", "body"}``, its body in base64. A service that
+    An answer is ``{"path", "example", "status", "body"}``, its body in base64. An obstacle is a
+    sentence that says what keeps the service from being snapshotted. A service that
     cannot be constructed or fails at an example gives ``{"error"}`` and exit status 1.
     """
     from bentofn.runtime import lifecycle
     from bentofn.runtime.http.app import ServiceApp
     from bentofn.runtime.http.warmup import answer_examples
     from bentofn.runtime.manifest import canonical_json
+    from bentofn.runtime.obstacles import Sites
 
     document: dict[str, object]
+    sites = Sites.record(options["source"], options["env"])
     try:
         service = lifecycle.load(options)
-        answers = answer_examples(ServiceApp(service, service()))
+        app = ServiceApp(service, service())
+        answers = answer_examples(app)
         document = {
             "answers": [
                 {
@@ -36,7 +44,8 @@ def main(options: Mapping[str, str]) -> int:
                     "body": base64.b64encode(answer.body).decode(),
                 }
                 for answer in answers
-            ]
+            ],
+            "obstacles": _obstacles(app.instance, sites),
         }
     except Exception as error:
         document = {"error": lifecycle.explain(error)}
@@ -46,3 +55,15 @@ def main(options: Mapping[str, str]) -> int:
     else:
         sys.stdout.buffer.write(data + b"\n")
     return 1 if "error" in document else 0
+
+
+def _obstacles(instance: object, sites: Sites) -> list[str]:
+    from bentofn.runtime import lifecycle, obstacles
+    from bentofn.runtime.hooks import run_before_snapshot
+
+    try:
+        run_before_snapshot(instance)
+    except Exception as error:
+        return [f"No snapshot of this service can be taken: {lifecycle.explain(error)}."]
+    sites.stop()
+    return obstacles.warnings(obstacles.find((), sites))

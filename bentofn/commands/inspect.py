@@ -14,6 +14,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.inspect import Difference, FileChange, LayerContent, compare
 from bentofn.packager.inspect import inspect as inspect_bento
 from bentofn.packager.lazy.whole import refuse_lazy
+from bentofn.packager.obstacles import kept_obstacles
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.manifest import BentoManifest
 
@@ -35,7 +36,8 @@ def inspect(tags: tuple[str, ...], layer: str | None, diff: bool, as_json: bool)
         raise click.UsageError("Give two tags with --diff." if diff else "Give one tag.")
     if diff and layer is not None:
         raise click.UsageError("--layer and --diff do not go together.")
-    store = Store(Home.default())
+    home = Home.default()
+    store = Store(home)
     entries = [refuse_lazy(store.get("bento", tag)) for tag in tags]
     if diff:
         difference = compare(store, *entries)
@@ -47,16 +49,20 @@ def inspect(tags: tuple[str, ...], layer: str | None, diff: bool, as_json: bool)
         return
     layers = inspect_bento(store, entries[0], layer)
     bento = store.bento(entries[0])
+    obstacles = kept_obstacles(home, entries[0].digest)
     if as_json:
         contents = [dataclasses.asdict(content) | {"cold": content.cold} for content in layers]
         described = {
             "models": [dataclasses.asdict(model) for model in bento.models],
             "slimmed": [dataclasses.asdict(saving) for saving in bento.slimmed],
+            "obstacles": None if obstacles is None else list(obstacles),
         }
         print_json(entry_document(entries[0]) | described | {"layers": contents})
         return
     if layer is None:
         _show_bento(entries[0], layers, bento)
+        for obstacle in obstacles or ():
+            click.echo(f"\n{obstacle}")
     else:
         for content in layers:
             _show_layer(content)

@@ -35,11 +35,13 @@ class Outcome:
         answers: One answer for each example; None if there was a failure.
         failure: What failed.
         last_words: The last line of what the service wrote to stderr.
+        obstacles: What keeps the service from being snapshotted, one sentence each.
     """
 
     answers: Answers | None
     failure: str = ""
     last_words: str = ""
+    obstacles: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -64,7 +66,7 @@ class Trial:
 
     def run(self, root: Path) -> Outcome:
         """Run the examples in a root; the answer is written beside it."""
-        output = root.with_name(f"{root.name}.json")
+        output = _output(root)
         command = [str(self.target.interpreter), "-s", "-S", "-u"]
         command += [str(BentoRoot(root).boot_script), "examples"]
         command += ["--root", str(root), "--output", str(output)]
@@ -76,11 +78,25 @@ class Trial:
             return Outcome(None, f"it did not end within {IMPORT_LIMIT} s")
         lines = stderr.decode(errors="replace").strip().splitlines()
         last = lines[-1][:300] if lines else ""
-        try:
-            raw = json.loads(output.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return Outcome(None, f"its process ended with status {status}", last)
-        return Outcome(raw.get("answers"), str(raw.get("error", "")), last)
+        outcome = _outcome(output, last)
+        return outcome or Outcome(None, f"its process ended with status {status}", last)
+
+    def earlier(self, root: Path) -> Outcome | None:
+        """What became of the examples in a root in which they were run already."""
+        return _outcome(_output(root), "")
+
+
+def _output(root: Path) -> Path:
+    return root.with_name(f"{root.name}.json")
+
+
+def _outcome(output: Path, last_words: str) -> Outcome | None:
+    try:
+        raw = json.loads(output.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    answers, failure = raw.get("answers"), str(raw.get("error", ""))
+    return Outcome(answers, failure, last_words, tuple(map(str, raw.get("obstacles", ()))))
 
 
 def prove(trial: Trial, slim: Path, plain: Path) -> str | None:

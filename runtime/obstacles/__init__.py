@@ -7,8 +7,8 @@ socket pairs within the process, memfd, shared anonymous memory, small deleted f
 Each was tried with CRIU 4.2.1 on Linux 6.18; tests/integration/test_obstacles.py tries them again.
 """
 
-from bentofn.runtime.obstacles.found import Obstacle, sentence
+from bentofn.runtime.obstacles.found import Obstacle, sentence, warnings
 from bentofn.runtime.obstacles.process import find, why_not_snapshot
 from bentofn.runtime.obstacles.sites import Sites
 
-__all__ = ["Obstacle", "Sites", "find", "sentence", "why_not_snapshot"]
+__all__ = ["Obstacle", "Sites", "find", "sentence", "warnings", "why_not_snapshot"]

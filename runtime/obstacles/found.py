@@ -62,3 +62,15 @@ def sentence(obstacles: Sequence[Obstacle]) -> str:
         advice = [obstacle.advice for obstacle in obstacles if obstacle.advice]
         remedies = dict.fromkeys([f"{' and '.join(verbs)} them {HOOK}", *advice])
     return f"the service {', and '.join(shown)}; {', and '.join(remedies)}"
+
+
+def warnings(obstacles: Sequence[Obstacle]) -> list[str]:
+    """What to tell before a snapshot is taken: nothing, or a sentence or two."""
+    blocking = [obstacle for obstacle in obstacles if obstacle.blocks]
+    others = [obstacle for obstacle in obstacles if not obstacle.blocks]
+    found = []
+    if blocking:
+        found.append(f"No snapshot of this service can be restored: {sentence(blocking)}.")
+    if others:
+        found.append(f"A restore of this service may fail: {sentence(others)}.")
+    return found

@@ -51,7 +51,9 @@ class Sites:
             source: Where the project's code is imported from, absolute.
             packages: Where its packages are imported from, absolute.
         """
-        sites = cls(os.path.join(source, ""), os.path.join(packages, ""))
+        # The project is imported from where its folder really is, packages from where they are said
+        # to be.
+        sites = cls(os.path.join(os.path.realpath(source), ""), os.path.join(packages, ""))
         handlers: dict[str, Callable[..., None]] = {
             "socket.getaddrinfo": sites._resolving,
             "socket.connect": sites._connecting,

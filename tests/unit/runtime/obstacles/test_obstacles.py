@@ -54,7 +54,7 @@ def look(folder: Path, code: str) -> list[tuple[str, str, bool]]:
     ("code", "found"),
     [
         (
-            "import socket\ndef bind():\n    return socket.create_server(('127.0.0.1', 0))\nx = bind()",
+            "import socket as s\ndef bind():\n    return s.create_server(('127.0.0.1', 0))\nx = bind()",
             "listens on port .*, opened in held.py:3 (bind)",
         ),
         (
@@ -83,10 +83,8 @@ def look(folder: Path, code: str) -> list[tuple[str, str, bool]]:
             "has .*/db open for writing, .*, opened in held.py:2",
         ),
         (
-            "from multiprocessing import resource_tracker, shared_memory\n"
-            "resource_tracker.register = print\n"
-            "x = shared_memory.SharedMemory(create=True, size=4096)\nx.unlink = print",
-            "has /dev/shm/psm_.* open for writing",
+            "import mmap\nx = open('m', 'w+b')\nx.truncate(9)\nx = mmap.mmap(x.fileno(), 0)",
+            "has .*/m open for writing, .*, opened in held.py:2",
         ),
         ("x = open('/proc/self/status')", "has /proc/[0-9]+/status open, .*"),
         ("x = open('/dev/ptmx', 'rb', 0)", "has the device /dev/(pts/)?ptmx open"),

@@ -37,7 +37,7 @@ def enter(root: str, former: Mapping[str, str]) -> dict[str, str]:
     rest = [moved(entry, moves) for entry in sys.path if entry != former["runtime"]]
     rest.remove(where["env"])
     sys.path[:] = [where["source"], where["runtime"], where["env"], *rest]
-    sys.argv[:1] = [moved(sys.argv[0], moves)]
+    sys.argv[:] = [moved(sys.argv[0], moves), "instance"]
     for module in list(sys.modules.values()):
         _move(module, moves)
     for entry in [entry for entry in sys.path_importer_cache if moved(entry, moves) != entry]:
@@ -84,6 +84,11 @@ def _move(module: ModuleType, moves: Mapping[str, str]) -> None:
         _move_item(names, name, moves)
     _move_list(names.get("__path__"), moves)
     spec = names.get("__spec__")
+    if spec is None:
+        # It stands in for the module, which it holds, as those of torch.backends do.
+        for held in names.values():
+            if isinstance(held, ModuleType) and held.__name__ == module.__name__:
+                _move(held, moves)
     for holder, name in (
         (spec, "origin"),
         (spec, "_cached"),

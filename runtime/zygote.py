@@ -157,6 +157,8 @@ def _warm(options: Mapping[str, str]) -> Shared:
         ThreadStartedError: A package starts a thread when it is imported.
     """
     without = frozenset(filter(None, options.get("without", "").split(",")))
+    # It sets a variable when it is imported, which a plain start does not import.
+    threads.Pools.find()
     before = dict(os.environ)
     gc.disable()
     try:

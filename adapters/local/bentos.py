@@ -12,8 +12,9 @@ from bentofn.adapters.local.engines.python import check_platform
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.roots.materialise import materialise
-from bentofn.packager.roots.trees import TreeProvider
-from bentofn.packager.store import Store
+from bentofn.packager.roots.trees import TreeProvider, layers_key
+from bentofn.packager.store import Descriptor, Store
+from bentofn.packager.store.descriptors import LAYER_KIND
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
@@ -28,6 +29,8 @@ class LocalBento:
         digest: Its digest.
         root: Its files.
         manifest: What it says about itself.
+        packages: A name of its packages, which bentos of the store with the same packages have in
+            common; empty where it is not known.
         answered: Told when a request was answered: what a lazy bento lacks may then be fetched.
     """
 
@@ -35,6 +38,7 @@ class LocalBento:
     digest: str
     root: BentoRoot
     manifest: BentoManifest
+    packages: str = ""
     answered: Callable[[], None] = lambda: None
 
 
@@ -61,8 +65,14 @@ def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] 
     manifest = store.bento(entry)
     check_platform(manifest)
     root = BentoRoot(materialise(home, entry, providers))
+    packages = _packages(store.descriptors(entry))
     lazy = [each for each in providers if isinstance(each, LazyTrees)] if entry.lazy else []
     if not lazy:
-        return LocalBento(entry.tag, entry.digest, root, manifest)
+        return LocalBento(entry.tag, entry.digest, root, manifest, packages)
     answered = partial(lazy[0].answered, entry.digest)
-    return LocalBento(entry.tag, entry.digest, root, manifest, answered)
+    return LocalBento(entry.tag, entry.digest, root, manifest, packages, answered)
+
+
+def _packages(layers: Sequence[Descriptor]) -> str:
+    """A name that follows from the packages alone, not from which of them a start imports."""
+    return layers_key("env", [layer for layer in layers if layer.annotations[LAYER_KIND] == "env"])

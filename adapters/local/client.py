@@ -49,6 +49,11 @@ class Client:
         found = json.loads(self._control("GET", "status").read())["functions"]
         return [FunctionStatus.from_json(raw) for raw in found]
 
+    def zygotes(self) -> list[dict[str, Any]]:
+        """The zygotes: ``pid``, ``packages``, ``instances`` and ``memory`` in bytes."""
+        found: list[dict[str, Any]] = json.loads(self._control("GET", "status").read())["zygotes"]
+        return found
+
     def destroy(self, name: str) -> None:
         """See ``Adapter.destroy``."""
         self._control("DELETE", f"functions/{name}").read()

@@ -47,7 +47,8 @@ class Control:
             match request.method, action:
                 case "GET", "status":
                     found = [dataclasses.asdict(s) for s in self._platform.status()]
-                    return _json({"functions": found})
+                    zygotes = [dataclasses.asdict(z) for z in self._platform.zygotes()]
+                    return _json({"functions": found, "zygotes": zygotes})
                 case "POST", "apply":
                     return await self._apply(request)
                 case "DELETE", "functions":

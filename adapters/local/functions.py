@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.engines.zygotes import Zygotes
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats
 from bentofn.adapters.local.state import Deployment
@@ -23,10 +24,16 @@ class Function:
         profile: The platform's rules.
         log: Its log.
         make_directory: Names a fresh directory for a revision's sockets.
+        zygotes: The platform's.
     """
 
     def __init__(
-        self, name: str, profile: Profile, log: LogWriter, make_directory: Callable[[], Path]
+        self,
+        name: str,
+        profile: Profile,
+        log: LogWriter,
+        make_directory: Callable[[], Path],
+        zygotes: Zygotes,
     ) -> None:
         self.name = name
         self.stats = Stats()
@@ -37,6 +44,7 @@ class Function:
         self._profile = profile
         self._log = log
         self._make_directory = make_directory
+        self._zygotes = zygotes
         self._retiring: dict[asyncio.Task[None], Revision] = {}
 
     async def prepare(
@@ -89,7 +97,14 @@ class Function:
     def revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
         """A revision of this function, which runs nothing yet."""
         return Revision(
-            spec, bento, version, self._profile, self._make_directory(), self._log, self.stats
+            spec,
+            bento,
+            version,
+            self._profile,
+            self._make_directory(),
+            self._log,
+            self.stats,
+            self._zygotes,
         )
 
     def write_log(self, source: str, line: str) -> None:

@@ -19,11 +19,14 @@ from bentofn.adapters.local.engines import (
 )
 from bentofn.adapters.local.engines.base import Log
 from bentofn.adapters.local.engines.process import kill_session
+from bentofn.adapters.local.engines.zygote import ZygoteEngine
+from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
 from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.layout import BentoRoot
 
 _TEMPLATE_ATTEMPTS = 3
 """Templates made for one revision; one that is lost thrice is not worth a fourth."""
@@ -38,6 +41,7 @@ class Launcher:
         start_timeout: Seconds that an instance may take to serve.
         sockets: A directory of its own for the sockets.
         log: The function's log.
+        zygotes: The platform's.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Launcher:
         start_timeout: float,
         sockets: Path,
         log: LogWriter,
+        zygotes: Zygotes,
     ) -> None:
         self._spec = spec
         self._bento = bento
@@ -56,6 +61,10 @@ class Launcher:
         self._environment = instance_environment(spec, bento)
         self._python: Path | None = None
         self._plain: Engine | None = None
+        self._zygotes = zygotes
+        self._zygote: ZygoteEngine | None = None
+        self._may_share = spec.settings.snapshot == "auto" and bool(bento.packages)
+        self._sharing: asyncio.Task[None] | None = None
         self._template: Engine | None = None
         self._preparation: asyncio.Task[None] | None = None
         self._given_up: list[Engine] = []
@@ -72,8 +81,10 @@ class Launcher:
 
     @property
     def next_kind(self) -> str:
-        """What the next start is called: ``restored`` or ``cold``."""
-        return "restored" if self._template is not None else "cold"
+        """What the next start is called: ``restored``, ``zygote`` or ``cold``."""
+        if self._template is not None:
+            return "restored"
+        return "zygote" if self._zygote is not None and self._zygote.available else "cold"
 
     def prepare(self) -> asyncio.Task[None] | None:
         """Have a template made in the background, unless there is one or none is wanted.
@@ -99,7 +110,7 @@ class Launcher:
             threads: Its compute threads.
 
         Returns:
-            The instance and the kind of its start, ``restored`` or ``cold``.
+            The instance and the kind of its start, ``restored``, ``zygote`` or ``cold``.
 
         Raises:
             UserError: It does not serve.
@@ -115,10 +126,48 @@ class Launcher:
                 self._give_up(template)
             if self._must_restore:
                 await self._wait_for_template()
+        zygote = await self._zygote_engine()
+        if zygote is not None and zygote.available:
+            try:
+                instance = await self._serve(zygote, spec)
+            except (StartFailed, EngineRefused) as error:
+                # If the zygote lives, the reason is the service's and stays.
+                self._may_share = not zygote.available
+                self._log.write("zygote", "platform", f"not started from: {error}")
+            else:
+                self.prepare()
+                return instance, "zygote"
         instance = await self._serve(await self._plain_engine(), spec)
         # Not earlier: the two would contend for the processor.
         self.prepare()
+        self._share()
         return instance, "cold"
+
+    def _share(self) -> None:
+        """Have a zygote of the packages in the background, once what else was begun is done."""
+        if self._sharing is None or self._sharing.done():
+            self._sharing = asyncio.create_task(self._warm_zygote())
+
+    async def _warm_zygote(self) -> None:
+        if self._preparation is not None:
+            await asyncio.wait([self._preparation])
+        zygote = await self._zygote_engine()
+        if zygote is not None:
+            try:
+                await zygote.prepare()
+            except (StartFailed, EngineRefused) as error:
+                self._log.write("zygote", "platform", f"there is none: {error}")
+
+    async def _zygote_engine(self) -> ZygoteEngine | None:
+        """The engine that forks the packages' zygote; None where this function may not."""
+        if self._zygote is None and self._may_share:
+            arguments = await self._engine_arguments()
+            root, python, *_ = arguments
+            packages = Packages(
+                self._bento.packages, BentoRoot(root).runtime.resolve(), python.resolve()
+            )
+            self._zygote = ZygoteEngine(packages, self._zygotes, *arguments)
+        return self._zygote if self._may_share else None
 
     @property
     def _must_restore(self) -> bool:
@@ -171,10 +220,13 @@ class Launcher:
         if self._preparation is not None:
             self._preparation.cancel()
             await asyncio.gather(self._preparation, return_exceptions=True)
-        for engine in (self._template, self._plain, *self._given_up):
+        if self._sharing is not None:
+            self._sharing.cancel()
+            await asyncio.gather(self._sharing, return_exceptions=True)
+        for engine in (self._template, self._zygote, self._plain, *self._given_up):
             if engine is not None:
                 await engine.close()
-        self._template = self._plain = None
+        self._template = self._plain = self._zygote = None
         remove_tree(self._sockets)
 
     async def _serve(self, engine: Engine, spec: InstanceSpec) -> Instance:

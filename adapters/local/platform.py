@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.engines.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.state import State
@@ -49,6 +50,7 @@ class Platform:
         self._url = url
         self._providers = providers
         self._numbers = itertools.count(1)
+        self._zygotes = Zygotes(lambda line: print(line, file=sys.stderr, flush=True))
         self._background: asyncio.Task[None] | None = None
 
     async def recover(self) -> None:
@@ -151,6 +153,10 @@ class Platform:
             if function.deployment is not None
         ]
 
+    def zygotes(self) -> list[ZygoteStatus]:
+        """What is kept for functions that share their packages."""
+        return self._zygotes.status()
+
     def url_of(self, name: str) -> str:
         """Where a function answers."""
         return f"{self._url}/{name}"
@@ -162,6 +168,7 @@ class Platform:
             await asyncio.gather(self._background, return_exceptions=True)
         functions = list(self.functions.values())
         await asyncio.gather(*(f.close(self.profile.stop_grace) for f in functions))
+        await self._zygotes.close()
 
     async def _resolve(self, spec: FunctionSpec) -> LocalBento:
         return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)
@@ -191,7 +198,9 @@ class Platform:
     def _function(self, name: str) -> Function:
         if name not in self.functions:
             log = LogWriter(log_path(self._home.logs, name))
-            self.functions[name] = Function(name, self.profile, log, self._socket_directory)
+            self.functions[name] = Function(
+                name, self.profile, log, self._socket_directory, self._zygotes
+            )
         return self.functions[name]
 
     def _socket_directory(self) -> Path:

@@ -56,6 +56,7 @@ class ZygoteEngine:
         zygote = self._find(spec)
         if zygote is None:
             raise EngineRefused("there is no zygote of its packages")
+        self._zygotes.use(zygote)
         try:
             instance = await zygote.parent.clone(self._launch, spec)
         except ParentGoneError:

@@ -8,6 +8,7 @@ start as a fork of it (see :mod:`bentofn.runtime.zygote`).
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,24 @@ class Packages:
     packages: str
     runtime: Path
     python: Path
+
+
+@dataclass(frozen=True)
+class ZygoteStatus:
+    """How a zygote stands.
+
+    Args:
+        pid: Its process.
+        packages: What it is for.
+        instances: How many of its forks live.
+        memory: Bytes that it holds, what it shares with its forks included; None where the system
+            does not say.
+    """
+
+    pid: int
+    packages: str
+    instances: int
+    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -88,17 +107,19 @@ class Zygotes:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def find(self, packages: Packages, environment: Mapping[str, str]) -> Zygote | None:
-        """The zygote that a function may start from, if there is one; it is then the last used."""
+        """The zygote that a function may start from, if there is one."""
         for zygote in list(self._living):
             if not zygote.parent.alive:
                 self._living.remove(zygote)
                 self.log(f"zygote {zygote.parent.pid} has ended")
         found = [zygote for zygote in self._living if zygote.fits(packages, environment)]
-        if not found:
-            return None
-        self._living.remove(found[0])
-        self._living.append(found[0])
-        return found[0]
+        return found[0] if found else None
+
+    def use(self, zygote: Zygote) -> None:
+        """Take down that a zygote was used: it is the last that makes room for others."""
+        if zygote in self._living:
+            self._living.remove(zygote)
+            self._living.append(zygote)
 
     async def warm(self, packages: Packages, root: Path, environment: Mapping[str, str]) -> None:
         """Make sure of a zygote for a function, one at a time; again, it does nothing.
@@ -115,10 +136,15 @@ class Zygotes:
         # A task of its own: others may wait for it too, and a function that goes must not end it.
         await asyncio.shield(self._background(self._ensure(packages, root, environment)))
 
-    def stand(self) -> list[dict[str, object]]:
-        """What lives, for the platform's status."""
+    def status(self) -> list[ZygoteStatus]:
+        """Those that live, the last used last."""
         return [
-            {"pid": each.parent.pid, "packages": each.tree.name, "instances": each.parent.clones}
+            ZygoteStatus(
+                pid=each.parent.pid,
+                packages=each.packages.packages,
+                instances=each.parent.clones,
+                memory=resident_bytes(each.parent.pid),
+            )
             for each in self._living
             if each.parent.alive
         ]
@@ -209,3 +235,12 @@ class Zygotes:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
         return task
+
+
+def resident_bytes(pid: int) -> int | None:
+    """The memory of a process in bytes, files that it maps included."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except OSError:
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

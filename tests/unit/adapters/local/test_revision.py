@@ -8,6 +8,7 @@ import pytest
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import load_profile
+from bentofn.adapters.local.engines.zygotes import Zygotes
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats
 from bentofn.adapters.local.tickets import Refused
@@ -24,7 +25,8 @@ async def test_a_start_that_breaks_unexpectedly_refuses_who_waits(tmp_path: Path
     sockets = tmp_path / "removed by somebody" / "sockets"
     log = LogWriter(tmp_path / "a.jsonl")
     stats = Stats()
-    revision = Revision(spec, bento, 1, load_profile("plain"), sockets, log, stats)
+    profile, zygotes = load_profile("plain"), Zygotes(print)
+    revision = Revision(spec, bento, 1, profile, sockets, log, stats, zygotes)
     ticket = revision.submit()
     with pytest.raises(Refused, match="could not start an instance") as caught:
         await asyncio.wait_for(ticket.assigned, 60)

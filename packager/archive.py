@@ -110,7 +110,7 @@ def import_bento(
         if check is not None:
             good = check(arriving.manifest, [each.referrer for each in about], archive.read)
             about = [each for each in about if each.referrer.manifest.digest in good]
-        about = without_snapshots(about, fits, archive.read)
+        about = without_snapshots(about, arriving.manifest.digest, fits, archive.read)
         staged = []
         blobs = (*arriving.blobs, *(blob for each in about for blob in each.blobs))
         for blob in {blob.digest: blob for blob in blobs}.values():

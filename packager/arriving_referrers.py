@@ -35,8 +35,8 @@ Check = Callable[[Descriptor, Sequence[Referrer], Read], frozenset[str]]
 """Refuses a bento, by its manifest and what refers to it, before it gets a name; else gives the
 digests of the manifests that may come with it."""
 
-Fits = Callable[[Referrer, Read], bool]
-"""Whether a snapshot of the bento that arrives is of use here."""
+Fits = Callable[[Referrer, Read, str], bool]
+"""Whether a snapshot of the bento that arrives, whose digest is given, is of use here."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def check_total(arriving: Sequence[ArrivingReferrer], source: str) -> None:
 
 
 def without_snapshots(
-    arriving: Sequence[ArrivingReferrer], fits: Fits | None, read: Read
+    arriving: Sequence[ArrivingReferrer], bento: str, fits: Fits | None, read: Read
 ) -> list[ArrivingReferrer]:
     """What comes with a bento: of its snapshots those that fit, and none where nobody asks.
 
@@ -121,7 +121,7 @@ def without_snapshots(
         each
         for each in arriving
         if each.referrer.artifact_type != SNAPSHOT
-        or (fits is not None and fits(each.referrer, read))
+        or (fits is not None and fits(each.referrer, read, bento))
     ]
 
 

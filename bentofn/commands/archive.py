@@ -9,10 +9,12 @@ import click
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.commands.travelling import fitting_document, snapshots_option
 from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.bentoml.build import build_export
 from bentofn.packager.bentoml.unpack import holds
 from bentofn.packager.home import Home
+from bentofn.packager.snapshot.fitting import Fitting
 from bentofn.packager.store import Store
 from bentofn.packager.trust.signing import requiring
 from bentofn.runtime.errors import UserError
@@ -42,13 +44,19 @@ def export(tag: str, file: Path, force: bool, as_json: bool) -> None:
     "--allow-pickle", "allow_pickles", multiple=True, metavar="NAME",
     help="Of a bento of BentoML, a model or a file of its code that may be a pickle.",
 )  # fmt: skip
+@snapshots_option
 @json_option
 def import_(
-    file: Path, verify_key: Path | None, allow_pickles: tuple[str, ...], as_json: bool
+    file: Path,
+    verify_key: Path | None,
+    allow_pickles: tuple[str, ...],
+    snapshots: bool,
+    as_json: bool,
 ) -> None:
     """Add the bento of a file that `bentofn export` wrote, or build that of a BentoML export."""
     store = Store(Home.default())
     check = requiring(read_verify_key(verify_key), str(file))
+    fitting = Fitting(store.home) if snapshots else None
     with progress() as report:
         report(f"Importing {file}")
         if holds(file, "model.yaml"):
@@ -58,8 +66,9 @@ def import_(
                 raise UserError(f"{file} is of BentoML, which signs nothing; leave out the key.")
             entry = build_export(store, file, allow_pickles, report)
         else:
-            entry = import_bento(store, file, check)
+            entry = import_bento(store, file, check, fitting)
+    document = fitting_document(fitting, as_json)
     if as_json:
-        print_json(entry_document(entry))
+        print_json(entry_document(entry) | document)
         return
     click.echo(f"Imported {entry.tag} ({human_size(entry.size)})")

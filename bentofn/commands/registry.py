@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -9,10 +10,12 @@ import click
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.commands.travelling import attach_snapshots, fitting_document, snapshots_option
 from bentofn.packager.home import Home
 from bentofn.packager.registry import Transferred, parse_reference
 from bentofn.packager.registry import pull as pull_bento
 from bentofn.packager.registry import push as push_bento
+from bentofn.packager.snapshot.fitting import Fitting
 from bentofn.packager.store import Store
 from bentofn.packager.trust.signing import requiring
 
@@ -25,13 +28,20 @@ insecure_option = click.option(
 @click.argument("tag")
 @click.argument("reference", metavar="REGISTRY/REPOSITORY[:TAG]")
 @insecure_option
+@click.option(
+    "--snapshots", is_flag=True,
+    help="With its snapshots of this machine that hold no secret (`bentofn snapshot take`).",
+)  # fmt: skip
 @json_option
-def push(tag: str, reference: str, insecure: bool, as_json: bool) -> None:
+def push(tag: str, reference: str, insecure: bool, snapshots: bool, as_json: bool) -> None:
     """Send a bento to a registry; without a TAG its version is the tag."""
     target = parse_reference(reference)
+    store = Store(Home.default())
     with progress() as report:
-        done = push_bento(Store(Home.default()), tag, target, report, insecure=insecure)
-    _show(f"Pushed {done.entry.tag} to {done.reference}", done, as_json)
+        if snapshots:
+            attach_snapshots(store, store.get("bento", tag), report)
+        done = push_bento(store, tag, target, report, insecure=insecure)
+    _show(f"Pushed {done.entry.tag} to {done.reference}", done, {}, as_json)
 
 
 @click.command()
@@ -42,23 +52,36 @@ def push(tag: str, reference: str, insecure: bool, as_json: bool) -> None:
     "--lazy", is_flag=True,
     help="Fetch what a first answer needs; the rest stays there until somebody asks for it.",
 )  # fmt: skip
+@snapshots_option
 @json_option
 def pull(
-    reference: str, insecure: bool, verify_key: Path | None, lazy: bool, as_json: bool
+    reference: str,
+    insecure: bool,
+    verify_key: Path | None,
+    lazy: bool,
+    snapshots: bool,
+    as_json: bool,
 ) -> None:
     """Fetch a bento from a registry; without a TAG the tag is latest."""
+    if lazy and snapshots:
+        raise click.UsageError("A snapshot needs the whole bento: choose --lazy or --snapshots.")
     source = parse_reference(reference)
     check = requiring(read_verify_key(verify_key), str(source))
     with progress() as report:
         store = Store(Home.default())
-        done = pull_bento(store, source, report, insecure=insecure, check=check, lazy=lazy)
-    _show(f"Pulled {done.entry.tag} from {done.reference}", done, as_json)
+        fitting = Fitting(store.home) if snapshots else None
+        done = pull_bento(
+            store, source, report, insecure=insecure, check=check, lazy=lazy, fits=fitting
+        )
+    document = fitting_document(fitting, as_json)
+    _show(f"Pulled {done.entry.tag} from {done.reference}", done, document, as_json)
 
 
-def _show(sentence: str, done: Transferred, as_json: bool) -> None:
+def _show(sentence: str, done: Transferred, document: Mapping[str, object], as_json: bool) -> None:
     if as_json:
         moved = {"moved_bytes": done.moved, "skipped_bytes": done.skipped}
-        print_json(entry_document(done.entry) | {"reference": str(done.reference)} | moved)
+        where = {"reference": str(done.reference)}
+        print_json(entry_document(done.entry) | where | moved | dict(document))
         return
     there = f", {human_size(done.skipped)} were there" if done.skipped else ""
     later = " now; the rest stays there until it is needed" if done.entry.lazy else ""

@@ -184,7 +184,7 @@ def pull(
         if check is not None:
             good = check(arriving.manifest, [each.referrer for each in arrived], fetch.read)
             arrived = [each for each in arrived if each.referrer.manifest.digest in good]
-        arrived = without_snapshots(arrived, fits, fetch.read)
+        arrived = without_snapshots(arrived, arriving.manifest.digest, fits, fetch.read)
         if lazy:  # the others come with the rest
             arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
         for each in arrived:

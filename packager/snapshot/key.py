@@ -81,7 +81,7 @@ class SnapshotKey:
     host: HostClass
     criu: str
     environment: str
-    locale: str = ""
+    locale: str
     format: int = FORMAT
 
     @property

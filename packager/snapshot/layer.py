@@ -138,13 +138,13 @@ def read_record(data: bytes, bento: str) -> ArrivedSnapshot:
     return ArrivedSnapshot(snapshot, sizes)
 
 
-def unpack_arrived(home: Home, stage: Stage, report: Callable[[str], None]) -> Snapshot | None:
+def unpack_arrived(home: Home, stage: Stage, tell: Callable[[str], None]) -> Snapshot | None:
     """Unpack the snapshot that came with the bento and fits, if there is one.
 
     Args:
         home: The home.
         stage: Where to; its key says what fits.
-        report: Told in a sentence why one that came is not used.
+        tell: Told why one that came is not used.
 
     Raises:
         UserError: The disk is full or the home cannot be written.
@@ -158,7 +158,7 @@ def unpack_arrived(home: Home, stage: Stage, report: Callable[[str], None]) -> S
             if isinstance(unpacked, Snapshot):
                 return unpacked
             problem = unpacked
-        report(f"The snapshot that came with {candidate.snapshot.origin.bento} {problem}.")
+        tell(f"the snapshot that came with {candidate.snapshot.origin.bento} {problem}")
     return None
 
 

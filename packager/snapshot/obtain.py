@@ -1,4 +1,4 @@
-"""The snapshot of a bento on this machine: the one that is kept, or a new one."""
+"""The snapshot of a bento on this machine: kept, come with the bento, or new."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from bentofn.packager.snapshot.key import (
     SnapshotKey,
     describe_interpreter,
     environment_digest,
+    locale_of,
     torch_version,
 )
+from bentofn.packager.snapshot.layer import unpack_arrived
+from bentofn.packager.snapshot.limit import size_limit
 from bentofn.packager.snapshot.parked import Log
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
-from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.store import SnapshotStore, Stage
 from bentofn.packager.snapshot.take import take
 from bentofn.runtime.layout import BentoRoot
 
@@ -60,6 +63,7 @@ def key_of(store: SnapshotStore, subject: Subject, criu: Criu) -> SnapshotKey:
         host=this_host(),
         criu=criu.version,
         environment=environment_digest(store.home, subject.env, subject.declared),
+        locale=locale_of(subject.env),
     )
 
 
@@ -91,7 +95,9 @@ def obtain(
     tell: Progress,
     called_off: threading.Event | None = None,
 ) -> Snapshot:
-    """The snapshot that is kept, else a new one. Blocks, for as long as a start and a dump take.
+    """The snapshot that is kept, else one that came with the bento, else a new one.
+
+    Blocks, for as long as a start and a dump take. Others are removed where all take too much.
 
     Args:
         store: Where it is kept.
@@ -108,21 +114,37 @@ def obtain(
         TakeFailed: No snapshot was taken.
         UserError: The disk is full or the home cannot be written.
     """
+    limit = size_limit()
     kept = recall(store, key, tell)
     if kept is not None:
         return kept
     with store.stage(key, waiting=tell) as stage:
-        kept = recall(store, key, lambda _: None)  # another process may have just taken it
-        if kept is not None:
-            return kept
-        began = time.monotonic()
-        taken = take(
-            subject.root, subject.python, subject.env, criu, stage.directory, stage.final, timeout,
-            log, called_off,
-        )  # fmt: skip
-        seconds = round(time.monotonic() - began, 3)
-        origin = Origin(bento=subject.tag, seconds=seconds, mappings=taken.images.mappings)
-        snapshot = stage.publish(origin, taken.mapped)
+        snapshot = (
+            recall(store, key, lambda _: None)  # another process may have just taken it
+            or unpack_arrived(store.home, stage, tell)
+            or _take(stage, subject, criu, timeout, log, tell, called_off)
+        )
+    store.trim(limit, keep=(snapshot.path,))
+    return snapshot
+
+
+def _take(
+    stage: Stage,
+    subject: Subject,
+    criu: Criu,
+    timeout: float,
+    log: Log,
+    tell: Progress,
+    called_off: threading.Event | None,
+) -> Snapshot:
+    began = time.monotonic()
+    taken = take(
+        subject.root, subject.python, subject.env, criu, stage.directory, stage.final, timeout,
+        log, called_off,
+    )  # fmt: skip
+    seconds = round(time.monotonic() - began, 3)
+    origin = Origin(bento=subject.tag, seconds=seconds, mappings=taken.images.mappings)
+    snapshot = stage.publish(origin, taken.mapped)
     tell(f"took the snapshot {snapshot.id[:12]} in {seconds:.1f} s; {_sizes(snapshot)}")
     return snapshot
 

@@ -1,0 +1,61 @@
+"""Snapshots that go to another machine with their bento, and come from one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bentofn.commands.output import Report
+from bentofn.packager.snapshot.fitting import Fitting
+from bentofn.packager.snapshot.layer import attach
+from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.store import Entry, Store
+from bentofn.runtime.errors import UserError
+
+snapshots_option = click.option(
+    "--snapshots",
+    is_flag=True,
+    help="With the snapshots that fit this machine; whoever may write there can have put one, so "
+    "use a --verify-key.",
+)
+
+
+def attach_snapshots(store: Store, entry: Entry, report: Report) -> int:
+    """Make the snapshots of a bento that may leave this machine part of what goes with it.
+
+    Returns:
+        How many there are.
+
+    Raises:
+        UserError: There is none, one is damaged, or the disk is full.
+    """
+    found = SnapshotStore(store.home).of_bento(entry.digest)
+    shareable = [each for each in found if each.shareable]
+    for snapshot in shareable:
+        report(f"Packing the snapshot {snapshot.id[:12]}")
+        attach(store, entry, snapshot)
+    kept = len(found) - len(shareable)
+    if kept:
+        report(f"{kept} stay here: they were taken with variables that {entry.tag} does not hold.")
+    if not shareable:
+        raise UserError(
+            f"{entry.tag} has no snapshot that may leave this machine; take one first with: "
+            f"bentofn snapshot take {entry.tag}."
+        )
+    return len(shareable)
+
+
+def fitting_document(fitting: Fitting | None, as_json: bool) -> dict[str, Any]:
+    """What became of the snapshots that a bento came with; told too, unless as JSON."""
+    if fitting is None:
+        return {}
+    if not as_json:
+        for each in fitting.taken:
+            click.echo(f"The snapshot {each[:12]} fits this machine.")
+        for each, reason in fitting.left:
+            click.echo(f"Left there: the snapshot {each[:12]} {reason}.")
+        if not (fitting.taken or fitting.left):
+            click.echo("It has no snapshots.")
+    left = [{"id": each, "reason": reason} for each, reason in fitting.left]
+    return {"snapshots": {"taken": fitting.taken, "left": left}}

@@ -11,6 +11,7 @@ from bentofn.packager.snapshot.fitting import Fitting
 from bentofn.packager.snapshot.layer import attach
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.store import Entry, Store
+from bentofn.packager.trust.signing import unsigned
 from bentofn.runtime.errors import UserError
 
 snapshots_option = click.option(
@@ -32,9 +33,15 @@ def attach_snapshots(store: Store, entry: Entry, report: Report) -> int:
     """
     found = SnapshotStore(store.home).of_bento(entry.digest)
     shareable = [each for each in found if each.shareable]
+    attached = []
     for snapshot in shareable:
         report(f"Packing the snapshot {snapshot.id[:12]}")
-        attach(store, entry, snapshot)
+        attached.append(attach(store, entry, snapshot))
+    if unsigned(store, entry, attached):
+        report(
+            "No signature of it covers the snapshot; sign it again and push it again: "
+            f"bentofn sign {entry.tag} --key KEY.pem."
+        )
     kept = len(found) - len(shareable)
     if kept:
         report(f"{kept} stay here: they were taken with variables that {entry.tag} does not hold.")

@@ -134,6 +134,17 @@ def verify(store: Store, entry: Entry, key: VerifyKey) -> Verified:
     )
 
 
+def unsigned(store: Store, entry: Entry, about: Sequence[Referrer]) -> bool:
+    """Whether a bento is signed, and one of these that refer to it is in none of its signatures."""
+    bundles = (
+        _bundle(each, lambda blob: _content(store, blob))
+        for each in referrers(store, entry.digest, BUNDLE)
+    )
+    signed = [signed_subjects(bundle.payload) for bundle in bundles if bundle is not None]
+    covered = {subject.digest for subjects in signed for subject in subjects}
+    return bool(signed) and any(each.manifest.digest not in covered for each in about)
+
+
 def requiring(key: VerifyKey | None, source: str) -> Check | None:
     """Refuses an arriving bento that a key did not sign; without a key nothing is refused.
 

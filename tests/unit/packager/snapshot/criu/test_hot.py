@@ -1,0 +1,71 @@
+"""The hot set of a snapshot: measured from a process's page table, kept as a file beside it."""
+
+import mmap
+import os
+from mmap import PAGESIZE as PAGE
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bentofn.packager.snapshot.criu.hot import (
+    HOT,
+    HotFile,
+    HotSet,
+    load_hot_set,
+    measure_hot_set,
+    save_hot_set,
+)
+
+WINDOW = 64 << 10
+
+
+def test_what_a_process_touched(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "mm-1.img").write_bytes(b"image")
+    raw = images / "mem.raw"
+    raw.write_bytes(os.urandom(200 * WINDOW))
+    with raw.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        memory.madvise(mmap.MADV_RANDOM)
+        assert memory[20 * WINDOW] + memory[40 * WINDOW] >= 0
+        hot = measure_hot_set(os.getpid(), tmp_path)
+    files = {file.path: file.ranges for file in hot.files}
+    assert files[images / "mm-1.img"] == ((0, 5),)
+    ranges = files[raw]
+    for touched in (20 * WINDOW, 40 * WINDOW):
+        assert any(offset <= touched < offset + length for offset, length in ranges)
+    assert not any(offset <= 150 * WINDOW < offset + length for offset, length in ranges)
+    assert any(path.name.startswith(("libc.", "libc-", "python", "libpython")) for path in files)
+
+
+ranges = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 9)), min_size=1, max_size=8).map(
+    lambda pairs: tuple(
+        (offset * 100 * PAGE, length * PAGE) for offset, length in sorted(dict(pairs).items())
+    )
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(inside=ranges, outside=ranges)
+def test_a_hot_set_comes_back(
+    tmp_path: Path, inside: tuple[tuple[int, int], ...], outside: tuple[tuple[int, int], ...]
+) -> None:
+    files = (
+        HotFile(tmp_path / "images" / "mem.raw", inside),
+        HotFile(Path("/usr/lib/libc.so.6"), outside),
+    )
+    hot = HotSet(files)
+    save_hot_set(hot, tmp_path)
+    assert load_hot_set(tmp_path) == hot
+    assert (tmp_path / HOT).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"format":9,"files":{}}', b'{"format":1,"files":{"a":[1]}}']
+)
+def test_a_damaged_hot_set_is_none(tmp_path: Path, content: bytes) -> None:
+    assert load_hot_set(tmp_path) is None
+    (tmp_path / HOT).write_bytes(content)
+    assert load_hot_set(tmp_path) is None

@@ -12,7 +12,7 @@ demo: .venv/installed  ## The tour: build the example, deploy it locally, answer
 
 test: .venv/installed-dev  ## All tests
 	@said=$$($(BIN)/bentofn snapshot setup 2>&1 >/dev/null) || echo "MISSING: criu cannot be had" \
-	"here ($$(echo "$$said" | tail -n 1)); the tests that need it are skipped"
+	"here ($$(echo "$$said" | tail -n 1 | sed "s,^Error: ,,")); the tests that need it are skipped"
 	$(BIN)/python -m pytest
 
 lint: .venv/installed-dev  ## Style, imports and types

@@ -90,14 +90,15 @@ mirrors=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Or
 fetched=
 for mirror in $mirrors http://deb.debian.org/debian; do
   : >"$work/log"
-  echo "deb [arch=$architecture signed-by=$keyring] $mirror $suite main" >"$work/sources.list"
+  (umask 077 && echo "deb [arch=$architecture signed-by=$keyring] $mirror $suite main" \
+    >"$work/sources.list") # the address may hold a password
   if private_apt update && private_apt install -y --download-only criu; then
     fetched=yes
     break
   fi
 done
 if [ -z "$fetched" ]; then
-  reason=$(grep -E '^[EW]:' "$work/log" | sed 's/^[EW]: *//; s/[. ]*$//' | sort -u | head -n 1)
+  reason=$({ grep '^E:' "$work/log" || cat "$work/log"; } | sed 's/^E: *//; s/[. ]*$//' | head -n 1)
   refuse "Debian's CRIU could not be fetched whole and signed, so nothing was installed (${reason:-apt says nothing}); try again later, or $by_hand."
 fi
 

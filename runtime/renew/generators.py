@@ -6,8 +6,10 @@ import os
 import random
 import struct
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
-from types import ModuleType
+from contextlib import suppress
+from types import MemberDescriptorType, ModuleType
 from typing import Any
 
 
@@ -64,15 +66,24 @@ def _project_of(instance: object) -> Iterator[ModuleType]:
 def _held_by(value: object) -> Iterable[object]:
     if isinstance(value, dict | type(vars(object))):
         return list(value.values())
-    if isinstance(value, list | tuple | set | frozenset):
-        return value
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return list(value)
     if isinstance(value, type | ModuleType):
         return ()
-    try:
-        # Past __getattr__, which may load or connect.
-        return list(object.__getattribute__(value, "__dict__").values())
-    except (AttributeError, TypeError):
-        return ()
+    return list(_attributes_of(value))
+
+
+def _attributes_of(value: object) -> Iterator[object]:
+    """Past ``__getattr__``, which may load or connect."""
+    with suppress(AttributeError, TypeError):
+        yield from list(object.__getattribute__(value, "__dict__").values())
+    for cls in type(value).__mro__:
+        names = cls.__dict__.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            member = cls.__dict__.get(name)
+            if isinstance(member, MemberDescriptorType):
+                with suppress(AttributeError):  # it has no value yet
+                    yield member.__get__(value)
 
 
 def _is_generator(value: object) -> bool:

@@ -13,11 +13,20 @@ def find_identity() -> list[Callable[[], None]]:
     """A function for each module that is loaded and remembers such things."""
     found: list[Callable[[], None]] = []
     platform, metrics = sys.modules.get("platform"), sys.modules.get("prometheus_client")
+    if "logging" in sys.modules:
+        found.append(partial(_renew_logging, sys.modules["logging"]))
     if platform is not None:
         found.append(partial(_renew_platform, platform))
-    if metrics is not None and sys.platform == "linux":
-        found.append(partial(_renew_metrics, metrics))
+    collector = getattr(metrics, "PROCESS_COLLECTOR", None)
+    if collector is not None and sys.platform == "linux":
+        found.append(partial(_renew_metrics, collector))
     return found
+
+
+def _renew_logging(logging: Any) -> None:
+    """When the program started, from which a record's ``relativeCreated`` counts."""
+    in_nanoseconds = isinstance(logging._startTime, int)  # since Python 3.13
+    logging._startTime = time.time_ns() if in_nanoseconds else time.time()
 
 
 def _renew_platform(platform: Any) -> None:
@@ -26,6 +35,6 @@ def _renew_platform(platform: Any) -> None:
     platform._platform_cache.clear()
 
 
-def _renew_metrics(metrics: Any) -> None:
+def _renew_metrics(collector: Any) -> None:
     """When the host started, from which ``process_start_time_seconds`` counts."""
-    metrics.PROCESS_COLLECTOR._btime = int(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
+    collector._btime = int(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))

@@ -37,8 +37,8 @@ def _renew_numpy(mtrand: Any) -> None:
 def _seeds_of(torch: Any) -> Iterator[Callable[[int], object]]:
     """What seeds torch's generators, of those devices that are in use already."""
     yield torch.default_generator.manual_seed
-    for device in (torch.cuda, torch.xpu):
-        if device.is_initialized():
+    for device in (torch.cuda, getattr(torch, "xpu", None)):  # xpu came with torch 2.3
+        if device is not None and device.is_initialized():
             yield device.manual_seed_all
     if torch.backends.mps.is_available():
         yield torch.mps.manual_seed
@@ -50,6 +50,5 @@ def _renew_seeded(seed: Callable[[int], object]) -> None:
 
 def _renew_tensorflow(tensorflow_random: Any) -> None:
     tensorflow_random.set_seed(fresh_seed() >> 1)  # it takes a signed number
-    tensorflow_random.set_global_generator(
-        tensorflow_random.Generator.from_non_deterministic_state()
-    )
+    # Made anew from the system's randomness when it is next asked for.
+    tensorflow_random.set_global_generator(None)

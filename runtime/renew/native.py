@@ -44,6 +44,11 @@ def _refresh(function: Any) -> None:
     function()
 
 
+def _add_bytes(function: Any) -> None:
+    """https://www.gnupg.org/documentation/manuals/gcrypt/; 100 is the best quality."""
+    function(os.urandom(_ENTROPY), ctypes.c_size_t(_ENTROPY), ctypes.c_int(100))
+
+
 def _reset(function: Any) -> None:
     """https://www.sqlite.org/c3ref/randomness.html: of no bytes, it starts over."""
     function(ctypes.c_int(0), None)
@@ -57,6 +62,7 @@ def _seed(function: Any) -> None:
 _RENEWED_BY: tuple[tuple[str, Callable[[Any], None]], ...] = (
     ("RAND_add", _add),
     ("gnutls_rnd_refresh", _refresh),
+    ("gcry_random_add_bytes", _add_bytes),
     ("sqlite3_randomness", _reset),
     ("srandom", _seed),
     ("srand48", _seed),

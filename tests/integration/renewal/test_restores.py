@@ -18,8 +18,8 @@ RESTORES = int(os.environ.get("BENTOFN_TEST_RESTORES", "4"))
 """How often the image of all random streams is restored; the issue's proof is 1,000."""
 
 STREAMS = """
-import ctypes, mmap, multiprocessing, os, platform, random, secrets, sqlite3, ssl, tempfile, time
-import uuid
+import ctypes, mmap, multiprocessing, os, platform, random, secrets, shutil, sqlite3, ssl
+import tempfile, time, uuid
 
 import bentofn
 import numpy as np
@@ -32,7 +32,6 @@ if not RENEWED:
 
 libc = ctypes.CDLL(None)
 libc.drand48.restype = ctypes.c_double
-libc.getrandom.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint)
 
 
 class Plain:
@@ -40,10 +39,27 @@ class Plain:
         self.generator = random.Random(7)
 
 
-def of_the_system():
+def loaded(name):
+    "A C library that this host may have."
+    try:
+        return ctypes.CDLL(name)
+    except OSError:
+        return None
+
+
+def another_openssl():
+    "As a wheel that brings its own: a copy of Python's."
+    for line in open("/proc/self/maps"):
+        path = line.split()[-1]
+        if os.path.basename(path).startswith("libcrypto"):
+            return ctypes.CDLL(shutil.copy(path, tempfile.mkdtemp()))
+
+
+def drawn(function, *arguments):
     buffer = ctypes.create_string_buffer(8)
-    libc.getrandom(buffer, 8, 0)
+    function(*(buffer if each is None else each for each in arguments))
     return buffer.raw.hex()
+
 
 
 @bentofn.service
@@ -57,23 +73,33 @@ class Streams:
         self.page = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.page.madvise(18)  # MADV_WIPEONFORK
         self.page[:4] = b"seed"
+        self.openssl = another_openssl()
+        self.gnutls, self.gcrypt = loaded("libgnutls.so.30"), loaded("libgcrypt.so.20")
         {torch}
 
     @bentofn.api(examples=[{{}}])
     def fresh(self) -> dict:
         "Differs in every process, renewed or not."
         return {{
-            "urandom": os.urandom(8).hex(), "getrandom": of_the_system(),
+            "urandom": os.urandom(8).hex(), "getrandom": drawn(libc.getrandom, None, 8, 0),
             "secrets": secrets.token_hex(8), "uuid4": str(uuid.uuid4()),
             "SystemRandom": random.SystemRandom().random(),
         }}
 
     @bentofn.api(examples=[{{}}])
-    def draw(self) -> dict:
-        "Every generator that lives in memory."
+    async def draw(self) -> dict:
+        "Every generator that lives in memory; on the main thread, where some keep one a thread."
         key = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
+        c, size = {{}}, ctypes.c_size_t(8)
+        if self.openssl:
+            c["another OpenSSL"] = drawn(self.openssl.RAND_bytes, None, 8)
+        if self.gnutls:
+            c["GnuTLS nonce"] = drawn(self.gnutls.gnutls_rnd, 0, None, size)
+            c["GnuTLS key"] = drawn(self.gnutls.gnutls_rnd, 2, None, size)
+        if self.gcrypt:
+            c["Libgcrypt"] = drawn(self.gcrypt.gcry_randomize, None, size, 1)
         return {{
-            "random": random.random(), "Random": self.part.generator.random(),
+            **c, "random": random.random(), "Random": self.part.generator.random(),
             "numpy": np.random.random(), "numpy normal": np.random.standard_normal(),
             "numpy generator": self.generator.random(),
             "numpy spawned": self.generator.spawn(1)[0].random(),

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,15 @@ class Holder:
         self.twister = np.random.MT19937(7)
         self.sequence = np.random.SeedSequence(7)
         self.held = {"deep": [np.random.default_rng(7)]}
+        self.slots = deque([Slots(np.random.default_rng(7))])
         self.part = Part()
         self.name = "unchanged"
+
+
+@dataclass(slots=True)
+class Slots:
+    generator: np.random.Generator
+    unset: object = field(init=False)
 
 
 class Part:
@@ -45,6 +54,7 @@ STREAMS: dict[str, Callable[[Holder], object]] = {
     "twister": lambda holder: int(holder.twister.random_raw()),
     "sequence": lambda holder: int(holder.sequence.generate_state(1)[0]),
     "deep": lambda holder: holder.held["deep"][0].random(),
+    "slots": lambda holder: holder.slots[0].generator.random(),
     "part": lambda holder: holder.part.generator.random(),
     "module": lambda holder: IN_THE_MODULE.random(),
     "global random": lambda holder: random.random(),

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import platform
+import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -86,7 +88,10 @@ def test_the_host_is_looked_at_again(forks: Any) -> None:
     def renewed() -> list[object]:
         platform._uname_cache = platform._uname_cache._replace(node="gone")  # type: ignore[attr-defined]
         prometheus_client.PROCESS_COLLECTOR._btime = 0  # type: ignore[attr-defined]
+        logging._startTime -= 3600 * (10**9 if sys.version_info >= (3, 13) else 1)  # type: ignore[attr-defined]
         renew(find(None))
+        record = logging.makeLogRecord({})
+        assert abs(record.relativeCreated) < 3_000_000
         started = prometheus_client.PROCESS_COLLECTOR._btime  # type: ignore[attr-defined]
         return [platform.node(), started]
 

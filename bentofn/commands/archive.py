@@ -9,7 +9,7 @@ import click
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
-from bentofn.commands.travelling import fitting_document, snapshots_option
+from bentofn.commands.travelling import fitting_document, keep_fitting, snapshots_option
 from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.bentoml.build import build_export
 from bentofn.packager.bentoml.unpack import holds
@@ -67,6 +67,8 @@ def import_(
             entry = build_export(store, file, allow_pickles, report)
         else:
             entry = import_bento(store, file, check, fitting)
+            if fitting is not None:
+                keep_fitting(store.home, fitting, report)
     document = fitting_document(fitting, as_json)
     if as_json:
         print_json(entry_document(entry) | document)

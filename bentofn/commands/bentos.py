@@ -13,6 +13,7 @@ from bentofn.commands.models import delete_entries, entry_document
 from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.figures import Figures
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.store import Entry, Store
 from bentofn.packager.store.referrers import referrers
 from bentofn.packager.trust.kinds import name_of
@@ -101,7 +102,18 @@ def delete(tags: tuple[str, ...], as_json: bool) -> None:
     store = Store(home)
     for tag in tags:
         _refuse_if_deployed(home, store.get("bento", tag))
+    digests = {store.get("bento", tag).digest for tag in tags}
     delete_entries(store, "bento", tags, as_json)
+    _delete_snapshots(store, digests)
+
+
+def _delete_snapshots(store: Store, digests: set[str]) -> None:
+    """Remove the snapshots of bentos that are here under no name any more."""
+    gone = digests - {entry.digest for entry in store.list("bento")}
+    snapshots = SnapshotStore(store.home)
+    for digest in gone:
+        for snapshot in snapshots.of_bento(digest):
+            snapshots.delete(snapshot, force=True)
 
 
 def _refuse_if_deployed(home: Home, entry: Entry) -> None:

@@ -10,7 +10,12 @@ import click
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
-from bentofn.commands.travelling import attach_snapshots, fitting_document, snapshots_option
+from bentofn.commands.travelling import (
+    attach_snapshots,
+    fitting_document,
+    keep_fitting,
+    snapshots_option,
+)
 from bentofn.packager.home import Home
 from bentofn.packager.registry import Transferred, parse_reference
 from bentofn.packager.registry import pull as pull_bento
@@ -73,6 +78,8 @@ def pull(
         done = pull_bento(
             store, source, report, insecure=insecure, check=check, lazy=lazy, fits=fitting
         )
+        if fitting is not None:
+            keep_fitting(store.home, fitting, report)
     document = fitting_document(fitting, as_json)
     _show(f"Pulled {done.entry.tag} from {done.reference}", done, document, as_json)
 

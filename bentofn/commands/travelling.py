@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from bentofn.commands.output import Report
+from bentofn.packager.home import Home
 from bentofn.packager.snapshot.fitting import Fitting
-from bentofn.packager.snapshot.layer import attach
+from bentofn.packager.snapshot.layer import attach, unpack_arrived
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.store import Entry, Store
 from bentofn.packager.trust.signing import unsigned
@@ -53,16 +54,30 @@ def attach_snapshots(store: Store, entry: Entry, report: Report) -> int:
     return len(shareable)
 
 
+def keep_fitting(home: Home, fitting: Fitting, report: Report) -> None:
+    """Unpack the snapshots that came with a bento, so that its first start is a restore.
+
+    Raises:
+        UserError: The disk is full or the home cannot be written.
+    """
+    store = SnapshotStore(home)
+    for key in fitting.keys:
+        if store.get(key) is None:
+            report(f"Unpacking the snapshot {key.id[:12]}")
+            with store.stage(key) as stage:
+                unpack_arrived(home, stage, report)
+
+
 def fitting_document(fitting: Fitting | None, as_json: bool) -> dict[str, Any]:
     """What became of the snapshots that a bento came with; told too, unless as JSON."""
     if fitting is None:
         return {}
     if not as_json:
-        for each in fitting.taken:
-            click.echo(f"The snapshot {each[:12]} fits this machine.")
+        for key in fitting.keys:
+            click.echo(f"The snapshot {key.id[:12]} fits this machine.")
         for each, reason in fitting.left:
             click.echo(f"Left there: the snapshot {each[:12]} {reason}.")
-        if not (fitting.taken or fitting.left):
+        if not (fitting.keys or fitting.left):
             click.echo("It has no snapshots.")
     left = [{"id": each, "reason": reason} for each, reason in fitting.left]
-    return {"snapshots": {"taken": fitting.taken, "left": left}}
+    return {"snapshots": {"taken": [key.id for key in fitting.keys], "left": left}}

@@ -27,12 +27,12 @@ class Fitting:
 
     Args:
         home: Where the bento will be.
-        taken: Ids of the snapshots that fit.
+        keys: Of the snapshots that fit.
         left: Id and reason of those that do not.
     """
 
     home: Home
-    taken: list[str] = field(default_factory=list)
+    keys: list[SnapshotKey] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
 
     def __call__(self, referrer: Referrer, read: Read, bento: str) -> bool:
@@ -48,7 +48,7 @@ class Fitting:
             self.left.append((referrer.manifest.digest, f"cannot be used: {error}"))
             return False
         if problem is None:
-            self.taken.append(found.id)
+            self.keys.append(found.key)
         else:
             self.left.append((found.id, problem))
         return problem is None

@@ -1,0 +1,112 @@
+"""`bentofn snapshot`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentofn.packager.home import Home
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.store import SnapshotStore
+
+Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SERVICE = """
+import bentofn
+
+@bentofn.service
+class Echo:
+    def __init__(self):
+        self.table = bytes(range(256)) * 4096
+
+    @bentofn.api
+    def echo(self, text: str = "hello") -> str:
+        return text
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, bentofn: Bentofn, criu: Criu) -> Home:
+    """With a bento, `echo`."""
+    folder = tmp_path_factory.mktemp("echo")
+    (project := folder / "project").mkdir()
+    (project / "service.py").write_text(SERVICE)
+    (project / "bentofile.yaml").write_text("service: service:Echo\nname: echo\n")
+    bentofn("build", str(project), home=folder / "home")
+    return Home(folder / "home")
+
+
+@pytest.fixture
+def taken(home: Home, bentofn: Bentofn) -> dict[str, Any]:
+    """Its snapshot."""
+    return document(bentofn("snapshot", "take", "echo", "--json", home=home.path))
+
+
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout)
+
+
+def test_it_is_taken_once(home: Home, bentofn: Bentofn, taken: dict[str, Any]) -> None:
+    assert taken["mappings"] > 50
+    assert taken["disk_size"] > 1 << 20
+    assert taken["shareable"]
+    again = document(bentofn("snapshot", "take", "echo", "--json", home=home.path))
+    assert (again["id"], again["taken"]) == (taken["id"], False)
+    [listed] = document(bentofn("snapshot", "list", "echo", "--json", home=home.path))
+    assert (listed["id"], listed["problem"]) == (taken["id"], None)
+    assert taken["id"][:12] in bentofn("snapshot", "list", home=home.path).stdout
+    anew = document(bentofn("snapshot", "take", "echo", "--again", "--json", home=home.path))
+    assert (anew["id"], anew["taken"]) == (taken["id"], True)
+
+
+def test_a_tampered_one_is_taken_anew(home: Home, bentofn: Bentofn, taken: dict[str, Any]) -> None:
+    memory = Path(taken["path"], "images", "mem.raw")
+    with memory.open("r+b") as file:
+        start = os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        byte = os.pread(file.fileno(), 1, start)
+        os.pwrite(file.fileno(), bytes([byte[0] ^ 1]), start)
+    done = bentofn("snapshot", "take", "echo", "--json", home=home.path)
+    assert "images/mem.raw is not as it was when it was taken" in done.stderr
+    assert document(done)["taken"]
+    assert SnapshotStore(home).verify(SnapshotStore(home).find(taken["id"])) is None
+
+
+def test_it_is_deleted_by_its_name_or_its_bento(
+    home: Home, bentofn: Bentofn, taken: dict[str, Any]
+) -> None:
+    done = bentofn("snapshot", "delete", taken["id"][:8], home=home.path)
+    assert f"Deleted the snapshot {taken['id'][:12]} of echo:" in done.stdout
+    assert SnapshotStore(home).list() == ()
+    bentofn("snapshot", "take", "echo", home=home.path)
+    deleted = document(bentofn("snapshot", "delete", "echo", "--json", home=home.path))
+    assert deleted["deleted"] == [taken["id"]]
+    refused = bentofn("snapshot", "delete", "echo", home=home.path, check=False)
+    assert "echo has no snapshot" in refused.stderr
+
+
+def test_the_oldest_go_where_all_take_too_much(
+    home: Home, bentofn: Bentofn, taken: dict[str, Any]
+) -> None:
+    environment = {"TZ": "Etc/GMT+1", "BENTOFN_SNAPSHOTS_MAX": "1MB"}
+    other = document(bentofn("snapshot", "take", "echo", "--json", home=home.path, **environment))
+    assert [each.id for each in SnapshotStore(home).list()] == [other["id"]]
+    wrong = bentofn(
+        "snapshot", "take", "echo", home=home.path, check=False, BENTOFN_SNAPSHOTS_MAX="much"
+    )
+    assert "BENTOFN_SNAPSHOTS_MAX is 'much', which is no size" in wrong.stderr
+
+
+def test_a_bento_takes_its_snapshots_with_it(
+    tmp_path: Path, home: Home, bentofn: Bentofn, taken: dict[str, Any]
+) -> None:
+    file = str(tmp_path / "echo.bento")
+    bentofn("export", "echo", file, home=home.path)
+    bentofn("delete", "echo", home=home.path)
+    assert SnapshotStore(home).list() == ()
+    bentofn("import", file, home=home.path)

@@ -79,7 +79,8 @@ def take(
             dump(criu, pid, dumped, timeout)
         images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire)
     except DumpFailed as error:
-        raise TakeFailed(str(error)) from error
+        failure = SnapshotRefused if error.of_the_service else TakeFailed
+        raise failure(str(error)) from error
     except OSError as error:
         raise TakeFailed(_why(error, staging)) from error
     except UserError as error:

@@ -139,8 +139,7 @@ def deleted(path: str, status: os.stat_result) -> Obstacle | None:
     if status.st_size <= GHOST_LIMIT:
         return None
     size = f"{status.st_size / 1e6:.0f} MB"
-    advice = "read it and close it before the snapshot, or do not delete it"
-    return Obstacle(f"holds the deleted file {name} ({size})", advice=advice, path=path)
+    return Obstacle(f"holds the deleted file {name} ({size})", advice=DELETED_ADVICE, path=path)
 
 
 def temporary(path: str, where: str) -> Obstacle:
@@ -177,6 +176,7 @@ def _whole(held: list[Open]) -> bool:
     return bool(poller.poll(0))
 
 
+DELETED_ADVICE = "read it and close it before the snapshot, or do not delete it"
 IO_URING = "uses io_uring"
 IO_URING_ADVICE = (
     "end the event loop (uvloop) or the library that uses it before the snapshot, or start it in a "

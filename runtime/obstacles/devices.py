@@ -29,6 +29,11 @@ def device(path: str, status: os.stat_result, sites: Sites) -> Obstacle | None:
     """
     if stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _MEMORY:
         return None
-    if path.startswith(_GPU):
+    if is_gpu(path):
         return GPU
     return Obstacle(f"has the device {path} open", sites.of_file(path))
+
+
+def is_gpu(path: str) -> bool:
+    """Whether a device is a GPU's."""
+    return path.startswith(_GPU)

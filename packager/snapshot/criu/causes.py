@@ -1,7 +1,8 @@
 """Why CRIU could not dump a process: its log and the process's descriptors, as one sentence.
 
-A dump that fails leaves the process as it was, so what a line of the log means by a number can
-still be looked up.
+The process looks through itself before (``bentofn.runtime.obstacles``); this is for what it did not
+see, in the same words. A dump that fails leaves the process as it was, so what a line of the log
+means by a number can still be looked up.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-AFTER_RESTORE = "open it in a method marked @bentofn.after_restore"
-"""What a service does with what cannot be snapshotted."""
+from bentofn.runtime.obstacles.descriptors import DELETED_ADVICE, IO_URING, IO_URING_ADVICE
+from bentofn.runtime.obstacles.devices import GPU, is_gpu
+from bentofn.runtime.obstacles.found import Obstacle, sentence
 
 _NOISE = re.compile(
     r"rlimit: Can't setup RLIMIT_NOFILE|Dumping FAILED|Dump files \(pid: \d+\) failed"
@@ -53,24 +55,44 @@ class Holdings:
     tracer: str | None = None
 
 
-def cause_of(log: str, holdings: Holdings) -> str:
+@dataclass(frozen=True)
+class Cause:
     """Why a dump failed.
+
+    Args:
+        sentence: It, without its full stop.
+        of_the_service: Whether the service would fail the same way again.
+    """
+
+    sentence: str
+    of_the_service: bool
+
+
+def cause_of(log: str, holdings: Holdings) -> Cause:
+    """Why a dump failed; CRIU's own words where none of ours fits.
 
     Args:
         log: What CRIU wrote, at its verbosity 4.
         holdings: What the process held when it failed.
-
-    Returns:
-        One sentence; CRIU's own words where none of ours fits.
     """
+    trouble = _trouble(log, holdings)
+    if trouble is not None:
+        return Cause(trouble, False)
     for rule in _RULES:
-        sentence = rule(log, holdings)
-        if sentence is not None:
-            return sentence
-    errors = [error for error in _ERROR.findall(log) if not _NOISE.search(error)]
-    if errors:
-        return f"CRIU could not dump the service: {errors[0].strip().rstrip('.')}."
-    return "CRIU could not dump the service and did not say why."
+        obstacle = rule(log, holdings)
+        if obstacle is not None:
+            return Cause(sentence([obstacle]), True)
+    error = first_error(log)
+    if error is not None:
+        return Cause(f"CRIU could not dump the service: {error}", False)
+    return Cause("CRIU could not dump the service and did not say why", False)
+
+
+def first_error(log: str) -> str | None:
+    """The first error of a log that says something: those after it follow from it."""
+    errors = (error for error in _ERROR.findall(log) if not _NOISE.search(error))
+    first = next(errors, None)
+    return first.strip().rstrip(".") if first is not None else None
 
 
 def holdings_of(pid: int) -> Holdings:
@@ -129,48 +151,49 @@ def _tracer(process: Path) -> str | None:
     if found is None or found[1] == "0":
         return None
     name = (process.parent / found[1] / "comm").read_text().strip()
-    return f"{name}, process {found[1]}"
+    return f"process {found[1]} ({name})"
 
 
-def _full_disk(log: str, holdings: Holdings) -> str | None:
+def _trouble(log: str, holdings: Holdings) -> str | None:
+    """What the service has no part in."""
     if "No space left on device" in log or "Disk quota exceeded" in log:
-        return "The disk that the snapshot is written to is full; free some space there."
-    return None
-
-
-def _io_uring(log: str, holdings: Holdings) -> str | None:
-    ring = any("io_uring" in each for each in holdings.descriptors.values())
-    if not ring or ("send_fds failed" not in log and "io_uring" not in log):
+        return "the disk that the snapshot is written to is full; free some space there"
+    found = _INTERRUPT.search(log)
+    if found is None:
         return None
+    if found[1] == "No such process":
+        return "the service ended before it could be dumped"
+    if holdings.tracer is not None:
+        return f"the service is traced by {holdings.tracer}, a debugger perhaps; end that"
     return (
-        "The service uses io_uring, which cannot be snapshotted; start it in a method marked "
-        "@bentofn.after_restore, or turn it off (for libuv: UV_USE_IO_URING=0)."
+        f"the kernel does not let CRIU trace the service ({found[1]}); look at "
+        "kernel.yama.ptrace_scope and at the rights of this container"
     )
 
 
-def _tcp(log: str, holdings: Holdings) -> str | None:
+def _io_uring(log: str, holdings: Holdings) -> Obstacle | None:
+    ring = any("io_uring" in each for each in holdings.descriptors.values())
+    if ring and ("send_fds failed" in log or "io_uring" in log):
+        return Obstacle(IO_URING, advice=IO_URING_ADVICE)
+    return None
+
+
+def _tcp(log: str, holdings: Holdings) -> Obstacle | None:
     if not _TCP_STATE.search(log):
         return None
     inodes = _SOCKET.findall(log)
     peer = holdings.connections.get(int(inodes[-1], 16)) if inodes else None
-    to = f" to {peer}" if peer else ""
-    return (
-        f"The service holds a network connection{to}, which cannot be snapshotted; {AFTER_RESTORE}."
-    )
+    return Obstacle(f"holds a connection to {peer}" if peer else "holds a network connection")
 
 
-def _unix(log: str, holdings: Holdings) -> str | None:
-    if "unix: External socket is used" not in log and "unix: External stream" not in log:
+def _unix(log: str, holdings: Holdings) -> Obstacle | None:
+    if "unix: External socket is used" not in log:
         return None
     names = [name for name in _RUNAWAY.findall(log) if name not in ("", "--")]
-    to = f" {names[-1]}" if names else ""
-    return (
-        f"The service holds a connection to the unix socket{to} of another process, which cannot "
-        f"be snapshotted; {AFTER_RESTORE}."
-    )
+    return Obstacle(f"holds a connection to the {' '.join(['local socket', *names[-1:]])}")
 
 
-def _socket_family(log: str, holdings: Holdings) -> str | None:
+def _socket_family(log: str, holdings: Holdings) -> Obstacle | None:
     found = _FAMILY.search(log)
     if found is None:
         return None
@@ -178,73 +201,47 @@ def _socket_family(log: str, holdings: Holdings) -> str | None:
         name = socket.AddressFamily(int(found[1])).name
     except ValueError:
         name = f"family {found[1]}"
-    return f"The service holds a socket ({name}), which cannot be snapshotted; {AFTER_RESTORE}."
+    return Obstacle(f"holds a socket of the kind {name}")
 
 
-def _file_type(log: str, holdings: Holdings) -> str | None:
+def _file_type(log: str, holdings: Holdings) -> Obstacle | None:
     found = _FILE_TYPE.search(log)
     if found is None:
         return None
     what = holdings.descriptors.get(int(found[1]), found[2]).removeprefix("anon ")
-    if what.startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri")):
-        return (
-            f"The service holds GPU memory ({what}), which this snapshot cannot carry; move the "
-            "model to the GPU in a method marked @bentofn.after_restore."
-        )
-    kind = "the device" if what.startswith("/dev/") or found[2].startswith(("chr", "blk")) else ""
-    named = re.sub(r"^anon_inode:\[?([^\]]*)\]?$", r"\1", what)
-    holds = f"{kind} {named}" if kind else f"an open {named}"
-    return f"The service holds {holds}, which cannot be snapshotted; {AFTER_RESTORE}."
+    if is_gpu(what):
+        return GPU
+    if found[2].startswith(("chr", "blk")):
+        return Obstacle(f"has the device {what} open")
+    return Obstacle(
+        f"holds a descriptor of the kind {what.removeprefix('anon_inode:').strip('[]')}"
+    )
 
 
-def _ghost(log: str, holdings: Holdings) -> str | None:
+def _ghost(log: str, holdings: Holdings) -> Obstacle | None:
     found = _GHOST.search(log)
     if found is None:
         return None
-    return (
-        f"The service keeps the deleted file {found[1]} ({int(found[2]) // 10**6} MB) open, which "
-        "cannot be snapshotted; close it, or do not delete it, before the snapshot."
-    )
+    size = f"{int(found[2]) / 1e6:.0f} MB"
+    return Obstacle(f"holds the deleted file {found[1]} ({size})", advice=DELETED_ADVICE)
 
 
-def _lock(log: str, holdings: Holdings) -> str | None:
+def _lock(log: str, holdings: Holdings) -> Obstacle | None:
     if "Some file locks are hold" not in log:
         return None
     files = [holdings.descriptors[each] for each in holdings.locked]
-    on = f" on {files[0]}" if files else ""
-    return (
-        f"The service holds a file lock{on}, which cannot be snapshotted; take it in a method "
-        "marked @bentofn.after_restore."
-    )
+    return Obstacle(f"holds a lock on {files[0] if files else 'a file'}", verb="take")
 
 
-def _ptrace(log: str, holdings: Holdings) -> str | None:
-    found = _INTERRUPT.search(log)
-    if found is None:
+def _seccomp(log: str, holdings: Holdings) -> Obstacle | None:
+    error = first_error(log)
+    if error is None or "seccomp" not in error.lower():
         return None
-    if found[1] == "No such process":
-        return "The service ended before it could be dumped; its log says why."
-    if holdings.tracer is not None:
-        return f"Another process traces the service ({holdings.tracer}); end it and try again."
-    return (
-        "The kernel does not let CRIU trace the service (ptrace: Operation not permitted); look at "
-        "kernel.yama.ptrace_scope and at the rights of this container."
-    )
+    advice = "start the platform outside the sandbox"
+    return Obstacle(f"runs under a seccomp filter ({error})", advice=advice)
 
 
-def _seccomp(log: str, holdings: Holdings) -> str | None:
-    for error in _ERROR.findall(log):
-        if "seccomp" in error.lower():
-            return (
-                "The service runs under a seccomp filter that cannot be snapshotted "
-                f"({error.strip().rstrip('.')}); start the platform outside the sandbox."
-            )
-    return None
-
-
-_RULES: tuple[Callable[[str, Holdings], str | None], ...] = (
-    _full_disk,
-    _ptrace,
+_RULES: tuple[Callable[[str, Holdings], Obstacle | None], ...] = (
     _io_uring,
     _tcp,
     _unix,

@@ -22,13 +22,13 @@ class DumpFailed(UserError):  # noqa: N818 - what happened, as a sentence
     """CRIU could not dump a process.
 
     Args:
-        sentence: Why, and what to do.
-        log: What CRIU wrote.
+        sentence: Why, and what to do, without its full stop.
+        of_the_service: Whether the service would fail the same way again.
     """
 
-    def __init__(self, sentence: str, log: str = "") -> None:
+    def __init__(self, sentence: str, *, of_the_service: bool = False) -> None:
         super().__init__(sentence)
-        self.log = log
+        self.of_the_service = of_the_service
 
 
 def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
@@ -51,7 +51,7 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
-        raise DumpFailed("The service ended before it could be dumped.") from None
+        raise DumpFailed("the service ended before it could be dumped") from None
     try:
         make_directory(directory, mode=0o700)
         _run(criu, pid, directory, timeout)
@@ -83,15 +83,15 @@ def _run(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
         raise DumpFailed(
-            f"CRIU did not finish the dump within {timeout:.0f} seconds; a service with much "
-            "memory needs a faster disk or more time."
+            f"CRIU did not finish the dump within {timeout:g} s; a service with much memory needs "
+            "a faster disk or more time"
         ) from None
-    log = written.decode(errors="replace")
     if running.returncode < 0:
         name = signal.Signals(-running.returncode).name
-        raise DumpFailed(f"CRIU was ended by {name} before the dump was done; try again.", log)
+        raise DumpFailed(f"CRIU was ended by {name} before the dump was done; try again")
     if running.returncode != 0:
-        raise DumpFailed(cause_of(log, holdings_of(pid)), log)
+        cause = cause_of(written.decode(errors="replace"), holdings_of(pid))
+        raise DumpFailed(cause.sentence, of_the_service=cause.of_the_service)
 
 
 def _end(process: int) -> None:

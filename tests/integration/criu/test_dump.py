@@ -30,6 +30,7 @@ def refusal(criu: Criu, sleeper: StartSleeper, directory: Path, lines: str) -> s
         dump(criu, process.pid, directory, SECONDS)
     assert process.ended()
     assert not directory.exists()
+    assert failed.value.of_the_service == str(failed.value).startswith("the service ")
     return str(failed.value)
 
 
@@ -81,7 +82,7 @@ def test_a_connection_is_named_with_its_other_end(
     port = listener.getsockname()[1]
     lines = f"kept.append(socket.create_connection(('127.0.0.1', {port})))"
     said = refusal(criu, sleeper, tmp_path / "images", lines)
-    assert f"a network connection to 127.0.0.1:{port}" in said
+    assert f"holds a connection to 127.0.0.1:{port};" in said
     assert "@bentofn.after_restore" in said
 
 
@@ -93,7 +94,7 @@ def test_a_connection_over_ipv6_is_named(criu: Criu, sleeper: StartSleeper, tmp_
     with server:
         port = server.getsockname()[1]
         lines = f"kept.append(socket.create_connection(('::1', {port})))"
-        assert f"to [::1]:{port}" in refusal(criu, sleeper, tmp_path / "images", lines)
+        assert f"to [::1]:{port};" in refusal(criu, sleeper, tmp_path / "images", lines)
 
 
 def test_a_unix_connection_to_another_process_is_named(
@@ -112,7 +113,7 @@ def test_a_unix_connection_to_another_process_is_named(
         """
         process = sleeper(lines)
         accepting.join()
-        with pytest.raises(DumpFailed, match=r"unix socket .*outside\.sock of another process"):
+        with pytest.raises(DumpFailed, match=r"to the local socket .*outside\.sock;"):
             dump(criu, process.pid, tmp_path / "images", SECONDS)
         accepted[0].close()
     assert process.ended()
@@ -123,7 +124,7 @@ def test_io_uring_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) ->
     if ctypes.CDLL(None).syscall(setup, 8, ctypes.create_string_buffer(120)) < 0:
         pytest.skip("this kernel lets nobody use io_uring")
     lines = f"assert libc.syscall({setup}, 8, ctypes.create_string_buffer(120)) >= 0"
-    assert "io_uring" in refusal(criu, sleeper, tmp_path / "images", lines)
+    assert "uses io_uring" in refusal(criu, sleeper, tmp_path / "images", lines)
 
 
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="this host has no /dev/fuse")
@@ -140,7 +141,7 @@ def test_a_file_lock_is_named_with_its_file(
     kept.append(open({str(path)!r}, "w"))
     fcntl.flock(kept[0], fcntl.LOCK_EX)
     """
-    assert f"a file lock on {path}" in refusal(criu, sleeper, tmp_path / "images", lines)
+    assert f"holds a lock on {path};" in refusal(criu, sleeper, tmp_path / "images", lines)
 
 
 def test_a_large_deleted_file_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ sys.stdin.read()
     assert debugger.stdout is not None
     assert debugger.stdout.readline() == b"here\n"
     try:
-        with pytest.raises(DumpFailed, match=rf"traces the service \(.*process {debugger.pid}\)"):
+        with pytest.raises(DumpFailed, match=rf"is traced by process {debugger.pid} \("):
             dump(criu, process.pid, tmp_path / "images", SECONDS)
     finally:
         debugger.communicate()
@@ -198,7 +199,7 @@ def test_a_dump_that_takes_too_long_is_given_up(
     criu: Criu, sleeper: StartSleeper, tmp_path: Path
 ) -> None:
     process = sleeper("kept.append(os.urandom(64 << 20))")
-    with pytest.raises(DumpFailed, match="did not finish the dump within 0 seconds"):
+    with pytest.raises(DumpFailed, match="did not finish the dump within"):
         dump(criu, process.pid, tmp_path / "images", 0.001)
     assert process.ended()
     assert not (tmp_path / "images").exists()

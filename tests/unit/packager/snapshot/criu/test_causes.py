@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bentofn.packager.snapshot.criu.causes import (
     Holdings,
     cause_of,
+    first_error,
     holdings_of,
     parse_address,
     parse_tcp,
@@ -37,34 +38,34 @@ END = """\
             "(00.1) sockets: Searching for socket 0x1f family 2\n"
             "(00.1) Error (criu/sk-inet.c:200): inet: Connected TCP socket, consider using --tcp-established option.",
             Holdings(connections={31: "10.0.0.1:5432"}),
-            "a network connection to 10.0.0.1:5432,",
+            "holds a connection to 10.0.0.1:5432;",
         ),
         (
             "(00.1) Error (criu/sk-inet.c:200): inet: Connected TCP socket, consider using --tcp-established option.",
             Holdings(),
-            "a network connection, which",
+            "holds a network connection;",
         ),
         (
             "(00.1) unix: \tRunaway socket: ino 1 peer_ino 2 family    1 type    1 state  1 name /run/db.sock\n"
             "(00.1) Error (criu/sk-unix.c:874): unix: External socket is used. Consider using --ext-unix-sk option.",
             Holdings(),
-            "the unix socket /run/db.sock of another process",
+            "the local socket /run/db.sock;",
         ),
         (
             "(00.1) unix: \tRunaway socket: ino 1 peer_ino 2 family    1 type    1 state  1 name --\n"
             "(00.1) Error (criu/sk-unix.c:874): unix: External socket is used. Consider using --ext-unix-sk option.",
             Holdings(),
-            "the unix socket of another process",
+            "the local socket;",
         ),
         (
             "pie: 1: Error (criu/pie/parasite.c:588): send_fds failed (-22)",
             Holdings(descriptors={3: "anon_inode:[io_uring]"}),
-            "io_uring",
+            "uses io_uring",
         ),
         (
             "(00.1) Error (criu/files-ext.c:94): Can't dump file 7 of that type [20666] (chr 195:255)",
             Holdings(descriptors={7: "/dev/nvidiactl"}),
-            "GPU memory (/dev/nvidiactl)",
+            "holds GPU memory; move its tensors",
         ),
         (
             "(00.1) Error (criu/files-ext.c:94): Can't dump file 3 of that type [20666] (chr 10:229)",
@@ -74,22 +75,22 @@ END = """\
         (
             "(00.1) Error (criu/files-ext.c:94): Can't dump file 3 of that type [600] (anon anon_inode:[perf_event])",
             Holdings(),
-            "an open perf_event",
+            "a descriptor of the kind perf_event",
         ),
         (
             "(00.1) Error (criu/files-ext.c:94): Can't dump file 3 of that type [600] (anon anon_inode:bpf-map)",
             Holdings(),
-            "an open bpf-map",
+            "a descriptor of the kind bpf-map",
         ),
         (
             "(00.1) Error (criu/sockets.c:767): sockets: BUG! Unknown socket collected (family 40)",
             Holdings(),
-            "a socket (AF_VSOCK)",
+            "a socket of the kind AF_VSOCK",
         ),
         (
             "(00.1) Error (criu/sockets.c:767): sockets: BUG! Unknown socket collected (family 9999)",
             Holdings(),
-            "a socket (family 9999)",
+            "a socket of the kind family 9999",
         ),
         (
             "(00.1) Error (criu/files-reg.c:1031): Can't dump ghost file /tmp/a b of 52428800 size, increase limit",
@@ -99,7 +100,7 @@ END = """\
         (
             "(00.1) Error (criu/file-lock.c:110): Some file locks are hold by dumping tasks! You can try --file-locks to dump them.",
             Holdings(descriptors={4: "/data/lock"}, locked=(4,)),
-            "a file lock on /data/lock",
+            "a lock on /data/lock; take it",
         ),
         (
             "(00.1) Error (criu/page-xfer.c:263): page-xfer: Unable to spice data: No space left on device",
@@ -108,8 +109,8 @@ END = """\
         ),
         (
             "(00.1) Warn  (compel/src/lib/infect.c:132): Unable to interrupt task: 1146 (Operation not permitted)",
-            Holdings(tracer="gdb, process 12"),
-            "(gdb, process 12)",
+            Holdings(tracer="process 12 (gdb)"),
+            "is traced by process 12 (gdb)",
         ),
         (
             "(00.1) Warn  (compel/src/lib/infect.c:132): Unable to interrupt task: 1146 (Operation not permitted)",
@@ -129,24 +130,33 @@ END = """\
         (
             "(00.1) Error (criu/mount.c:1): mnt: Something that nobody has seen.",
             Holdings(),
-            "CRIU could not dump the service: mnt: Something that nobody has seen.",
+            "CRIU could not dump the service: mnt: Something that nobody has seen",
         ),
         ("", Holdings(), "did not say why"),
     ],
 )
 def test_a_cause_is_named(log: str, holdings: Holdings, said: str) -> None:
-    sentence = cause_of(f"{NOISE}{log}\n{END}", holdings)
-    assert said in sentence
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
+    cause = cause_of(f"{NOISE}{log}\n{END}", holdings)
+    assert said in cause.sentence
+    assert not cause.sentence.endswith(".")
+    assert "\n" not in cause.sentence
+    blames = ("holds", "uses io_uring", "has the device", "runs under")
+    assert cause.of_the_service == cause.sentence.startswith(
+        tuple(f"the service {x}" for x in blames)
+    )
 
 
 @given(st.text(max_size=400), st.dictionaries(st.integers(0, 9), st.text(max_size=20)))
 @example("Can't dump file 9 of that type [1] (x)", {})
-def test_any_log_gives_one_line(log: str, descriptors: dict[int, str]) -> None:
-    sentence = cause_of(log, Holdings(descriptors=descriptors, locked=tuple(descriptors)))
-    assert sentence
-    assert len(sentence.split("\n")) == 1 or "\n" in "".join(descriptors.values())
+@example("Some file locks are hold", {})
+def test_any_log_gives_a_sentence(log: str, descriptors: dict[int, str]) -> None:
+    assert cause_of(log, Holdings(descriptors=descriptors, locked=tuple(descriptors))).sentence
+
+
+def test_the_first_error_that_says_something_is_found() -> None:
+    log = f"{NOISE}(00.1) Error (criu/mem.c:1): mem: Something.\n{END}"
+    assert first_error(log) == "mem: Something"
+    assert first_error(NOISE + END) is None
 
 
 @given(st.ip_addresses(v=4), st.integers(0, 65535))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Snapshot = Literal["auto", "template", "none"]
+Snapshot = Literal["auto", "criu", "template", "none"]
 Progress = Callable[[str], None]
 """Called with one line about each step, for a terminal."""
 
@@ -138,7 +138,7 @@ class Deployed:
         bento: ``name:version``.
         digest: Digest of the bento.
         changed: False where it already was as the spec says.
-        snapshot: The engine that new instances start with: ``template`` or ``none``.
+        snapshot: The engine that new instances start with: ``criu``, ``template`` or ``none``.
         note: Why it is not the engine that the spec asks for, or what else of the spec the target
             does not do; empty otherwise.
     """
@@ -185,7 +185,7 @@ class FunctionStatus:
         deployed: When the live version was deployed, ISO 8601 in UTC.
         state: ``zero`` (no instance at all), ``starting``, ``running``, ``stopping``; ``broken``
             where its bento is not usable, ``stopped`` where the platform does not run.
-        snapshot: ``template``, ``preparing`` or ``none``: how the next instance starts.
+        snapshot: ``criu``, ``template``, ``preparing`` or ``none``: how the next instance starts.
         note: Why the snapshot is not what the spec asks for, or the last failed start.
         apis: Name to route of its endpoints.
         instances: What runs now.

@@ -220,7 +220,7 @@ def _function(
         min_instances=minimum,
         max_instances=maximum,
         concurrency=custom["concurrency"].optional_integer(least=1),
-        snapshot=custom["snapshot"].choice("auto", "template", "none"),
+        snapshot=custom["snapshot"].choice("auto", "criu", "template", "none"),
         cpu=custom["cpu"].optional_number(above=0),
         gpu=custom["gpu"].text(default="") or None,
     )

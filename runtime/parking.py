@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import uvicorn
+
 from bentofn.runtime import copies, forking, instance, lifeline, obstacles, template, threads
 from bentofn.runtime.protocol import RESTORE_FDS, Channel, Ready, Restore
 
@@ -88,19 +90,21 @@ def park(wire: int, system: System) -> Channel:
     return Channel(wire)
 
 
-def become(control: Channel, original: copies.Original, system: System) -> int:
-    """Live as what the platform asks for; returns the exit status."""
-    request = _request(control)
+def become(wire: Channel, original: copies.Original, system: System) -> int:
+    """Live as what the platform asks for through the wire; returns the exit status."""
+    request = _request(wire)
     if request is None:
         return 1
-    fds = control.take_fds(RESTORE_FDS[request.kind])
+    fds = wire.take_fds(RESTORE_FDS[request.kind])
+    wire.close()
+    control = Channel(fds["control"])
     instance.redirect_output(fds)
     system.prctl(*lifeline.DIE_WITH_PARENT)
     lifeline.check(control.socket)
     if request.kind == "template":
         return template.serve(original, control)
 
-    def start() -> Any:
+    def start() -> uvicorn.Config:
         if request.private_mounts:
             system.mount_proc()
         return original.configure_copy(request.env, request.threads)
@@ -108,9 +112,9 @@ def become(control: Channel, original: copies.Original, system: System) -> int:
     return instance.live(start, instance.open_listener(fds["listen"]), control)
 
 
-def _request(control: Channel) -> Restore | None:
+def _request(wire: Channel) -> Restore | None:
     """What is asked for; None when the platform has gone."""
-    while (messages := control.receive()) is not None:
+    while (messages := wire.receive()) is not None:
         for message in messages:
             if isinstance(message, Restore):
                 return message

@@ -20,8 +20,8 @@ MAX_LINE = 1 << 20
 
 FORK_FDS = ("listen", "control", "stdout", "stderr")
 RESTORE_FDS: Mapping[str, tuple[str, ...]] = {
-    "instance": ("listen", "stdout", "stderr"),
-    "template": ("stdout", "stderr"),
+    "instance": FORK_FDS,
+    "template": ("control", "stdout", "stderr"),
 }
 """What a restored process is to be, to the descriptors that it is given for it."""
 
@@ -62,7 +62,7 @@ class Fork:
 
 @dataclass(frozen=True)
 class Restore:
-    """Tell a process that was just restored what it is to be; the socket is its control socket.
+    """Tell a process that was just restored what it is to be.
 
     Args:
         kind: A key of :data:`RESTORE_FDS`.

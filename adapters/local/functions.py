@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import Profile
-from bentofn.adapters.local.engines.zygotes import Zygotes
+from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats
 from bentofn.adapters.local.state import Deployment
@@ -24,7 +24,7 @@ class Function:
         profile: The platform's rules.
         log: Its log.
         make_directory: Names a fresh directory for a revision's sockets.
-        zygotes: The platform's.
+        shared: The platform's.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Function:
         profile: Profile,
         log: LogWriter,
         make_directory: Callable[[], Path],
-        zygotes: Zygotes,
+        shared: Shared,
     ) -> None:
         self.name = name
         self.stats = Stats()
@@ -44,7 +44,7 @@ class Function:
         self._profile = profile
         self._log = log
         self._make_directory = make_directory
-        self._zygotes = zygotes
+        self._shared = shared
         self._retiring: dict[asyncio.Task[None], Revision] = {}
 
     async def prepare(
@@ -60,10 +60,10 @@ class Function:
             if bento.manifest.contract.has_deployment_hook:
                 progress("Running the on_deployment hooks")
                 await revision.launcher.run_deployment_hook()
-            template = revision.launcher.prepare() if wait else None
-            if template is not None:
-                progress("Warming a template")
-                await template
+            preparation = revision.launcher.prepare() if wait else None
+            if preparation is not None:
+                progress("Preparing fast starts")
+                await preparation
             progress("Starting an instance")
             await revision.verify()
         except BaseException as error:
@@ -104,7 +104,7 @@ class Function:
             self._make_directory(),
             self._log,
             self.stats,
-            self._zygotes,
+            self._shared,
         )
 
     def write_log(self, source: str, line: str) -> None:

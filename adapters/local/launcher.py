@@ -6,11 +6,14 @@ import asyncio
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.choice import EngineChoice
 from bentofn.adapters.local.engines import (
+    CriuEngine,
     Engine,
     EngineRefused,
     Instance,
     InstanceSpec,
+    Launch,
     PlainEngine,
     StartFailed,
     TemplateEngine,
@@ -19,17 +22,16 @@ from bentofn.adapters.local.engines import (
 )
 from bentofn.adapters.local.engines.base import Log
 from bentofn.adapters.local.engines.process import kill_session
+from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.engines.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
+from bentofn.adapters.local.engines.zygotes import Packages
 from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
+from bentofn.packager.snapshot.obtain import Subject
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
-
-_TEMPLATE_ATTEMPTS = 3
-"""Templates made for one revision; one that is lost thrice is not worth a fourth."""
 
 
 class Launcher:
@@ -41,7 +43,7 @@ class Launcher:
         start_timeout: Seconds that an instance may take to serve.
         sockets: A directory of its own for the sockets.
         log: The function's log.
-        zygotes: The platform's.
+        shared: The platform's.
     """
 
     def __init__(
@@ -51,56 +53,49 @@ class Launcher:
         start_timeout: float,
         sockets: Path,
         log: LogWriter,
-        zygotes: Zygotes,
+        shared: Shared,
     ) -> None:
         self._spec = spec
         self._bento = bento
         self._start_timeout = start_timeout
         self._sockets = sockets
         self._log = log
+        self._shared = shared
         self._environment = instance_environment(spec, bento)
         self._python: Path | None = None
         self._plain: Engine | None = None
-        self._zygotes = zygotes
         self._zygote: ZygoteEngine | None = None
         self._may_share = spec.settings.snapshot == "auto" and bool(bento.packages)
         self._sharing: asyncio.Task[None] | None = None
-        self._template: Engine | None = None
-        self._preparation: asyncio.Task[None] | None = None
-        self._given_up: list[Engine] = []
-        self._attempts = 0
-        self.note = ""
+        self._choice = EngineChoice(
+            spec.settings.snapshot, self._make_engine, start_timeout, self._tell
+        )
 
     @property
     def snapshot(self) -> str:
-        """How the next instance starts: ``template``, or plainly: ``preparing``, ``none``."""
-        if self._template is not None:
-            return "template"
-        preparing = self._preparation is not None and not self._preparation.done()
-        return "preparing" if preparing else "none"
+        """How the next instance starts: ``criu``, ``template``, or plainly: ``preparing``,
+        ``none``."""
+        return self._choice.state
+
+    @property
+    def note(self) -> str:
+        """Why that is not the fastest that the spec allows; empty if it is."""
+        return self._choice.note
 
     @property
     def next_kind(self) -> str:
         """What the next start is called: ``restored``, ``zygote`` or ``cold``."""
-        if self._template is not None:
+        if self._choice.current is not None:
             return "restored"
         return "zygote" if self._zygote is not None and self._zygote.available else "cold"
 
-    def prepare(self) -> asyncio.Task[None] | None:
-        """Have a template made in the background, unless there is one or none is wanted.
+    async def recall(self) -> None:
+        """Take up what earlier platforms and deployments left on disk for fast starts."""
+        await self._choice.recall()
 
-        Returns:
-            The work; it raises StartFailed where the service does not start at all. A service
-            that cannot be forked is no error: ``note`` says why.
-        """
-        if self._template is None and (self._preparation is None or self._preparation.done()):
-            if self._spec.settings.snapshot == "none" or self._attempts >= _TEMPLATE_ATTEMPTS:
-                return None
-            self._attempts += 1
-            self._preparation = asyncio.create_task(self._prepare())
-            # Who does not wait for it reads the failure in the note.
-            self._preparation.add_done_callback(lambda t: t.cancelled() or t.exception())
-        return self._preparation
+    def prepare(self) -> asyncio.Task[None] | None:
+        """See :meth:`bentofn.adapters.local.choice.EngineChoice.prepare`."""
+        return self._choice.prepare()
 
     async def launch(self, name: str, threads: int) -> tuple[Instance, str]:
         """Start an instance and wait until it serves.
@@ -116,16 +111,20 @@ class Launcher:
             UserError: It does not serve.
         """
         spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name}, threads)
-        if self._must_restore:
-            await self._wait_for_template()
-        while (template := self._template) is not None:
+        choice = self._choice
+        if choice.current is None:
+            await (choice.demand() if choice.must_restore else choice.recall())
+        while (engine := choice.current) is not None:
             try:
-                return await self._serve(template, spec), "restored"
+                instance = await self._serve(engine, spec)
             except (StartFailed, EngineRefused) as error:
-                self._tell(f"the template is given up: {error}")
-                self._give_up(template)
-            if self._must_restore:
-                await self._wait_for_template()
+                choice.failed(engine, error)
+            else:
+                choice.started(engine)
+                return instance, "restored"
+            if not choice.must_restore:
+                break
+            await choice.demand()
         zygote = await self._zygote_engine()
         if zygote is not None and zygote.available:
             try:
@@ -149,8 +148,9 @@ class Launcher:
             self._sharing = asyncio.create_task(self._warm_zygote())
 
     async def _warm_zygote(self) -> None:
-        if self._preparation is not None:
-            await asyncio.wait([self._preparation])
+        preparation = self._choice.preparation
+        if preparation is not None:
+            await asyncio.wait([preparation])
         zygote = await self._zygote_engine()
         if zygote is not None:
             try:
@@ -166,27 +166,8 @@ class Launcher:
             packages = Packages(
                 self._bento.packages, BentoRoot(root).runtime.resolve(), python.resolve()
             )
-            self._zygote = ZygoteEngine(packages, self._zygotes, *arguments)
+            self._zygote = ZygoteEngine(packages, self._shared.zygotes, *arguments)
         return self._zygote if self._may_share else None
-
-    @property
-    def _must_restore(self) -> bool:
-        return self._spec.settings.snapshot == "template"
-
-    async def _wait_for_template(self) -> None:
-        """Have a template for a function that may not start plainly.
-
-        Raises:
-            StartFailed: There will be none.
-        """
-        preparation = self.prepare()
-        if preparation is not None:
-            # Other starts wait for it too: one that is called off must not end it.
-            await asyncio.shield(preparation)
-        if self._template is None:
-            raise StartFailed(
-                f"{self.note}; mend that, or deploy it with snapshot: auto, which starts it plainly"
-            )
 
     async def run_deployment_hook(self) -> None:
         """Run the service's ``on_deployment`` methods, once and in a process of their own.
@@ -217,16 +198,14 @@ class Launcher:
 
     async def close(self) -> None:
         """Stop all that the engines run and remove their sockets."""
-        if self._preparation is not None:
-            self._preparation.cancel()
-            await asyncio.gather(self._preparation, return_exceptions=True)
         if self._sharing is not None:
             self._sharing.cancel()
             await asyncio.gather(self._sharing, return_exceptions=True)
-        for engine in (self._template, self._zygote, self._plain, *self._given_up):
+        await self._choice.close()
+        for engine in (self._zygote, self._plain):
             if engine is not None:
                 await engine.close()
-        self._template = self._plain = self._zygote = None
+        self._plain = self._zygote = None
         remove_tree(self._sockets)
 
     async def _serve(self, engine: Engine, spec: InstanceSpec) -> Instance:
@@ -235,33 +214,17 @@ class Launcher:
         except asyncio.TimeoutError:
             raise StartFailed(f"it did not serve within {self._start_timeout:g} s") from None
 
-    async def _prepare(self) -> None:
-        engine = TemplateEngine(*await self._engine_arguments())
-        try:
-            try:
-                await asyncio.wait_for(engine.prepare(), self._start_timeout)
-            except asyncio.TimeoutError:
-                raise StartFailed(f"it was not warm within {self._start_timeout:g} s") from None
-        except EngineRefused as error:
-            await engine.close()
-            self._attempts = _TEMPLATE_ATTEMPTS
-            outcome = "no instance starts" if self._must_restore else "instances start plainly"
-            self._tell(f"{outcome}: {error}")
-        except BaseException as error:
-            await engine.close()
-            if isinstance(error, StartFailed):
-                self._tell(f"no template: {error}")
-            raise
-        else:
-            self.note = ""
-            self._template = engine
-            self._log.write("template", "platform", "ready")
-
-    def _give_up(self, template: Engine) -> None:
-        # Closing it now would end the instances that it has made.
-        if self._template is template:
-            self._template = None
-            self._given_up.append(template)
+    async def _make_engine(self, name: str) -> Engine:
+        arguments = await self._engine_arguments()
+        if name == "template":
+            return TemplateEngine(*arguments)
+        launch = Launch(*arguments)
+        bento = self._bento
+        subject = Subject(
+            bento.tag, bento.digest, launch.root, launch.python, launch.environment(),
+            bento.manifest.envs,
+        )  # fmt: skip
+        return CriuEngine(launch, subject, self._shared.restorer, self._start_timeout)
 
     async def _plain_engine(self) -> Engine:
         if self._plain is None:
@@ -275,9 +238,8 @@ class Launcher:
         root = self._bento.root.path
         return root, self._python, self._environment, self._sockets, self._log.write
 
-    def _tell(self, note: str) -> None:
-        self.note = note
-        self._log.write("template", "platform", note)
+    def _tell(self, engine: str, line: str) -> None:
+        self._log.write("snapshot" if engine == "criu" else engine, "platform", line)
 
 
 async def _ready(engine: Engine, spec: InstanceSpec) -> Instance:

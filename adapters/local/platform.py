@@ -12,6 +12,8 @@ from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.engines import Restorer
+from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.engines.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
@@ -20,6 +22,7 @@ from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Pr
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.roots.trees import TreeProvider
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.errors import UserError
 
 
@@ -50,11 +53,12 @@ class Platform:
         self._url = url
         self._providers = providers
         self._numbers = itertools.count(1)
-        self._zygotes = Zygotes(lambda line: print(line, file=sys.stderr, flush=True))
+        zygotes = Zygotes(lambda line: print(line, file=sys.stderr, flush=True))
+        self._shared = Shared(zygotes, Restorer(SnapshotStore(home)))
         self._background: asyncio.Task[None] | None = None
 
     async def recover(self) -> None:
-        """Take up what was deployed, at zero instances, and warm templates one after another."""
+        """Take up what was deployed, at zero instances, and prepare fast starts one by one."""
         self._listen_to_lazy_trees()
         deployments = await asyncio.to_thread(self._state.live)
         for deployment in deployments:
@@ -68,7 +72,7 @@ class Platform:
                 continue
             revision = function.revision(deployment.spec, bento, deployment.version)
             function.switch(revision, deployment)
-        self._background = asyncio.create_task(self._warm_templates())
+        self._background = asyncio.create_task(self._prepare_starts())
 
     async def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
         """Make a function live as the spec says.
@@ -76,7 +80,7 @@ class Platform:
         Args:
             spec: The function.
             progress: Told about each step.
-            wait: Whether to wait for the template.
+            wait: Whether to wait until fast starts are prepared.
 
         Raises:
             UserError: The new version does not start; the former one, if any, stays live.
@@ -98,9 +102,9 @@ class Platform:
     ) -> Deployed:
         now = function.deployment
         if now and function.live and (now.spec, now.digest) == (spec, bento.digest):
-            if wait and (template := function.live.launcher.prepare()) is not None:
+            if wait and (preparation := function.live.launcher.prepare()) is not None:
                 with contextlib.suppress(UserError):
-                    await asyncio.shield(template)
+                    await asyncio.shield(preparation)
             return self._deployed(function, changed=False)
         version = now.version + 1 if now else 1
         revision = await function.prepare(spec, bento, version, progress, wait=wait)
@@ -155,7 +159,7 @@ class Platform:
 
     def zygotes(self) -> list[ZygoteStatus]:
         """What is kept for functions that share their packages."""
-        return self._zygotes.status()
+        return self._shared.zygotes.status()
 
     def url_of(self, name: str) -> str:
         """Where a function answers."""
@@ -168,7 +172,7 @@ class Platform:
             await asyncio.gather(self._background, return_exceptions=True)
         functions = list(self.functions.values())
         await asyncio.gather(*(f.close(self.profile.stop_grace) for f in functions))
-        await self._zygotes.close()
+        await self._shared.close()
 
     async def _resolve(self, spec: FunctionSpec) -> LocalBento:
         return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)
@@ -199,7 +203,7 @@ class Platform:
         if name not in self.functions:
             log = LogWriter(log_path(self._home.logs, name))
             self.functions[name] = Function(
-                name, self.profile, log, self._socket_directory, self._zygotes
+                name, self.profile, log, self._socket_directory, self._shared
             )
         return self.functions[name]
 
@@ -220,9 +224,12 @@ class Platform:
             note=function.live.launcher.note,
         )
 
-    async def _warm_templates(self) -> None:
-        functions = list(self.functions.values())[: self.profile.recovered_templates]
+    async def _prepare_starts(self) -> None:
+        functions = list(self.functions.values())
         for function in functions:
-            template = function.live.launcher.prepare() if function.live else None
-            if template is not None:
-                await asyncio.wait([template])
+            if function.live is not None:
+                await function.live.launcher.recall()
+        for function in functions[: self.profile.recovered_templates]:
+            preparation = function.live.launcher.prepare() if function.live else None
+            if preparation is not None:
+                await asyncio.wait([preparation])

@@ -34,7 +34,7 @@ from bentofn.adapters.local.core.messages import (
 from bentofn.adapters.local.core.pool import Pool
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines import Instance
-from bentofn.adapters.local.engines.zygotes import Zygotes
+from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import thread_count
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
@@ -67,7 +67,7 @@ class Revision:
         sockets: A directory for its sockets; made when needed.
         log: The function's log.
         stats: The function's figures.
-        zygotes: The platform's.
+        shared: The platform's.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Revision:
         sockets: Path,
         log: LogWriter,
         stats: Stats,
-        zygotes: Zygotes,
+        shared: Shared,
     ) -> None:
         self.spec = spec
         self.bento = bento
         self.version = version
-        self.launcher = Launcher(spec, bento, profile.start_timeout, sockets, log, zygotes)
+        self.launcher = Launcher(spec, bento, profile.start_timeout, sockets, log, shared)
         rules = profile.pool_rules(spec.settings, bento.manifest.contract.apis)
         self._pool = Pool(rules, f"v{version}-{os.urandom(2).hex()}-")
         self._grace = profile.stop_grace

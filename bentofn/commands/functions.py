@@ -51,7 +51,9 @@ def adapter_of(target: str) -> Adapter:
 @target_option
 @click.option("--function", "only", help="Deploy only this function of serverless.yml.")
 @click.option(
-    "--snapshot", type=click.Choice(["auto", "template", "none"]), help="Override the file's."
+    "--snapshot",
+    type=click.Choice(["auto", "criu", "template", "none"]),
+    help="Override the file's.",
 )
 @click.option("--wait/--no-wait", default=True, help="Return when fast starts are prepared too.")
 @json_option

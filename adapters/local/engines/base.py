@@ -10,7 +10,8 @@ from typing import Protocol
 from bentofn.runtime.errors import UserError
 
 Log = Callable[[str, str, str], None]
-"""Takes an instance's id (``template`` for a template), ``stdout`` or ``stderr``, and a line."""
+"""Takes an instance's id (or ``template``, ``snapshot``), ``stdout``, ``stderr`` or ``platform``,
+and a line."""
 
 TEMPLATE_ID = "template"
 
@@ -76,7 +77,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """``none`` or ``template``."""
+        """``none``, ``template`` or ``criu``."""
 
     async def prepare(self) -> None:
         """Do ahead what can be done before an instance is needed; again, it does nothing.

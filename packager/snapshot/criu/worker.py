@@ -42,7 +42,7 @@ class Worker:
         process: CRIU, a child of this process; the thread that started it must live on, since
             what it restores dies with its parent.
         rpc: Our end of its request socket; packets.
-        wire: Our end of the wire, the restored process's control socket.
+        wire: Our end of the wire, through which the restored process is told what to be.
         wire_fd: The other end, in CRIU's process.
         log: What CRIU writes.
         private_mounts: Whether what it restores has mounts of its own.

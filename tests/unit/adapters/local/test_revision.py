@@ -8,11 +8,15 @@ import pytest
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import load_profile
+from bentofn.adapters.local.engines import Restorer
+from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.engines.zygotes import Zygotes
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats
 from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.packager.home import Home
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 
@@ -25,8 +29,9 @@ async def test_a_start_that_breaks_unexpectedly_refuses_who_waits(tmp_path: Path
     sockets = tmp_path / "removed by somebody" / "sockets"
     log = LogWriter(tmp_path / "a.jsonl")
     stats = Stats()
-    profile, zygotes = load_profile("plain"), Zygotes(print)
-    revision = Revision(spec, bento, 1, profile, sockets, log, stats, zygotes)
+    restorer = Restorer(SnapshotStore(Home(tmp_path / "home")))
+    profile, shared = load_profile("plain"), Shared(Zygotes(print), restorer)
+    revision = Revision(spec, bento, 1, profile, sockets, log, stats, shared)
     ticket = revision.submit()
     with pytest.raises(Refused, match="could not start an instance") as caught:
         await asyncio.wait_for(ticket.assigned, 60)

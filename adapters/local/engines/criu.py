@@ -1,0 +1,144 @@
+"""Restores every instance from a snapshot on disk; nothing of the service has to be running."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch, StartFailed
+from bentofn.adapters.local.engines.plain import stop_all
+from bentofn.adapters.local.engines.process import Output, RunningInstance
+from bentofn.adapters.local.engines.restorer import Offspring, Restorer
+from bentofn.adapters.local.engines.sockets import Wires, socket_path
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.obtain import Subject, key_of, obtain, recall
+from bentofn.packager.snapshot.snapshot import Hold, Snapshot
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.protocol import Restore
+
+SNAPSHOT_ID = "snapshot"
+"""Whose lines those of a service are that is started to be kept as a snapshot."""
+
+
+class CriuEngine:
+    """The engine ``criu``: one snapshot, every instance is a restore of it.
+
+    Args:
+        launch: What the processes are started with.
+        subject: What the snapshot is taken of.
+        restorer: The platform's.
+        timeout: Seconds in which the service must reach its snapshot point, and again to dump it.
+    """
+
+    name = "criu"
+
+    def __init__(
+        self, launch: Launch, subject: Subject, restorer: Restorer, timeout: float
+    ) -> None:
+        self._launch = launch
+        self._subject = subject
+        self._restorer = restorer
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._snapshot: Snapshot | None = None
+        self._hold: Hold | None = None
+        self._preparing = asyncio.Lock()
+        self._called_off = threading.Event()
+        self._instances: set[RunningInstance] = set()
+
+    async def recall(self) -> bool:
+        """Take up the snapshot that is kept from earlier; False where there is none.
+
+        Raises:
+            EngineRefused: Nothing can be restored here.
+        """
+        await self._have(self._recall)
+        return self._snapshot is not None
+
+    async def prepare(self) -> None:
+        """Take up the snapshot that is kept, or take one; again, it does nothing.
+
+        Raises:
+            EngineRefused: The host or the service does not allow it; the message says why.
+        """
+        await self._have(self._obtain)
+
+    async def start(self, spec: InstanceSpec) -> RunningInstance:
+        """See :class:`bentofn.adapters.local.engines.base.Engine`."""
+        if self._snapshot is None:
+            await self.prepare()
+        assert self._snapshot is not None
+        path = socket_path(self._launch.sockets, spec.instance_id)
+        wires = Wires.open(path)
+        try:
+            offspring = await self._restore(self._snapshot, spec, wires)
+        except BaseException:
+            wires.close()
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            wires.close_remote()
+        output = Output(spec.instance_id, self._launch.log)
+        await output.follow(wires)
+        instance = RunningInstance(
+            spec.instance_id, offspring.pid, path, wires.control, output, offspring.exit
+        )
+        self._instances.add(instance)
+        offspring.exit.add_done_callback(lambda _: self._instances.discard(instance))
+        return instance
+
+    async def close(self) -> None:
+        """See :class:`bentofn.adapters.local.engines.base.Engine`."""
+        await stop_all(self._instances)
+        if self._hold is not None:
+            self._hold.close()
+
+    async def _restore(self, snapshot: Snapshot, spec: InstanceSpec, wires: Wires) -> Offspring:
+        assert wires.listener is not None
+        request = Restore(
+            "instance", spec.instance_id, spec.threads, self._launch.environment(spec)
+        )
+        fds = [wires.listener.fileno(), wires.remote_control.fileno()]
+        fds += [wires.remote_stdout, wires.remote_stderr]
+        if not snapshot.images.is_dir():
+            self._snapshot = None
+            raise StartFailed(f"the snapshot {snapshot.id[:12]} was removed")
+        return await self._restorer.restore(snapshot.images, request, fds)
+
+    async def _have(self, find: Callable[[Criu], Snapshot | None]) -> None:
+        async with self._preparing:
+            if self._snapshot is not None:
+                return
+            criu = await self._restorer.criu()
+            work = asyncio.create_task(asyncio.to_thread(find, criu))
+            try:
+                found = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                self._called_off.set()
+                await asyncio.wait([work])
+                raise
+            except UserError as error:
+                raise EngineRefused(str(error).rstrip(".")) from error
+            if found is not None:
+                self._hold = self._restorer.store.hold(found)
+                self._snapshot = found
+                await self._restorer.warm()
+
+    def _recall(self, criu: Criu) -> Snapshot | None:
+        store = self._restorer.store
+        return recall(store, key_of(store, self._subject, criu), self._tell)
+
+    def _obtain(self, criu: Criu) -> Snapshot:
+        store = self._restorer.store
+        key = key_of(store, self._subject, criu)
+        return obtain(
+            store, key, self._subject, criu, self._timeout, self._log, self._tell, self._called_off
+        )
+
+    def _tell(self, line: str) -> None:
+        self._log("platform", line)
+
+    def _log(self, stream: str, line: str) -> None:
+        """Write a line to the log, from any thread."""
+        self._loop.call_soon_threadsafe(self._launch.log, SNAPSHOT_ID, stream, line)

@@ -1,0 +1,242 @@
+"""Restores processes with CRIU workers that are started ahead, for all functions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
+from bentofn.adapters.local.engines.stock import CALM, Stock
+from bentofn.packager.snapshot.criu.binary import Criu, find_criu
+from bentofn.packager.snapshot.criu.kdat import ensure_kdat
+from bentofn.packager.snapshot.criu.rewrite import WIRE
+from bentofn.packager.snapshot.criu.rpc import (
+    MAX_RESPONSE,
+    Restored,
+    parse_response,
+    restore_request,
+)
+from bentofn.packager.snapshot.criu.worker import Worker, prime
+from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.protocol import Restore, encode
+
+TIMEOUT = 30.0
+"""Seconds that CRIU may take for a restore; it takes milliseconds."""
+
+_ERROR = re.compile(r"Error \([^)]*\): +(.+)")
+
+REFILL_DELAY = 0.1
+"""Seconds after a restore in which the processors are left to what was restored."""
+
+
+@dataclass(frozen=True)
+class Offspring:
+    """A process that was restored.
+
+    Args:
+        pid: Its process.
+        exit: Becomes its exit status when it ends; None if somebody else learnt it.
+    """
+
+    pid: int
+    exit: asyncio.Future[int | None]
+
+
+class Restorer:
+    """Restores snapshots, each with a worker that was primed before.
+
+    What it restores dies with the thread that primed the worker: the event loop's must live as long
+    as the platform.
+
+    Args:
+        store: The home's snapshots.
+    """
+
+    def __init__(self, store: SnapshotStore) -> None:
+        self.store = store
+        self._criu: Criu | None = None
+        self._finding = asyncio.Lock()
+        self._workers: deque[Worker] = deque()
+        self._stock = Stock()
+        self._refill: asyncio.TimerHandle | None = None
+        self._releases: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def criu(self) -> Criu:
+        """The host's CRIU, fit and ready to start quickly.
+
+        Raises:
+            EngineRefused: There is none; the message says what to do.
+        """
+        async with self._finding:
+            if self._criu is None:
+                try:
+                    self._criu = await asyncio.to_thread(_find)
+                except UserError as error:
+                    raise EngineRefused(str(error).rstrip(".")) from error
+            return self._criu
+
+    async def warm(self) -> None:
+        """Have workers primed.
+
+        Raises:
+            EngineRefused: There is no CRIU.
+        """
+        await self.criu()
+        self._schedule(0.0)
+
+    async def restore(self, images: Path, request: Restore, fds: Sequence[int]) -> Offspring:
+        """Restore a process; it runs when this returns, and is not yet ready.
+
+        Args:
+            images: The images.
+            request: What it is to be.
+            fds: What it is given for that (:data:`bentofn.runtime.protocol.RESTORE_FDS`).
+
+        Raises:
+            StartFailed: CRIU could not; its reason.
+            EngineRefused: There is no CRIU.
+        """
+        worker = self._take((await self.criu()).command)
+        # A caller that gives up must not leave a process that nobody knows.
+        work = asyncio.create_task(self._restore(worker, images, request, fds))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_disown)
+            raise
+
+    async def close(self) -> None:
+        """End the workers that nobody took."""
+        self._closed = True
+        if self._refill is not None:
+            self._refill.cancel()
+        workers, self._workers = list(self._workers), deque()
+        for worker in workers:
+            await asyncio.to_thread(worker.discard)
+        await asyncio.gather(*self._releases, return_exceptions=True)
+
+    def _take(self, command: Sequence[str]) -> Worker:
+        loop = asyncio.get_running_loop()
+        worker = None
+        while worker is None and self._workers:
+            worker = self._workers.popleft()
+            if worker.process.poll() is not None:  # somebody killed it
+                self._let_go(asyncio.to_thread(worker.discard))
+                worker = None
+        self._stock.taken(len(self._workers), loop.time())
+        try:
+            return worker or prime(command)
+        except OSError as error:
+            raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
+
+    async def _restore(
+        self, worker: Worker, images: Path, request: Restore, fds: Sequence[int]
+    ) -> Offspring:
+        loop = asyncio.get_running_loop()
+        worker.rpc.setblocking(False)
+        worker.wire.setblocking(False)
+        answer = b""
+        try:
+            # CRIU works while the process's orders are written to where it will find them.
+            worker.request(images)
+            data = encode(replace(request, private_mounts=worker.private_mounts))
+            sent = socket.send_fds(worker.wire, [data], fds)
+            await loop.sock_sendall(worker.wire, data[sent:])
+            answer = await asyncio.wait_for(loop.sock_recv(worker.rpc, MAX_RESPONSE), TIMEOUT)
+        except (OSError, asyncio.TimeoutError):
+            pass  # whatever it was, no answer is an answer
+        finally:
+            self._schedule(REFILL_DELAY)
+        result = parse_response(answer)
+        if isinstance(result, Restored):
+            exit_ = watch(result.pid)
+            worker.wire.close()
+            self._let_go(asyncio.to_thread(worker.release))
+            return Offspring(result.pid, exit_)
+        errors = worker.errors()
+        await asyncio.to_thread(worker.discard)
+        raise StartFailed(f"CRIU could not restore it: {_first_error(errors) or result.reason}")
+
+    def _schedule(self, delay: float) -> None:
+        if self._refill is not None:
+            self._refill.cancel()
+        if not self._closed:
+            self._refill = asyncio.get_running_loop().call_later(delay, self._fill)
+
+    def _fill(self) -> None:
+        """Prime one worker or end one; on the loop's thread, with whom what is restored dies."""
+        if self._criu is None:
+            return
+        loop = asyncio.get_running_loop()
+        wanted = self._stock.wanted(loop.time())
+        if len(self._workers) > wanted:
+            self._let_go(asyncio.to_thread(self._workers.pop().discard))
+        elif len(self._workers) < wanted:
+            with contextlib.suppress(OSError):  # the next restore says why
+                self._workers.append(prime(self._criu.command))
+        if len(self._workers) != wanted:
+            self._schedule(0.0)
+        elif wanted > self._stock.least:
+            self._schedule(CALM)
+
+    def _let_go(self, work: Coroutine[Any, Any, None]) -> None:
+        release = asyncio.create_task(work)
+        self._releases.add(release)
+        release.add_done_callback(self._releases.discard)
+
+
+def _find() -> Criu:
+    criu = find_criu()
+    ensure_kdat(criu)
+    # What they load is loaded here, and not by the first request that waits.
+    restore_request(Path("/"), WIRE, 0)
+    parse_response(b"")
+    return criu
+
+
+def _first_error(lines: Sequence[str]) -> str:
+    """The first error of a CRIU log; those after it follow from it."""
+    found = (_ERROR.search(line) for line in lines)
+    return next((match[1].strip() for match in found if match), "")
+
+
+def _disown(work: asyncio.Task[Offspring]) -> None:
+    """End what was restored for somebody who has left."""
+    if not work.cancelled() and work.exception() is None:
+        offspring = work.result()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(offspring.pid, signal.SIGKILL)
+
+
+def watch(pid: int) -> asyncio.Future[int | None]:
+    """The exit status of a child that asyncio did not start, negative for a signal.
+
+    asyncio's own watchers wait for their own children by number, so this takes nothing from them.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int | None] = loop.create_future()
+    descriptor = os.pidfd_open(pid)
+
+    def reap() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        try:
+            _, status = os.waitpid(pid, 0)
+        except ChildProcessError:
+            ended.set_result(None)
+        else:
+            ended.set_result(os.waitstatus_to_exitcode(status))
+
+    loop.add_reader(descriptor, reap)
+    return ended

@@ -128,7 +128,9 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    # The same on every host; snapshots have tests of their own (tests/integration/snapshot).
+    monkeypatch.setenv("BENTOFN_CRIU", "/nowhere/criu")
     with tempfile.TemporaryDirectory() as directory:
         home = Home(Path(directory) / "home")
         yield home

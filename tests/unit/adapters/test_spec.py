@@ -136,7 +136,7 @@ def test_a_mistake_is_one_sentence_with_its_place(tmp_path: Path, text: str, sen
     ("section", "sentence"),
     [
         ("{idleTimeOut: 3}", "custom.bentofn.functions.a: there is no key 'idleTimeOut'"),
-        ("{snapshot: criu}", "a.snapshot: it must be one of auto, template, none"),
+        ("{snapshot: fast}", "a.snapshot: it must be one of auto, criu, template, none"),
         ("{bento: b, project: p}", "project and bento exclude each other"),
         ("{project: nowhere}", "there is no folder 'nowhere'"),
         ("{minInstances: 3, maxInstances: 2}", "it is over maxInstances (2)"),

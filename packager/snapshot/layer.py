@@ -40,7 +40,7 @@ MEMORY_TYPE = "application/vnd.bentofn.snapshot.memory.v1+zstd"
 MAX_RECORD = 32 << 20
 """Bytes of a record: 64 for each 2 MiB of memory."""
 
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_MALFORMED = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 

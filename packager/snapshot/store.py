@@ -37,7 +37,7 @@ VERIFIED = "verified"
 """Beside the record: in which boot, and at which times of its files, all digests were right."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_MALFORMED = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)

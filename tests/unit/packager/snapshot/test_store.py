@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from bentofn.packager.home import Home
+from bentofn.packager.home import Home, leftovers
 from bentofn.packager.snapshot.digests import CHUNK
 from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
@@ -182,3 +186,30 @@ def test_a_damaged_record_is_no_snapshot_and_is_replaced(home: Home, key: Snapsh
 def test_no_snapshot_begins_so(home: Home, key: SnapshotKey) -> None:
     with pytest.raises(UserError, match="There is no snapshot abc"):
         SnapshotStore(home).find("abc")
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(milliseconds=st.floats(0, 60))
+def test_a_kill_at_any_moment_leaves_whole_ones_or_none(
+    home: Home, key: SnapshotKey, milliseconds: float
+) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            for number in range(1000):
+                take(home, replace(key, torch=str(number % 3)), memory=os.urandom(CHUNK))
+        finally:
+            os._exit(1)
+    time.sleep(milliseconds / 1000)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    store = SnapshotStore(home)
+    for snapshot in store.list():
+        assert store.verify(snapshot) is None
+        assert store.why_unusable(snapshot) is None
+    taken = take(home, key)  # what the killed one left, a lock or a folder, is in nobody's way
+    assert store.get(key) == taken
+    assert leftovers(home) == []
+    store.delete(taken)

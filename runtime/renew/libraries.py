@@ -24,6 +24,10 @@ def find_libraries() -> list[Callable[[], None]]:
         found.extend(partial(_renew_seeded, seed) for seed in _seeds_of(torch))
     if "tensorflow" in sys.modules:
         found.append(partial(_renew_tensorflow, sys.modules["tensorflow"].random))
+    if "polars" in sys.modules:
+        found.append(partial(_renew_seeded, sys.modules["polars"].set_random_seed))
+    if "numba._helperlib" in sys.modules:
+        found.extend(_of_numba(sys.modules["numba._helperlib"]))
     if "cupy.random._generator" in sys.modules:
         # One state for each device, made from the system's randomness when it is next asked for.
         found.append(sys.modules["cupy.random._generator"].reset_states)
@@ -46,6 +50,16 @@ def _seeds_of(torch: Any) -> Iterator[Callable[[int], object]]:
 
 def _renew_seeded(seed: Callable[[int], object]) -> None:
     seed(fresh_seed())
+
+
+def _of_numba(helpers: Any) -> Iterator[Callable[[], None]]:
+    """Compiled code has one generator for ``random`` and one for ``numpy.random``."""
+    for state in (helpers.rnd_get_py_state_ptr(), helpers.rnd_get_np_state_ptr()):
+        yield partial(_renew_state, partial(helpers.rnd_seed, state))
+
+
+def _renew_state(seed: Callable[[int], object]) -> None:
+    seed(fresh_seed() >> 32)  # it takes 32 bits
 
 
 def _renew_tensorflow(tensorflow_random: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,50 @@ def test_no_two_restores_draw_the_same_from_torch(take_image: TakeImage) -> None
     drawn = [image.restore(("draw",))[0] for _ in range(RESTORES)]
     assert {"torch", "torch generator"} <= drawn[0].keys()
     assert shared(drawn) == []
+
+
+# Libraries too large to be among what the tests need; each is tried where it is installed.
+OF_A_LIBRARY = """
+import bentofn
+{setup}
+
+@bentofn.service
+class Library:
+    @bentofn.api(examples=[{{}}])
+    async def draw(self) -> list:
+        return [{draw}]
+"""
+LIBRARIES = {
+    "polars": ("import polars\nnumbers = polars.Series(range(1000))", "*numbers.sample(4)"),
+    "numba": (
+        "import numba, numpy, random\n"
+        "one = numba.njit(lambda: random.random())\n"
+        "other = numba.njit(lambda: numpy.random.random())",
+        "one(), other()",
+    ),
+    "tensorflow": (
+        "import tensorflow as tf\ntf.random.set_seed(7)\ntf.random.get_global_generator()",
+        "float(tf.random.uniform([])), float(tf.random.get_global_generator().uniform([]))",
+    ),
+    "OpenSSL": (
+        "from OpenSSL.crypto import FILETYPE_PEM, PKey, TYPE_RSA, dump_privatekey\n"
+        "def made():\n"
+        "    key = PKey()\n"
+        "    key.generate_key(TYPE_RSA, 1024)\n"
+        "    return dump_privatekey(FILETYPE_PEM, key).decode()",
+        "made()",
+    ),
+}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_a_library_draws_differs_in_each_restore(library: str, take_image: TakeImage) -> None:
+    if find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    setup, draw = LIBRARIES[library]
+    image = take_image(OF_A_LIBRARY.format(setup=setup, draw=draw), "Library")
+    one, other = (image.restore(("draw",))[0] for _ in range(2))
+    assert one != other
 
 
 ANOTHER_BOOT = """

@@ -4,7 +4,8 @@ A restored process sees CLOCK_MONOTONIC go on from the moment of the dump, as CR
 time namespace of its own, or sees the host's, which started anew if the host did. Either way what
 was to expire by that clock (a token, a name's address, an entry of a cache) would be kept too long.
 So the clock is set on by the time that has passed, as for a process that was stopped, or for a
-template that was forked late: a deadline that has passed meanwhile has passed.
+template that was forked late: a deadline that has passed meanwhile has passed. The kernel lets only
+a process of one thread do that; one with more keeps the clock of the dump.
 
 Source: https://man7.org/linux/man-pages/man7/time_namespaces.7.html
 """
@@ -12,6 +13,7 @@ Source: https://man7.org/linux/man-pages/man7/time_namespaces.7.html
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 import time
@@ -71,9 +73,13 @@ def _renew_clock(since: Moment, libc: Any) -> None:
     except OSError as error:
         print(
             f"bentofn: the monotonic clock is {behind:.0f} s behind and cannot be set on "
-            f"({error.strerror}): what expires by it expires late",
+            f"({_why(error)}): what expires by it expires late",
             file=sys.stderr,
         )
+
+
+def _why(error: OSError) -> str:
+    return "the service keeps threads" if error.errno == errno.EUSERS else str(error.strerror)
 
 
 def _set_on(seconds: float, libc: Any) -> None:

@@ -55,7 +55,7 @@ RAW = "mem.raw"
 _CLOCKS = "timens-*.img"
 """The monotonic clock at the dump. With it a restore makes a time namespace in which no time has
 passed; without it the process sees the host's, and sets it on where that is another
-(:mod:`bentofn.runtime.renew.clocks`)."""
+(:mod:`bentofn.runtime.renew.clocks`). Only a process of one thread can do that."""
 
 SLACK = 1 << 30
 """Bytes of hole behind the last page of ``mem.raw``: a mapping that a process lets grow (mremap,
@@ -280,6 +280,8 @@ def _write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
 
 def _copy_others(dumped: Path, staging: Path) -> None:
+    is_single = len(list(dumped.glob("core-*.img"))) == 1
     for path in sorted(dumped.glob("*.img")):
-        if not (staging / path.name).exists() and not path.match(_CLOCKS):
+        left_out = is_single and path.match(_CLOCKS)
+        if not left_out and not (staging / path.name).exists():
             _write(staging / path.name, [path.read_bytes()])

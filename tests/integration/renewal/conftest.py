@@ -25,7 +25,15 @@ from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import prime
 from bentofn.packager.snapshot.take import IMAGES, take
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
-from bentofn.runtime.protocol import Failed, Message, Ready, Restore, decode, encode
+from bentofn.runtime.protocol import (
+    RESTORE_FDS,
+    Failed,
+    Message,
+    Ready,
+    Restore,
+    decode,
+    encode,
+)
 
 PATIENCE = 60  # seconds; a bound for a busy machine, not a claim
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -86,15 +94,19 @@ class Image:
     def _restored(self, request: Restore, address: Path) -> Iterator[Message]:
         address.unlink(missing_ok=True)
         worker = prime(self.criu.command)
-        with worker.wire, listen(address) as listener, (self.scratch / "log").open("w") as log:
-            fds = [listener.fileno(), log.fileno(), log.fileno()]
+        control, remote = socket.socketpair()
+        with control, listen(address) as listener, (self.scratch / "log").open("w") as log:
+            given = {"listen": listener, "control": remote, "stdout": log, "stderr": log}
+            fds = [given[name].fileno() for name in RESTORE_FDS[request.kind]]
             socket.send_fds(worker.wire, [encode(request)], fds)
+            remote.close()
             response = worker.restore(self.images, PATIENCE)
             assert isinstance(response, Restored), (response, worker.errors())
             worker.release()
+            worker.wire.close()
             try:
-                worker.wire.settimeout(PATIENCE)
-                with worker.wire.makefile("rb") as lines:
+                control.settimeout(PATIENCE)
+                with control.makefile("rb") as lines:
                     yield decode(lines.readline())
             finally:
                 os.kill(response.pid, signal.SIGKILL)

@@ -268,6 +268,21 @@ def test_the_monotonic_clock_is_set_on_after_another_boot(take_image: TakeImage)
     assert monotonic == pytest.approx(wall, abs=1.5)
 
 
+THREADS = """
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+"""
+
+
+def test_the_clock_of_a_process_with_threads_goes_on_from_its_dump(take_image: TakeImage) -> None:
+    """The kernel lets no thread change its clock; so no deadline of one is far off, at least."""
+    image = take_image(THREADS + CLOCKS, "Clocks")
+    time.sleep(2)  # the time that passes is what is tested
+    [[wall, monotonic]] = image.restore(("passed",))
+    assert monotonic < wall - 1
+    assert "s behind and cannot be set on (the service keeps threads)" in image.log()
+
+
 HOOKS = """
 import os, snapshot_restore_py
 import bentofn

@@ -104,6 +104,14 @@ def test_what_is_written(tmp_path: Path, dumped: Path, files: dict[int, Path]) -
     assert not (output / "timens-0.img").exists(), "a restored process sees that time has passed"
 
 
+def test_a_process_with_threads_keeps_the_clock_of_its_dump(
+    tmp_path: Path, dumped: Path, files: dict[int, Path]
+) -> None:
+    (dumped / "core-2.img").write_bytes(b"a second thread")
+    rewrite(dumped, tmp_path / "images", tmp_path / "final", files[2])
+    assert (tmp_path / "images" / "timens-0.img").exists()
+
+
 def test_the_same_dump_gives_the_same_bytes(
     tmp_path: Path, dumped: Path, files: dict[int, Path]
 ) -> None:

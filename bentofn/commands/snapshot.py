@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
+from bentofn.commands.snapshot_bench import bench
 from bentofn.commands.snapshot_setup import setup
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.snapshot import Snapshot
@@ -112,6 +113,7 @@ def delete(names: tuple[str, ...], force: bool, as_json: bool) -> None:
     click.echo(f"Freed {human_size(freed)}")
 
 
+snapshot.add_command(bench)
 snapshot.add_command(setup)
 
 

@@ -25,7 +25,7 @@ class Echo:
     def __init__(self):
         self.table = bytes(range(256)) * 4096
 
-    @bentofn.api
+    @bentofn.api(examples=[{"text": "hi"}])
     def echo(self, text: str = "hello") -> str:
         return text
 """
@@ -100,6 +100,16 @@ def test_the_oldest_go_where_all_take_too_much(
         "snapshot", "take", "echo", home=home.path, check=False, BENTOFN_SNAPSHOTS_MAX="much"
     )
     assert "BENTOFN_SNAPSHOTS_MAX is 'much', which is no size" in wrong.stderr
+
+
+def test_restores_are_measured_beside_plain_starts(home: Home, bentofn: Bentofn) -> None:
+    measured = document(bentofn("snapshot", "bench", "echo", "-n", "2", "--json", home=home.path))
+    assert measured["rounds"] == 2
+    assert measured["path"] == "/echo"
+    for row in (measured["starts"]["plain"], measured["starts"]["criu"]):
+        assert 0 < row["min_ms"] <= row["median_ms"] <= row["max_ms"]
+    shown = bentofn("snapshot", "bench", "echo", "-n", "1", home=home.path).stdout
+    assert "times sooner" in shown
 
 
 def test_a_bento_takes_its_snapshots_with_it(

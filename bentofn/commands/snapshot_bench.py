@@ -1,0 +1,99 @@
+"""`bentofn snapshot bench`: restores beside plain starts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from bentofn.commands.output import Report, json_option, print_json, print_table, progress
+from bentofn.packager.home import Home
+
+
+@click.command()
+@click.argument("bento")
+@click.option(
+    "-n", "--rounds", type=click.IntRange(min=1), default=7, show_default=True,
+    help="Starts of each kind.",
+)  # fmt: skip
+@json_option
+def bench(bento: str, rounds: int, as_json: bool) -> None:
+    """Measure how long BENTO takes to its first correct reply, restored and started plainly.
+
+    In turn, from nothing running to the whole reply to the first example that it declares; restored
+    instances must answer as plainly started ones do.
+    """
+    with progress() as report:
+        document = asyncio.run(_measure(Home.default(), bento, rounds, report))
+    if as_json:
+        print_json(document)
+        return
+    print_table(
+        ("START", "MEDIAN", "MIN", "MAX", "N"),
+        [
+            (
+                name,
+                f"{row['median_ms']:.1f} ms",
+                f"{row['min_ms']:.1f} ms",
+                f"{row['max_ms']:.1f} ms",
+                rounds,
+            )
+            for name, row in document["starts"].items()
+        ],
+    )
+    click.echo(
+        f"From nothing to the reply of {document['path']}, restored {document['ratio']:.1f} times "
+        "sooner."
+    )
+
+
+async def _measure(home: Home, tag: str, rounds: int, report: Report) -> dict[str, Any]:
+    from bentofn.adapters.local.engines.base import Launch
+    from bentofn.adapters.local.engines.bench import Question, compare
+    from bentofn.adapters.local.engines.criu import CriuEngine
+    from bentofn.adapters.local.engines.plain import PlainEngine
+    from bentofn.adapters.local.engines.restorer import Restorer
+    from bentofn.adapters.local.environment import usable_cpus
+    from bentofn.adapters.local.snapshots import take_snapshot
+    from bentofn.packager.snapshot.store import SnapshotStore
+
+    done = await asyncio.to_thread(take_snapshot, home, tag, 120.0, report)
+    subject = done.subject
+    with TemporaryDirectory(prefix="bentofn-bench-") as sockets:
+        launch = Launch(
+            subject.root,
+            subject.python,
+            subject.env,
+            Path(sockets),
+            lambda name, _, line: report(f"{name}: {line}"),
+        )
+        restorer = Restorer(SnapshotStore(home))
+        plain = PlainEngine(launch.root, launch.python, launch.env, launch.sockets, launch.log)
+        restored = CriuEngine(launch, subject, restorer, 120.0)
+        try:
+            await restored.prepare()
+            report(f"Starting {done.bento.tag} {rounds} times plainly and {rounds} times restored")
+            question = Question.of(done.bento.manifest)
+            arms = await compare(
+                {"plain": plain, "criu": restored}, question, rounds, usable_cpus()
+            )
+        finally:
+            await restored.close()
+            await plain.close()
+            await restorer.close()
+    starts = {
+        name: {
+            "median_ms": arm.median * 1000,
+            "min_ms": min(arm.seconds) * 1000,
+            "max_ms": max(arm.seconds) * 1000,
+        }
+        for name, arm in arms.items()
+    }
+    ratio = arms["plain"].median / arms["criu"].median
+    return {
+        "bento": done.bento.tag, "snapshot": done.snapshot.id, "path": question.path,
+        "rounds": rounds, "starts": starts, "ratio": ratio,
+    }  # fmt: skip

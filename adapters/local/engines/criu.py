@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from bentofn.adapters.local.engines.process import Output, RunningInstance
 from bentofn.adapters.local.engines.restorer import Offspring, Restorer
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.obtain import Subject, key_of, obtain, recall
 from bentofn.packager.snapshot.snapshot import Hold, Snapshot
 from bentofn.runtime.errors import UserError
@@ -19,6 +21,11 @@ from bentofn.runtime.protocol import Restore
 
 SNAPSHOT_ID = "snapshot"
 """Whose lines those of a service are that is started to be kept as a snapshot."""
+
+
+LEARN_AFTER = 1.0
+"""Seconds after which an instance that is ready has answered the request that it was started for,
+and has touched what such a start needs."""
 
 
 class CriuEngine:
@@ -43,6 +50,8 @@ class CriuEngine:
         self._loop = asyncio.get_running_loop()
         self._snapshot: Snapshot | None = None
         self._hold: Hold | None = None
+        self._ahead: ReadAhead | None = None
+        self._learning: asyncio.Task[None] | None = None
         self._preparing = asyncio.Lock()
         self._called_off = threading.Event()
         self._instances: set[RunningInstance] = set()
@@ -86,11 +95,17 @@ class CriuEngine:
         )
         self._instances.add(instance)
         offspring.exit.add_done_callback(lambda _: self._instances.discard(instance))
+        if self._ahead is not None and not self._ahead.known and self._learning is None:
+            self._learning = asyncio.create_task(self._learn(self._ahead, instance))
         return instance
 
     async def close(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
+        if self._learning is not None:
+            self._learning.cancel()
         await stop_all(self._instances)
+        if self._ahead is not None:
+            await asyncio.to_thread(self._ahead.close)
         if self._hold is not None:
             self._hold.close()
 
@@ -104,7 +119,20 @@ class CriuEngine:
         if not snapshot.images.is_dir():
             self._snapshot = None
             raise StartFailed(f"the snapshot {snapshot.id[:12]} was removed")
+        if self._ahead is not None:
+            self._ahead.start()
         return await self._restorer.restore(snapshot.images, request, fds)
+
+    async def _learn(self, ahead: ReadAhead, instance: RunningInstance) -> None:
+        """Have a start's hot set measured; where the instance is gone by then, by the next one."""
+        try:
+            with contextlib.suppress(StartFailed, EngineRefused):
+                await instance.ready()
+            await asyncio.sleep(LEARN_AFTER)
+            if instance in self._instances:
+                await asyncio.to_thread(ahead.learn, instance.pid)
+        finally:
+            self._learning = None
 
     async def _have(self, find: Callable[[Criu], Snapshot | None]) -> None:
         async with self._preparing:
@@ -123,6 +151,7 @@ class CriuEngine:
             if found is not None:
                 self._hold = self._restorer.store.hold(found)
                 self._snapshot = found
+                self._ahead = ReadAhead(found.path)
                 await self._restorer.warm()
 
     def _recall(self, criu: Criu) -> Snapshot | None:

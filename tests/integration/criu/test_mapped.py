@@ -20,8 +20,8 @@ import pytest
 from bentofn.packager.snapshot.criu import images
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.dump import dump
-from bentofn.packager.snapshot.criu.hot import load_hot_set, measure_hot_set, save_hot_set
-from bentofn.packager.snapshot.criu.prefetch import Prefetch
+from bentofn.packager.snapshot.criu.hot import load_hot_set, measure_hot_set
+from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.criu.rewrite import RAW, Rewritten, rewrite
 from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import prime
@@ -260,8 +260,11 @@ def test_the_hot_set_of_a_restored_process_is_read_ahead(
     raw = next(file for file in hot.files if file.path == snapshot.images / RAW)
     assert 8 << 20 <= sum(length for _, length in raw.ranges) < 40 << 20
     assert {path.name for path in snapshot.images.glob("*.img")} <= {f.path.name for f in hot.files}
-    save_hot_set(hot, snapshot.root)
-    assert load_hot_set(snapshot.root) == hot
-    prefetch = Prefetch(hot)
-    prefetch.start()
-    assert prefetch.wait(SECONDS)
+    ahead = ReadAhead(snapshot.root)
+    assert not ahead.start(), "nothing is known yet"
+    ahead.learn(answer["pid"])
+    assert ahead.known
+    assert load_hot_set(snapshot.root) is not None
+    ReadAhead(snapshot.root).start()
+    ahead.close()
+    ReadAhead(snapshot.root / "gone").learn(answer["pid"])

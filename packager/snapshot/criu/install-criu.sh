@@ -84,9 +84,14 @@ private_apt() {
     -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 "$@" >>"$work/log" 2>&1 9>&-
 }
 
-# From where this host takes Debian, else from Debian itself.
-mirrors=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
-  2>/dev/null | grep -v -- security | sort -u) || true
+# From where this host takes Debian, else from Debian itself. Apt knows whose archive one is once it
+# has fetched its index; before that, any may be.
+addresses() {
+  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "$@" 2>/dev/null |
+    grep -v -- security | sort -u
+}
+mirrors=$(addresses 'Origin: Debian')
+[ -n "$mirrors" ] || mirrors=$(addresses --no-release-info)
 fetched=
 for mirror in $mirrors http://deb.debian.org/debian; do
   : >"$work/log"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from bentofn.packager.files import make_directory, remove_tree
 from bentofn.packager.snapshot.criu.causes import cause_of, holdings_of
@@ -64,34 +65,43 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
 
 
 def _run(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
-    # The log goes through a pipe: on a full disk a file would not hold the line that says so.
     options = ["--manage-cgroups=ignore", "--file-validation", "filesize", "-v4"]
     command = [*criu.command, "dump", "--tree", str(pid), "--images-dir", str(directory), *options]
+    # The log is kept in memory: a file on a full disk would not hold the line that says so, and a
+    # pipe would stay open in the process, which CRIU hands its log to, if CRIU were killed.
+    with os.fdopen(os.memfd_create("log"), "w+b") as log:
+        status = _wait(command, log, timeout)
+        log.seek(0)
+        written = log.read().decode(errors="replace")
+    if status < 0:
+        name = signal.Signals(-status).name
+        raise DumpFailed(f"CRIU was ended by {name} before the dump was done; try again")
+    if status > 0:
+        cause = cause_of(written, holdings_of(pid))
+        raise DumpFailed(cause.sentence, of_the_service=cause.of_the_service)
+
+
+def _wait(command: list[str], log: BinaryIO, timeout: float) -> int:
+    """Run a command to its end; gives its status."""
     running = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=log,
         start_new_session=True,
         umask=0o077,
     )
     try:
-        _, written = running.communicate(timeout=timeout)
+        return running.wait(timeout)
     except BaseException as error:
         os.killpg(running.pid, signal.SIGKILL)  # also what it may have started itself
-        running.communicate()
+        running.wait()
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
         raise DumpFailed(
             f"CRIU did not finish the dump within {timeout:g} s; a service with much memory needs "
             "a faster disk or more time"
         ) from None
-    if running.returncode < 0:
-        name = signal.Signals(-running.returncode).name
-        raise DumpFailed(f"CRIU was ended by {name} before the dump was done; try again")
-    if running.returncode != 0:
-        cause = cause_of(written.decode(errors="replace"), holdings_of(pid))
-        raise DumpFailed(cause.sentence, of_the_service=cause.of_the_service)
 
 
 def _end(process: int) -> None:

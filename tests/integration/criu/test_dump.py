@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.dump import DumpFailed, dump
@@ -213,3 +216,36 @@ def test_a_process_that_has_ended_is_said(
     assert process.ended()
     with pytest.raises(DumpFailed, match="ended before it could be dumped"):
         dump(criu, process.pid, tmp_path / "images", SECONDS)
+
+
+def dumping() -> list[int]:
+    """The CRIUs that this process has started and that still run."""
+    children = Path("/proc/self/task").glob("*/children")
+    pids = [int(pid) for path in children for pid in path.read_text().split()]
+    return [pid for pid in pids if b"--images-dir" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(delay=st.floats(0, 0.12))
+def test_a_criu_that_is_killed_at_any_moment_leaves_nothing(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path, delay: float
+) -> None:
+    process = sleeper("kept.append(os.urandom(16 << 20))")
+    said: list[str] = []
+
+    def take() -> None:
+        try:
+            dump(criu, process.pid, tmp_path / "images", SECONDS)
+        except DumpFailed as error:
+            said.append(str(error))
+
+    taking = threading.Thread(target=take)
+    taking.start()
+    taking.join(delay)
+    for pid in dumping():
+        os.kill(pid, signal.SIGKILL)
+    taking.join()
+    assert process.ended()
+    assert said in ([], ["CRIU was ended by SIGKILL before the dump was done; try again"])
+    assert (tmp_path / "images").exists() == (said == [])
+    shutil.rmtree(tmp_path / "images", ignore_errors=True)

@@ -68,6 +68,21 @@ def test_criu_loads_the_cache_that_was_made(criu: Criu) -> None:
     assert f"Loaded kdat cache from {FOLDER / NAME}" in check.stderr + check.stdout
 
 
+def test_on_a_tmpfs_the_cache_is_left_to_criu(criu: Criu) -> None:
+    code = """
+from bentofn.packager.snapshot.criu.binary import find_criu
+from bentofn.packager.snapshot.criu.kdat import ensure_kdat
+ensure_kdat(find_criu())
+"""
+    script = 'mount -t tmpfs tmpfs /run && "$1" -c "$2" && ls -A /run && shift 2 && "$@" check -v4'
+    alone = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*alone, sys.executable, code, *criu.command], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[:1] != [NAME]
+    assert "Can't keep kdat cache" not in done.stderr
+
+
 def test_doctor_says_that_snapshots_can_be_restored(
     criu: Criu, bentofn: Bentofn, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ SMALL_FILE = 1 << 20
 opening and checking each costs a restore more than a second copy of it costs the page cache. The
 large libraries' code stays shared with every other process."""
 
-_ASSUMES_ZEROS = b"MALLOC_CONF"
+_ASSUMES_ZEROS = re.compile(b"MALLOC_CONF")
 """What jemalloc reads its settings from, under whatever prefix it was built into a library."""
 
 _PROT_EXEC = 4
@@ -101,17 +102,9 @@ def _holder_of_jemalloc(memory: Memory, names: dict[int, RegularFile]) -> Path |
         if _is_same(names[program]):
             path = Path(names[program].name)
             with mapped(path) as content:
-                if _holds(content):
+                if _ASSUMES_ZEROS.search(content):
                     return path
     return None
-
-
-def _holds(content: memoryview) -> bool:
-    step, overlap = 16 << 20, len(_ASSUMES_ZEROS)
-    return any(
-        _ASSUMES_ZEROS in bytes(content[start : start + step + overlap])
-        for start in range(0, len(content), step)
-    )
 
 
 def _note(jemalloc: Path | None) -> str:

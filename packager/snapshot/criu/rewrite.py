@@ -8,7 +8,6 @@ before it is written to, and all copies of a process share what they only read.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -164,8 +163,6 @@ def _rewrite_process(
 def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) -> Rewritten:
     _write(staging / "files.img", [encode_files(files)])
     copied = sum(path.stat().st_size for path in dumped.glob("pages-*.img"))
-    for path in sorted(dumped.glob("pages-*.img")):
-        shutil.copyfile(path, staging / path.name)
     note = f"{count} processes were dumped; only a single process's pages are mapped."
     return Rewritten(0, copied, 0, 0, note)
 

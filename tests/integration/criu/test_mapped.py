@@ -55,7 +55,9 @@ while host.recv(1):
 os._exit(0)
 """
 LIFE = """
-import faulthandler, gc, hashlib, subprocess, tempfile
+import faulthandler, gc, hashlib, mmap, subprocess, tempfile
+shared = mmap.mmap(-1, 1 << 20)
+shared.write(b"shared")
 big = bytearray(os.urandom(6 << 20))
 small = [os.urandom(100) for _ in range(20000)]
 grown = bytearray(1 << 20)
@@ -83,6 +85,7 @@ expected = digest(), libraries()
 def forked():
     child = os.fork()
     if not child:
+        shared[:6] = b"SHARED"
         small.append(b"child")
         big[0] ^= 1
         os._exit(7 if digest() != expected[0] else 8)
@@ -90,6 +93,7 @@ def forked():
 
 def after():
     answer = {"same": (digest(), libraries()) == expected, "child": forked()}
+    answer["shared"] = shared[:6] == b"SHARED"
     answer["own"] = digest() == expected[0]
     stop.set()
     waiting.join()
@@ -193,6 +197,7 @@ def test_a_restored_process_lives_on(snapshot: Snapshot, stack: ExitStack) -> No
         assert answer == {
             "same": True,
             "child": 7,
+            "shared": True,
             "own": True,
             "threads": 20,
             "more": 50000,

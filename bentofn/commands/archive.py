@@ -68,7 +68,7 @@ def import_(
         else:
             entry = import_bento(store, file, check, fitting)
             if fitting is not None:
-                keep_fitting(store.home, fitting, report)
+                keep_fitting(store.home, entry, fitting, report)
     document = fitting_document(fitting, as_json)
     if as_json:
         print_json(entry_document(entry) | document)

@@ -79,7 +79,7 @@ def pull(
             store, source, report, insecure=insecure, check=check, lazy=lazy, fits=fitting
         )
         if fitting is not None:
-            keep_fitting(store.home, fitting, report)
+            keep_fitting(store.home, done.entry, fitting, report)
     document = fitting_document(fitting, as_json)
     _show(f"Pulled {done.entry.tag} from {done.reference}", done, document, as_json)
 

@@ -12,6 +12,7 @@ from bentofn.commands.output import human_size, json_option, print_json, print_t
 from bentofn.commands.snapshot_bench import bench
 from bentofn.commands.snapshot_setup import setup
 from bentofn.packager.home import Home
+from bentofn.packager.snapshot.fitting import may_travel
 from bentofn.packager.snapshot.snapshot import Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.store import Store
@@ -46,11 +47,12 @@ def take(bento: str, again: bool, timeout: float, as_json: bool) -> None:
     """
     from bentofn.adapters.local.snapshots import take_snapshot
 
+    home = Home.default()
     with progress() as report:
-        done = take_snapshot(Home.default(), bento, timeout, report, again=again)
+        done = take_snapshot(home, bento, timeout, report, again=again)
     found = done.snapshot
     if as_json:
-        print_json(snapshot_document(found) | {"taken": done.taken})
+        print_json(snapshot_document(home, found) | {"taken": done.taken})
         return
     what = "Took" if done.taken else "There is"
     origin = found.origin
@@ -72,7 +74,9 @@ def list_snapshots(bento: str | None, as_json: bool) -> None:
     problems = [why_not_here(each) for each in found]
     if as_json:
         documents = zip(found, problems, strict=True)
-        print_json([snapshot_document(each) | {"problem": problem} for each, problem in documents])
+        print_json(
+            [snapshot_document(home, each) | {"problem": problem} for each, problem in documents]
+        )
         return
     print_table(
         ("SNAPSHOT", "BENTO", "SIZE", "TAKEN", "USED", "MAY TRAVEL"),
@@ -80,7 +84,7 @@ def list_snapshots(bento: str | None, as_json: bool) -> None:
             (
                 each.id[:12], each.origin.bento, human_size(each.disk_size),
                 f"{each.origin.created.astimezone():%Y-%m-%d %H:%M}", _ago(each.used),
-                "yes" if each.shareable else "no",
+                "yes" if may_travel(home, each) else "no",
             )
             for each in found
         ],
@@ -103,6 +107,9 @@ def delete(names: tuple[str, ...], force: bool, as_json: bool) -> None:
     store = SnapshotStore(home)
     wanted = {each.id: each for name in names for each in _meant(home, name)}
     freed = sum(each.disk_size for each in wanted.values())
+    if not force:
+        for each in wanted.values():
+            store.refuse_if_used(each)
     for each in wanted.values():
         store.delete(each, force=force)
     if as_json:
@@ -117,7 +124,7 @@ snapshot.add_command(bench)
 snapshot.add_command(setup)
 
 
-def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_document(home: Home, snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot as plain data."""
     return {
         "id": snapshot.id,
@@ -129,7 +136,7 @@ def snapshot_document(snapshot: Snapshot) -> dict[str, Any]:
         "seconds": snapshot.origin.seconds,
         "created": snapshot.origin.created.isoformat(),
         "used": snapshot.used.isoformat(),
-        "shareable": snapshot.shareable,
+        "may_travel": may_travel(home, snapshot),
         "criu": snapshot.key.criu,
         "path": str(snapshot.path),
     }

@@ -8,7 +8,8 @@ import click
 
 from bentofn.commands.output import Report
 from bentofn.packager.home import Home
-from bentofn.packager.snapshot.fitting import Fitting
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.snapshot.fitting import Fitting, may_travel
 from bentofn.packager.snapshot.layer import attach, unpack_arrived
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.store import Entry, Store
@@ -33,7 +34,7 @@ def attach_snapshots(store: Store, entry: Entry, report: Report) -> int:
         UserError: There is none, one is damaged, or the disk is full.
     """
     found = SnapshotStore(store.home).of_bento(entry.digest)
-    shareable = [each for each in found if each.shareable]
+    shareable = [each for each in found if may_travel(store.home, each)]
     attached = []
     for snapshot in shareable:
         report(f"Packing the snapshot {snapshot.id[:12]}")
@@ -45,7 +46,7 @@ def attach_snapshots(store: Store, entry: Entry, report: Report) -> int:
         )
     kept = len(found) - len(shareable)
     if kept:
-        report(f"{kept} stay here: they were taken with variables that {entry.tag} does not hold.")
+        report(f"{kept} that functions took for themselves stay here.")
     if not shareable:
         raise UserError(
             f"{entry.tag} has no snapshot that may leave this machine; take one first with: "
@@ -54,13 +55,18 @@ def attach_snapshots(store: Store, entry: Entry, report: Report) -> int:
     return len(shareable)
 
 
-def keep_fitting(home: Home, fitting: Fitting, report: Report) -> None:
+def keep_fitting(home: Home, entry: Entry, fitting: Fitting, report: Report) -> None:
     """Unpack the snapshots that came with a bento, so that its first start is a restore.
 
+    The bento is unpacked too, for they map its files where they stand then.
+
     Raises:
-        UserError: The disk is full or the home cannot be written.
+        UserError: The disk is full or the home cannot be written, or a layer is damaged.
     """
     store = SnapshotStore(home)
+    if fitting.keys:
+        report("Unpacking the bento")
+        materialise(home, entry)
     for key in fitting.keys:
         if store.get(key) is None:
             report(f"Unpacking the snapshot {key.id[:12]}")

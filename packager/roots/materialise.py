@@ -39,8 +39,13 @@ _DIRECTORIES: Mapping[str, str] = {
 """Kind of a layer to the directory of the root that it fills."""
 
 
-def root_path(home: Home, digest: str) -> Path:
-    """Where the root of a bento with a digest stands, or would, whose trees are all unpacked."""
+def root_path(home: Home, entry: Entry) -> Path:
+    """Where a bento's root stands, or would stand, whose trees are all unpacked."""
+    return root_of(home, entry.digest)
+
+
+def root_of(home: Home, digest: str) -> Path:
+    """As :func:`root_path`, of the bento with a digest."""
     return home.roots / digest.removeprefix("sha256:")[:16]
 
 
@@ -61,7 +66,7 @@ def materialise(home: Home, entry: Entry, providers: Sequence[TreeProvider] = ()
     Raises:
         UserError: A layer is damaged (the message says which), or the disk is full.
     """
-    unpacked = root_path(home, entry.digest)
+    unpacked = root_path(home, entry)
     if _is_whole(unpacked):
         return unpacked
     store = Store(home)
@@ -128,7 +133,7 @@ def unmaterialise(home: Home, entry: Entry) -> None:
     """Remove a bento's roots; :func:`prune` frees its trees. Nothing may run from them."""
     with home.lock(TREES_LOCK):
         for root in whole_directories(home.roots):
-            if _bento_of(root) == root_path(home, entry.digest):
+            if _bento_of(root) == root_path(home, entry):
                 discard(root)
 
 
@@ -156,7 +161,7 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
         for link in links_below(home.models):
             if link not in models:
                 link.unlink()
-        wanted_roots = {root_path(home, entry.digest) for entry in bentos} | set(keep)
+        wanted_roots = {root_path(home, entry) for entry in bentos} | set(keep)
         roots = whole_directories(home.roots)
         removed = [r for r in roots if r not in wanted_roots and _bento_of(r) not in wanted_roots]
         wanted = {t.key for entry in bentos for t in trees_of(store.descriptors(entry)).values()}

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from bentofn.packager.arriving_referrers import Read
 from bentofn.packager.environment.target import find_interpreter
 from bentofn.packager.home import Home
-from bentofn.packager.roots.materialise import root_path
+from bentofn.packager.roots.materialise import root_of
 from bentofn.packager.snapshot.criu.binary import find_criu
 from bentofn.packager.snapshot.host import this_host
 from bentofn.packager.snapshot.key import FORMAT, SnapshotKey, describe_interpreter, locale_of
 from bentofn.packager.snapshot.layer import check_referrer, read_record
 from bentofn.packager.snapshot.mapped import what_changed
+from bentofn.packager.snapshot.snapshot import Snapshot
 from bentofn.packager.store.referrers import Referrer
 from bentofn.runtime.errors import UserError
 
@@ -54,6 +55,14 @@ class Fitting:
         return problem is None
 
 
+def may_travel(home: Home, snapshot: Snapshot) -> bool:
+    """Whether a snapshot is of use to others: no secrets, and of the bento where all unpack it.
+
+    A platform that mounts its bentos takes snapshots that are its own.
+    """
+    return snapshot.shareable and snapshot.key.root == str(root_of(home, snapshot.key.bento))
+
+
 def key_here(home: Home, key: SnapshotKey) -> SnapshotKey:
     """The key that a snapshot of the same bento, with what the bento declares, would have here.
 
@@ -65,7 +74,7 @@ def key_here(home: Home, key: SnapshotKey) -> SnapshotKey:
         raise UserError(f"it was taken with {key.python.version!r}, which is no version of Python")
     return replace(
         key,
-        root=str(root_path(home, key.bento)),
+        root=str(root_of(home, key.bento)),
         python=describe_interpreter(find_interpreter(minor.group())),
         host=this_host(),
         criu=find_criu().version,

@@ -228,11 +228,22 @@ class SnapshotStore:
             UserError: A platform starts instances from it, or it cannot be removed.
         """
         if not self._remove(snapshot, force=force):
-            raise UserError(
-                f"Snapshot {snapshot.id[:12]} of {snapshot.origin.bento} is in use; remove the "
-                "function that starts from it first (`bentofn destroy`), or use --force: its "
-                "instances run on, and the next start is plain."
-            )
+            raise _in_use(snapshot)
+
+    def refuse_if_used(self, snapshot: Snapshot) -> None:
+        """Refuse what :meth:`delete` would refuse, and remove nothing.
+
+        Raises:
+            UserError: A platform starts instances from the snapshot.
+        """
+        with suppress(FileNotFoundError):
+            descriptor = os.open(snapshot.path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _in_use(snapshot) from None
+            finally:
+                os.close(descriptor)
 
     def trim(self, limit: int, keep: Sequence[Path] = ()) -> tuple[Snapshot, ...]:
         """Remove the snapshots that were not used for longest until all take at most so much.
@@ -279,6 +290,14 @@ class SnapshotStore:
         except (OSError, *_MALFORMED):
             return None
         return found if found.id == path.name else None
+
+
+def _in_use(snapshot: Snapshot) -> UserError:
+    return UserError(
+        f"Snapshot {snapshot.id[:12]} of {snapshot.origin.bento} is in use; remove the function "
+        "that starts from it first (`bentofn destroy`), or use --force: its instances run on, and "
+        "the next start is plain."
+    )
 
 
 def _settle(directory: Path) -> list[str]:

@@ -55,7 +55,7 @@ def document(done: subprocess.CompletedProcess[str]) -> Any:
 def test_it_is_taken_once(home: Home, bentofn: Bentofn, taken: dict[str, Any]) -> None:
     assert taken["mappings"] > 50
     assert taken["disk_size"] > 1 << 20
-    assert taken["shareable"]
+    assert taken["may_travel"]
     again = document(bentofn("snapshot", "take", "echo", "--json", home=home.path))
     assert (again["id"], again["taken"]) == (taken["id"], False)
     [listed] = document(bentofn("snapshot", "list", "echo", "--json", home=home.path))

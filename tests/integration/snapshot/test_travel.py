@@ -18,7 +18,7 @@ from oci_registry import BINARY, running
 from bentofn.packager.environment.target import base_interpreter
 from bentofn.packager.home import Home
 from bentofn.packager.layers import LayerFile, put_layer
-from bentofn.packager.roots.materialise import root_path
+from bentofn.packager.roots.materialise import root_of
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.digests import CHUNK
 from bentofn.packager.snapshot.host import this_host
@@ -77,7 +77,7 @@ def key(home: Home, entry: Entry, criu: Criu) -> SnapshotKey:
     env = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return SnapshotKey(
         bento=entry.digest,
-        root=str(root_path(home, entry.digest)),
+        root=str(root_of(home, entry.digest)),
         python=describe_interpreter(base_interpreter()),
         torch="",
         host=this_host(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import socket
 from collections import deque
@@ -17,6 +16,7 @@ from typing import Any
 from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
 from bentofn.adapters.local.engines.stock import CALM, Stock
 from bentofn.packager.snapshot.criu.binary import Criu, find_criu
+from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 from bentofn.packager.snapshot.criu.rewrite import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
@@ -32,8 +32,6 @@ from bentofn.runtime.protocol import Restore, encode
 
 TIMEOUT = 30.0
 """Seconds that CRIU may take for a restore; it takes milliseconds."""
-
-_ERROR = re.compile(r"Error \([^)]*\): +(.+)")
 
 REFILL_DELAY = 0.1
 """Seconds after a restore in which the processors are left to what was restored."""
@@ -164,9 +162,9 @@ class Restorer:
             worker.wire.close()
             self._let_go(asyncio.to_thread(worker.release))
             return Offspring(result.pid, exit_)
-        errors = worker.errors()
+        error = first_error("\n".join(worker.errors()))
         await asyncio.to_thread(worker.discard)
-        raise StartFailed(f"CRIU could not restore it: {_first_error(errors) or result.reason}")
+        raise StartFailed(f"CRIU could not restore it: {error or result.reason}")
 
     def _schedule(self, delay: float) -> None:
         if self._refill is not None:
@@ -203,12 +201,6 @@ def _find() -> Criu:
     restore_request(Path("/"), WIRE, 0)
     parse_response(b"")
     return criu
-
-
-def _first_error(lines: Sequence[str]) -> str:
-    """The first error of a CRIU log; those after it follow from it."""
-    found = (_ERROR.search(line) for line in lines)
-    return next((match[1].strip() for match in found if match), "")
 
 
 def _disown(work: asyncio.Task[Offspring]) -> None:

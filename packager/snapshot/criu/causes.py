@@ -21,7 +21,7 @@ from bentofn.runtime.obstacles.devices import GPU, is_gpu
 from bentofn.runtime.obstacles.found import Obstacle, sentence
 
 _NOISE = re.compile(
-    r"rlimit: Can't setup RLIMIT_NOFILE|Dumping FAILED|Dump files \(pid: \d+\) failed"
+    r"rlimit: Can't setup RLIMIT_NOFILE|(Dumping|Restoring) FAILED|Dump files \(pid: \d+\) failed"
 )
 """Errors that say nothing: the first is survived, the others follow from what was said before."""
 

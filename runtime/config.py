@@ -52,6 +52,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "resources": ("cpu", "memory", "gpu", "gpu_type", "tpu_type"),
     "runner_connection": ("timeout",),
     "runner_probe": ("enabled", "timeout", "period"),
+    "snapshot": ("warmable",),
     "ssl": (
         "enabled",
         "certfile",
@@ -77,7 +78,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "traffic": ("timeout", "max_concurrency", "concurrency", "external_queue"),
     "workers": (),
 }
-"""Keys of each section; a section without keys is a plain value."""
+"""Keys of each section; a section without keys is a plain value. ``snapshot`` is ours."""
 
 _TOP_LEVEL = tuple(key for key in _KEYS if "." not in key)
 _ARGUMENTS = ("name", "description", "path_prefix", "envs", "labels", "image", "cmd")
@@ -119,6 +120,9 @@ def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
     _check_positive(owner, "threads", config.get("threads"), (int,))
     if config.get("workers") != "cpu_count":
         _check_positive(owner, "workers", config.get("workers"), (int,))
+    warmable = config.get("snapshot", {}).get("warmable", False)
+    if not isinstance(warmable, bool):
+        raise UserError(f"{owner}: snapshot.warmable must be True or False, not {warmable!r}.")
     duration = config.get("metrics", {}).get("duration", {})
     _check_positive(owner, "metrics.duration.min", duration.get("min"), (int, float))
     if duration.get("factor", 2) <= 1:

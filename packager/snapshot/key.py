@@ -72,6 +72,7 @@ class SnapshotKey:
         environment: Digest of the environment, from :func:`environment_digest`.
         locale: The locale and the time zone, from :func:`locale_of`.
         format: Of the images.
+        warmed: Whether it was taken of an instance that had served, whose state is kept in it.
     """
 
     bento: str
@@ -83,6 +84,7 @@ class SnapshotKey:
     environment: str
     locale: str
     format: int = FORMAT
+    warmed: bool = False
 
     @property
     def id(self) -> str:
@@ -91,8 +93,8 @@ class SnapshotKey:
 
     @property
     def shareable(self) -> bool:
-        """Whether the environment holds nothing but what the bento declares in the open."""
-        return self.environment.startswith(f"{DECLARED}:")
+        """Whether it holds nothing but what the bento declares in the open, and no requests."""
+        return self.environment.startswith(f"{DECLARED}:") and not self.warmed
 
     def mismatch(self, here: SnapshotKey) -> str | None:
         """Why a snapshot with this key cannot be used where another is wanted.
@@ -130,6 +132,8 @@ class SnapshotKey:
             return f"was taken with {_locale(self.locale)}, and here is {_locale(here.locale)}"
         if self.environment != here.environment:
             return "was taken with other environment variables"
+        if self.warmed != here.warmed:
+            return "was taken of an instance that had served requests"
         return None
 
     def to_json(self) -> dict[str, Any]:
@@ -148,10 +152,13 @@ class SnapshotKey:
         python = {name: _text(raw["python"][name]) for name in ("path", "version", "digest")}
         if type(raw["format"]) is not int:
             raise TypeError("format")
+        if type(raw["warmed"]) is not bool:
+            raise TypeError("warmed")
         return cls(
             python=Interpreter(**python),
             host=HostClass.from_json(raw["host"]),
             format=raw["format"],
+            warmed=raw["warmed"],
             **texts,
         )
 

@@ -111,9 +111,16 @@ class Dispatch:
 
 @dataclass(frozen=True)
 class StopInstance:
-    """Stop an instance; answered by InstanceExited, or InstanceFailed if it was starting."""
+    """Stop an instance; answered by InstanceExited, or InstanceFailed if it was starting.
+
+    Args:
+        instance: It.
+        keep: Whether it served and is stopped only because there is nothing to do and no other is
+            left: what it has become may be kept for later starts.
+    """
 
     instance: str
+    keep: bool = False
 
 
 @dataclass(frozen=True)

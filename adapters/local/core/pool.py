@@ -268,7 +268,9 @@ class Pool:
         )
         idle = self._idle()
         spare = max(0, self._count("ready") - self._kept())
-        self._stop([i for i in idle[:spare] if now >= self._expires(i)])
+        for instance in [i for i in idle[:spare] if now >= self._expires(i)]:
+            alone = self._count("starting", "ready", "retiring") == 1 and not self.draining
+            self._stop([instance], keep=alone and instance.last_used > 0)
 
     def _idle(self) -> list[PooledInstance]:
         """Ready instances without a request, the one used longest ago first."""
@@ -278,10 +280,10 @@ class Pool:
     def _expires(self, instance: PooledInstance) -> float:
         return instance.idle_since + (0.0 if self.draining else self.rules.idle_timeout)
 
-    def _stop(self, instances: list[PooledInstance]) -> None:
+    def _stop(self, instances: list[PooledInstance], *, keep: bool = False) -> None:
         for instance in instances:
             instance.state = "stopping"
-            self._commands.append(StopInstance(instance.id))
+            self._commands.append(StopInstance(instance.id, keep))
 
     def _wake(self, now: float) -> None:
         if now >= self._wake_at:

@@ -24,6 +24,9 @@ SMALL_FILE = 1 << 20
 opening and checking each costs a restore more than a second copy of it costs the page cache. The
 large libraries' code stays shared with every other process."""
 
+RAW = "mem.raw"
+"""Name of the file of pages of a snapshot, beside the images."""
+
 _ASSUMES_ZEROS = re.compile(b"MALLOC_CONF")
 """What jemalloc reads its settings from, under whatever prefix it was built into a library."""
 
@@ -63,7 +66,7 @@ def choose(
     """
     names = {entry.id: entry.reg for entry in files if entry.reg is not None}
     jemalloc = _holder_of_jemalloc(memory, names)
-    small = _small_files(memory)
+    whole = _small_files(memory) | {file for file, reg in names.items() if _is_memory(reg)}
     special = [
         (run.vaddr, run.vaddr + run.count * PAGE)
         for run in pagemap.runs
@@ -72,7 +75,7 @@ def choose(
     choice = Choice(note=_note(jemalloc))
     for vma in memory.vmas:
         dumped = next(iter(within(runs, vma.start, vma.end)), None) is not None
-        if not can_move(vma) or not (dumped or (is_file(vma) and vma.shmid in small)):
+        if not can_move(vma) or not (dumped or (is_file(vma) and vma.shmid in whole)):
             continue
         if any(start < vma.end and vma.start < end for start, end in special):
             continue
@@ -85,6 +88,11 @@ def choose(
             choice.sources[vma.start] = Path(file.name)
         choice.moving.append(vma)
     return choice
+
+
+def _is_memory(file: RegularFile) -> bool:
+    """Whether a mapped file is that of an earlier snapshot, which this one must not need."""
+    return Path(file.name).name == RAW
 
 
 def _small_files(memory: Memory) -> set[int]:

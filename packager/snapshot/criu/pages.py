@@ -16,6 +16,8 @@ from bentofn.runtime.errors import UserError
 
 PAGE = mmap.PAGESIZE
 
+_ZEROS = bytes(HUGE)
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -97,7 +99,7 @@ def write_extents(descriptor: int, extents: Sequence[Extent], size: int) -> None
     """Write a file of ``size`` bytes that holds extents, and holes where there are none.
 
     A block of 2 MiB that is at least half full is written at once and whole: the page cache then
-    keeps it in one piece (a large folio), which the kernel maps at once.
+    keeps it in one piece (a large folio), which the kernel maps at once. One of zeros is a hole.
 
     Args:
         descriptor: The file, empty.
@@ -105,6 +107,8 @@ def write_extents(descriptor: int, extents: Sequence[Extent], size: int) -> None
     """
     os.ftruncate(descriptor, size)
     for block, parts in _blocks(extents):
+        if all(_is_zero(_bytes(part)) for part in parts):
+            continue
         if sum(part.length for part in parts) * 2 >= HUGE:
             buffer = bytearray(HUGE)
             for part in parts:
@@ -132,6 +136,13 @@ def _blocks(extents: Sequence[Extent]) -> Iterator[tuple[int, list[Extent]]]:
             offset = stop
     if parts:
         yield block, parts
+
+
+def _is_zero(data: memoryview) -> bool:
+    # Bytes are compared at once, views byte by byte.
+    return (
+        bytes(data[:PAGE]) == _ZEROS[: min(PAGE, len(data))] and bytes(data) == _ZEROS[: len(data)]
+    )
 
 
 def _bytes(part: Extent) -> memoryview:

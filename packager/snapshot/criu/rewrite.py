@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.files import sync_directory, temporary_directory, writing
-from bentofn.packager.snapshot.criu.choice import choose
+from bentofn.packager.snapshot.criu.choice import RAW, choose
 from bentofn.packager.snapshot.criu.images import (
     REGULAR_FILE,
     FileEntry,
@@ -47,9 +47,6 @@ from bentofn.runtime.errors import UserError
 WIRE = "bentofn/wire"
 """The name under which the images know the placeholder that a socket takes the place of at a
 restore: the key of CRIU's inherit-fd."""
-
-RAW = "mem.raw"
-"""Name of the file of pages, beside the images."""
 
 _CLOCKS = "timens-*.img"
 """The monotonic clock at the dump. With it a restore makes a time namespace in which no time has

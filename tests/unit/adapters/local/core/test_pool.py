@@ -264,6 +264,24 @@ def test_the_instance_used_last_is_preferred_and_the_others_go() -> None:
     assert [i.id for i in pool.instances.values() if i.state == "ready"] == ["i2"]
 
 
+def test_the_last_instance_that_served_may_be_kept_when_it_becomes_idle() -> None:
+    pool = Pool(rules(concurrency=1), "i")
+    for request in (1, 2):
+        pool.handle(RequestArrived(request), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(InstanceReady("i2"), 1.0)
+    for request in (1, 2):
+        pool.handle(RequestFinished(request), 2.0)
+    assert pool.handle(Tick(), 62.0) == [StopInstance("i1"), StopInstance("i2", keep=True)]
+
+
+def test_an_instance_that_never_served_is_not_kept() -> None:
+    pool = Pool(rules(), "i")
+    pool.handle(InstanceWanted(), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    assert pool.handle(Tick(), 61.0) == [StopInstance("i1")]
+
+
 def test_a_start_that_keeps_failing_ends_the_wait_with_its_sentence() -> None:
     pool = Pool(rules(), "i")
     pool.handle(RequestArrived(1), 0.0)

@@ -91,6 +91,7 @@ def run(
     listener: socket.socket,
     on_ready: Callable[[], None],
     control: socket.socket | None = None,
+    heed: Callable[[socket.socket], bool] = lifeline.heed,
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns when what ran has finished.
 
@@ -99,15 +100,19 @@ def run(
         listener: An open listening socket.
         on_ready: Called once requests are answered.
         control: The platform's control socket; its end of file ends the process at once.
+        heed: Called with it whenever it can be read; says whether to stop serving.
 
     Raises:
         UserError: The application's start-up failed, an ``on_startup`` hook for instance.
     """
     server = Server(config, on_ready)
 
+    def hear(control: socket.socket) -> None:
+        server.should_exit = heed(control) or server.should_exit
+
     async def serve() -> None:
         if control is not None:
-            asyncio.get_running_loop().add_reader(control, lifeline.check, control)
+            asyncio.get_running_loop().add_reader(control, hear, control)
         await server.serve(sockets=[listener])
 
     loop = new_event_loop()

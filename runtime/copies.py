@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from bentofn.runtime import asgi, forking, lifecycle, lifeline, rehearsal, renew
+from bentofn.runtime.hooks import run_before_snapshot
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused
 
@@ -65,12 +66,43 @@ def prepare(
         control.send(Failed(lifecycle.explain(error)))
         return None
     sites.stop()
+    return _copyable(prepared.instance, config, control, why_not, sites)
+
+
+def prepare_again(
+    original: Original,
+    control: Channel,
+    why_not: Callable[[Collection[int], Sites], str | None],
+) -> Original | None:
+    """Bring a copy that has served to the point where it can be copied itself.
+
+    Args:
+        original: What it was made of.
+        control: Told why it cannot be copied, if so.
+        why_not: As for :func:`prepare`.
+    """
+    instance = original.renewable.instance
+    try:
+        run_before_snapshot(instance)
+    except Exception as error:
+        control.send(Failed(lifecycle.explain(error)))
+        return None
+    return _copyable(instance, original.config, control, why_not, Sites())
+
+
+def _copyable(
+    instance: object,
+    config: uvicorn.Config,
+    control: Channel,
+    why_not: Callable[[Collection[int], Sites], str | None],
+    sites: Sites,
+) -> Original | None:
     refusal = why_not([control.fileno()], sites)
     if refusal is not None:
         control.send(Refused(refusal))
         return None
     # Once here, so that what it does for the first time (OpenSSL's start) is not left to a copy.
-    renewable = lifecycle.Renewable.find(prepared.instance)
+    renewable = lifecycle.Renewable.find(instance)
     renew.renew(renewable.renewals)
     forking.flush()
     gc.collect()

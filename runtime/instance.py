@@ -40,13 +40,19 @@ def start_service(options: Mapping[str, str], control: Channel) -> uvicorn.Confi
     return config
 
 
-def live(start: Callable[[], uvicorn.Config], listener: socket.socket, control: Channel) -> int:
+def live(
+    start: Callable[[], uvicorn.Config],
+    listener: socket.socket,
+    control: Channel,
+    heed: Callable[[socket.socket], bool] = lifeline.heed,
+) -> int:
     """Serve until told to stop, and tell the platform how it goes.
 
     Args:
         start: What is left to do before serving.
         listener: The socket to serve on.
         control: The platform.
+        heed: Called when the platform says something; says whether to stop serving.
 
     Returns:
         The process's exit status.
@@ -57,6 +63,7 @@ def live(start: Callable[[], uvicorn.Config], listener: socket.socket, control: 
             listener,
             on_ready=lambda: control.send(Ready(os.getpid())),
             control=control.socket,
+            heed=heed,
         )
     except Exception as error:
         control.send(Failed(lifecycle.explain(error)))

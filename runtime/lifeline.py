@@ -45,6 +45,12 @@ def check(control: socket.socket) -> None:
         os._exit(1)
 
 
+def heed(control: socket.socket) -> bool:
+    """Exit if the platform has gone; otherwise there is nothing to do."""
+    check(control)
+    return False
+
+
 class Watch:
     """Watches the control socket from a thread while the main thread is busy constructing.
 

@@ -13,20 +13,21 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 
 from bentofn.runtime import copies, forking, instance, lifeline, obstacles, template, threads
-from bentofn.runtime.protocol import RESTORE_FDS, Channel, Ready, Restore
+from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Restore
 
 TICK = 1000
 """Milliseconds between two looks at the wire. A restore interrupts the wait, so nobody waits this
 long, but a process that was dumped between its look and its wait."""
 
 _MOUNT_FLAGS = 2 | 4 | 8  # MS_NOSUID, MS_NODEV, MS_NOEXEC of linux/mount.h
+_MNT_DETACH = 2
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ class System:
     poll: Any
     prctl: Any
     mount: Any
+    umount: Any
 
     @classmethod
     def find(cls) -> System:
         """Look them up in the C library."""
         libc = ctypes.CDLL(None, use_errno=True)
-        return cls(libc.poll, libc.prctl, libc.mount)
+        return cls(libc.poll, libc.prctl, libc.mount, libc.umount2)
 
     def mount_proc(self) -> None:
         """Mount a ``/proc`` that shows this process's namespace.
@@ -55,6 +57,16 @@ class System:
         if self.mount(b"proc", b"/proc", b"proc", _MOUNT_FLAGS, None):
             number = ctypes.get_errno()
             raise OSError(number, f"/proc cannot be mounted: {os.strerror(number)}")
+
+    def unmount_proc(self) -> None:
+        """Take that away again.
+
+        Raises:
+            OSError: It cannot be taken away.
+        """
+        if self.umount(b"/proc", _MNT_DETACH):
+            number = ctypes.get_errno()
+            raise OSError(number, f"/proc cannot be unmounted: {os.strerror(number)}")
 
 
 def main(options: Mapping[str, str]) -> int:
@@ -92,24 +104,61 @@ def park(wire: int, system: System) -> Channel:
 
 def become(wire: Channel, original: copies.Original, system: System) -> int:
     """Live as what the platform asks for through the wire; returns the exit status."""
-    request = _request(wire)
-    if request is None:
-        return 1
-    fds = wire.take_fds(RESTORE_FDS[request.kind])
-    wire.close()
-    control = Channel(fds["control"])
-    instance.redirect_output(fds)
-    system.prctl(*lifeline.DIE_WITH_PARENT)
-    lifeline.check(control.socket)
-    if request.kind == "template":
-        return template.serve(original, control)
+    while True:
+        request = _request(wire)
+        if request is None:
+            return 1
+        fds = wire.take_fds(RESTORE_FDS[request.kind])
+        wire.close()
+        control = Channel(fds["control"])
+        instance.redirect_output(fds)
+        system.prctl(*lifeline.DIE_WITH_PARENT)
+        lifeline.check(control.socket)
+        if request.kind == "template":
+            return template.serve(original, control)
+        orders = _Orders(control)
+        start = _start(original, request, system)
+        status = instance.live(start, instance.open_listener(fds["listen"]), control, orders.heed)
+        if status or orders.park is None:
+            return status
+        again = copies.prepare_again(original, control, obstacles.why_not_snapshot)
+        if again is None:
+            return 1
+        if request.private_mounts:
+            system.unmount_proc()
+        placeholder = os.open(orders.park.wire, os.O_RDWR)
+        control.send(Ready(os.getpid()))
+        leave(control)
+        wire, original = park(placeholder, system), again
 
+
+@dataclass
+class _Orders:
+    """What the platform says to an instance that serves."""
+
+    control: Channel
+    park: Park | None = None
+
+    def heed(self, _: object) -> bool:
+        """Hear it, and say whether to stop serving; exits if the platform has gone."""
+        messages = self.control.receive()
+        if messages is None:
+            os._exit(1)
+        for message in messages:
+            if isinstance(message, Park):
+                self.park = message
+        return self.park is not None
+
+
+def _start(
+    original: copies.Original, request: Restore, system: System
+) -> Callable[[], uvicorn.Config]:
     def start() -> uvicorn.Config:
         if request.private_mounts:
             system.mount_proc()
         return original.configure_copy(request.env, request.threads)
 
-    return instance.live(start, instance.open_listener(fds["listen"]), control)
+    return start
 
 
 def _request(wire: Channel) -> Restore | None:

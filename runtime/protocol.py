@@ -80,6 +80,17 @@ class Restore:
 
 
 @dataclass(frozen=True)
+class Park:
+    """Ask a restored instance to end what it serves and to be ready for a snapshot again.
+
+    Args:
+        wire: An empty file that it keeps open meanwhile.
+    """
+
+    wire: str
+
+
+@dataclass(frozen=True)
 class Warmed:
     """A zygote can fork.
 
@@ -126,7 +137,7 @@ class Exited:
 
 # typing.Union: a type alias in this form must also evaluate on Python 3.10 tools.
 Message = Union[  # noqa: UP007
-    Ready, Failed, Refused, Fork, Restore, Warmed, Threaded, Forked, ForkFailed, Exited
+    Ready, Failed, Refused, Fork, Restore, Park, Warmed, Threaded, Forked, ForkFailed, Exited
 ]
 
 _TAGS: dict[str, tuple[str, type[Message]]] = {
@@ -135,6 +146,7 @@ _TAGS: dict[str, tuple[str, type[Message]]] = {
     "refused": ("event", Refused),
     "fork": ("op", Fork),
     "restore": ("op", Restore),
+    "park": ("op", Park),
     "warmed": ("event", Warmed),
     "threaded": ("event", Threaded),
     "forked": ("event", Forked),

@@ -30,6 +30,7 @@ from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.obtain import Subject
+from bentofn.packager.snapshot.warm import is_warmable
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 
@@ -169,6 +170,21 @@ class Launcher:
             self._zygote = ZygoteEngine(packages, self._shared.zygotes, *arguments)
         return self._zygote if self._may_share else None
 
+    async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
+        """Stop an instance.
+
+        Args:
+            instance: It.
+            grace: Seconds for what it still does.
+            keep: Whether what it has become may be kept for later starts, if the service allows it.
+        """
+        engine = self._choice.current
+        try:
+            if keep and isinstance(engine, CriuEngine):
+                await engine.keep(instance)
+        finally:
+            await instance.stop(grace)
+
     async def run_deployment_hook(self) -> None:
         """Run the service's ``on_deployment`` methods, once and in a process of their own.
 
@@ -222,7 +238,7 @@ class Launcher:
         bento = self._bento
         subject = Subject(
             bento.tag, bento.digest, launch.root, launch.python, launch.environment(),
-            bento.manifest.envs,
+            bento.manifest.envs, is_warmable(bento.manifest.contract),
         )  # fmt: skip
         return CriuEngine(launch, subject, self._shared.restorer, self._start_timeout)
 

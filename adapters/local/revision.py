@@ -198,8 +198,8 @@ class Revision:
         match command:
             case StartInstance(name):
                 self._lives[name] = self._loop.create_task(self._live(name))
-            case StopInstance(name):
-                self._stop(name)
+            case StopInstance(name, keep):
+                self._stop(name, keep=keep)
             case Dispatch(request, name, started):
                 kind = self._kinds[name] if started else "warm"
                 assigned = self._tickets[request].assigned
@@ -220,12 +220,12 @@ class Revision:
         elif not ticket.interrupted.done():
             ticket.interrupted.set_result(refusal)
 
-    def _stop(self, name: str) -> None:
+    def _stop(self, name: str, *, keep: bool = False) -> None:
         instance = self._instances.get(name)
         if instance is None:
             self._lives[name].cancel()
             return
-        task = self._loop.create_task(instance.stop(self._grace))
+        task = self._loop.create_task(self.launcher.stop(instance, self._grace, keep=keep))
         self._stops.add(task)
         task.add_done_callback(self._stops.discard)
 

@@ -39,6 +39,7 @@ class Subject:
         python: The interpreter.
         env: The whole environment of the service.
         declared: The variables that the bento itself declares.
+        warmable: Whether an instance that has served may be kept in place of the first snapshot.
     """
 
     tag: str
@@ -47,6 +48,7 @@ class Subject:
     python: Path
     env: Mapping[str, str]
     declared: Mapping[str, str]
+    warmable: bool = False
 
 
 def key_of(store: SnapshotStore, subject: Subject, criu: Criu) -> SnapshotKey:

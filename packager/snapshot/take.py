@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.criu.choice import RAW
 from bentofn.packager.snapshot.criu.dump import DumpFailed, dump
 from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
@@ -67,16 +69,40 @@ def take(
         SnapshotRefused: The service cannot be kept as a snapshot.
         TakeFailed: It does not reach its snapshot point or cannot be dumped.
     """
+
+    def park(wire: Path) -> AbstractContextManager[int]:
+        never = called_off or threading.Event()
+        return parked(bento_root, python, env, wire, timeout, log, never)
+
+    return take_parked(park, criu, staging, final, timeout)
+
+
+def take_parked(
+    park: Callable[[Path], AbstractContextManager[int]],
+    criu: Criu,
+    staging: Path,
+    final: Path,
+    timeout: float,
+) -> Taken:
+    """Take a snapshot of a process that parks. Blocks; the process has ended afterwards.
+
+    Args:
+        park: Given an empty file that the process is to keep open, parks it and gives its id.
+        criu: As for :func:`take`, with ``staging``, ``final`` and ``timeout``.
+
+    Raises:
+        SnapshotRefused: The process cannot be kept as a snapshot.
+        TakeFailed: It did not park or cannot be dumped.
+    """
     wire, dumped = staging / "wire", staging / "dump"
     began = time.monotonic()
     try:
         wire.touch(mode=0o600)
         dumped.mkdir(mode=0o700)
-        never = called_off or threading.Event()
-        with parked(bento_root, python, env, wire, timeout, log, never) as pid:
+        with park(wire) as pid:
             reached = time.monotonic()
             mapped = mapped_files(pid)
-            dump(criu, pid, dumped, timeout)
+            dump(_beside(criu, pid), pid, dumped, timeout)
         images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire)
     except DumpFailed as error:
         failure = SnapshotRefused if error.of_the_service else TakeFailed
@@ -94,10 +120,25 @@ def take(
 
 
 def mapped_files(pid: int) -> tuple[Path, ...]:
-    """The files that a process maps, sorted (``/proc/<pid>/maps`` of proc(5))."""
+    """The files that a process maps, sorted (``/proc/<pid>/maps`` of proc(5)).
+
+    The memory of an earlier snapshot is not among them: :func:`rewrite` takes it over.
+    """
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     paths = {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}
-    return tuple(Path(path) for path in sorted(paths) if path.startswith("/"))
+    return tuple(Path(path) for path in sorted(paths) if is_outside(path))
+
+
+def is_outside(path: str) -> bool:
+    """Whether what is mapped is a file that is no memory of a snapshot."""
+    return path.startswith("/") and not path.endswith(f"/{RAW}")
+
+
+def _beside(criu: Criu, pid: int) -> Criu:
+    """CRIU in the mount namespace of a process, which it would otherwise dump as well."""
+    if Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink():
+        return criu
+    return replace(criu, command=("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", *criu.command))
 
 
 def _why(error: OSError, staging: Path) -> str:

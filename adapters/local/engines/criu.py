@@ -5,17 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch, StartFailed
+from bentofn.adapters.local.engines.base import (
+    EngineRefused,
+    Instance,
+    InstanceSpec,
+    Launch,
+    StartFailed,
+)
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import Output, RunningInstance
 from bentofn.adapters.local.engines.restorer import Offspring, Restorer
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.readahead import ReadAhead
+from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.obtain import Subject, key_of, obtain, recall
 from bentofn.packager.snapshot.snapshot import Hold, Snapshot
+from bentofn.packager.snapshot.warm import keep_warmed, recall_warmed
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.protocol import Restore
 
@@ -55,6 +64,7 @@ class CriuEngine:
         self._preparing = asyncio.Lock()
         self._called_off = threading.Event()
         self._instances: set[RunningInstance] = set()
+        self._keeps = subject.warmable
 
     async def recall(self) -> bool:
         """Take up the snapshot that is kept from earlier; False where there is none.
@@ -98,6 +108,44 @@ class CriuEngine:
         if self._ahead is not None and not self._ahead.known and self._learning is None:
             self._learning = asyncio.create_task(self._learn(self._ahead, instance))
         return instance
+
+    async def keep(self, instance: Instance) -> None:
+        """End an instance and keep what it has become for later starts, if that is allowed.
+
+        That is done once for a bento in an environment; where it fails the first snapshot stays.
+
+        Args:
+            instance: One that has served and has nothing to do; any other is let be.
+        """
+        known = next((each for each in self._instances if each is instance), None)
+        snapshot = self._snapshot
+        if known is None or snapshot is None or snapshot.key.warmed or not self._keeps:
+            return
+        self._keeps = False  # not again, whatever comes of it
+        criu = await self._restorer.criu()
+        try:
+            kept = await asyncio.to_thread(self._keep, criu, snapshot.key, known)
+        except (UserError, EngineRefused) as error:
+            self._tell(f"the state of {instance.id} is not kept: {error}")
+            return
+        hold = self._restorer.store.hold(kept)
+        if hold is not None and self._snapshot is snapshot:
+            before, ahead = self._hold, self._ahead
+            self._hold, self._snapshot, self._ahead = hold, kept, ReadAhead(kept.path)
+            if before is not None:
+                before.close()
+            if ahead is not None:
+                await asyncio.to_thread(ahead.close)
+
+    def _keep(self, criu: Criu, key: SnapshotKey, instance: RunningInstance) -> Snapshot:
+        @contextlib.contextmanager
+        def park(wire: Path) -> Iterator[int]:
+            parking = instance.park(wire, self._timeout)
+            asyncio.run_coroutine_threadsafe(parking, self._loop).result()
+            yield instance.pid
+
+        store, tag = self._restorer.store, self._subject.tag
+        return keep_warmed(store, key, tag, criu, park, self._timeout, self._tell)
 
     async def close(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
@@ -156,9 +204,14 @@ class CriuEngine:
 
     def _recall(self, criu: Criu) -> Snapshot | None:
         store = self._restorer.store
-        return recall(store, key_of(store, self._subject, criu), self._tell)
+        key = key_of(store, self._subject, criu)
+        warmed = recall_warmed(store, key, self._tell) if self._subject.warmable else None
+        return warmed or recall(store, key, self._tell)
 
     def _obtain(self, criu: Criu) -> Snapshot:
+        kept = self._recall(criu)
+        if kept is not None:
+            return kept
         store = self._restorer.store
         key = key_of(store, self._subject, criu)
         return obtain(

@@ -13,7 +13,16 @@ from pathlib import Path
 from bentofn.adapters.local.engines.base import EngineRefused, Log, StartFailed
 from bentofn.adapters.local.engines.logs import LogPipe
 from bentofn.adapters.local.engines.sockets import Wires
-from bentofn.runtime.protocol import Decoder, Failed, Message, ProtocolError, Ready, Refused
+from bentofn.runtime.protocol import (
+    Decoder,
+    Failed,
+    Message,
+    Park,
+    ProtocolError,
+    Ready,
+    Refused,
+    encode,
+)
 
 DRAIN = 1.0
 """Seconds for what a process said before it ended; its children may hold the pipes open longer."""
@@ -83,9 +92,11 @@ class RunningInstance:
         self._output = output
         self._exit = exit_
         self._failure: Exception | None = None
+        self._parks = False
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # An instance that nobody waits for may fail without a warning about it.
         self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
+        self._reading = asyncio.create_task(self._read())
         self._life = asyncio.create_task(self._live())
 
     def keep_in(self, instances: set[RunningInstance]) -> None:
@@ -113,13 +124,32 @@ class RunningInstance:
                 os.kill(self.pid, signal.SIGKILL)
         await self.wait()
 
+    async def park(self, wire: Path, patience: float) -> None:
+        """Have a restored instance finish what it serves and be ready for a snapshot.
+
+        Args:
+            wire: An empty file that it keeps open meanwhile.
+            patience: Seconds.
+
+        Raises:
+            EngineRefused: It cannot be kept; it ends.
+            StartFailed: It ended, or did not park in time.
+        """
+        with contextlib.suppress(OSError):
+            data = encode(Park(os.fspath(wire)))
+            await asyncio.get_running_loop().sock_sendall(self._control, data)
+        done, _ = await asyncio.wait([self._reading], timeout=patience)
+        if not done:
+            raise StartFailed(f"it did not finish within {patience:g} s")
+        if not self._parks:
+            raise self._failure or StartFailed("it ended")
+
     async def _live(self) -> None:
-        reading = asyncio.create_task(self._read())
         status = await asyncio.shield(self._exit)
         kill_session(self.pid)
         await self._output.drained()
-        await asyncio.wait([reading], timeout=DRAIN)
-        reading.cancel()
+        await asyncio.wait([self._reading], timeout=DRAIN)
+        self._reading.cancel()
         self._control.close()
         self.socket_path.unlink(missing_ok=True)
         if not self._ready.done():
@@ -128,8 +158,10 @@ class RunningInstance:
 
     async def _read(self) -> None:
         async for message in messages(self._control):
-            if isinstance(message, Ready) and not self._ready.done():
-                self._ready.set_result(None)
+            if isinstance(message, Ready):
+                self._parks = self._ready.done()
+                if not self._parks:
+                    self._ready.set_result(None)
             elif isinstance(message, Failed):
                 self._failure = StartFailed(message.error)
             elif isinstance(message, Refused):

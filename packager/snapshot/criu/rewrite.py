@@ -32,7 +32,7 @@ from bentofn.packager.snapshot.criu.images import (
     read_version,
 )
 from bentofn.packager.snapshot.criu.layout import Span, place
-from bentofn.packager.snapshot.criu.movable import joined, moved, with_huge_pages
+from bentofn.packager.snapshot.criu.movable import is_file, joined, moved, with_huge_pages
 from bentofn.packager.snapshot.criu.pages import (
     PAGE,
     Extent,
@@ -142,6 +142,7 @@ def _rewrite_process(
             ]
         )
         vmas = [with_huge_pages(vma) if vma.shmid == raw_id else vma for vma in vmas]
+        _check_whole(vmas, files, raw_id)
         left = list(_outside(runs, moving))
         _write(staging / "files.img", [encode_files(files)])
         _write(staging / f"mm-{pid}.img", [encode_memory(replace(memory, vmas=tuple(vmas)))])
@@ -155,6 +156,15 @@ def _rewrite_process(
         )
         copied = sum(run.end - run.start for run in left)
         return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas), choice.note)
+
+
+def _check_whole(vmas: list[Vma], files: list[FileEntry], raw_id: int) -> None:
+    """Refuse images that would need the memory of an earlier snapshot, which may be deleted."""
+    names = {entry.id: entry.reg.name for entry in files if entry.reg is not None}
+    for vma in vmas:
+        name = names.get(vma.shmid, "") if is_file(vma) and vma.shmid != raw_id else ""
+        if name.endswith(f"/{RAW}"):
+            raise UserError(f"The process maps memory of the snapshot {name} that cannot be moved.")
 
 
 def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) -> Rewritten:

@@ -54,4 +54,5 @@ def find_criu() -> Criu:
         if refusal is None:
             return criu
         first = first or refusal
-    raise CriuUnfit(first or f"This host has no CRIU; {SETUP} installs a fit one.", SETUP)
+    first = first or f"This host has no CRIU; {SETUP} installs a fit one."
+    raise CriuUnfit(first, SETUP if SETUP in first else None)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bentofn.packager.snapshot.criu.host_facts import boot_id, kernel
-from bentofn.packager.snapshot.criu.installed import Criu, version_key
+from bentofn.packager.snapshot.criu.installed import INSTALLED, Criu, version_key
 from bentofn.packager.snapshot.criu.kdat import last_line, probe_kernel
 
 FLOOR = "4.2"
@@ -33,6 +33,10 @@ _CAPABILITIES = {
 The root of a container often lacks some."""
 
 _EFFECTIVE = re.compile(r"^CapEff:\s*([0-9a-f]+)$", re.MULTILINE)
+_FORBIDDEN = re.compile(
+    r"^unshare: .*not permitted|^mount: .*(permission denied|not permitted)", re.MULTILINE
+)
+_ANOTHER = f"{SETUP} installs one of Debian's"
 _ERROR = re.compile(r"^Error \([^)]*\):\s*(.+)$", re.MULTILINE)
 
 
@@ -56,6 +60,12 @@ def why_no_host() -> str | None:
         return f"The engine criu is for x86-64 and AArch64, not for {platform.machine()}."
     if os.geteuid() != 0:
         return "CRIU needs root, and this process is not; run bentofn as root, as with sudo."
+    users = Path("/proc/self/uid_map")
+    if users.exists() and not is_initial_user_namespace(users.read_text()):
+        return (
+            "CRIU needs the host's root, and this is that of a user namespace, as in a rootless "
+            "container; run bentofn as root outside of it."
+        )
     missing = missing_capabilities(Path("/proc/self/status").read_text())
     if missing:
         return (
@@ -65,6 +75,15 @@ def why_no_host() -> str | None:
     if not Path("/proc/self/ns/pid").exists():
         return "This kernel has no pid namespaces (CONFIG_PID_NS), which every restored copy needs."
     return None
+
+
+def is_initial_user_namespace(uid_map: str) -> bool:
+    """Whether a process's users are the host's (user_namespaces(7)).
+
+    Args:
+        uid_map: Its ``/proc/<pid>/uid_map``.
+    """
+    return uid_map.split() == ["0", "0", str(2**32 - 1)]
 
 
 def missing_capabilities(status: str) -> list[str]:
@@ -95,16 +114,19 @@ def failed_check(criu: Criu, log: str) -> str:
         criu: The CRIU that was asked.
         log: What it, and what started it, wrote.
     """
-    if re.search(r"unshare failed: Operation not permitted", log):
+    if _FORBIDDEN.search(log):
         return (
-            "This process may make no namespaces, which CRIU needs (a container or a sandbox "
-            "forbids it); start it with the right to, as podman run --privileged does."
+            "This process may make no namespaces and mounts of its own, which CRIU needs (a "
+            "container or a sandbox forbids it); start it with the right to, as podman run "
+            "--privileged does."
         )
     errors = _ERROR.findall(log)
-    reason = errors[0] if errors else last_line(log)
+    reason = (errors[0] if errors else last_line(log)).rstrip(".")
+    ours = criu.path.is_relative_to(INSTALLED)
+    remedy = "compare its options with https://criu.org/Linux_kernel" if ours else _ANOTHER
     return (
         f"CRIU {criu.version} ({criu.path}) does not work on kernel {platform.release()}: "
-        f"{reason.rstrip('.')}; {SETUP} installs one of Debian's."
+        f"{reason}; {remedy}."
     )
 
 

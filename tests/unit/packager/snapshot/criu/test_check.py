@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.packager.snapshot.criu.check import failed_check, missing_capabilities
+from bentofn.packager.snapshot.criu.check import (
+    failed_check,
+    is_initial_user_namespace,
+    missing_capabilities,
+)
 from bentofn.packager.snapshot.criu.host_facts import boot_id, is_tmpfs, kernel
-from bentofn.packager.snapshot.criu.installed import Criu
+from bentofn.packager.snapshot.criu.installed import INSTALLED, Criu
 
 CRIU = Criu(("/opt/criu",), "4.2.1", Path("/opt/criu"))
 DOCKER = 0x00000000A80425FB
@@ -24,6 +28,12 @@ def test_root_of_a_plain_container_lacks_what_criu_needs() -> None:
 
 def test_root_lacks_nothing() -> None:
     assert missing_capabilities("CapEff:\t000001ffffffffff\n") == []
+
+
+def test_the_root_of_a_rootless_container_is_not_the_hosts() -> None:
+    assert is_initial_user_namespace("         0          0 4294967295\n")
+    assert not is_initial_user_namespace("         0       1000          1\n")
+    assert not is_initial_user_namespace("0 1000 1\n1 100000 65536\n")
 
 
 @given(st.text(max_size=100))
@@ -47,7 +57,8 @@ def test_any_status_is_read(status: str) -> None:
             "vdso: Unexpected rt vDSO area bounds;",
         ),
         ("unshare: unshare failed: Operation not permitted\n", "may make no namespaces"),
-        ("mount: /run: permission denied.\n", "mount: /run: permission denied;"),
+        ("mount: /run: permission denied.\n", "may make no namespaces and mounts"),
+        ("mount: /run: unknown filesystem type 'tmpfs'.\n", "unknown filesystem type 'tmpfs';"),
         ("criu check did not end within 30 seconds", "did not end within 30 seconds"),
         ("", "it said nothing"),
     ],
@@ -57,6 +68,12 @@ def test_a_failed_check_is_one_sentence(log: str, said: str) -> None:
     assert said in sentence
     assert "\n" not in sentence
     assert sentence.endswith(".")
+
+
+def test_the_criu_that_was_set_up_is_not_to_be_set_up_again() -> None:
+    ours = Criu(("criu",), "4.2.1", INSTALLED / "4.2.1" / "criu")
+    assert "bentofn snapshot setup" not in failed_check(ours, "Error (x.c:1): odd\n")
+    assert "bentofn snapshot setup" in failed_check(CRIU, "Error (x.c:1): odd\n")
 
 
 @given(st.text(max_size=200))

@@ -87,7 +87,7 @@ def _move(module: ModuleType, moves: Mapping[str, str]) -> None:
     if spec is None:
         # It stands in for the module, which it holds, as those of torch.backends do.
         for held in names.values():
-            if isinstance(held, ModuleType) and held.__name__ == module.__name__:
+            if type(held) is ModuleType and held.__name__ == names.get("__name__"):
                 _move(held, moves)
     for holder, name in (
         (spec, "origin"),

@@ -9,8 +9,10 @@ by how their names begin.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 
 from bentofn.runtime.threads import VARIABLES as THREAD_VARIABLES
 
@@ -50,9 +52,14 @@ NATIVE_PREFIXES = (
 )
 """How the names begin of what native libraries, their loader and the interpreter read."""
 
+SEEKERS = {"tqdm.utils": "TQDM_", "wsgiref.handlers": None}
+"""Modules that go through all variables when they are imported, to how the names begin that they
+look for; wsgiref keeps all of them, which :func:`renew_copies` puts right."""
+
 MACHINE = ("HOME", "LANG", "PATH", "TMPDIR", "TZ")
 """What any library may read at any time."""
 
+_MAPPINGS = ("_collections_abc", "collections.abc", "os", __name__)
 _OWN = "BENTOFN_"
 _RENEWED = frozenset({*THREAD_VARIABLES, "TOKENIZERS_PARALLELISM"})
 """What a process that forks sets itself, and its copies set anew."""
@@ -62,7 +69,8 @@ def matters(name: str, read: frozenset[str]) -> bool:
     """Whether a variable decides how modules behave that were imported while ``read`` was heard."""
     if name.startswith(_OWN) or name in _RENEWED:
         return False
-    return name in MACHINE or name.startswith(NATIVE_PREFIXES) or name in read or EVERY in read
+    sought = name.startswith((*NATIVE_PREFIXES, *filter(None, SEEKERS.values())))
+    return sought or name in MACHINE or name in read or EVERY in read
 
 
 def that_matter(environ: Mapping[str, str], read: frozenset[str]) -> dict[str, str]:
@@ -86,11 +94,13 @@ def hear_reads() -> Iterator[set[str]]:
 
     class Hearing(os._Environ[str]):
         def __getitem__(self, key: str) -> str:
-            heard.add(key)
+            if _reader() not in SEEKERS:
+                heard.add(key)
             return super().__getitem__(key)
 
         def __iter__(self) -> Iterator[str]:
-            heard.add(EVERY)
+            if _reader() not in SEEKERS:
+                heard.add(EVERY)
             return super().__iter__()
 
     with _environ_is(Hearing):
@@ -119,6 +129,21 @@ def guard(read: frozenset[str], refuse: Callable[[str], None]) -> Iterator[None]
 
     with _environ_is(Guarded):
         yield
+
+
+def renew_copies() -> None:
+    """Put right the copy of the environment that a module of the standard library keeps."""
+    handlers = sys.modules.get("wsgiref.handlers")
+    if handlers is not None:
+        handlers.BaseHandler.os_environ = dict(os.environ)
+
+
+def _reader() -> str:
+    """The module that asks for a variable."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") in _MAPPINGS:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__")) if frame is not None else ""
 
 
 @contextmanager

@@ -115,6 +115,7 @@ def become(clone: Clone, shared: Shared, renewals: Sequence[renew.Renewal]) -> i
         request = clone.request
         root = request.env["BENTOFN_ROOT"]
         lifecycle.take_environment({**request.env, **shared.written}, request.threads, shared.pools)
+        variables.renew_copies()
         source = str(BentoRoot(Path(root)).source)
         if (name := surroundings.shadowed(source)) is not None:
             refuse(

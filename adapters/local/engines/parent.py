@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import socket
 from asyncio.subprocess import Process
@@ -58,6 +59,7 @@ class Parent:
         self._output = output
         self._exits: dict[str, asyncio.Future[int | None]] = {}
         self._answers: dict[str, asyncio.Future[int]] = {}
+        self._numbers = itertools.count(1)
         self._turn = asyncio.Lock()
         self._failure: Exception | None = None
         self._ready: asyncio.Future[Ready | Warmed] = loop.create_future()
@@ -97,7 +99,9 @@ class Parent:
         """
         path = socket_path(launch.sockets, spec.instance_id)
         wires = Wires.open(path)
-        request = Fork(spec.instance_id, spec.threads, launch.environment(spec))
+        # Functions that share a zygote may name their instances alike.
+        id_ = f"{next(self._numbers)}:{spec.instance_id}"
+        request = Fork(id_, spec.threads, launch.environment(spec))
         try:
             pid, exit_ = await self.fork(request, wires)
         except BaseException:

@@ -1,0 +1,412 @@
+"""Zygotes: functions that share their packages start from one process that has imported them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentofn.adapters.local import daemon
+from bentofn.adapters.local.adapter import LocalAdapter
+from bentofn.adapters.local.bentos import LocalBento, resolve_bento
+from bentofn.adapters.local.client import Client
+from bentofn.adapters.local.engines import EngineRefused, Instance, InstanceSpec, find_python
+from bentofn.adapters.local.engines.zygote import ZygoteEngine
+from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.packager.build import BuildOptions, BuildResult, build
+from bentofn.packager.home import Home
+from bentofn.runtime.layout import BentoRoot
+
+WriteWheel = Callable[..., Path]
+
+PATIENCE = 60.0
+
+HEAVY = {
+    "heavy/__init__.py": b"import os\nimport heavydep\nMODE = os.getenv('HEAVY_MODE', 'plain')\n",
+    "heavy/part.py": b"",
+    "heavydep.py": b"",
+}
+SERVICE = """
+import os
+import sys
+{first}
+BEFORE = sorted({{"heavy", "heavy.part", "helper"}} & sys.modules.keys())
+
+import logging
+import random
+import tempfile
+
+import bentofn
+import heavy
+import helper
+
+logging.getLogger("heavy").setLevel(helper.LEVEL)
+
+
+@bentofn.service(name="{name}")
+class Service:
+    def __init__(self) -> None:
+        import heavy.part
+
+    @bentofn.api(examples=[{{}}])
+    def look(self) -> dict:
+        return {{
+            "before": BEFORE,
+            "mode": heavy.MODE,
+            "helper": helper.NAME,
+            "level": logging.getLogger("heavy").level,
+            "path": [entry for entry in sys.path if "python3" not in entry],
+            "files": [sys.modules[name].__file__ for name in ("heavy", "heavy.part", "bentofn")],
+            "spec": [heavy.__spec__.origin, *heavy.__path__, heavy.__spec__.loader.path],
+            "main": sys.modules["__main__"].__file__,
+            "cwd": os.getcwd(),
+            "env": dict(os.environ),
+            "pid": os.getpid(),
+            "random": [random.random(), next(tempfile._get_candidate_names())],
+        }}
+"""
+BENTOFILE = """
+service: "service:Service"
+name: {name}
+python:
+  packages: ["heavy=={version}"]
+  find_links: [wheels]
+exclude: [wheels]
+"""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A home with the bentos that are started here."""
+
+    home: Home
+    tags: Mapping[str, str]
+
+    def bento(self, name: str) -> LocalBento:
+        return resolve_bento(self.home, self.tags[name])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, write_wheel: WriteWheel) -> Built:
+    base = tmp_path_factory.mktemp("zygotes")
+    home = Home(base / "home")
+
+    def make(name: str, version: str) -> BuildResult:
+        project = base / name
+        for each in ("1.0", "2.0"):
+            write_wheel(project / "wheels", "heavy", each, {**HEAVY, "heavy/v.py": each.encode()})
+        (project / "service.py").write_text(SERVICE.format(name=name, first=""))
+        (project / "helper.py").write_text(f"NAME = {name!r}\nLEVEL = {len(name)}\n")
+        (project / "bentofile.yaml").write_text(BENTOFILE.format(name=name, version=version))
+        return build(project, home, BuildOptions(), lambda _: None)
+
+    versions = {"alpha": "1.0", "beta_two": "1.0", "other": "2.0"}
+    return Built(home, {name: make(name, version).tag for name, version in versions.items()})
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bfn") as directory:
+        yield Path(directory)
+
+
+@dataclass
+class Stage:
+    """Zygotes and the engines that use them."""
+
+    sockets: Path
+    lines: list[str] = field(default_factory=list)
+    engines: list[ZygoteEngine] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.zygotes = Zygotes(self.lines.append)
+
+    def engine(self, bento: LocalBento, root: Path | None = None, **env: str) -> ZygoteEngine:
+        """An engine for a bento, or for a root that has its packages."""
+        root = root or bento.root.path
+        python = find_python(bento.manifest.python)
+        runtime = BentoRoot(root).runtime.resolve()
+        packages = Packages(bento.packages, runtime, python.resolve())
+        environment = {"PATH": os.environ["PATH"], **env}
+        directory = self.sockets / str(len(self.engines))
+        engine = ZygoteEngine(
+            packages, self.zygotes, root, python, environment, directory, lambda *_: None
+        )
+        self.engines.append(engine)
+        return engine
+
+
+@asynccontextmanager
+async def stage(sockets: Path) -> AsyncIterator[Stage]:
+    made = Stage(sockets)
+    try:
+        yield made
+    finally:
+        for engine in made.engines:
+            await asyncio.wait_for(engine.close(), PATIENCE)
+        await asyncio.wait_for(made.zygotes.close(), PATIENCE)
+
+
+async def started(engine: ZygoteEngine, name: str = "one", **env: str) -> Instance:
+    instance = await asyncio.wait_for(engine.start(InstanceSpec(name, env)), PATIENCE)
+    await asyncio.wait_for(instance.ready(), PATIENCE)
+    return instance
+
+
+async def look(instance: Instance) -> Any:
+    reader, writer = await asyncio.open_unix_connection(str(instance.socket_path))
+    head = "POST /look HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200"), answer
+    return json.loads(body)
+
+
+def variant(bento: LocalBento, root: Path, files: Mapping[str, str]) -> Path:
+    """A root with a bento's packages and another project."""
+    (root / "src").mkdir(parents=True)
+    for source in bento.root.source.glob("*.py"):
+        (root / "src" / source.name).write_text(source.read_text())
+    for name, text in files.items():
+        (root / "src" / name).write_text(text)
+    for name in ("runtime", "env"):
+        (root / name).symlink_to((bento.root.path / name).resolve())
+    (root / "bento.json").write_bytes(bento.root.manifest.read_bytes())
+    return root
+
+
+def environment_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
+def alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def eventually(check: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := check()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return found
+
+
+async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_projects(
+    built: Built, sockets: Path
+) -> None:
+    alpha, beta = built.bento("alpha"), built.bento("beta_two")
+    async with stage(sockets) as made:
+        one = made.engine(alpha, MINE="alpha's secret", BENTOFN_FUNCTION="alpha")
+        two = made.engine(beta, BENTOFN_FUNCTION="beta")
+        await asyncio.wait_for(one.prepare(), PATIENCE)
+        await asyncio.wait_for(two.prepare(), PATIENCE)
+        (zygote,) = made.zygotes.status()
+        seen = [await look(await started(engine)) for engine in (one, two, one)]
+        assert [each["helper"] for each in seen] == ["alpha", "beta_two", "alpha"]
+        assert [each["level"] for each in seen] == [5, 8, 5]
+        assert [each["before"] for each in seen] == [["heavy", "heavy.part"]] * 3
+        assert len({json.dumps(each["random"]) for each in seen}) == 3
+        assert "MINE" not in environment_of(zygote.pid)
+        assert (seen[0]["env"]["MINE"], seen[1]["env"].get("MINE")) == ("alpha's secret", None)
+        for bento, each in zip((alpha, beta), seen, strict=False):
+            root = bento.root.path
+            assert each["files"] == [
+                str(root / "env" / "heavy" / "__init__.py"),
+                str(root / "env" / "heavy" / "part.py"),
+                str(root / "runtime" / "bentofn" / "__init__.py"),
+            ]
+            heavy = root / "env" / "heavy"
+            assert each["spec"] == [str(heavy / "__init__.py"), str(heavy), each["files"][0]]
+            assert each["main"] == str(BentoRoot(root).boot_script)
+            places = [root / "src", root / "runtime", root / "env"]
+            assert each["path"] == [str((root / "src").resolve()), *map(str, places)]
+            assert Path(each["cwd"]) == (root / "src").resolve()
+            assert each["env"]["BENTOFN_ROOT"] == str(root)
+        assert made.zygotes.status()[0].instances == 3
+    assert not alive(zygote.pid)
+    assert not any(alive(each["pid"]) for each in seen)
+
+
+async def test_other_packages_are_another_zygote(built: Built, sockets: Path) -> None:
+    alpha, other = built.bento("alpha"), built.bento("other")
+    assert alpha.packages == built.bento("beta_two").packages != other.packages
+    async with stage(sockets) as made:
+        await asyncio.wait_for(made.engine(alpha).prepare(), PATIENCE)
+        engine = made.engine(other)
+        assert not engine.available
+        with pytest.raises(EngineRefused, match="there is no zygote"):
+            await engine.start(InstanceSpec("one"))
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        assert engine.available
+        assert len(made.zygotes.status()) == 2
+
+
+async def test_an_environment_that_its_packages_read_is_another_zygote(
+    built: Built, sockets: Path
+) -> None:
+    alpha = built.bento("alpha")
+    async with stage(sockets) as made:
+        plain, loud = made.engine(alpha), made.engine(alpha, HEAVY_MODE="loud")
+        await asyncio.wait_for(plain.prepare(), PATIENCE)
+        assert plain.available
+        assert not loud.available
+        await asyncio.wait_for(loud.prepare(), PATIENCE)
+        assert len(made.zygotes.status()) == 2
+        assert (await look(await started(plain)))["mode"] == "plain"
+        assert (await look(await started(loud)))["mode"] == "loud"
+        with pytest.raises(EngineRefused):
+            await plain.start(InstanceSpec("two", {"HEAVY_MODE": "quiet"}))
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"heavydep.py": ""}, "its module heavydep has the name"),
+        (
+            {"service.py": SERVICE.format(name="late", first="os.environ['HEAVY_MODE'] = 'loud'")},
+            "it sets HEAVY_MODE",
+        ),
+    ],
+)
+async def test_a_service_that_would_not_be_the_same_is_not_forked(
+    built: Built, sockets: Path, tmp_path: Path, files: Mapping[str, str], sentence: str
+) -> None:
+    alpha = built.bento("alpha")
+    async with stage(sockets) as made:
+        engine = made.engine(alpha, variant(alpha, tmp_path / "root", files))
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        with pytest.raises(EngineRefused, match=sentence):
+            await started(engine)
+        assert engine.available
+
+
+async def test_a_package_that_starts_a_thread_is_left_out_by_name(
+    built: Built, sockets: Path, tmp_path: Path
+) -> None:
+    alpha = built.bento("alpha")
+    root = variant(alpha, tmp_path / "root", {})
+    (root / "env").unlink()
+    shutil.copytree((alpha.root.path / "env").resolve(), root / "env")
+    shutil.rmtree(root / "env" / "__pycache__")  # or it would stand for the file
+    (root / "env" / "heavydep.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    )
+    async with stage(sockets) as made:
+        engine = made.engine(alpha, root)
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        assert [line for line in made.lines if "starts threads and is left out" in line]
+        assert (await look(await started(engine)))["before"] == []
+
+
+async def test_the_least_recently_used_zygote_ends_with_its_last_instance(
+    built: Built, sockets: Path
+) -> None:
+    alpha = built.bento("alpha")
+    async with stage(sockets) as made:
+        made.zygotes.most = 1
+        first, second = made.engine(alpha), made.engine(alpha, HEAVY_MODE="loud")
+        await asyncio.wait_for(first.prepare(), PATIENCE)
+        (zygote,) = made.zygotes.status()
+        instance = await started(first)
+        await asyncio.wait_for(second.prepare(), PATIENCE)
+        assert not first.available
+        assert second.available
+        assert (await look(instance))["mode"] == "plain"
+        await asyncio.wait_for(instance.stop(10), PATIENCE)
+        while alive(zygote.pid):  # noqa: ASYNC110 - bounded by the test's own patience
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.slow
+async def test_a_clone_finds_torch_imported_and_computes_with_its_own_threads(
+    example_home: Home, example: BuildResult, sockets: Path, tmp_path: Path
+) -> None:
+    bento = resolve_bento(example_home, example.tag)
+    code = """
+import sys
+BEFORE = "torch" in sys.modules
+
+import bentofn
+import torch
+
+
+@bentofn.service(name="service")
+class Embeddings:
+    @bentofn.api(examples=[{}])
+    def look(self) -> list:
+        ones = torch.ones(512, 512)
+        return [BEFORE, torch.get_num_threads(), float(ones.mm(ones).mean())]
+"""
+    async with stage(sockets) as made:
+        root = variant(bento, tmp_path / "root", {"service.py": code})
+        engine = made.engine(bento, root, SECRET="not for others")
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        instance = await asyncio.wait_for(engine.start(InstanceSpec("one", {}, 2)), PATIENCE)
+        await asyncio.wait_for(instance.ready(), PATIENCE)
+        assert await look(instance) == [True, 2, 512.0]
+        other = made.engine(bento)
+        assert other.available
+
+
+def test_the_platform_starts_a_second_function_from_the_zygote_and_survives_its_end(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_CRIU", "/nowhere/criu")  # a snapshot would be used before a zygote
+    adapter = LocalAdapter(built.home, port=0)
+
+    def deploy(name: str, snapshot: str = "auto") -> str:
+        settings = FunctionSettings(cpu=1, snapshot=snapshot)  # type: ignore[arg-type]
+        adapter.apply(FunctionSpec(name, built.tags[name], settings), lambda _: None, wait=False)
+        (found,) = adapter.status(name)
+        assert found.instances
+        return found.instances[0].start
+
+    def zygotes() -> list[dict[str, Any]]:
+        running = daemon.status(built.home)
+        assert running is not None
+        return Client(running).zygotes()
+
+    try:
+        assert deploy("alpha") == "cold"
+        (zygote,) = eventually(zygotes)
+        assert zygote["memory"] > 0
+        assert deploy("beta_two", "none") == "cold"
+        adapter.destroy("beta_two")
+        assert deploy("beta_two") == "zygote"
+        assert deploy("other") == "cold"
+        adapter.destroy("beta_two")
+        os.kill(zygote["pid"], signal.SIGKILL)
+        eventually(lambda: zygote["pid"] not in [each["pid"] for each in zygotes()])
+        assert deploy("beta_two") == "cold"
+        eventually(lambda: len(zygotes()) == 2)
+        adapter.destroy("beta_two")
+        assert deploy("beta_two") == "zygote"
+        pids = [each["pid"] for each in zygotes()]
+        pids += [i.pid for status in adapter.status() for i in status.instances if i.pid]
+        platform = daemon.status(built.home)
+        assert platform is not None
+        os.kill(platform.pid, signal.SIGKILL)
+        eventually(lambda: not any(map(alive, pids)))
+    finally:
+        with contextlib.suppress(Exception):
+            daemon.stop(built.home)

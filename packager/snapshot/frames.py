@@ -162,6 +162,8 @@ def _restore(source: int, target: int, frame: Frame) -> None:
     # Without the zeros at both ends, so that what was a hole is none of the disk's.
     begin = (len(data) - len(data.lstrip(b"\0"))) // _PAGE * _PAGE
     end = min(len(data), -(-len(data.rstrip(b"\0")) // _PAGE) * _PAGE)
+    if end - begin > CHUNK // 2:  # whole, so that the page cache holds it as one large page
+        begin, end = 0, len(data)
     position = frame.index * CHUNK + begin
     view = memoryview(data)[begin:end]
     while view:

@@ -11,6 +11,7 @@ import secrets
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,16 @@ def describe_interpreter(python: Path) -> Interpreter:
         UserError: It does not run.
     """
     path = python.resolve()
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _does_not_run(path) from error
+    return _interpreter(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _interpreter(path: Path, _size: int, _mtime_ns: int) -> Interpreter:
+    """Asked once as long as the file looks the same: a platform starts many functions."""
     command = [str(path), "-I", "-S", "-c", "import platform; print(platform.python_version())"]
     try:
         done = subprocess.run(
@@ -228,8 +239,12 @@ def describe_interpreter(python: Path) -> Interpreter:
         )  # fmt: skip
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"The interpreter {path} does not run; install it anew.") from error
+        raise _does_not_run(path) from error
     return Interpreter(str(path), done.stdout.strip(), digest)
+
+
+def _does_not_run(path: Path) -> UserError:
+    return UserError(f"The interpreter {path} does not run; install it anew.")
 
 
 def torch_version(root: BentoRoot) -> str:

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bentofn.packager.home import Home
+from bentofn.packager.home import Home, leftovers
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.store import SnapshotStore
 
@@ -63,6 +64,19 @@ def test_it_is_taken_once(home: Home, bentofn: Bentofn, taken: dict[str, Any]) -
     assert taken["id"][:12] in bentofn("snapshot", "list", home=home.path).stdout
     anew = document(bentofn("snapshot", "take", "echo", "--again", "--json", home=home.path))
     assert (anew["id"], anew["taken"]) == (taken["id"], True)
+
+
+def test_of_two_that_want_one_one_takes_it(home: Home, bentofn: Bentofn) -> None:
+    for snapshot in SnapshotStore(home).list():
+        SnapshotStore(home).delete(snapshot)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(
+            lambda _: bentofn("snapshot", "take", "echo", "--json", home=home.path), range(2)
+        )
+    assert document(one)["id"] == document(other)["id"]
+    assert document(one)["created"] == document(other)["created"]
+    assert len(SnapshotStore(home).list()) == 1
+    assert leftovers(home) == []
 
 
 def test_a_tampered_one_is_taken_anew(home: Home, bentofn: Bentofn, taken: dict[str, Any]) -> None:

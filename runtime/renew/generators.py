@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-import struct
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import MemberDescriptorType, ModuleType
 from typing import Any
+
+_TWISTER_WORDS = 624
+"""Of the Mersenne twister's state; as its position it says that all of them are used up."""
 
 
 def find_generators(instance: object) -> list[object]:
@@ -112,24 +114,25 @@ def _renew_numpy(value: Any, numpy_random: Any) -> None:
     elif isinstance(value, numpy_random.SeedSequence):
         numpy_random.SeedSequence.__init__(value)
     elif isinstance(value._bit_generator, numpy_random.MT19937):
-        value.seed(_words())
+        value.set_state(("MT19937", _twisted(), _TWISTER_WORDS))
     else:
         _renew_bits(value._bit_generator, numpy_random)
         # Normal numbers are made in pairs: the second of the old pair would still be drawn.
         value.set_state({**value.get_state(legacy=False), "has_gauss": 0, "gauss": 0.0})
 
 
-def _words() -> list[int]:
-    return list(struct.unpack("8I", os.urandom(32)))
-
-
 def _renew_bits(bits: Any, numpy_random: Any) -> None:
     if isinstance(bits, numpy_random.MT19937):
-        # A tenth of the time that making another takes, and every service with numpy has one.
-        bits._legacy_seeding(_words())
+        state = {"key": _twisted(), "pos": _TWISTER_WORDS}
+        bits.state = {"bit_generator": "MT19937", "state": state}
     else:
         bits.state = type(bits)().state
     # What Generator.spawn draws from. It cannot be replaced, but made over.
     sequence = getattr(bits, "seed_seq", None)
     if isinstance(sequence, numpy_random.SeedSequence):
         numpy_random.SeedSequence.__init__(sequence)
+
+
+def _twisted() -> Any:
+    """A whole state: seeding touches twice the pages, and a restore waits for each."""
+    return sys.modules["numpy"].frombuffer(os.urandom(4 * _TWISTER_WORDS), "uint32")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,8 @@ def find_native() -> list[Callable[[], None]]:
         for symbol, renew in _RENEWED_BY:
             function = getattr(library, symbol, None)
             if function is not None:
-                address = ctypes.cast(function, ctypes.c_void_p).value or 0
-                found.setdefault(address, partial(renew, function))
-    return [*found.values(), *_renewed_by_modules()]
+                found.setdefault(_address(function), partial(renew, function))
+    return [*found.values(), *_of_modules(found)]
 
 
 def _add(function: Any) -> None:
@@ -70,11 +69,13 @@ _RENEWED_BY: tuple[tuple[str, Callable[[Any], None]], ...] = (
 """Names that C libraries export, to how they are called."""
 
 
-def _renewed_by_modules() -> Iterator[Callable[[], None]]:
+def _of_modules(found: Container[int]) -> Iterator[Callable[[], None]]:
     """For OpenSSLs that are linked into an extension and hidden in it."""
-    ssl = sys.modules.get("ssl")
+    ssl, extension = sys.modules.get("ssl"), getattr(sys.modules.get("_ssl"), "__file__", None)
     if ssl is not None:
-        yield partial(_add_through_ssl, ssl)
+        function = getattr(ctypes.CDLL(extension), "RAND_add", None) if extension else None
+        if function is None or _address(function) not in found:
+            yield partial(_add_through_ssl, ssl)
     rust = sys.modules.get("cryptography.hazmat.bindings._rust")
     library = getattr(getattr(rust, "_openssl", None), "lib", None)
     if hasattr(library, "RAND_add"):
@@ -87,6 +88,10 @@ def _add_through_ssl(ssl: Any) -> None:
 
 def _add_through_cffi(library: Any) -> None:
     library.RAND_add(os.urandom(_ENTROPY), _ENTROPY, _ENTROPY)
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _loaded_libraries() -> Iterator[ctypes.CDLL]:

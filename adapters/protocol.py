@@ -61,7 +61,7 @@ class FunctionSettings:
     """How a function runs; None leaves a choice to the target's own rules.
 
     Args:
-        memory: MiB an instance may use.
+        memory: MiB of its own that an instance may use.
         timeout: Seconds that one request may take once an instance has it.
         environment: Variables of the instances. Never printed.
         url: Its public address, or None.
@@ -76,7 +76,7 @@ class FunctionSettings:
         gpu: GPU name, with ``:count``, such as ``L4`` or ``H100:2``.
     """
 
-    memory: int = 1024
+    memory: int | None = None
     timeout: float = 60.0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: Url | None = field(default_factory=Url)

@@ -206,9 +206,8 @@ def _function(
     if maximum is not None and minimum > maximum:
         raise custom["minInstances"].error(f"it is over maxInstances ({maximum})")
     settings = FunctionSettings(
-        memory=node["memorySize"].integer(
-            default=shared["memorySize"].integer(default=1024, least=1), least=1
-        ),
+        memory=node["memorySize"].optional_integer(least=1)
+        or shared["memorySize"].optional_integer(least=1),
         timeout=node["timeout"].number(
             default=shared["timeout"].number(default=60.0, above=0), above=0
         ),

@@ -112,7 +112,11 @@ class Threaded:
 
 @dataclass(frozen=True)
 class Forked:
-    """A template made the instance that was asked for."""
+    """A template made the instance that was asked for.
+
+    Where the system has them, a pidfd of it comes beside the line: ``pid`` is its number for the
+    template, which may be in another pid namespace than who asked.
+    """
 
     id: str
     pid: int
@@ -211,10 +215,17 @@ class Channel:
         """The descriptor, for a poller."""
         return self.socket.fileno()
 
-    def send(self, message: Message) -> None:
-        """Send a message; a platform that has gone is not an error here, its end of file is."""
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send a message; a platform that has gone is not an error here, its end of file is.
+
+        Args:
+            message: What to say.
+            fds: Descriptors to send beside it.
+        """
+        data = encode(message)
         try:
-            self.socket.sendall(encode(message))
+            sent = socket.send_fds(self.socket, [data], fds) if fds else 0
+            self.socket.sendall(data[sent:])
         except (BrokenPipeError, ConnectionResetError):
             return
 

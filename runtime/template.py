@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from select import POLLIN, poll
 
 from bentofn.runtime import copies, forking, instance, lifeline, threads
+from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.protocol import (
     Channel,
     Exited,
@@ -28,17 +29,21 @@ class Clone:
         request: What the platform asked for.
         fds: The descriptors that came with it, by name.
         template: Process id of the template.
+        namespaces: What keeps it apart from others.
     """
 
     request: Fork
     fds: Mapping[str, int]
     template: int
+    namespaces: Namespaces | None
 
 
 def main(options: Mapping[str, str]) -> int:
     """The ``template`` process. Returns in the template, and once in every clone."""
     control = Channel(int(options["control-fd"]))
     lifeline.die_with_parent()
+    # With its privileges: it takes them to keep its clones apart.
+    isolate(Namespaces.find(), os.environ, privileged=True)
     threads.forbid(os.environ)
     original = copies.prepare(options, control, forking.why_not_fork)
     if original is None:
@@ -59,10 +64,11 @@ def become(clone: Clone, original: copies.Original) -> int:
     """Live as the instance that was asked for; returns its exit status."""
     os.setsid()
     lifeline.die_with_parent()
-    if os.getppid() != clone.template:
+    if os.getppid() not in (0, clone.template):  # 0 is one outside of its pid namespace
         return 1
     instance.redirect_output(clone.fds)
     request = clone.request
+    isolate(clone.namespaces, request.env)
     return instance.live(
         lambda: original.configure_copy(request.env, request.threads),
         instance.open_listener(clone.fds["listen"]),
@@ -77,10 +83,12 @@ class Nursery:
     Args:
         control: The platform.
         clones: Process id to instance id of those that live.
+        namespaces: What gives each clone a pid namespace.
     """
 
     control: Channel
     clones: dict[int, str] = field(default_factory=dict)
+    namespaces: Namespaces | None = field(default_factory=Namespaces.find)
 
     def serve(self) -> Clone | None:
         """Fork on request until the platform has gone.
@@ -109,19 +117,29 @@ class Nursery:
     def _fork(self, request: Fork) -> Clone | None:
         template, fds = os.getpid(), self.control.take_fds()
         try:
-            pid = os.fork()
+            with self.namespaces.for_children() if self.namespaces else nullcontext():
+                pid = os.fork()
         except OSError as error:
             pid = -1
             self.control.send(ForkFailed(request.id, f"the template cannot fork: {error.strerror}"))
         if pid == 0:
             self.control.close()
-            return Clone(request, fds, template)
+            return Clone(request, fds, template, self.namespaces)
         for fd in fds.values():
             os.close(fd)
         if pid > 0:
             self.clones[pid] = request.id
-            self.control.send(Forked(request.id, pid))
+            self._report_fork(request.id, pid)
         return None
+
+    def _report_fork(self, id_: str, pid: int) -> None:
+        try:
+            handle = os.pidfd_open(pid)
+        except (AttributeError, OSError):  # not Linux, or before 5.3
+            self.control.send(Forked(id_, pid))
+        else:
+            self.control.send(Forked(id_, pid), [handle])
+            os.close(handle)
 
     def _report_exits(self) -> None:
         # Only clones are waited for: a child that the service started is the service's to reap.

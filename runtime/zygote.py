@@ -32,6 +32,7 @@ from bentofn.runtime import (
     variables,
 )
 from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.namespaces import isolate
 from bentofn.runtime.obstacles.sites import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused, Threaded, Warmed
 from bentofn.runtime.template import Clone, Nursery
@@ -99,9 +100,10 @@ def become(clone: Clone, shared: Shared, renewals: Sequence[renew.Renewal]) -> i
     """Live as an instance of the bento that was asked for; returns the exit status."""
     os.setsid()
     lifeline.die_with_parent()
-    if os.getppid() != clone.template:
+    if os.getppid() not in (0, clone.template):  # 0 is one outside of its pid namespace
         return 1
     instance.redirect_output(clone.fds)
+    isolate(clone.namespaces, clone.request.env)
     listener = instance.open_listener(clone.fds["listen"])
     control = Channel(clone.fds["control"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines.shared import Shared
+from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats
 from bentofn.adapters.local.state import Deployment
@@ -25,6 +26,7 @@ class Function:
         log: Its log.
         make_directory: Names a fresh directory for a revision's sockets.
         shared: The platform's.
+        isolate: What the instances of a function with these settings are held by.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Function:
         log: LogWriter,
         make_directory: Callable[[], Path],
         shared: Shared,
+        isolate: Callable[[FunctionSpec], Isolation],
     ) -> None:
         self.name = name
         self.stats = Stats()
@@ -45,6 +48,7 @@ class Function:
         self._log = log
         self._make_directory = make_directory
         self._shared = shared
+        self._isolate = isolate
         self._retiring: dict[asyncio.Task[None], Revision] = {}
 
     async def prepare(
@@ -102,6 +106,7 @@ class Function:
             version,
             self._profile,
             self._make_directory(),
+            self._isolate(spec),
             self._log,
             self.stats,
             self._shared,
@@ -138,7 +143,7 @@ class Function:
         state = (
             {"ready": "running", "retiring": "running"}.get(found[0], found[0]) if found else "zero"
         )
-        note = self.trouble or (live.launcher.note if live else "") or stats.last_failure
+        note = self.trouble or (live.note if live else "") or stats.last_failure
         return FunctionStatus(
             name=self.name,
             url=url,

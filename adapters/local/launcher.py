@@ -26,6 +26,7 @@ from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.engines.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.zygotes import Packages
 from bentofn.adapters.local.environment import instance_environment
+from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
@@ -43,6 +44,7 @@ class Launcher:
         bento: What it runs.
         start_timeout: Seconds that an instance may take to serve.
         sockets: A directory of its own for the sockets.
+        isolation: What holds the instances to their limits and keeps them apart.
         log: The function's log.
         shared: The platform's.
     """
@@ -53,6 +55,7 @@ class Launcher:
         bento: LocalBento,
         start_timeout: float,
         sockets: Path,
+        isolation: Isolation,
         log: LogWriter,
         shared: Shared,
     ) -> None:
@@ -60,6 +63,7 @@ class Launcher:
         self._bento = bento
         self._start_timeout = start_timeout
         self._sockets = sockets
+        self._isolation = isolation
         self._log = log
         self._shared = shared
         self._environment = instance_environment(spec, bento)
@@ -191,7 +195,7 @@ class Launcher:
         Raises:
             UserError: They failed.
         """
-        root, python, environment, _, log = await self._engine_arguments()
+        root, python, environment, _, log, _ = await self._engine_arguments()
         process = await asyncio.create_subprocess_exec(
             *boot_command(python, root, "on-deployment"),
             stdin=asyncio.subprocess.DEVNULL,
@@ -247,12 +251,13 @@ class Launcher:
             self._plain = PlainEngine(*await self._engine_arguments())
         return self._plain
 
-    async def _engine_arguments(self) -> tuple[Path, Path, dict[str, str], Path, Log]:
+    async def _engine_arguments(self) -> tuple[Path, Path, dict[str, str], Path, Log, Isolation]:
         if self._python is None:
             self._python = await asyncio.to_thread(find_python, self._bento.manifest.python)
         self._sockets.mkdir(mode=0o700, exist_ok=True)
         root = self._bento.root.path
-        return root, self._python, self._environment, self._sockets, self._log.write
+        log = self._log.write
+        return root, self._python, self._environment, self._sockets, log, self._isolation
 
     def _tell(self, engine: str, line: str) -> None:
         self._log.write("snapshot" if engine == "criu" else engine, "platform", line)

@@ -16,6 +16,8 @@ from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.engines.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.isolation.limits import Limits
+from bentofn.adapters.local.isolation.policy import Isolation, confinement_of, private_paths
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
@@ -52,6 +54,7 @@ class Platform:
         self._sockets = sockets
         self._url = url
         self._providers = providers
+        self._confinement = confinement_of(home)
         self._numbers = itertools.count(1)
         zygotes = Zygotes(lambda line: print(line, file=sys.stderr, flush=True))
         self._shared = Shared(zygotes, Restorer(SnapshotStore(home)))
@@ -59,6 +62,8 @@ class Platform:
 
     async def recover(self) -> None:
         """Take up what was deployed, at zero instances, and prepare fast starts one by one."""
+        # One that was killed may have left groups, and in them what its services had started.
+        await asyncio.to_thread(self._confinement.close)
         self._listen_to_lazy_trees()
         deployments = await asyncio.to_thread(self._state.live)
         for deployment in deployments:
@@ -173,6 +178,7 @@ class Platform:
         functions = list(self.functions.values())
         await asyncio.gather(*(f.close(self.profile.stop_grace) for f in functions))
         await self._shared.close()
+        await asyncio.to_thread(self._confinement.close)
 
     async def _resolve(self, spec: FunctionSpec) -> LocalBento:
         return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)
@@ -203,9 +209,13 @@ class Platform:
         if name not in self.functions:
             log = LogWriter(log_path(self._home.logs, name))
             self.functions[name] = Function(
-                name, self.profile, log, self._socket_directory, self._shared
+                name, self.profile, log, self._socket_directory, self._shared, self._isolate
             )
         return self.functions[name]
+
+    def _isolate(self, spec: FunctionSpec) -> Isolation:
+        cells = self._confinement.cells(Limits.of(spec.settings), f"{spec.name}-")
+        return Isolation(cells, (self._sockets, *private_paths(self._home)))
 
     def _socket_directory(self) -> Path:
         return self._sockets / str(next(self._numbers))
@@ -221,7 +231,7 @@ class Platform:
             digest=function.deployment.digest,
             changed=changed,
             snapshot=function.live.launcher.snapshot,
-            note=function.live.launcher.note,
+            note=function.live.note,
         )
 
     async def _prepare_starts(self) -> None:

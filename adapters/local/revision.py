@@ -36,6 +36,7 @@ from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines import Instance
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import thread_count
+from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
@@ -65,6 +66,7 @@ class Revision:
         version: Its number.
         profile: The platform's rules.
         sockets: A directory for its sockets; made when needed.
+        isolation: What its instances are held by.
         log: The function's log.
         stats: The function's figures.
         shared: The platform's.
@@ -77,6 +79,7 @@ class Revision:
         version: int,
         profile: Profile,
         sockets: Path,
+        isolation: Isolation,
         log: LogWriter,
         stats: Stats,
         shared: Shared,
@@ -84,8 +87,10 @@ class Revision:
         self.spec = spec
         self.bento = bento
         self.version = version
-        self.launcher = Launcher(spec, bento, profile.start_timeout, sockets, log, shared)
+        timeout = profile.start_timeout
+        self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
         rules = profile.pool_rules(spec.settings, bento.manifest.contract.apis)
+        self._isolation = isolation
         self._pool = Pool(rules, f"v{version}-{os.urandom(2).hex()}-")
         self._grace = profile.stop_grace
         self._threads = thread_count(spec, bento)
@@ -103,6 +108,11 @@ class Revision:
         self._empty = asyncio.Event()
         self._answered = False
         self._first_start: asyncio.Future[None] | None = None
+
+    @property
+    def note(self) -> str:
+        """What is to be known of how it runs: why it starts slower, or is not limited."""
+        return "; ".join(filter(None, (self.launcher.note, self._isolation.cells.note)))
 
     def open(self) -> None:
         """Start the instances that are kept without requests."""
@@ -251,7 +261,7 @@ class Revision:
         if self._pool.instances[name].state == "stopping":
             self._stop(name)  # told to while it started, too late to call the start off
         status = await instance.wait()
-        reason = _ending(status)
+        reason = _ending(status, instance.verdict)
         self._log.write(name, "platform", reason)
         del self._lives[name], self._instances[name]
         self._feed(InstanceExited(name, f"The instance that had the request ended: {reason}."))
@@ -285,9 +295,11 @@ def _why_not_started(error: BaseException) -> str:
     return f"The platform could not start an instance: {error}."
 
 
-def _ending(status: int | None) -> str:
+def _ending(status: int | None, verdict: str) -> str:
     if status is None:
-        return "it is gone"
-    if status < 0:
-        return f"killed by signal {-status}"
-    return f"exited with status {status}"
+        how = "it is gone"
+    elif status < 0:
+        how = f"killed by signal {-status}"
+    else:
+        how = f"exited with status {status}"
+    return f"{how}: {verdict}" if verdict else how

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation, Tenancy
 from bentofn.runtime.errors import UserError
 
 Log = Callable[[str, str, str], None]
@@ -53,6 +54,10 @@ class Instance(Protocol):
     @property
     def socket_path(self) -> Path:
         """The AF_UNIX socket on which it serves HTTP."""
+
+    @property
+    def verdict(self) -> str:
+        """Why its limits ended it, once it has ended; empty where they did not."""
 
     async def ready(self) -> None:
         """Wait until it serves.
@@ -109,6 +114,7 @@ class Launch:
         env: The whole environment; nothing is inherited from the platform.
         sockets: A short directory, only its owner's, for the instances' sockets.
         log: Where lines of output go.
+        isolation: What holds the instances to their limits and keeps them apart.
     """
 
     root: Path
@@ -116,7 +122,20 @@ class Launch:
     env: Mapping[str, str]
     sockets: Path
     log: Log
+    isolation: Isolation = UNLIMITED
 
     def environment(self, spec: InstanceSpec | None = None) -> dict[str, str]:
         """The environment of an instance, or of the template."""
-        return {**self.env, **(spec.env if spec else {}), "BENTOFN_ROOT": str(self.root)}
+        own = {"BENTOFN_ROOT": str(self.root), **self.isolation.environment}
+        return {**self.env, **(spec.env if spec else {}), **own}
+
+    def tenancy(self, spec: InstanceSpec) -> Tenancy:
+        """A cell for an instance that is to be started.
+
+        Raises:
+            StartFailed: The system has no room for it.
+        """
+        try:
+            return Tenancy(self.isolation.cells.make(spec.instance_id))
+        except OSError as error:
+            raise StartFailed(f"its limits cannot be set: {error.strerror}") from error

@@ -7,18 +7,18 @@ import contextlib
 import itertools
 import signal
 import socket
-from asyncio.subprocess import Process
 from typing import Any
 
 from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch, StartFailed
+from bentofn.adapters.local.engines.children import Process, number_here
 from bentofn.adapters.local.engines.plain import status_of
 from bentofn.adapters.local.engines.process import (
     DRAIN,
+    Inbox,
     Output,
     RunningInstance,
     ended,
     kill_session,
-    messages,
 )
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.runtime.protocol import (
@@ -98,6 +98,7 @@ class Parent:
             ParentGoneError: It has ended.
         """
         path = socket_path(launch.sockets, spec.instance_id)
+        tenancy = launch.tenancy(spec)
         wires = Wires.open(path)
         # Functions that share a zygote may name their instances alike.
         id_ = f"{next(self._numbers)}:{spec.instance_id}"
@@ -107,10 +108,12 @@ class Parent:
         except BaseException:
             wires.close()
             path.unlink(missing_ok=True)
+            await asyncio.shield(tenancy.end())
             raise
         output = Output(spec.instance_id, launch.log)
+        tenancy.begin(pid, output.warn)
         await output.follow(wires)
-        return RunningInstance(spec.instance_id, pid, path, wires.control, output, exit_)
+        return RunningInstance(spec.instance_id, pid, path, wires.control, output, exit_, tenancy)
 
     async def fork(self, request: Fork, wires: Wires) -> tuple[int, asyncio.Future[int | None]]:
         """Ask for a clone on these wires, whose remote ends are closed.
@@ -186,7 +189,8 @@ class Parent:
         self._exits.clear()
 
     async def _read(self) -> None:
-        async for message in messages(self._control):
+        inbox = Inbox(self._control)
+        async for message in inbox.messages():
             if isinstance(message, (Ready, Warmed)) and not self._ready.done():
                 self._ready.set_result(message)
             elif isinstance(message, Refused):
@@ -196,7 +200,9 @@ class Parent:
             elif isinstance(message, Failed):
                 self._failure = StartFailed(message.error)
             elif isinstance(message, Forked):
-                self._answers[message.id].set_result(message.pid)
+                handle = inbox.take_fd()
+                pid = message.pid if handle is None else number_here(handle)
+                self._answers[message.id].set_result(pid)
             elif isinstance(message, ForkFailed):
                 del self._exits[message.id]
                 self._answers[message.id].set_exception(StartFailed(message.error))

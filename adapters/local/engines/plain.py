@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bentofn.adapters.local.engines import children
 from bentofn.adapters.local.engines.base import InstanceSpec, Launch, Log, StartFailed
+from bentofn.adapters.local.engines.children import Process, own_namespaces
 from bentofn.adapters.local.engines.process import Output, RunningInstance
 from bentofn.adapters.local.engines.python import boot_command
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
+from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
+from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.namespaces import Namespaces
 
 
 class PlainEngine:
@@ -22,14 +26,21 @@ class PlainEngine:
         env: The environment of every instance; nothing is inherited from the platform.
         sockets: A short directory, only its owner's, for the instances' sockets.
         log: Called with an instance's id, the stream and a line.
+        isolation: What holds the instances to their limits and keeps them apart.
     """
 
     name = "none"
 
     def __init__(
-        self, root: Path, python: Path, env: Mapping[str, str], sockets: Path, log: Log
+        self,
+        root: Path,
+        python: Path,
+        env: Mapping[str, str],
+        sockets: Path,
+        log: Log,
+        isolation: Isolation = UNLIMITED,
     ) -> None:
-        self._launch = Launch(root, python, env, sockets, log)
+        self._launch = Launch(root, python, env, sockets, log, isolation)
         self._instances: set[RunningInstance] = set()
 
     async def prepare(self) -> None:
@@ -40,12 +51,18 @@ class PlainEngine:
         path = socket_path(self._launch.sockets, spec.instance_id)
         wires = Wires.open(path)
         options = ("--threads", str(spec.threads))
-        process = await spawn(self._launch, spec, wires, "instance", *options)
+        tenancy = self._launch.tenancy(spec)
+        try:
+            process = await spawn(self._launch, spec, wires, "instance", *options)
+        except BaseException:
+            await asyncio.shield(tenancy.end())
+            raise
         output = Output(spec.instance_id, self._launch.log)
+        tenancy.begin(process.pid, output.warn)
         await output.follow(wires)
         exit_ = asyncio.create_task(status_of(process))
         instance = RunningInstance(
-            spec.instance_id, process.pid, path, wires.control, output, exit_
+            spec.instance_id, process.pid, path, wires.control, output, exit_, tenancy
         )
         instance.keep_in(self._instances)
         return instance
@@ -71,10 +88,16 @@ async def spawn(
         StartFailed: The interpreter cannot be run.
     """
     command = boot_command(launch.python, launch.root, process, *options)
-    return await spawn_command(command, launch.environment(spec), wires)
+    namespaces = own_namespaces(BentoRoot(launch.root).runtime)
+    return await spawn_command(command, launch.environment(spec), wires, namespaces)
 
 
-async def spawn_command(command: Sequence[str], env: Mapping[str, str], wires: Wires) -> Process:
+async def spawn_command(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    wires: Wires,
+    namespaces: Namespaces | None = None,
+) -> Process:
     """Start a boot process and hand it its ends of the wires.
 
     Linux kills the process when the thread that started it ends: the event loop's thread must live
@@ -84,6 +107,7 @@ async def spawn_command(command: Sequence[str], env: Mapping[str, str], wires: W
         command: Its command line, which is told the descriptors.
         env: Its whole environment.
         wires: Made for it; closed if it cannot be started.
+        namespaces: What gives it a pid namespace of its own; None for none.
 
     Raises:
         StartFailed: The interpreter cannot be run.
@@ -93,15 +117,13 @@ async def spawn_command(command: Sequence[str], env: Mapping[str, str], wires: W
         sockets["--listen-fd"] = wires.listener
     named = [part for flag, s in sockets.items() for part in (flag, str(s.fileno()))]
     try:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            *named,
-            stdin=asyncio.subprocess.DEVNULL,
+        return await children.start(
+            [*command, *named],
             stdout=wires.remote_stdout,
             stderr=wires.remote_stderr,
             pass_fds=[s.fileno() for s in sockets.values()],
             env=env,
-            start_new_session=True,
+            namespaces=namespaces,
         )
     except BaseException as error:
         wires.close()

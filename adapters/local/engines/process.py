@@ -7,12 +7,14 @@ import contextlib
 import os
 import signal
 import socket
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import EngineRefused, Log, StartFailed
 from bentofn.adapters.local.engines.logs import LogPipe
 from bentofn.adapters.local.engines.sockets import Wires
+from bentofn.adapters.local.isolation.policy import Tenancy
 from bentofn.runtime.protocol import (
     Decoder,
     Failed,
@@ -24,18 +26,58 @@ from bentofn.runtime.protocol import (
     encode,
 )
 
+_MOST_FDS = 64  # that may come with what is read at once: one with each clone's message
+
 DRAIN = 1.0
 """Seconds for what a process said before it ended; its children may hold the pipes open longer."""
 
 
-async def messages(control: socket.socket) -> AsyncIterator[Message]:
-    """What a process says, until it ends or says something that is no message."""
+class Inbox:
+    """What a process says, and the descriptors that it sends along.
+
+    Args:
+        control: The platform's end of its control socket.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._fds: deque[int] = deque()
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Its messages, until it ends or says something that is no message."""
+        decoder = Decoder()
+        try:
+            with contextlib.suppress(ConnectionError, ProtocolError):
+                while data := await self._receive():
+                    for message in decoder.feed(data):
+                        yield message
+        finally:
+            while (fd := self.take_fd()) is not None:
+                os.close(fd)
+
+    def take_fd(self) -> int | None:
+        """The descriptor that came with the message that was just given, if one did."""
+        return self._fds.popleft() if self._fds else None
+
+    async def _receive(self) -> bytes:
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, _MOST_FDS)
+            except BlockingIOError:
+                await _readable(self._control)
+            else:
+                self._fds.extend(fds)
+                return data
+
+
+async def _readable(waiting: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    decoder = Decoder()
-    with contextlib.suppress(ConnectionError, ProtocolError):
-        while data := await loop.sock_recv(control, 1 << 16):
-            for message in decoder.feed(data):
-                yield message
+    fd, readable = waiting.fileno(), asyncio.Event()
+    loop.add_reader(fd, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(fd)
 
 
 class Output:
@@ -59,6 +101,10 @@ class Output:
         if self._pipes:
             await asyncio.wait([pipe.ended for pipe in self._pipes], timeout=DRAIN)
 
+    def warn(self, sentence: str) -> None:
+        """Write a line of the platform's own beside the process's."""
+        self._log(self._id, "platform", sentence)
+
     def _error_line(self, line: str) -> None:
         self.last_error = line.strip() or self.last_error
         self._log(self._id, "stderr", line)
@@ -69,11 +115,12 @@ class RunningInstance:
 
     Args:
         id_: Its name.
-        pid: Its process, which leads a session of its own.
+        pid: Its process, which leads a session of its own; 0 if it has ended already.
         path: Its socket.
         control: The platform's end of its control socket.
         output: Its output.
         exit_: Becomes its exit status when it ends.
+        tenancy: Its stay in its cell.
     """
 
     def __init__(
@@ -84,6 +131,7 @@ class RunningInstance:
         control: socket.socket,
         output: Output,
         exit_: asyncio.Future[int | None],
+        tenancy: Tenancy,
     ) -> None:
         self.id = id_
         self.pid = pid
@@ -91,6 +139,7 @@ class RunningInstance:
         self._control = control
         self._output = output
         self._exit = exit_
+        self._tenancy = tenancy
         self._failure: Exception | None = None
         self._parks = False
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -104,6 +153,11 @@ class RunningInstance:
         instances.add(self)
         self._exit.add_done_callback(lambda _: instances.discard(self))
 
+    @property
+    def verdict(self) -> str:
+        """See :class:`bentofn.adapters.local.engines.base.Instance`."""
+        return self._tenancy.verdict
+
     async def ready(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Instance`."""
         await asyncio.shield(self._ready)
@@ -116,12 +170,10 @@ class RunningInstance:
     async def stop(self, grace: float) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Instance`."""
         if not self._exit.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
+            send_signal(self.pid, signal.SIGTERM)
             await asyncio.wait([self._exit], timeout=grace)
         if not self._exit.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+            send_signal(self.pid, signal.SIGKILL)
         await self.wait()
 
     async def park(self, wire: Path, patience: float) -> None:
@@ -152,11 +204,14 @@ class RunningInstance:
         self._reading.cancel()
         self._control.close()
         self.socket_path.unlink(missing_ok=True)
+        await self._tenancy.end()
         if not self._ready.done():
-            failure = self._failure or StartFailed(ended(status, self._output))
+            why = self.verdict or ended(status, self._output)
+            failure = self._failure or StartFailed(why)
             self._ready.set_exception(failure)
 
     async def _read(self) -> None:
+from bentofn.adapters.local.isolation.policy import Tenancy
         async for message in messages(self._control):
             if isinstance(message, Ready):
                 self._parks = self._ready.done()
@@ -168,10 +223,18 @@ class RunningInstance:
                 self._failure = EngineRefused(message.error)
 
 
+def send_signal(pid: int, signum: signal.Signals) -> None:
+    """Send a signal to a process, unless it has ended."""
+    if pid > 0:  # 0 is one that has ended, and would be all of our own to the kernel
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signum)
+
+
 def kill_session(leader: int) -> None:
     """Kill what a process that led a session started and left behind, and it if it still runs."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+    if leader > 0:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
 
 
 def ended(status: int | None, output: Output) -> str:

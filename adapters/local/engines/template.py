@@ -18,6 +18,7 @@ from bentofn.adapters.local.engines.parent import Parent, ParentGoneError
 from bentofn.adapters.local.engines.plain import spawn, stop_all
 from bentofn.adapters.local.engines.process import Output, RunningInstance
 from bentofn.adapters.local.engines.sockets import Wires
+from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 
 _ATTEMPTS = 2  # a template that was killed between two requests is started again once
 
@@ -32,14 +33,21 @@ class TemplateEngine:
             platform.
         sockets: A short directory, only its owner's, for the instances' sockets.
         log: Called with an instance's id (``template`` for the template), the stream and a line.
+        isolation: What holds the instances to their limits and keeps them apart.
     """
 
     name = "template"
 
     def __init__(
-        self, root: Path, python: Path, env: Mapping[str, str], sockets: Path, log: Log
+        self,
+        root: Path,
+        python: Path,
+        env: Mapping[str, str],
+        sockets: Path,
+        log: Log,
+        isolation: Isolation = UNLIMITED,
     ) -> None:
-        self._launch = Launch(root, python, env, sockets, log)
+        self._launch = Launch(root, python, env, sockets, log, isolation)
         self._instances: set[RunningInstance] = set()
         self._template: Parent | None = None
         self._starting = asyncio.Lock()

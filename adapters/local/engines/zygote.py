@@ -10,6 +10,7 @@ from bentofn.adapters.local.engines.parent import ParentGoneError
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.zygotes import Packages, Zygote, Zygotes
+from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 
 
 class ZygoteEngine:
@@ -23,6 +24,7 @@ class ZygoteEngine:
         env: The environment of every instance; nothing is inherited from the platform.
         sockets: A short directory, only its owner's, for the instances' sockets.
         log: Called with an instance's id, the stream and a line.
+        isolation: What holds the instances to their limits and keeps them apart.
     """
 
     name = "zygote"
@@ -36,10 +38,11 @@ class ZygoteEngine:
         env: Mapping[str, str],
         sockets: Path,
         log: Log,
+        isolation: Isolation = UNLIMITED,
     ) -> None:
         self._packages = packages
         self._zygotes = zygotes
-        self._launch = Launch(root, python, env, sockets, log)
+        self._launch = Launch(root, python, env, sockets, log, isolation)
         self._instances: set[RunningInstance] = set()
 
     @property

@@ -22,9 +22,7 @@ from bentofn.adapters.local.isolation.groups import (
     share_out,
 )
 from bentofn.adapters.local.isolation.hierarchies import Hierarchy, find_hierarchies
-from bentofn.adapters.local.isolation.limits import Limits, peak_memory, was_killed
-
-MEBI = 1 << 20
+from bentofn.adapters.local.isolation.limits import MEBI, Limits, peak_memory, was_killed
 
 
 class Cell:
@@ -72,26 +70,30 @@ class Cells:
     Args:
         groups: Where they are made, by controller.
         limits: What each instance may use.
+        prefix: What their names start with.
         note: Why they are not or not all enforced, as a sentence; empty where they are.
     """
 
-    def __init__(self, groups: Mapping[str, Group], limits: Limits, note: str = "") -> None:
+    def __init__(
+        self, groups: Mapping[str, Group], limits: Limits, prefix: str = "", note: str = ""
+    ) -> None:
         self._groups = groups
         self._limits = limits
+        self._prefix = prefix
         self.note = note
 
     def make(self, name: str) -> Cell | None:
         """A cell for an instance; None where nothing is limited.
 
         Args:
-            name: Unique on the platform.
+            name: Unique among those with this prefix.
 
         Raises:
             OSError: The kernel refuses.
         """
         made: dict[str, Group] = {}
         for controller, base in self._groups.items():
-            group = Group(base.version, base.path / name)
+            group = Group(base.version, base.path / f"{self._prefix}{name}")
             made[controller] = group
             group.path.mkdir(mode=0o700, exist_ok=True)
             self._limits.write(controller, group.version, group.path)
@@ -115,8 +117,13 @@ class Confinement:
         self._hierarchies = find_hierarchies() if hierarchies is None else hierarchies
         self._bases: dict[str, Group] = {}
 
-    def cells(self, limits: Limits) -> Cells:
-        """The maker of cells with these limits; its note says what cannot be enforced."""
+    def cells(self, limits: Limits, prefix: str = "") -> Cells:
+        """The maker of cells with these limits; its note says what cannot be enforced.
+
+        Args:
+            limits: What each instance may use.
+            prefix: What the names of its cells start with.
+        """
         bases: dict[str, Group] = {}
         reasons: dict[str, str] = {}
         for controller in limits.controllers:
@@ -124,7 +131,7 @@ class Confinement:
                 bases[controller] = self._base(controller)
             except OSError as error:
                 reasons[controller] = _reason(controller, error)
-        return Cells(bases, limits, _note(limits, reasons))
+        return Cells(bases, limits, prefix, _note(limits, reasons))
 
     def close(self) -> None:
         """Remove all groups, with what is left in them."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.adapters.protocol import FunctionSettings
+
+MEBI = 1 << 20
+
 PERIOD = 100_000
 """Microseconds over which CPU time is counted: the kernel's own default."""
 
@@ -23,6 +27,12 @@ class Limits:
 
     memory: int | None = None
     cpus: float | None = None
+
+    @classmethod
+    def of(cls, settings: FunctionSettings) -> Limits:
+        """What a function's settings ask for; what they leave open is not limited here."""
+        memory = settings.memory * MEBI if settings.memory is not None else None
+        return cls(memory, settings.cpu)
 
     @property
     def controllers(self) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.adapters.local.isolation.cells import MEBI, Cell, Confinement
+from bentofn.adapters.local.isolation.cells import Cell, Confinement
 from bentofn.adapters.local.isolation.groups import stale_groups
-from bentofn.adapters.local.isolation.limits import Limits
+from bentofn.adapters.local.isolation.limits import MEBI, Limits
 
 HOG = "import sys; sys.stdin.read(1); held = bytearray(200 << 20); print(len(held))"
 
@@ -118,7 +118,7 @@ def test_groups_of_a_platform_that_was_killed_are_found_and_cleared(
     code = (
         "import os, pathlib, signal, sys\n"
         "from bentofn.adapters.local.isolation.cells import Confinement\n"
-        "from bentofn.adapters.local.isolation.limits import Limits\n"
+        "from bentofn.adapters.local.isolation.limits import MEBI, Limits\n"
         "own = Confinement(f'bentofn-test-killed-{os.getpid()}', pathlib.Path(sys.argv[1]))\n"
         "own.cells(Limits(memory=1 << 26)).make('instance').enter(os.getpid())\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

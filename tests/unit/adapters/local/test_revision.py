@@ -11,6 +11,7 @@ from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.engines.zygotes import Zygotes
+from bentofn.adapters.local.isolation.policy import UNLIMITED
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats
 from bentofn.adapters.local.tickets import Refused
@@ -31,7 +32,7 @@ async def test_a_start_that_breaks_unexpectedly_refuses_who_waits(tmp_path: Path
     stats = Stats()
     restorer = Restorer(SnapshotStore(Home(tmp_path / "home")))
     profile, shared = load_profile("plain"), Shared(Zygotes(print), restorer)
-    revision = Revision(spec, bento, 1, profile, sockets, log, stats, shared)
+    revision = Revision(spec, bento, 1, profile, sockets, UNLIMITED, log, stats, shared)
     ticket = revision.submit()
     with pytest.raises(Refused, match="could not start an instance") as caught:
         await asyncio.wait_for(ticket.assigned, 60)

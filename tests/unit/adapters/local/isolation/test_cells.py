@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.adapters.local.isolation.cells import MEBI, Confinement
+from bentofn.adapters.local.isolation.cells import Confinement
 from bentofn.adapters.local.isolation.groups import stale_groups
 from bentofn.adapters.local.isolation.hierarchies import Hierarchy
-from bentofn.adapters.local.isolation.limits import Limits
+from bentofn.adapters.local.isolation.limits import MEBI, Limits
 
 LIMITS = Limits(memory=256 * MEBI, cpus=0.5)
 

@@ -1,0 +1,198 @@
+"""Namespaces that keep the processes of a service from seeing those of another, or of its copies.
+
+A process in a pid namespace of its own is its process 1: it can name, signal and trace nothing
+outside, and the kernel kills all that it has started when it ends. A mount namespace of its own
+gives it a ``/proc`` that shows no others, and hides what is none of its business.
+
+Linux only, and only for who has CAP_SYS_ADMIN; others get what :func:`close_memory` gives.
+Source: https://man7.org/linux/man-pages/man7/pid_namespaces.7.html and mount_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_CLONE_NEWNS, _CLONE_NEWPID = 0x20000, 0x20000000  # linux/sched.h
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8  # linux/mount.h
+_MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x80000
+_SYS_MOUNT_SETATTR = 442  # one number on all architectures; since Linux 5.12
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_MOUNT_ATTR_RDONLY = 1
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 4, 24  # linux/prctl.h
+_CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
+
+HIDDEN = "BENTOFN_HIDDEN"
+"""Variable with the paths that an instance is not to see, as in PATH; set where it is to be kept
+apart from others at all."""
+
+KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
+"""What a container's root keeps: CAP_CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
+SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE and SETFCAP.
+
+Source: https://docs.docker.com/engine/security/#linux-kernel-capabilities
+"""
+
+_LAST_CAPABILITY = 63
+_CONTROL_GROUPS = b"/sys/fs/cgroup"
+
+
+class _MountAttributes(ctypes.Structure):
+    """struct mount_attr of mount_setattr(2)."""
+
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns"))
+
+
+@dataclass(frozen=True)
+class Namespaces:
+    """The system calls, looked up once: a lookup reads pages that a copy would have to fetch."""
+
+    _libc: Any
+
+    @classmethod
+    def find(cls) -> Namespaces | None:
+        """They, where this process may make namespaces; else None."""
+        if sys.platform != "linux" or not _may_administer():
+            return None
+        libc = ctypes.CDLL(None, use_errno=True)
+        for name in ("unshare", "setns", "mount", "prctl", "capset", "syscall"):
+            getattr(libc, name)
+        return cls(libc)
+
+    @contextlib.contextmanager
+    def for_children(self) -> Iterator[None]:
+        """Give what this thread starts inside the block a pid namespace, one for the whole block.
+
+        The thread can start no threads inside the block.
+
+        Raises:
+            OSError: The kernel makes no more namespaces.
+        """
+        own = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._check(self._libc.unshare(_CLONE_NEWPID), "a pid namespace cannot be made")
+            try:
+                yield
+            finally:
+                # In the child too: there it does nothing, it is where it belongs.
+                self._libc.setns(own, _CLONE_NEWPID)
+        finally:
+            os.close(own)
+
+    def seclude(self, hidden: Sequence[str]) -> None:
+        """Give this process mounts of its own: a ``/proc`` of its pid namespace, and less to see.
+
+        Mounts that are taken away outside are taken away here too.
+
+        Args:
+            hidden: Files and directories that are to look empty; what is not there is let pass.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        self._check(self._libc.unshare(_CLONE_NEWNS), "a mount namespace cannot be made")
+        self._mount(None, b"/", None, _MS_REC | _MS_SLAVE)
+        self.cover(hidden)
+
+    def cover(self, hidden: Sequence[str]) -> None:
+        """What :meth:`seclude` does, for a process whose mounts are its own already."""
+        flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+        for path in hidden:
+            if os.path.isdir(path):  # noqa: PTH112 - pathlib costs a cold start
+                self._mount(b"tmpfs", os.fsencode(path), b"tmpfs", flags)
+            elif os.path.exists(path):  # noqa: PTH110
+                self._mount(os.fsencode(os.devnull), os.fsencode(path), None, _MS_BIND)
+        # Read-only too: what can be set there is set for the whole machine.
+        self._mount(b"proc", b"/proc", b"proc", flags)
+        attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
+        # Or it could raise its own limits. Not an error: there may be no control groups.
+        self._libc.syscall(
+            _SYS_MOUNT_SETATTR,
+            _AT_FDCWD,
+            _CONTROL_GROUPS,
+            _AT_RECURSIVE,
+            ctypes.byref(attributes),
+            ctypes.sizeof(attributes),
+        )
+
+    def drop_privileges(self) -> None:
+        """Keep only :data:`KEPT_CAPABILITIES`, for good: nothing can undo what :meth:`cover` did.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        for capability in range(_LAST_CAPABILITY + 1):
+            if capability not in KEPT_CAPABILITIES:
+                self._libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        kept = sum(1 << capability for capability in KEPT_CAPABILITIES)
+        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+        # Effective, permitted and inheritable, the low 32 bits and then the high ones.
+        sets = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
+        self._check(self._libc.capset(header, sets), "privileges cannot be dropped")
+
+    def _mount(self, source: bytes | None, target: bytes, kind: bytes | None, flags: int) -> None:
+        done = self._libc.mount(source, target, kind, flags, None)
+        self._check(done, f"{os.fsdecode(target)} cannot be mounted")
+
+    def _check(self, returned: int, what: str) -> None:
+        if returned != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def isolate(
+    namespaces: Namespaces | None,
+    env: Mapping[str, str],
+    *,
+    mounted: bool = False,
+    privileged: bool = False,
+) -> None:
+    """Keep this process apart from others, as far as can be done here, if its platform says so.
+
+    Args:
+        namespaces: What can be done; None where it is no more than :func:`close_memory`.
+        env: Its environment, in which the platform says what it is not to see.
+        mounted: Whether its mounts are its own already.
+        privileged: Whether it keeps its privileges.
+    """
+    if HIDDEN not in env:
+        return
+    if namespaces is None:
+        close_memory()
+        return
+    hidden = [path for path in env[HIDDEN].split(os.pathsep) if path]
+    try:
+        if mounted:
+            namespaces.cover(hidden)
+        else:
+            namespaces.seclude(hidden)
+        if not privileged:
+            namespaces.drop_privileges()
+    except OSError as error:
+        print(f"bentofn: this instance is not kept apart from others: {error}", file=sys.stderr)
+
+
+def close_memory() -> None:
+    """Keep this user's other processes from tracing this one and reading its memory.
+
+    For who may make no namespaces; it does nothing against root.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _may_administer() -> bool:
+    """Whether this process has CAP_SYS_ADMIN."""
+    try:
+        with open("/proc/self/status") as status:  # noqa: PTH123 - pathlib costs a cold start
+            for line in status:
+                if line.startswith("CapEff:"):
+                    return bool(int(line.split()[1], 16) >> 21 & 1)
+    except OSError:
+        pass
+    return False

@@ -157,15 +157,15 @@ def isolate(
     Args:
         namespaces: What can be done; None where it is no more than :func:`close_memory`.
         env: Its environment, in which the platform says what it is not to see.
-        mounted: Whether its mounts are its own already.
+        mounted: Whether its mounts are its own already, which says it too.
         privileged: Whether it keeps its privileges.
     """
-    if HIDDEN not in env:
+    if HIDDEN not in env and not mounted:
         return
     if namespaces is None:
         close_memory()
         return
-    hidden = [path for path in env[HIDDEN].split(os.pathsep) if path]
+    hidden = [path for path in env.get(HIDDEN, "").split(os.pathsep) if path]
     try:
         if mounted:
             namespaces.cover(hidden)

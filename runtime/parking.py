@@ -20,14 +20,12 @@ from typing import Any
 import uvicorn
 
 from bentofn.runtime import copies, forking, instance, lifeline, obstacles, template, threads
+from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Restore
 
 TICK = 1000
 """Milliseconds between two looks at the wire. A restore interrupts the wait, so nobody waits this
 long, but a process that was dumped between its look and its wait."""
-
-_MOUNT_FLAGS = 2 | 4 | 8  # MS_NOSUID, MS_NODEV, MS_NOEXEC of linux/mount.h
-_MNT_DETACH = 2
 
 
 @dataclass(frozen=True)
@@ -39,34 +37,13 @@ class System:
 
     poll: Any
     prctl: Any
-    mount: Any
-    umount: Any
+    namespaces: Namespaces | None
 
     @classmethod
     def find(cls) -> System:
         """Look them up in the C library."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        return cls(libc.poll, libc.prctl, libc.mount, libc.umount2)
-
-    def mount_proc(self) -> None:
-        """Mount a ``/proc`` that shows this process's namespace.
-
-        Raises:
-            OSError: It cannot be mounted.
-        """
-        if self.mount(b"proc", b"/proc", b"proc", _MOUNT_FLAGS, None):
-            number = ctypes.get_errno()
-            raise OSError(number, f"/proc cannot be mounted: {os.strerror(number)}")
-
-    def unmount_proc(self) -> None:
-        """Take that away again.
-
-        Raises:
-            OSError: It cannot be taken away.
-        """
-        if self.umount(b"/proc", _MNT_DETACH):
-            number = ctypes.get_errno()
-            raise OSError(number, f"/proc cannot be unmounted: {os.strerror(number)}")
+        libc = ctypes.CDLL(None)
+        return cls(libc.poll, libc.prctl, Namespaces.find())
 
 
 def main(options: Mapping[str, str]) -> int:

@@ -89,19 +89,22 @@ class CriuEngine:
             await self.prepare()
         assert self._snapshot is not None
         path = socket_path(self._launch.sockets, spec.instance_id)
+        tenancy = self._launch.tenancy(spec)
         wires = Wires.open(path)
         try:
             offspring = await self._restore(self._snapshot, spec, wires)
         except BaseException:
             wires.close()
             path.unlink(missing_ok=True)
+            await asyncio.shield(tenancy.end())
             raise
         finally:
             wires.close_remote()
         output = Output(spec.instance_id, self._launch.log)
+        tenancy.begin(offspring.pid, output.warn)
         await output.follow(wires)
         instance = RunningInstance(
-            spec.instance_id, offspring.pid, path, wires.control, output, offspring.exit
+            spec.instance_id, offspring.pid, path, wires.control, output, offspring.exit, tenancy
         )
         self._instances.add(instance)
         offspring.exit.add_done_callback(lambda _: self._instances.discard(instance))

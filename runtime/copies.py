@@ -26,12 +26,15 @@ class Original:
     renewable: lifecycle.Renewable
     config: uvicorn.Config
 
-    def configure_copy(self, env: Mapping[str, str], threads: int) -> uvicorn.Config:
+    def configure_copy(
+        self, env: Mapping[str, str], threads: int, seal: Callable[[], None]
+    ) -> uvicorn.Config:
         """Turn this process, a copy, into an instance of its own.
 
         Args:
             env: The instance's whole environment.
             threads: Its number of compute threads, unless the environment says.
+            seal: Drops the privileges that it was copied with.
 
         Returns:
             How it serves.
@@ -39,7 +42,7 @@ class Original:
         Raises:
             Exception: Whatever an after-restore hook raises.
         """
-        lifecycle.restore(self.renewable, env, threads)
+        lifecycle.restore(self.renewable, env, threads, seal)
         return self.config
 
 

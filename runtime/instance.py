@@ -18,7 +18,7 @@ def main(options: Mapping[str, str]) -> int:
     """The ``instance`` process: a plain start on the sockets that the platform passed."""
     control = Channel(int(options["control-fd"]))
     listener = open_listener(int(options["listen-fd"]))
-    isolate(Namespaces.find(), os.environ)
+    isolate(Namespaces.find(), os.environ)()
     threads.allow(os.environ, int(options.get("threads", "1")))
     lifeline.die_with_parent()
     return live(lambda: start_service(options, control), listener, control)

@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,16 +139,20 @@ def take_environment(env: Mapping[str, str], count: int, pools: threads.Pools) -
     pools.resize(threads.wanted(env, count))
 
 
-def restore(copied: Renewable, env: Mapping[str, str], count: int) -> None:
+def restore(
+    copied: Renewable, env: Mapping[str, str], count: int, seal: Callable[[], None]
+) -> None:
     """Turn a copy of a prepared process into an instance of its own.
 
     Args:
         copied: What the copy must not share.
         env: The instance's whole environment.
         count: Its number of compute threads, unless the environment says.
+        seal: Called before code of the service's, once no privileges are needed any more.
     """
     take_environment(env, count, copied.pools)
     renew.renew(copied.renewals)
+    seal()
     run_after_restore(copied.instance)
 
 

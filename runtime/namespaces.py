@@ -14,13 +14,15 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 _CLONE_NEWNS, _CLONE_NEWPID = 0x20000, 0x20000000  # linux/sched.h
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8  # linux/mount.h
-_MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x80000
+_MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20, 0x1000, 0x4000, 0x80000
+_MS_PLAIN = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
 _SYS_MOUNT_SETATTR = 442  # one number on all architectures; since Linux 5.12
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _MOUNT_ATTR_RDONLY = 1
@@ -101,14 +103,21 @@ class Namespaces:
 
     def cover(self, hidden: Sequence[str]) -> None:
         """What :meth:`seclude` does, for a process whose mounts are its own already."""
-        flags = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
         for path in hidden:
             if os.path.isdir(path):  # noqa: PTH112 - pathlib costs a cold start
-                self._mount(b"tmpfs", os.fsencode(path), b"tmpfs", flags)
+                self._mount(b"tmpfs", os.fsencode(path), b"tmpfs", _MS_RDONLY | _MS_PLAIN)
             elif os.path.exists(path):  # noqa: PTH110
                 self._mount(os.fsencode(os.devnull), os.fsencode(path), None, _MS_BIND)
-        # Read-only too: what can be set there is set for the whole machine.
-        self._mount(b"proc", b"/proc", b"proc", flags)
+        self._mount(b"proc", b"/proc", b"proc", _MS_PLAIN)
+
+    def seal(self) -> None:
+        """Make what :meth:`cover` did final, and keep only :data:`KEPT_CAPABILITIES`.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        # What can be set in there is set for the whole machine.
+        self._mount(None, b"/proc", None, _MS_REMOUNT | _MS_RDONLY | _MS_PLAIN)
         attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
         # Or it could raise its own limits. Not an error: there may be no control groups.
         self._libc.syscall(
@@ -119,13 +128,6 @@ class Namespaces:
             ctypes.byref(attributes),
             ctypes.sizeof(attributes),
         )
-
-    def drop_privileges(self) -> None:
-        """Keep only :data:`KEPT_CAPABILITIES`, for good: nothing can undo what :meth:`cover` did.
-
-        Raises:
-            OSError: The kernel refuses.
-        """
         for capability in range(_LAST_CAPABILITY + 1):
             if capability not in KEPT_CAPABILITIES:
                 self._libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -146,35 +148,49 @@ class Namespaces:
 
 
 def isolate(
-    namespaces: Namespaces | None,
-    env: Mapping[str, str],
-    *,
-    mounted: bool = False,
-    privileged: bool = False,
-) -> None:
+    namespaces: Namespaces | None, env: Mapping[str, str], *, mounted: bool = False
+) -> Callable[[], None]:
     """Keep this process apart from others, as far as can be done here, if its platform says so.
 
     Args:
         namespaces: What can be done; None where it is no more than :func:`close_memory`.
         env: Its environment, in which the platform says what it is not to see.
         mounted: Whether its mounts are its own already, which says it too.
-        privileged: Whether it keeps its privileges.
+
+    Returns:
+        What makes it final, to be called as soon as the process needs its privileges no more.
     """
     if HIDDEN not in env and not mounted:
-        return
+        return _nothing
     if namespaces is None:
-        close_memory()
-        return
+        return close_memory
     hidden = [path for path in env.get(HIDDEN, "").split(os.pathsep) if path]
     try:
         if mounted:
             namespaces.cover(hidden)
         else:
             namespaces.seclude(hidden)
-        if not privileged:
-            namespaces.drop_privileges()
     except OSError as error:
-        print(f"bentofn: this instance is not kept apart from others: {error}", file=sys.stderr)
+        _complain(error)
+        return _nothing
+    return partial(_seal, namespaces)
+
+
+def _seal(namespaces: Namespaces) -> None:
+    try:
+        namespaces.seal()
+    except OSError as error:
+        _complain(error)
+
+
+def _complain(error: OSError) -> None:
+    print(
+        f"bentofn: this instance is not kept apart from others: {error.strerror}", file=sys.stderr
+    )
+
+
+def _nothing() -> None:
+    """Nothing is to be made final."""
 
 
 def close_memory() -> None:

@@ -42,8 +42,8 @@ def main(options: Mapping[str, str]) -> int:
     """The ``template`` process. Returns in the template, and once in every clone."""
     control = Channel(int(options["control-fd"]))
     lifeline.die_with_parent()
-    # With its privileges: it takes them to keep its clones apart.
-    isolate(Namespaces.find(), os.environ, privileged=True)
+    # Not sealed: it takes privileges to keep its clones apart.
+    isolate(Namespaces.find(), os.environ)
     threads.forbid(os.environ)
     original = copies.prepare(options, control, forking.why_not_fork)
     if original is None:
@@ -68,9 +68,9 @@ def become(clone: Clone, original: copies.Original) -> int:
         return 1
     instance.redirect_output(clone.fds)
     request = clone.request
-    isolate(clone.namespaces, request.env)
+    seal = isolate(clone.namespaces, request.env)
     return instance.live(
-        lambda: original.configure_copy(request.env, request.threads),
+        lambda: original.configure_copy(request.env, request.threads, seal),
         instance.open_listener(clone.fds["listen"]),
         Channel(clone.fds["control"]),
     )

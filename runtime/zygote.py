@@ -103,7 +103,7 @@ def become(clone: Clone, shared: Shared, renewals: Sequence[renew.Renewal]) -> i
     if os.getppid() not in (0, clone.template):  # 0 is one outside of its pid namespace
         return 1
     instance.redirect_output(clone.fds)
-    isolate(clone.namespaces, clone.request.env)
+    seal = isolate(clone.namespaces, clone.request.env)
     listener = instance.open_listener(clone.fds["listen"])
     control = Channel(clone.fds["control"])
 
@@ -126,6 +126,7 @@ def become(clone: Clone, shared: Shared, renewals: Sequence[renew.Renewal]) -> i
             )
         places = surroundings.enter(root, shared.places)
         renew.renew(renewals)
+        seal()
         with variables.guard(shared.read, lambda variable: refuse(_set_late(variable))):
             return instance.start_service(places, control)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from typing import Any
 _CLONE_NEWNS, _CLONE_NEWPID = 0x20000, 0x20000000  # linux/sched.h
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8  # linux/mount.h
 _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_SLAVE = 0x20, 0x1000, 0x4000, 0x80000
+_MNT_DETACH = 2
 _MS_PLAIN = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
 _SYS_MOUNT_SETATTR = 442  # one number on all architectures; since Linux 5.12
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
@@ -62,7 +64,7 @@ class Namespaces:
         if sys.platform != "linux" or not _may_administer():
             return None
         libc = ctypes.CDLL(None, use_errno=True)
-        for name in ("unshare", "setns", "mount", "prctl", "capset", "syscall"):
+        for name in ("unshare", "setns", "mount", "umount2", "prctl", "capset", "syscall"):
             getattr(libc, name)
         return cls(libc)
 
@@ -109,6 +111,18 @@ class Namespaces:
             elif os.path.exists(path):  # noqa: PTH110
                 self._mount(os.fsencode(os.devnull), os.fsencode(path), None, _MS_BIND)
         self._mount(b"proc", b"/proc", b"proc", _MS_PLAIN)
+
+    def uncover(self, hidden: Sequence[str]) -> None:
+        """Take away again what :meth:`cover` mounted.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        for path in ("/proc", *hidden):
+            if self._libc.umount2(os.fsencode(path), _MNT_DETACH) != 0:
+                number = ctypes.get_errno()
+                if number not in (errno.EINVAL, errno.ENOENT):  # it was not there to be covered
+                    raise OSError(number, f"{path} cannot be uncovered: {os.strerror(number)}")
 
     def seal(self) -> None:
         """Make what :meth:`cover` did final, and keep only :data:`KEPT_CAPABILITIES`.
@@ -164,16 +178,20 @@ def isolate(
         return _nothing
     if namespaces is None:
         return close_memory
-    hidden = [path for path in env.get(HIDDEN, "").split(os.pathsep) if path]
     try:
         if mounted:
-            namespaces.cover(hidden)
+            namespaces.cover(hidden_paths(env))
         else:
-            namespaces.seclude(hidden)
+            namespaces.seclude(hidden_paths(env))
     except OSError as error:
         _complain(error)
         return _nothing
     return partial(_seal, namespaces)
+
+
+def hidden_paths(env: Mapping[str, str]) -> list[str]:
+    """What a process with this environment is not to see."""
+    return [path for path in env.get(HIDDEN, "").split(os.pathsep) if path]
 
 
 def _seal(namespaces: Namespaces) -> None:

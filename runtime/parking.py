@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 
 from bentofn.runtime import copies, forking, instance, lifeline, obstacles, template, threads
-from bentofn.runtime.namespaces import Namespaces, isolate
+from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
 from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Restore
 
 TICK = 1000
@@ -101,8 +101,8 @@ def become(wire: Channel, original: copies.Original, system: System) -> int:
         again = copies.prepare_again(original, control, obstacles.why_not_snapshot)
         if again is None:
             return 1
-        if request.private_mounts:
-            system.unmount_proc()
+        if system.namespaces is not None:
+            system.namespaces.uncover(hidden_paths(request.env))
         placeholder = os.open(orders.park.wire, os.O_RDWR)
         control.send(Ready(os.getpid()))
         leave(control)
@@ -131,11 +131,16 @@ def _start(
     original: copies.Original, request: Restore, system: System
 ) -> Callable[[], uvicorn.Config]:
     def start() -> uvicorn.Config:
-        if request.private_mounts:
-            system.mount_proc()
-        return original.configure_copy(request.env, request.threads)
+        seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
+        if request.parks_again:
+            seal = _keep_privileges
+        return original.configure_copy(request.env, request.threads, seal)
 
     return start
+
+
+def _keep_privileges() -> None:
+    """Whoever parks again gives its mounts back, and what it is restored to takes them anew."""
 
 
 def _request(wire: Channel) -> Restore | None:

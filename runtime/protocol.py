@@ -70,6 +70,7 @@ class Restore:
         threads: Its compute threads, unless ``OMP_NUM_THREADS`` is in its environment.
         env: Its whole environment.
         private_mounts: Whether its mounts are its own, so that it mounts a ``/proc`` of its own.
+        parks_again: Whether it may be asked to park, for which it keeps its privileges.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class Restore:
     threads: int
     env: Mapping[str, str] = field(default_factory=dict)
     private_mounts: bool = False
+    parks_again: bool = False
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,11 @@ class CriuEngine:
     async def _restore(self, snapshot: Snapshot, spec: InstanceSpec, wires: Wires) -> Offspring:
         assert wires.listener is not None
         request = Restore(
-            "instance", spec.instance_id, spec.threads, self._launch.environment(spec)
+            "instance",
+            spec.instance_id,
+            spec.threads,
+            self._launch.environment(spec),
+            parks_again=self._keeps and not snapshot.key.warmed,
         )
         fds = [wires.listener.fileno(), wires.remote_control.fileno()]
         fds += [wires.remote_stdout, wires.remote_stderr]

@@ -211,8 +211,7 @@ class RunningInstance:
             self._ready.set_exception(failure)
 
     async def _read(self) -> None:
-from bentofn.adapters.local.isolation.policy import Tenancy
-        async for message in messages(self._control):
+        async for message in Inbox(self._control).messages():
             if isinstance(message, Ready):
                 self._parks = self._ready.done()
                 if not self._parks:

@@ -34,6 +34,14 @@ _RUNAWAY = re.compile(r"unix: \tRunaway socket: .* name (.*)$", re.MULTILINE)
 _FAMILY = re.compile(r"Unknown socket collected \(family (\d+)\)")
 _INTERRUPT = re.compile(r"Unable to interrupt task: \d+ \((.+?)\)")
 
+_PLAIN = {
+    "with SysVIPC shmem map": Obstacle("holds System V shared memory", verb="create"),
+    "tty: Found slave peer": Obstacle("has a terminal open that another process made"),
+    "inet: Unsupported proto": Obstacle("holds a socket of an unusual protocol"),
+    "/secretmem (deleted)": Obstacle("holds secret memory (memfd_secret)", verb="create"),
+}
+"""Words of the log that say all there is to say."""
+
 _TCP_ESTABLISHED = {"01", "02", "03", "04", "05", "08", "09", "0B"}
 """States of a connection that is not only closed or listening (include/net/tcp_states.h)."""
 
@@ -189,8 +197,8 @@ def _tcp(log: str, holdings: Holdings) -> Obstacle | None:
 def _unix(log: str, holdings: Holdings) -> Obstacle | None:
     if "unix: External socket is used" not in log:
         return None
-    names = [name for name in _RUNAWAY.findall(log) if name not in ("", "--")]
-    return Obstacle(f"holds a connection to the {' '.join(['local socket', *names[-1:]])}")
+    names = [name for name in _RUNAWAY.findall(log) if name.startswith(("/", "@"))]
+    return Obstacle(f"holds a connection to the local socket {(names or ['of its parent'])[-1]}")
 
 
 def _socket_family(log: str, holdings: Holdings) -> Obstacle | None:
@@ -233,6 +241,10 @@ def _lock(log: str, holdings: Holdings) -> Obstacle | None:
     return Obstacle(f"holds a lock on {files[0] if files else 'a file'}", verb="take")
 
 
+def _plain(log: str, holdings: Holdings) -> Obstacle | None:
+    return next((obstacle for words, obstacle in _PLAIN.items() if words in log), None)
+
+
 def _seccomp(log: str, holdings: Holdings) -> Obstacle | None:
     error = first_error(log)
     if error is None or "seccomp" not in error.lower():
@@ -249,5 +261,6 @@ _RULES: tuple[Callable[[str, Holdings], Obstacle | None], ...] = (
     _file_type,
     _ghost,
     _lock,
+    _plain,
     _seccomp,
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Probe:
 def ensure_kdat(criu: Criu, folder: Path = FOLDER) -> None:
     """Make sure that CRIU finds its cache at its next start; cheap where it is there.
 
+    Where the folder cannot be written, CRIU works too, only later.
+
     Args:
         criu: The CRIU that will look for it.
         folder: Where it looks, ``/run``.
@@ -58,7 +61,8 @@ def ensure_kdat(criu: Criu, folder: Path = FOLDER) -> None:
     probe = probe_kernel(criu)
     if not probe.data:
         raise UserError(f"{criu.path} cannot look at this kernel: {last_line(probe.log)}")
-    install_kdat(criu, probe, folder)
+    with suppress(OSError, UserError):
+        install_kdat(criu, probe, folder)
 
 
 def install_kdat(criu: Criu, probe: Probe, folder: Path = FOLDER) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +55,18 @@ StartSleeper = Callable[..., Sleeper]
 
 @pytest.fixture
 def sleeper(tmp_path: Path) -> Iterator[StartSleeper]:
-    """Starts Python with a few lines of its own, in ``kept`` what they want to hold."""
+    """Starts Python with a few lines of its own, in ``kept`` what they want to hold.
+
+    A second argument names descriptors of ours that it inherits.
+    """
     started: list[Sleeper] = []
 
-    def start(lines: str = "") -> Sleeper:
+    def start(lines: str = "", keep: Sequence[int] = ()) -> Sleeper:
         ready = tmp_path / f"ready{len(started)}"
         script = _BEFORE + textwrap.dedent(lines) + _AFTER
         python = [sys.executable, "-I", "-c", script, str(ready)]
         outside = subprocess.Popen(
-            ["unshare", "--pid", "--fork", *python], stdin=subprocess.DEVNULL
+            ["unshare", "--pid", "--fork", *python], stdin=subprocess.DEVNULL, pass_fds=keep
         )
         deadline = time.monotonic() + _SECONDS
         while not ready.exists():

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ SECONDS = 30.0
 StartSleeper = Callable[..., Any]
 
 
-def refusal(criu: Criu, sleeper: StartSleeper, directory: Path, lines: str) -> str:
+def refusal(
+    criu: Criu, sleeper: StartSleeper, directory: Path, lines: str, keep: Sequence[int] = ()
+) -> str:
     """The sentence of a dump that fails; nothing is left of it."""
-    process = sleeper(lines)
+    process = sleeper(lines, keep)
     with pytest.raises(DumpFailed) as failed:
         dump(criu, process.pid, directory, SECONDS)
     assert process.ended()
@@ -120,6 +122,29 @@ def test_a_unix_connection_to_another_process_is_named(
             dump(criu, process.pid, tmp_path / "images", SECONDS)
         accepted[0].close()
     assert process.ended()
+
+
+def test_a_socket_that_came_from_the_parent_is_named(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        number = theirs.fileno()
+        said = refusal(criu, sleeper, tmp_path / "images", f"kept.append({number})", keep=[number])
+    assert "a connection to the local socket of its parent;" in said
+
+
+def test_shared_memory_of_system_v_is_named(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    lines = """
+    number = libc.shmget(0, 4096, 0o1600)
+    libc.shmat.restype = ctypes.c_void_p
+    assert libc.shmat(number, None, 0)
+    libc.shmctl(number, 0, None)  # IPC_RMID: it goes with the process
+    """
+    said = refusal(criu, sleeper, tmp_path / "images", lines)
+    assert "System V shared memory" in said
 
 
 def test_io_uring_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) -> None:

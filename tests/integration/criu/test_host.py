@@ -58,6 +58,11 @@ def test_the_cache_is_made_of_this_kernel(criu: Criu, tmp_path: Path) -> None:
     assert len((tmp_path / NAME).read_bytes()) == len(made)
 
 
+def test_a_cache_that_cannot_be_kept_is_no_failure(criu: Criu, tmp_path: Path) -> None:
+    ensure_kdat(criu, tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+
+
 def test_criu_loads_the_cache_that_was_made(criu: Criu) -> None:
     if is_tmpfs(str(FOLDER)):
         pytest.skip("CRIU keeps its cache by itself on a tmpfs")

@@ -55,7 +55,7 @@ END = """\
             "(00.1) unix: \tRunaway socket: ino 1 peer_ino 2 family    1 type    1 state  1 name --\n"
             "(00.1) Error (criu/sk-unix.c:874): unix: External socket is used. Consider using --ext-unix-sk option.",
             Holdings(),
-            "the local socket;",
+            "the local socket of its parent;",
         ),
         (
             "pie: 1: Error (criu/pie/parasite.c:588): send_fds failed (-22)",
@@ -126,6 +126,11 @@ END = """\
             "(00.1) Error (criu/seccomp.c:200): seccomp: Can't dump filters of 12.",
             Holdings(),
             "a seccomp filter",
+        ),
+        (
+            "(00.1) Error (criu/ipc_ns.c:1): Task 8836 with SysVIPC shmem map @7f4a0b06d000 doesn't live in IPC ns",
+            Holdings(),
+            "holds System V shared memory; create it",
         ),
         (
             "(00.1) Error (criu/mount.c:1): mnt: Something that nobody has seen.",

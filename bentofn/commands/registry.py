@@ -11,7 +11,7 @@ from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
 from bentofn.commands.travelling import (
-    attach_snapshots,
+    attach_all_snapshots,
     fitting_document,
     keep_fitting,
     snapshots_option,
@@ -44,7 +44,7 @@ def push(tag: str, reference: str, insecure: bool, snapshots: bool, as_json: boo
     store = Store(Home.default())
     with progress() as report:
         if snapshots:
-            attach_snapshots(store, store.get("bento", tag), report)
+            attach_all_snapshots(store, store.get("bento", tag), report)
         done = push_bento(store, tag, target, report, insecure=insecure)
     _show(f"Pushed {done.entry.tag} to {done.reference}", done, {}, as_json)
 

@@ -11,6 +11,7 @@ import click
 from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
 from bentofn.commands.snapshot_bench import bench
 from bentofn.commands.snapshot_setup import setup
+from bentofn.commands.travelling import attach_snapshots
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.fitting import may_travel
 from bentofn.packager.snapshot.snapshot import Snapshot
@@ -35,21 +36,28 @@ def snapshot() -> None:
 @click.argument("bento")
 @click.option("--again", is_flag=True, help="Even if there is one that fits.")
 @click.option(
+    "--attach", "attached", is_flag=True,
+    help="Have it signed, pushed and exported with the bento from now on.",
+)  # fmt: skip
+@click.option(
     "--timeout", type=click.FloatRange(min=1), default=120.0, show_default=True, metavar="SECONDS",
     help="In which the service must be constructed and warm.",
 )  # fmt: skip
 @json_option
-def take(bento: str, again: bool, timeout: float, as_json: bool) -> None:
+def take(bento: str, again: bool, attached: bool, timeout: float, as_json: bool) -> None:
     """Take a snapshot of BENTO, a tag, or find the one that is there.
 
     It is taken with the variables that the bento itself declares: a function that sets others takes
-    its own. `bentofn push --snapshots` sends it along.
+    its own.
     """
     from bentofn.adapters.local.snapshots import take_snapshot
 
     home = Home.default()
     with progress() as report:
         done = take_snapshot(home, bento, timeout, report, again=again)
+        if attached:
+            store = Store(home)
+            attach_snapshots(store, store.get("bento", bento), [done.snapshot], report)
     found = done.snapshot
     if as_json:
         print_json(snapshot_document(home, found) | {"taken": done.taken})

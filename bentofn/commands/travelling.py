@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.snapshot.fitting import Fitting, may_travel
 from bentofn.packager.snapshot.layer import attach, unpack_arrived
+from bentofn.packager.snapshot.snapshot import Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.store import Entry, Store
 from bentofn.packager.trust.signing import unsigned
@@ -24,35 +26,42 @@ snapshots_option = click.option(
 )
 
 
-def attach_snapshots(store: Store, entry: Entry, report: Report) -> int:
+def attach_all_snapshots(store: Store, entry: Entry, report: Report) -> None:
     """Make the snapshots of a bento that may leave this machine part of what goes with it.
-
-    Returns:
-        How many there are.
 
     Raises:
         UserError: There is none, one is damaged, or the disk is full.
     """
     found = SnapshotStore(store.home).of_bento(entry.digest)
-    shareable = [each for each in found if may_travel(store.home, each)]
-    attached = []
-    for snapshot in shareable:
-        report(f"Packing the snapshot {snapshot.id[:12]}")
-        attached.append(attach(store, entry, snapshot))
-    if unsigned(store, entry, attached):
-        report(
-            "No signature of it covers the snapshot; sign it again and push it again: "
-            f"bentofn sign {entry.tag} --key KEY.pem."
-        )
-    kept = len(found) - len(shareable)
-    if kept:
-        report(f"{kept} that functions took for themselves stay here.")
-    if not shareable:
+    travelling = [each for each in found if may_travel(store.home, each)]
+    if not travelling:
         raise UserError(
             f"{entry.tag} has no snapshot that may leave this machine; take one first with: "
             f"bentofn snapshot take {entry.tag}."
         )
-    return len(shareable)
+    kept = len(found) - len(travelling)
+    if kept:
+        report(f"{kept} that functions took for themselves stay here.")
+    attach_snapshots(store, entry, travelling, report)
+
+
+def attach_snapshots(
+    store: Store, entry: Entry, snapshots: Sequence[Snapshot], report: Report
+) -> None:
+    """Make snapshots part of what goes with their bento.
+
+    Raises:
+        UserError: One may not leave this machine or is damaged, or the disk is full.
+    """
+    attached = []
+    for snapshot in snapshots:
+        report(f"Packing the snapshot {snapshot.id[:12]}")
+        attached.append(attach(store, entry, snapshot))
+    if unsigned(store, entry, attached):
+        report(
+            "No signature of it covers the snapshot; sign it again before you push it: "
+            f"bentofn sign {entry.tag} --key KEY.pem."
+        )
 
 
 def keep_fitting(home: Home, entry: Entry, fitting: Fitting, report: Report) -> None:

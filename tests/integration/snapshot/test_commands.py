@@ -126,6 +126,11 @@ def test_restores_are_measured_beside_plain_starts(home: Home, bentofn: Bentofn)
     assert "times sooner" in shown
 
 
+def test_one_is_attached_to_its_bento(home: Home, bentofn: Bentofn) -> None:
+    bentofn("snapshot", "take", "echo", "--attach", home=home.path)
+    assert "the snapshot" in bentofn("get", "echo", home=home.path).stdout
+
+
 def test_a_bento_takes_its_snapshots_with_it(
     tmp_path: Path, home: Home, bentofn: Bentofn, taken: dict[str, Any]
 ) -> None:

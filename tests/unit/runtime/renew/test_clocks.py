@@ -60,7 +60,7 @@ def test_a_clock_is_set_by_what_it_lacks(seconds: float, forks: Any) -> None:
         return [time.monotonic() - monotonic, time.clock_gettime(time.CLOCK_BOOTTIME) - boot]
 
     for moved in forks(renewed, 1)[0]:
-        assert moved == pytest.approx(seconds, abs=1.0)
+        assert moved == pytest.approx(seconds, abs=60)
 
 
 def test_who_may_not_set_the_clock_says_so_and_goes_on(forks: Any, tmp_path: Path) -> None:

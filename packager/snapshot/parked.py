@@ -38,6 +38,10 @@ _LOOK = 0.2
 _ENDING = 5.0
 
 
+_KILLED = "unshare: sigprocmask unblock failed"
+"""What unshare of util-linux 2.38 says of a child that SIGKILL ended; newer ones end like it."""
+
+
 class SnapshotRefused(UserError):  # noqa: N818 - reads as what happened
     """The service works but cannot be kept as a snapshot; the message says why."""
 
@@ -163,6 +167,7 @@ class _Waiting:
     timeout: float
     called_off: threading.Event
     last_error: str = ""
+    was_killed: bool = False
     is_ready: bool = False
     decoder: Decoder = field(default_factory=Decoder)
 
@@ -219,6 +224,9 @@ class _Waiting:
 
     def _write(self, stream: str, lines: list[str]) -> None:
         for line in lines:
+            if line.startswith(_KILLED):
+                self.was_killed = True
+                continue
             self.log(stream, line)
             if stream == "stderr":
                 self.last_error = line.strip() or self.last_error
@@ -226,4 +234,6 @@ class _Waiting:
     def _how_it_ended(self) -> str:
         status = self.process.unshare.wait()
         how = f"it exited with status {status} before its snapshot point"
+        if self.was_killed or status == -signal.SIGKILL:
+            how = "it was killed before its snapshot point, for want of memory perhaps"
         return f"{self.last_error} ({how})" if self.last_error else how

@@ -104,7 +104,7 @@ class Snapshot:
     @property
     def disk_size(self) -> int:
         """Bytes that its files take on the disk."""
-        return sum(each.stat().st_blocks * _BLOCK for each in self.path.rglob("*"))
+        return size_on_disk(self.path)
 
     @property
     def used(self) -> datetime:
@@ -138,6 +138,11 @@ class Snapshot:
             files=files,
             mapped=tuple(MappedFile.from_json(each) for each in raw["mapped"]),
         )
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes that the files of a folder take on the disk."""
+    return sum(each.stat().st_blocks * _BLOCK for each in folder.rglob("*"))
 
 
 class Hold:

@@ -28,7 +28,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.snapshot.digests import digest_file
 from bentofn.packager.snapshot.key import SnapshotKey, snapshots_directory
 from bentofn.packager.snapshot.mapped import describe_mapped, what_changed
-from bentofn.packager.snapshot.snapshot import RECORD, Hold, Origin, Snapshot
+from bentofn.packager.snapshot.snapshot import RECORD, Hold, Origin, Snapshot, size_on_disk
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
 
@@ -111,13 +111,8 @@ class SnapshotStore:
 
     def list(self) -> tuple[Snapshot, ...]:
         """Every snapshot, the last used first."""
-        try:
-            names = sorted(path.name for path in self.path.iterdir())
-        except FileNotFoundError:
-            return ()
-        read = (self._read(self.path / name) for name in names if _ID.fullmatch(name))
         found = []
-        for snapshot in read:
+        for snapshot in map(self._read, self._folders()):
             with suppress(FileNotFoundError):  # removed meanwhile
                 if snapshot is not None:
                     found.append((snapshot.used, snapshot))
@@ -227,7 +222,7 @@ class SnapshotStore:
         Raises:
             UserError: A platform starts instances from it, or it cannot be removed.
         """
-        if not self._remove(snapshot, force=force):
+        if not self._remove(snapshot.path, force=force):
             raise _in_use(snapshot)
 
     def refuse_if_used(self, snapshot: Snapshot) -> None:
@@ -245,11 +240,12 @@ class SnapshotStore:
             finally:
                 os.close(descriptor)
 
-    def trim(self, limit: int, keep: Sequence[Path] = ()) -> tuple[Snapshot, ...]:
+    def trim(self, limit: int, keep: Sequence[Path] = ()) -> tuple[Path, ...]:
         """Remove the snapshots that were not used for longest until all take at most so much.
 
         Args:
-            limit: Bytes on the disk of all snapshots together; 0 for no limit.
+            limit: Bytes on the disk of all snapshots together; 0 for no limit. Folders that
+                another version of bentofn wrote count too.
             keep: Paths of snapshots that stay; those in use stay too.
 
         Returns:
@@ -257,27 +253,33 @@ class SnapshotStore:
         """
         if limit <= 0:
             return ()
-        sizes = [(each, _size(each)) for each in self.list()]
-        total = sum(size for _, size in sizes)
+        folders = [(_used(path), _size(path), path) for path in self._folders()]
+        total = sum(size for _, size, _ in folders)
         removed = []
-        for snapshot, size in reversed(sizes):
+        for _, size, path in sorted(folders):
             if total <= limit:
                 break
-            if snapshot.path not in keep and self._remove(snapshot, force=False):
+            if path not in keep and self._remove(path, force=False):
                 total -= size
-                removed.append(snapshot)
+                removed.append(path)
         return tuple(removed)
 
-    def _remove(self, snapshot: Snapshot, *, force: bool) -> bool:
+    def _folders(self) -> tuple[Path, ...]:
         try:
-            descriptor = os.open(snapshot.path, os.O_RDONLY | os.O_DIRECTORY)
+            return tuple(sorted(p for p in self.path.iterdir() if _ID.fullmatch(p.name)))
+        except FileNotFoundError:
+            return ()
+
+    def _remove(self, path: Path, *, force: bool) -> bool:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             return True
         try:
             if not force:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with writing(self.path), suppress(FileNotFoundError):
-                _discard(snapshot.path)
+                _discard(path)
         except BlockingIOError:
             return False
         finally:
@@ -345,8 +347,13 @@ def _discard(path: Path) -> None:
         path.rename(bin_ / path.name)
 
 
-def _size(snapshot: Snapshot) -> int:
-    try:
-        return snapshot.disk_size
-    except FileNotFoundError:
-        return 0
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):  # removed meanwhile
+        return size_on_disk(path)
+    return 0
+
+
+def _used(path: Path) -> float:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0

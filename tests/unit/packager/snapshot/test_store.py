@@ -167,9 +167,18 @@ def test_the_least_recently_used_go_first(home: Home, key: SnapshotKey) -> None:
     with store.hold(taken[0]) or pytest.fail("gone"):
         pass  # used now
     removed = store.trim(taken[0].disk_size + taken[2].disk_size)
-    assert [s.id for s in removed] == [taken[1].id]
+    assert removed == (taken[1].path,)
     assert store.trim(0) == ()
-    assert [s.id for s in store.trim(1, keep=(taken[2].path,))] == [taken[0].id]
+    assert store.trim(1, keep=(taken[2].path,)) == (taken[0].path,)
+
+
+def test_what_another_version_wrote_goes_too(home: Home, key: SnapshotKey) -> None:
+    store = SnapshotStore(home)
+    taken = take(home, key)
+    (taken.path / "snapshot.json").write_bytes(b'{"key": "of another kind"}')
+    assert store.list() == ()
+    assert store.trim(1) == (taken.path,)
+    assert not taken.path.exists()
 
 
 def test_a_damaged_record_is_no_snapshot_and_is_replaced(home: Home, key: SnapshotKey) -> None:

@@ -33,6 +33,10 @@ from bentofn.runtime.protocol import Restore, encode
 TIMEOUT = 30.0
 """Seconds that CRIU may take for a restore; it takes milliseconds."""
 
+DELETED_FILES = "remap-fpath.img"
+"""The image that a dump has where the process held files without a name: a lock of
+``multiprocessing``'s (tqdm makes one), a temporary file."""
+
 REFILL_DELAY = 0.1
 """Seconds after a restore in which the processors are left to what was restored."""
 
@@ -68,6 +72,7 @@ class Restorer:
         self._stock = Stock()
         self._refill: asyncio.TimerHandle | None = None
         self._releases: set[asyncio.Task[None]] = set()
+        self._in_turn = asyncio.Lock()
         self._closed = False
 
     async def criu(self) -> Criu:
@@ -139,6 +144,14 @@ class Restorer:
             raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
 
     async def _restore(
+        self, worker: Worker, images: Path, request: Restore, fds: Sequence[int]
+    ) -> Offspring:
+        # CRIU gives a deleted file its name again for a moment, the same one in every restore.
+        alone = self._in_turn if (images / DELETED_FILES).exists() else contextlib.nullcontext()
+        async with alone:
+            return await self._restore_now(worker, images, request, fds)
+
+    async def _restore_now(
         self, worker: Worker, images: Path, request: Restore, fds: Sequence[int]
     ) -> Offspring:
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -77,3 +78,36 @@ def test_a_hook_that_fails_is_a_warning_of_the_build(platform: Any) -> None:
     code = code.replace("Store()", "1").replace("from store import Store\n", "")
     (warning,) = platform.build("hooked", {"service.py": code}).warnings
     assert "No snapshot of this service can be taken: the before_snapshot hook" in warning
+
+
+LOCKED = """
+import multiprocessing, tempfile, time
+import bentofn
+
+@bentofn.service
+class Service:
+    def __init__(self) -> None:
+        self.lock = multiprocessing.get_context("fork").Lock()
+        self.file = tempfile.TemporaryFile()
+        self.file.write(b"kept")
+
+    @bentofn.api(examples=[{"text": "hi"}])
+    def say(self, text: str) -> list:
+        with self.lock:
+            self.file.seek(0)
+            time.sleep(0.2)
+            return [text, self.file.read().decode()]
+"""
+
+
+@pytest.mark.usefixtures("criu")
+def test_many_copies_of_a_service_with_nameless_files_start_at_once(platform: Any) -> None:
+    built = platform.build("locked", {"service.py": LOCKED})
+    assert built.warnings == ()
+    settings = {"snapshot": "criu", "idle_timeout": 0.2, "concurrency": 1, "max_instances": 8}
+    platform.deploy(built.tag, "locked", **settings)
+    platform.wait_for_zero("locked")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: platform.call("/locked/say", text=str(n)), range(8)))
+    assert [answer for answer, _ in answers] == [[str(n), "kept"] for n in range(8)]
+    assert "not restored" not in platform.log("locked")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 import threading
@@ -10,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from mmap import MADV_HUGEPAGE, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap
+from mmap import MADV_HUGEPAGE, MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
 from pathlib import Path
 
 from bentofn.packager.snapshot.criu.hot import HotFile, HotSet
@@ -30,6 +31,7 @@ _POPULATE_READ = 22
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
 
 
 @dataclass(frozen=True)
@@ -130,16 +132,36 @@ def _probes(hot: HotSet) -> dict[Path, list[int]]:
 
 def _in_page_cache(path: Path, offsets: list[int]) -> bool:
     """Whether the bytes at some offsets can be read without waiting for a disk."""
-    byte = [bytearray(1)]
     try:
         with _opened(path) as descriptor:
-            for offset in offsets:
-                os.preadv(descriptor, byte, offset, os.RWF_NOWAIT)
+            return all(_is_held(descriptor, offset) for offset in offsets)
     except FileNotFoundError:
         return True
     except OSError:
         return False
+
+
+def _is_held(descriptor: int, offset: int) -> bool:
+    try:
+        os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return _is_in_core(descriptor, offset)
     return True
+
+
+def _is_in_core(descriptor: int, offset: int) -> bool:
+    """The same where a file system (tmpfs) cannot read without waiting; ten times slower."""
+    start = offset // PAGESIZE * PAGESIZE
+    if offset >= os.fstat(descriptor).st_size:
+        return True
+    resident = ctypes.c_ubyte(0)
+    with _mapped(descriptor, start, 1) as address:
+        failed = _libc.mincore(address, PAGESIZE, ctypes.byref(resident))
+    return not failed and bool(resident.value & 1)
 
 
 def _read(pieces: deque[_Piece]) -> None:
@@ -160,18 +182,22 @@ def _populate(descriptor: int, piece: _Piece) -> bool:
     length = min(piece.length, os.fstat(descriptor).st_size - piece.offset)
     if length <= 0:
         return True
-    with mmap(
-        descriptor,
-        length,
-        flags=MAP_PRIVATE,
-        prot=PROT_READ | PROT_WRITE,
-        offset=piece.offset,
-    ) as mapping:
-        mapping.madvise(MADV_HUGEPAGE)
+    with _mapped(descriptor, piece.offset, length) as address:
+        _libc.madvise(address, length, MADV_HUGEPAGE)
+        return not _libc.madvise(address, length, _POPULATE_READ)
+
+
+@contextmanager
+def _mapped(descriptor: int, offset: int, length: int) -> Iterator[int]:
+    """The address of a part of a file, for calls that keep no other thread waiting.
+
+    Those of Python's own mmap hold the GIL.
+    """
+    writable = PROT_READ | PROT_WRITE  # of a private copy: what ctypes wants
+    with mmap(descriptor, length, flags=MAP_PRIVATE, prot=writable, offset=offset) as mapping:
         first = ctypes.c_char.from_buffer(mapping)
         try:
-            # Not mapping.madvise: it would keep other threads waiting (it holds the GIL).
-            return not _libc.madvise(ctypes.addressof(first), length, _POPULATE_READ)
+            yield ctypes.addressof(first)
         finally:
             del first
 

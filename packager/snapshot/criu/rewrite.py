@@ -176,19 +176,19 @@ def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) 
 
 def _places(moving: list[Vma]) -> tuple[dict[int, int], int]:
     """The offset in ``mem.raw`` of each mapping by its address; neighbours stay neighbours."""
-    spans: list[Span] = []
+    groups: list[list[Vma]] = []
     for vma in moving:
-        if spans and spans[-1].end == vma.start:
-            spans[-1] = Span(spans[-1].start, vma.end)
+        if groups and groups[-1][-1].end == vma.start:
+            groups[-1].append(vma)
         else:
-            spans.append(Span(vma.start, vma.end))
-    spans.sort(key=lambda span: span.start - span.end)
-    offsets, end = place(spans)
+            groups.append([vma])
+    # The largest first: the small ones then fill the blocks that those leave half empty.
+    groups.sort(key=lambda group: group[0].start - group[-1].end)
+    offsets, end = place([Span(group[0].start, group[-1].end) for group in groups])
     return {
-        vma.start: offset + vma.start - span.start
-        for span, offset in zip(spans, offsets, strict=True)
-        for vma in moving
-        if span.start <= vma.start < span.end
+        vma.start: offset + vma.start - group[0].start
+        for group, offset in zip(groups, offsets, strict=True)
+        for vma in group
     }, end
 
 

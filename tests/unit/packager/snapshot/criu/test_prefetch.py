@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -67,3 +68,13 @@ def test_what_is_gone_is_passed_over(tmp_path: Path) -> None:
     prefetch = Prefetch(HotSet(tuple(HotFile(tmp_path / name, ((0, HUGE),)) for name in names)))
     assert not prefetch.start()
     assert not Prefetch(HotSet(())).start()
+
+
+def test_a_file_in_memory_only_is_resident() -> None:
+    if not Path("/dev/shm").is_dir():
+        pytest.skip("there is no /dev/shm")
+    with NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(bytes(HUGE + 5000))
+        file.flush()
+        hot = HotSet((HotFile(Path(file.name), ((0, HUGE + 5000), (4 * HUGE, 10))),))
+        assert not Prefetch(hot).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -120,6 +121,40 @@ def test_it_installs_a_criu_that_works_here_and_once_only(
     by_hand = [str(moved / version / "criu"), "--version"]
     assert version in subprocess.run(by_hand, capture_output=True, text=True, check=True).stdout
     assert "is there" in run_script(moved)
+
+
+@pytest.mark.slow
+def test_setup_turns_the_template_engine_of_a_host_into_criu(tmp_path: Path) -> None:
+    # Where /opt/bentofn and the system's own CRIU are hidden, for this one process.
+    hidden = [path for path in ("/opt/bentofn", "/usr/sbin/criu") if Path(path).exists()]
+    hide = "".join(
+        f"mount -t tmpfs tmpfs {path};"
+        if Path(path).is_dir()
+        else f"mount --bind /dev/null {path};"
+        for path in hidden
+    )
+    doctor, setup = (
+        f"{sys.executable} -m bentofn {words}" for words in ("doctor", "snapshot setup")
+    )
+    script = f"set -e; {hide} {doctor} --json; echo ---; {setup}; echo ---; {doctor} --json"
+    environment = {**os.environ, "BENTOFN_HOME": str(tmp_path / "home")}
+    environment.pop("BENTOFN_CRIU", None)
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "could not be fetched" in done.stderr:
+        pytest.skip(f"Debian cannot be reached: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    before, said, after = done.stdout.split("---\n")
+    assert json.loads(before)["engine"] == "template"
+    (found,) = [each for each in json.loads(before)["findings"] if "criu" in each["what"]]
+    assert found["mend"] == "bentofn snapshot setup"
+    assert "is installed and works here: /opt/bentofn/criu/" in said
+    assert json.loads(after)["engine"] == "criu"
 
 
 @pytest.mark.slow

@@ -144,6 +144,7 @@ def snapshot_document(home: Home, snapshot: Snapshot) -> dict[str, Any]:
         "seconds": snapshot.origin.seconds,
         "created": snapshot.origin.created.isoformat(),
         "used": snapshot.used.isoformat(),
+        "warmed": snapshot.key.warmed,
         "may_travel": may_travel(home, snapshot),
         "criu": snapshot.key.criu,
         "path": str(snapshot.path),

@@ -87,6 +87,18 @@ def recall(store: SnapshotStore, key: SnapshotKey, tell: Progress) -> Snapshot |
     return None
 
 
+def misfits(store: SnapshotStore, key: SnapshotKey) -> list[str]:
+    """Why snapshots of the same bento in the same environment do not fit here, a sentence each."""
+    wanted = (key.environment, key.locale, key.warmed)
+    others = ((each.id, each.key) for each in store.of_bento(key.bento))
+    return [
+        f"the snapshot {id_[:12]} {reason}"
+        for id_, other in others
+        if (other.environment, other.locale, other.warmed) == wanted
+        and (reason := other.mismatch(key)) is not None
+    ]
+
+
 def obtain(
     store: SnapshotStore,
     key: SnapshotKey,
@@ -120,6 +132,8 @@ def obtain(
     kept = recall(store, key, tell)
     if kept is not None:
         return kept
+    for reason in misfits(store, key):
+        tell(reason)
     with store.stage(key, waiting=tell) as stage:
         snapshot = (
             recall(store, key, lambda _: None)  # another process may have just taken it

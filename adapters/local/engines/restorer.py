@@ -16,11 +16,9 @@ from typing import Any
 from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
 from bentofn.adapters.local.engines.stock import CALM, Stock
 from bentofn.packager.snapshot.criu.binary import Criu, find_criu
-from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 from bentofn.packager.snapshot.criu.rewrite import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
-    MAX_RESPONSE,
     Restored,
     parse_response,
     restore_request,
@@ -70,6 +68,7 @@ class Restorer:
         self._finding = asyncio.Lock()
         self._workers: deque[Worker] = deque()
         self._stock = Stock()
+        self._living: set[int] = set()
         self._refill: asyncio.TimerHandle | None = None
         self._releases: set[asyncio.Task[None]] = set()
         self._in_turn = asyncio.Lock()
@@ -155,29 +154,29 @@ class Restorer:
         self, worker: Worker, images: Path, request: Restore, fds: Sequence[int]
     ) -> Offspring:
         loop = asyncio.get_running_loop()
-        worker.rpc.setblocking(False)
         worker.wire.setblocking(False)
-        answer = b""
         try:
             # CRIU works while the process's orders are written to where it will find them.
             worker.request(images)
             data = encode(replace(request, private_mounts=worker.private_mounts))
             sent = socket.send_fds(worker.wire, [data], fds)
             await loop.sock_sendall(worker.wire, data[sent:])
-            answer = await asyncio.wait_for(loop.sock_recv(worker.rpc, MAX_RESPONSE), TIMEOUT)
+            await asyncio.wait_for(_readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
         except (OSError, asyncio.TimeoutError):
             pass  # whatever it was, no answer is an answer
         finally:
             self._schedule(REFILL_DELAY)
-        result = parse_response(answer)
+        result = worker.response()
         if isinstance(result, Restored):
+            self._living.add(result.pid)
             exit_ = watch(result.pid)
+            exit_.add_done_callback(lambda _: self._living.discard(result.pid))
             worker.wire.close()
             self._let_go(asyncio.to_thread(worker.release))
             return Offspring(result.pid, exit_)
-        error = first_error("\n".join(worker.errors()))
-        await asyncio.to_thread(worker.discard)
-        raise StartFailed(f"CRIU could not restore it: {error or result.reason}")
+        reason = worker.error() or result.reason
+        await asyncio.to_thread(worker.discard, fds, self._living)
+        raise StartFailed(f"CRIU could not restore it: {reason}")
 
     def _schedule(self, delay: float) -> None:
         if self._refill is not None:
@@ -216,6 +215,19 @@ def _find() -> Criu:
     return criu
 
 
+async def _readable(*descriptors: int) -> None:
+    """Wait until one of them can be read."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    for descriptor in descriptors:
+        loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        for descriptor in descriptors:
+            loop.remove_reader(descriptor)
+
+
 def _disown(work: asyncio.Task[Offspring]) -> None:
     """End what was restored for somebody who has left."""
     if not work.cancelled() and work.exception() is None:
@@ -231,7 +243,11 @@ def watch(pid: int) -> asyncio.Future[int | None]:
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int | None] = loop.create_future()
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        ended.set_result(None)
+        return ended
 
     def reap() -> None:
         loop.remove_reader(descriptor)

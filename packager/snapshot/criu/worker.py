@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
+import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.rewrite import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     MAX_RESPONSE,
@@ -31,7 +34,8 @@ PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
 """Command prefix that gives a worker, and so what it restores, mounts of its own. What the host
 mounts later (a bento's tree) is seen there, and nothing of it keeps the host from unmounting."""
 
-_LOG_TAIL = 1 << 14
+_LOG_READ = 1 << 16
+_NAMESPACE = re.compile(r"^NSpid:(\s+\d+)+\s+1$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,21 @@ class Worker:
     Args:
         process: CRIU, a child of this process; the thread that started it must live on, since
             what it restores dies with its parent.
+        ended: Descriptor that is readable when CRIU has ended.
         rpc: Our end of its request socket; packets.
         wire: Our end of the wire, through which the restored process is told what to be.
-        wire_fd: The other end, in CRIU's process.
+        wire_fd: The other end, in CRIU's process and what it restores.
+        links: What its descriptors are called, by which what it began to restore is known.
         log: What CRIU writes.
         private_mounts: Whether what it restores has mounts of its own.
     """
 
     process: subprocess.Popen[bytes]
+    ended: int
     rpc: socket.socket
     wire: socket.socket
     wire_fd: int
+    links: frozenset[str]
     log: IO[bytes]
     private_mounts: bool
 
@@ -64,10 +72,13 @@ class Worker:
         self.rpc.sendall(restore_request(images, WIRE, self.wire_fd))
 
     def response(self) -> Restored | RestoreFailed:
-        """CRIU's answer; blocks until it is there where ``rpc`` is a blocking socket."""
+        """CRIU's answer, to be asked for once ``rpc`` or ``ended`` is readable.
+
+        The end of file of ``rpc`` proves nothing: what CRIU forked holds it open too.
+        """
         try:
-            return parse_response(self.rpc.recv(MAX_RESPONSE))
-        except ConnectionError:
+            return parse_response(self.rpc.recv(MAX_RESPONSE, socket.MSG_DONTWAIT))
+        except OSError:
             return parse_response(b"")
 
     def restore(self, images: Path, timeout: float) -> Restored | RestoreFailed:
@@ -81,30 +92,85 @@ class Worker:
             self.request(images)
         except OSError:
             return parse_response(b"")
-        readable, _, _ = select.select([self.rpc], [], [], timeout)
-        return self.response() if readable else RestoreFailed(f"it took over {timeout:g} s")
+        poll = select.poll()
+        for descriptor in (self.rpc.fileno(), self.ended):
+            poll.register(descriptor, select.POLLIN)
+        in_time = poll.poll(timeout * 1000)
+        return self.response() if in_time else RestoreFailed(f"it took over {timeout:g} s")
 
-    def errors(self) -> list[str]:
-        """The lines of CRIU's log, its last ones where they are many."""
+    def error(self) -> str:
+        """The first error of CRIU's log, of which the later ones follow; empty if there is none."""
         size = os.fstat(self.log.fileno()).st_size
-        data = os.pread(self.log.fileno(), _LOG_TAIL, max(0, size - _LOG_TAIL))
-        return data.decode(errors="replace").splitlines()
+        data = os.pread(self.log.fileno(), min(size, _LOG_READ), 0)
+        return first_error(data.decode(errors="replace")) or ""
 
     def release(self) -> None:
         """Let go of CRIU after an answer; the wire stays open. Blocks a moment for its end."""
         self.rpc.close()
         self.log.close()
+        os.close(self.ended)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(1.0)
             return
         self.process.kill()
         self.process.wait()
 
-    def discard(self) -> None:
-        """End a worker that nobody needs, and the wire."""
-        self.wire.close()
+    def discard(self, given: Iterable[int] = (), known: Container[int] = ()) -> None:
+        """End a worker that nobody needs, the wire, and what it may have begun to restore.
+
+        Args:
+            given: Descriptors that were sent through the wire: what has them was restored.
+            known: Children of this process that are looked after: their ends are not taken.
+        """
+        links = {*self.links, *map(_link, given)}
         self.process.kill()
         self.release()
+        for pid in _children():
+            held = _links(pid)
+            if not held.isdisjoint(links):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                _reap(pid)
+            elif not held and pid not in known and _is_in_namespace(pid):
+                _reap(pid)
+        # Not earlier: its end of file would end what is looked for.
+        self.wire.close()
+
+
+def _children() -> list[int]:
+    """Children of this process, whichever thread started them."""
+    found: list[int] = []
+    for tasks in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, tasks.read_text().split())
+    return found
+
+
+def _link(descriptor: int) -> str:
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
+def _links(pid: int) -> set[str]:
+    """What a process's descriptors are; one that ends has none."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.add(str(descriptor.readlink()))
+    return found
+
+
+def _is_in_namespace(pid: int) -> bool:
+    """Whether it is the first process of a pid namespace below ours."""
+    try:
+        return bool(_NAMESPACE.search(Path(f"/proc/{pid}/status").read_text()))
+    except OSError:
+        return False
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def prime(command: Sequence[str], prefix: Sequence[str] = PRIVATE_MOUNTS) -> Worker:
@@ -134,4 +200,6 @@ def prime(command: Sequence[str], prefix: Sequence[str] = PRIVATE_MOUNTS) -> Wor
             cwd="/",
         )
         ours.pop_all()
-        return Worker(process, rpc, wire, remote_wire.fileno(), log, bool(prefix))
+        links = frozenset(_link(file.fileno()) for file in (remote_wire, remote_rpc, log))
+        ended = os.pidfd_open(process.pid)
+        return Worker(process, ended, rpc, wire, remote_wire.fileno(), links, log, bool(prefix))

@@ -16,6 +16,7 @@ from typing import Any
 from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
 from bentofn.adapters.local.engines.stock import CALM, Stock
 from bentofn.packager.snapshot.criu.binary import Criu, find_criu
+from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 from bentofn.packager.snapshot.criu.rewrite import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
@@ -166,7 +167,7 @@ class Restorer:
             pass  # whatever it was, no answer is an answer
         finally:
             self._schedule(REFILL_DELAY)
-        result = worker.response()
+        result = worker.response(0.0)
         if isinstance(result, Restored):
             self._living.add(result.pid)
             exit_ = watch(result.pid)
@@ -174,7 +175,7 @@ class Restorer:
             worker.wire.close()
             self._let_go(asyncio.to_thread(worker.release))
             return Offspring(result.pid, exit_)
-        reason = worker.error() or result.reason
+        reason = first_error("\n".join(worker.errors())) or result.reason
         await asyncio.to_thread(worker.discard, fds, self._living)
         raise StartFailed(f"CRIU could not restore it: {reason}")
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.rewrite import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     MAX_RESPONSE,
@@ -71,11 +70,19 @@ class Worker:
         """
         self.rpc.sendall(restore_request(images, WIRE, self.wire_fd))
 
-    def response(self) -> Restored | RestoreFailed:
-        """CRIU's answer, to be asked for once ``rpc`` or ``ended`` is readable.
+    def response(self, timeout: float = 60.0) -> Restored | RestoreFailed:
+        """CRIU's answer; blocks until it is there, or CRIU has ended without one.
 
         The end of file of ``rpc`` proves nothing: what CRIU forked holds it open too.
+
+        Args:
+            timeout: Seconds.
         """
+        poll = select.poll()
+        for descriptor in (self.rpc.fileno(), self.ended):
+            poll.register(descriptor, select.POLLIN)
+        if not poll.poll(timeout * 1000):
+            return RestoreFailed(f"it took over {timeout:g} s")
         try:
             return parse_response(self.rpc.recv(MAX_RESPONSE, socket.MSG_DONTWAIT))
         except OSError:
@@ -92,17 +99,13 @@ class Worker:
             self.request(images)
         except OSError:
             return parse_response(b"")
-        poll = select.poll()
-        for descriptor in (self.rpc.fileno(), self.ended):
-            poll.register(descriptor, select.POLLIN)
-        in_time = poll.poll(timeout * 1000)
-        return self.response() if in_time else RestoreFailed(f"it took over {timeout:g} s")
+        return self.response(timeout)
 
-    def error(self) -> str:
-        """The first error of CRIU's log, of which the later ones follow; empty if there is none."""
+    def errors(self) -> list[str]:
+        """The lines of CRIU's log, the first ones where they are many."""
         size = os.fstat(self.log.fileno()).st_size
         data = os.pread(self.log.fileno(), min(size, _LOG_READ), 0)
-        return first_error(data.decode(errors="replace")) or ""
+        return data.decode(errors="replace").splitlines()
 
     def release(self) -> None:
         """Let go of CRIU after an answer; the wire stays open. Blocks a moment for its end."""

@@ -26,7 +26,7 @@ PROCESSES = {
     "zygote": ("zygote", ("control-fd", "without")),
     "snapshot": ("parking", ("control-fd", "wire")),
     "describe": ("describe", ("output", "service", "late")),
-    "examples": ("examples", ("output",)),
+    "examples": ("examples", ("output", "lines")),
     "on-deployment": ("on_deployment", ()),
     "serve": ("server", ("host", "port")),
 }

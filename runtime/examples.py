@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def main(options: Mapping[str, str]) -> int:
-    """The ``examples`` process: writes ``{"answers", "obstacles"}`` to ``--output`` or stdout.
+    """The ``examples`` process: writes an answer to ``--output`` or stdout.
 
-    An answer is ``{"path", "example", "status", "body"}``, its body in base64. An obstacle is a
-    sentence that says what keeps the service from being snapshotted. A service that
-    cannot be constructed or fails at an example gives ``{"error"}`` and exit status 1.
+    It is ``{"answers", "obstacles", "unplaced"}``. An answer is ``{"path", "example", "status",
+    "body"}``, its body in base64. An obstacle is a sentence that says what keeps the service from
+    being snapshotted; if one does not say where it was opened, ``unplaced`` is true, and with
+    ``--lines yes`` more is found out. A service that cannot be constructed or fails at an example
+    gives ``{"error"}`` and exit status 1.
     """
     from bentofn.runtime import lifecycle
     from bentofn.runtime.http.app import ServiceApp
@@ -30,7 +32,7 @@ def main(options: Mapping[str, str]) -> int:
     from bentofn.runtime.obstacles import Sites
 
     document: dict[str, object]
-    sites = Sites.record(options["source"], options["env"])
+    sites = Sites.record(options["source"], options["env"], lines="lines" in options)
     try:
         service = lifecycle.load(options)
         app = ServiceApp(service, service())
@@ -45,7 +47,7 @@ def main(options: Mapping[str, str]) -> int:
                 }
                 for answer in answers
             ],
-            "obstacles": _obstacles(app.instance, sites),
+            **_obstacles(app.instance, sites),
         }
     except Exception as error:
         document = {"error": lifecycle.explain(error)}
@@ -57,13 +59,18 @@ def main(options: Mapping[str, str]) -> int:
     return 1 if "error" in document else 0
 
 
-def _obstacles(instance: object, sites: Sites) -> list[str]:
+def _obstacles(instance: object, sites: Sites) -> dict[str, object]:
     from bentofn.runtime import lifecycle, obstacles
     from bentofn.runtime.hooks import run_before_snapshot
 
     try:
         run_before_snapshot(instance)
     except Exception as error:
-        return [f"No snapshot of this service can be taken: {lifecycle.explain(error)}."]
+        failure = f"No snapshot of this service can be taken: {lifecycle.explain(error)}."
+        return {"obstacles": [failure], "unplaced": False}
     sites.stop()
-    return obstacles.warnings(obstacles.find((), sites))
+    found = obstacles.find((), sites)
+    return {
+        "obstacles": obstacles.warnings(found),
+        "unplaced": any(each.blocks and not each.where for each in found),
+    }

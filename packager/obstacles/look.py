@@ -52,12 +52,17 @@ def look_once(
     if kept is not None:
         return kept
     trial = Trial(bench.target, manifest.envs, home)
-    outcome = trial.earlier(scratch / "slim")
+    root = scratch / "slim"
+    outcome = trial.earlier(root)
     if outcome is None:
         report("Starting the service to see what a snapshot cannot hold")
-        folder, env = scratch / "look", bench.tree()
-        sources, runtime = inputs.tree.sources, inputs.runtime
-        outcome = trial.run(stage_root(folder, manifest, sources, runtime, env, home))
+        root = scratch / "look"
+        stage_root(root, manifest, inputs.tree.sources, inputs.runtime, bench.tree(), home)
+        outcome = trial.run(root)
+    if outcome.unplaced:
+        report("Looking for the lines that open what a snapshot cannot hold")
+        closer = trial.run(root, "--lines", "yes")
+        outcome = outcome if closer.answers is None else closer
     if outcome.answers is not None:
         keep_obstacles(home, key, outcome.obstacles)
     return outcome.obstacles

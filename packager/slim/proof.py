@@ -36,12 +36,14 @@ class Outcome:
         failure: What failed.
         last_words: The last line of what the service wrote to stderr.
         obstacles: What keeps the service from being snapshotted, one sentence each.
+        unplaced: Whether one does not say where it comes from, and another run may find out.
     """
 
     answers: Answers | None
     failure: str = ""
     last_words: str = ""
     obstacles: tuple[str, ...] = ()
+    unplaced: bool = False
 
     @property
     def reason(self) -> str:
@@ -64,12 +66,17 @@ class Trial:
     envs: Mapping[str, str]
     home: Home
 
-    def run(self, root: Path) -> Outcome:
-        """Run the examples in a root; the answer is written beside it."""
+    def run(self, root: Path, *options: str) -> Outcome:
+        """Run the examples in a root; the answer is written beside it.
+
+        Args:
+            root: The root.
+            *options: Further options of the process.
+        """
         output = _output(root)
         command = [str(self.target.interpreter), "-s", "-S", "-u"]
         command += [str(BentoRoot(root).boot_script), "examples"]
-        command += ["--root", str(root), "--output", str(output)]
+        command += ["--root", str(root), "--output", str(output), *options]
         environment = {**child_environment(self.envs), "BENTOFN_HOME": str(self.home.path)}
         output.unlink(missing_ok=True)
         try:
@@ -96,7 +103,8 @@ def _outcome(output: Path, last_words: str) -> Outcome | None:
     except (FileNotFoundError, ValueError):
         return None
     answers, failure = raw.get("answers"), str(raw.get("error", ""))
-    return Outcome(answers, failure, last_words, tuple(map(str, raw.get("obstacles", ()))))
+    obstacles = tuple(map(str, raw.get("obstacles", ())))
+    return Outcome(answers, failure, last_words, obstacles, bool(raw.get("unplaced")))
 
 
 def prove(trial: Trial, slim: Path, plain: Path) -> str | None:

@@ -10,7 +10,7 @@ import select
 import stat
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.runtime.obstacles.devices import device
@@ -67,8 +67,13 @@ def find_in_descriptors(own: Collection[int], sites: Sites) -> list[Obstacle]:
     opened = {each.fd: each for each in map(_look, os.listdir("/proc/self/fd")) if each}
     streams = {each.status.st_ino for each in opened.values() if each.fd in (0, 1, 2)}
     theirs = {fd: each for fd, each in sorted(opened.items()) if fd not in own}
-    found = [_find(each, sites) for each in theirs.values()]
-    return [*filter(None, found), *_pipes(theirs, streams, sites)]
+    found = [(each, _find(each, sites)) for each in theirs.values()]
+    found += _pipes(theirs, streams)
+    return [
+        replace(obstacle, where=obstacle.where or sites.of_descriptor(each.fd))
+        for each, obstacle in found
+        if obstacle is not None
+    ]
 
 
 def is_volatile(path: str, status: os.stat_result, sites: Sites) -> bool:
@@ -150,19 +155,21 @@ def temporary(path: str, where: str) -> Obstacle:
     )
 
 
-def _pipes(opened: Mapping[int, Open], streams: Collection[int], sites: Sites) -> list[Obstacle]:
+def _pipes(
+    opened: Mapping[int, Open], streams: Collection[int]
+) -> list[tuple[Open, Obstacle | None]]:
     ends: dict[int, list[Open]] = defaultdict(list)
     for each in opened.values():
         if stat.S_ISFIFO(each.status.st_mode):
             ends[each.status.st_ino].append(each)
-    found = []
-    for inode, held in ends.items():
+    found: list[tuple[Open, Obstacle | None]] = []
+    for inode, (first, *others) in ends.items():
         if inode in streams:
-            found.append(Obstacle(f"holds a copy of a standard stream (descriptor {held[0].fd})"))
-        elif not _whole(held):
-            path = held[0].path
-            name = f"the pipe {path}" if path.startswith("/") else "a pipe"
-            found.append(Obstacle(f"holds one end of {name} to another process"))
+            what = f"holds a copy of a standard stream (descriptor {first.fd})"
+            found.append((first, Obstacle(what)))
+        elif not _whole([first, *others]):
+            name = f"the pipe {first.path}" if first.path.startswith("/") else "a pipe"
+            found.append((first, Obstacle(f"holds one end of {name} to another process")))
     return found
 
 

@@ -20,6 +20,8 @@ from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from bentofn.runtime.obstacles.lines import Lines, line_of
+
 
 @dataclass
 class Sites:
@@ -42,14 +44,16 @@ class Sites:
     _children: list[tuple[Sequence[str], str]] = field(default_factory=list)
     _threads: WeakKeyDictionary[threading.Thread, str] = field(default_factory=WeakKeyDictionary)
     _hosts: dict[int, str] = field(default_factory=dict)
+    _lines: Lines | None = None
 
     @classmethod
-    def record(cls, source: str, packages: str) -> Sites:
+    def record(cls, source: str, packages: str, *, lines: bool = False) -> Sites:
         """Begin to take notes; see :meth:`stop`.
 
         Args:
             source: Where the project's code is imported from, absolute.
             packages: Where its packages are imported from, absolute.
+            lines: Whether to look after each line of the project too, which takes time.
         """
         # The project is imported from where its folder really is, packages from where they are said
         # to be.
@@ -77,11 +81,19 @@ class Sites:
                     handler(*arguments)
 
         sys.addaudithook(hook)
+        if lines:
+            sites._lines = Lines.record(sites.source)
         return sites
 
     def stop(self) -> None:
         """Take no more notes; the hook itself stays as long as the process."""
         self._active = False
+        if self._lines is not None:
+            self._lines.stop()
+
+    def of_descriptor(self, fd: int) -> str:
+        """The line after which a descriptor was there, if lines were looked at."""
+        return self._lines.of(fd) if self._lines is not None else ""
 
     def of_socket(self, fd: int) -> str:
         """The line that connected or bound a socket."""
@@ -143,14 +155,8 @@ class Sites:
         while frame is not None:
             file = frame.f_code.co_filename
             if file.startswith(self.source):
-                return _line(frame, file[len(self.source) :])
+                return line_of(frame.f_code, frame.f_lineno, self.source)
             if not package and file.startswith(self.packages):
-                package = _line(frame, file[len(self.packages) :])
+                package = line_of(frame.f_code, frame.f_lineno, self.packages)
             frame = frame.f_back
         return package
-
-
-def _line(frame: FrameType, file: str) -> str:
-    name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)
-    inside = "" if name == "<module>" else f" ({name})"
-    return f"{file}:{frame.f_lineno}{inside}"

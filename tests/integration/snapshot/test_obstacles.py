@@ -72,6 +72,19 @@ def test_an_unchanged_opener_is_not_looked_for_again(platform: Any) -> None:
     assert platform.build("opened", {"service.py": changed}).warnings == (warning,)
 
 
+def test_what_native_code_opens_is_looked_for_once_more(platform: Any) -> None:
+    opening = "__import__('ctypes').CDLL(None).socket(2, 1, 0)"
+    code = SERVICE.replace(
+        "self.store = Store()",
+        f"""self.socket = {opening}
+        __import__("ctypes").CDLL(None).listen(self.socket, 1)""",
+    )
+    code = code.replace("from store import Store\n", "")
+    (warning,) = platform.build("native", {"service.py": code}).warnings
+    assert "listens on port" in warning
+    assert ", opened in service.py:7 (" in warning
+
+
 def test_a_hook_that_fails_is_a_warning_of_the_build(platform: Any) -> None:
     hook = "    @bentofn.before_snapshot\n    def close(self):\n        raise ValueError('no')\n\n"
     code = SERVICE.replace("    def __init__", f"{hook}    def __init__")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="snapshots are t
 _LOOK = """
 import json, os, sys
 from bentofn.runtime.obstacles import Sites, find, warnings
-sites = Sites.record({folder!r}, "/nowhere")
+sites = Sites.record({folder!r}, "/nowhere", lines={lines})
 sys.path.insert(0, {folder!r})
 import held
 sites.stop()
@@ -36,11 +36,11 @@ _LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 _HOOK = "in a method marked @bentofn.after_restore"
 
 
-def look(folder: Path, code: str) -> list[tuple[str, str, bool]]:
+def look(folder: Path, code: str, *, lines: bool = False) -> list[tuple[str, str, bool]]:
     """What is found in a process that holds what the code opens."""
     (folder / "held.py").write_text(textwrap.dedent(code))
     done = subprocess.run(
-        [sys.executable, "-c", _LOOK.format(folder=str(folder))],
+        [sys.executable, "-c", _LOOK.format(folder=str(folder), lines=lines)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         cwd=folder,
@@ -201,7 +201,7 @@ def test_a_pipe_to_another_process_is_named(tmp_path: Path) -> None:
     (tmp_path / "held.py").write_text("")
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _LOOK.format(folder=str(tmp_path))],
+            [sys.executable, "-c", _LOOK.format(folder=str(tmp_path), lines=False)],
             pass_fds=[write],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -253,3 +253,22 @@ def test_warnings_tell_what_blocks_from_what_may_fail() -> None:
         f"No snapshot of this service can be restored: the service holds a pipe; open it {_HOOK}.",
         "A restore of this service may fail: the service uses a file; keep it.",
     ]
+
+
+def test_what_native_code_opens_is_found_after_its_line(tmp_path: Path) -> None:
+    code = """
+        import ctypes
+
+        class Driver:
+            def __init__(self):
+                libc = ctypes.CDLL(None)
+                self.socket = libc.socket(2, 1, 0)
+                libc.listen(self.socket, 1)
+
+        driver = Driver()
+    """
+    ((unplaced, _, _),) = look(tmp_path, code)
+    assert "opened in" not in unplaced
+    ((placed, _, _),) = look(tmp_path, code, lines=True)
+    assert placed.startswith("listens on port")
+    assert ", opened in held.py:7 (" in placed

@@ -63,7 +63,7 @@ class Lines:
             self._steps += 1
             now = _descriptors()
             for fd in now - self._known:
-                self._found[int(fd)] = line_of(frame.f_code, last, self._source)
+                self._found[fd] = line_of(frame.f_code, last, self._source)
             self._known = now
             last = frame.f_lineno
             return step if self._steps < MOST_STEPS else None
@@ -84,8 +84,18 @@ def line_of(code: CodeType, number: int, folder: str) -> str:
     return f"{code.co_filename[len(folder) :]}:{number}{inside}"
 
 
-def _descriptors() -> frozenset[str]:
+def _descriptors() -> frozenset[int]:
     try:
-        return frozenset(os.listdir(_DESCRIPTORS))  # noqa: PTH208 - pathlib is slower
+        listed = os.listdir(_DESCRIPTORS)  # noqa: PTH208 - pathlib is slower
     except OSError:
         return frozenset()
+    return frozenset(fd for fd in map(int, listed) if _is_open(fd))
+
+
+def _is_open(fd: int) -> bool:
+    """Whether it is more than the listing's own descriptor, which is listed too."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

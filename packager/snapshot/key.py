@@ -31,7 +31,9 @@ KEY_FILE = "environment.key"
 DECLARED = "declared"
 """How the digest of an environment begins that holds what the bento itself declares, no more."""
 
-_OWN_VARIABLES = frozenset(["BENTOFN_FUNCTION", "BENTOFN_INSTANCE", "BENTOFN_ROOT"])
+_OWN_VARIABLES = frozenset(
+    ["BENTOFN_FUNCTION", "BENTOFN_HIDDEN", "BENTOFN_INSTANCE", "BENTOFN_ROOT"]
+)
 """Given anew to every instance; the root is in the key by itself."""
 
 _FROM_THE_MACHINE = ("PATH", "HOME", "TMPDIR")

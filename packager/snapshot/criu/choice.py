@@ -30,7 +30,7 @@ RAW = "mem.raw"
 _ASSUMES_ZEROS = re.compile(b"MALLOC_CONF")
 """What jemalloc reads its settings from, under whatever prefix it was built into a library."""
 
-_PROT_EXEC = 4
+_PROT_WRITE, _PROT_EXEC = 2, 4
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,15 @@ def _small_files(memory: Memory) -> set[int]:
 
 
 def _holder_of_jemalloc(memory: Memory, names: dict[int, RegularFile]) -> Path | None:
-    """The first mapped file that has a jemalloc in it."""
+    """The first mapped file that has a jemalloc among its code and constants."""
     programs = {vma.shmid for vma in memory.vmas if is_file(vma) and vma.prot & _PROT_EXEC}
-    for program in sorted(programs & names.keys()):
-        if _is_same(names[program]):
-            path = Path(names[program].name)
+    for vma in memory.vmas:
+        constant = is_file(vma) and vma.prot and not vma.prot & _PROT_WRITE
+        file = names.get(vma.shmid)
+        if constant and vma.shmid in programs and file is not None and _is_same(file):
+            path = Path(file.name)
             with mapped(path) as content:
-                if _ASSUMES_ZEROS.search(content):
+                if _ASSUMES_ZEROS.search(content[vma.pgoff : vma.pgoff + vma.end - vma.start]):
                     return path
     return None
 

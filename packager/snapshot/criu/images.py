@@ -240,7 +240,10 @@ def _rest(message: Any) -> bytes:
 
 
 def _read(path: Path, magic: int) -> list[bytes]:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; take the snapshot again.") from error
     header = struct.pack("<I", magic) if magic == INVENTORY else struct.pack("<II", COMMON, magic)
     if not data.startswith(header):
         raise UserError(

@@ -133,15 +133,9 @@ def _rewrite_process(
             ]
             extents.sort(key=lambda extent: extent.offset)
             _write_raw(staging / RAW, extents, end + SLACK)
-            template = next(entry for entry in files if entry.id == memory.exe_file_id)
-            files = [*files, _raw_file(template, raw_id, str(final / RAW), end + SLACK)]
-        vmas = joined(
-            [
-                moved(vma, raw_id, offsets[vma.start]) if vma.start in offsets else vma
-                for vma in memory.vmas
-            ]
-        )
-        vmas = [with_huge_pages(vma) if vma.shmid == raw_id else vma for vma in vmas]
+            program = {entry.id: entry.reg for entry in files}.get(memory.exe_file_id)
+            files = [*files, _raw_file(program, raw_id, str(final / RAW), end + SLACK)]
+        vmas = _mappings(memory, offsets, raw_id)
         _check_whole(vmas, files, raw_id)
         left = list(_outside(runs, moving))
         _write(staging / "files.img", [encode_files(files)])
@@ -156,6 +150,15 @@ def _rewrite_process(
         )
         copied = sum(run.end - run.start for run in left)
         return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas), choice.note)
+
+
+def _mappings(memory: Memory, offsets: dict[int, int], raw_id: int) -> list[Vma]:
+    """The mappings that a restore makes; ``offsets`` says by address where those that move are."""
+    vmas = [
+        moved(vma, raw_id, offsets[vma.start]) if vma.start in offsets else vma
+        for vma in memory.vmas
+    ]
+    return [with_huge_pages(vma) if vma.shmid == raw_id else vma for vma in joined(vmas)]
 
 
 def _check_whole(vmas: list[Vma], files: list[FileEntry], raw_id: int) -> None:
@@ -258,11 +261,12 @@ def _named(file: RegularFile, wire: Path) -> RegularFile:
     )
 
 
-def _raw_file(template: FileEntry, raw_id: int, name: str, size: int) -> FileEntry:
-    if template.reg is None:
+def _raw_file(program: RegularFile | None, raw_id: int, name: str, size: int) -> FileEntry:
+    """The entry of ``mem.raw``, made after that of the process's program."""
+    if program is None:
         raise UserError("The dumped process's program is not a file; take the snapshot again.")
     file = replace(
-        template.reg, id=raw_id, name=name, size=size, mode=0o100600, flags=os.O_RDONLY, pos=0
+        program, id=raw_id, name=name, size=size, mode=0o100600, flags=os.O_RDONLY, pos=0
     )
     return FileEntry(REGULAR_FILE, raw_id, file)
 

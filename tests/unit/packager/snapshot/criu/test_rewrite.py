@@ -224,6 +224,16 @@ def test_a_dump_without_the_wire_is_refused(tmp_path: Path, dumped: Path) -> Non
         rewrite(dumped, tmp_path / "images", tmp_path / "images", Path("/no/wire"))
 
 
+@pytest.mark.parametrize("name", ["inventory.img", "files.img", "mm-1.img", "pagemap-1.img"])
+def test_a_dump_without_an_image_is_refused(
+    tmp_path: Path, dumped: Path, files: dict[int, Path], name: str
+) -> None:
+    (dumped / name).unlink()
+    with pytest.raises(UserError, match=rf"{name} is missing"):
+        rewrite(dumped, tmp_path / "images", tmp_path / "images", files[2])
+    assert not (tmp_path / "images").exists()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"

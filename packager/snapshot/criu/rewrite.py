@@ -18,6 +18,7 @@ from bentofn.packager.snapshot.criu.choice import RAW, choose
 from bentofn.packager.snapshot.criu.images import (
     REGULAR_FILE,
     FileEntry,
+    Memory,
     Pagemap,
     PageRun,
     RegularFile,

@@ -70,12 +70,15 @@ def key_of(store: SnapshotStore, subject: Subject, criu: Criu) -> SnapshotKey:
 
 
 def recall(store: SnapshotStore, key: SnapshotKey, tell: Progress) -> Snapshot | None:
-    """The snapshot that is kept, if it can be used.
+    """The snapshot that is kept; one that cannot be used any more is removed.
 
     Args:
         store: Where.
         key: Its key.
         tell: Told why it cannot be used.
+
+    Raises:
+        UserError: It cannot be removed.
     """
     kept = store.get(key)
     if kept is None:
@@ -84,6 +87,7 @@ def recall(store: SnapshotStore, key: SnapshotKey, tell: Progress) -> Snapshot |
     if damage is None:
         return kept
     tell(f"the snapshot {kept.id[:12]} cannot be used: {damage}")
+    store.delete(kept, force=True)
     return None
 
 

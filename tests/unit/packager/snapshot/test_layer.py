@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
+import time
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bentofn.packager.home import Home
+from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.layer import arrived, attach, read_record, unpack_arrived
@@ -133,3 +136,31 @@ def test_one_that_is_larger_than_the_disk_has_room_is_not_unpacked(
     monkeypatch.delenv("BENTOFN_SNAPSHOTS_MAX")
     with SnapshotStore(home).stage(snapshot.key) as stage:
         assert unpack_arrived(home, stage, told.append) == snapshot
+
+
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(milliseconds=st.floats(0, 30))
+def test_a_kill_while_it_is_unpacked_leaves_a_whole_one_or_none(
+    home: Home, entry: Entry, snapshot: Snapshot, milliseconds: float
+) -> None:
+    attach(Store(home), entry, snapshot)
+    store = SnapshotStore(home)
+    child = os.fork()
+    if child == 0:
+        try:
+            while True:
+                with store.stage(snapshot.key) as stage:
+                    unpack_arrived(home, stage, print)
+                store.delete(snapshot)
+        finally:
+            os._exit(1)
+    time.sleep(milliseconds / 1000)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    for found in store.list():
+        assert store.verify(found) is None
+    with store.stage(snapshot.key) as stage:
+        assert unpack_arrived(home, stage, print) is not None
+    assert leftovers(home) == []

@@ -21,7 +21,7 @@ import uvicorn
 
 from bentofn.runtime import copies, forking, instance, lifeline, obstacles, template, threads
 from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
-from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Restore
+from bentofn.runtime.protocol import RESTORE_FDS, Channel, Failed, Park, Ready, Restore
 
 TICK = 1000
 """Milliseconds between two looks at the wire. A restore interrupts the wait, so nobody waits this
@@ -92,7 +92,7 @@ def become(wire: Channel, original: copies.Original, system: System) -> int:
         system.prctl(*lifeline.DIE_WITH_PARENT)
         lifeline.check(control.socket)
         if request.kind == "template":
-            return template.serve(original, control)
+            return _be_template(request, original, control, system)
         orders = _Orders(control)
         start = _start(original, request, system)
         status = instance.live(start, instance.open_listener(fds["listen"]), control, orders.heed)
@@ -107,6 +107,20 @@ def become(wire: Channel, original: copies.Original, system: System) -> int:
         control.send(Ready(os.getpid()))
         leave(control)
         wire, original = park(placeholder, system), again
+
+
+def _be_template(
+    request: Restore, original: copies.Original, control: Channel, system: System
+) -> int:
+    """Fork on request; returns in the template and in every clone."""
+    try:
+        # Not sealed: it takes privileges to keep its clones apart.
+        isolate(system.namespaces, request.env, mounted=request.private_mounts)
+    except OSError as error:
+        control.send(Failed(str(error)))
+        return 1
+    control.send(Ready(os.getpid()))
+    return template.serve(original, control)
 
 
 @dataclass

@@ -1,0 +1,66 @@
+"""A template that is restored from a snapshot: milliseconds in place of a construction."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from bentofn.adapters.local.engines.base import TEMPLATE_ID, Launch
+from bentofn.adapters.local.engines.parent import Parent
+from bentofn.adapters.local.engines.process import Output
+from bentofn.adapters.local.engines.restorer import Offspring, Restorer
+from bentofn.adapters.local.engines.sockets import Wires
+from bentofn.runtime.protocol import Restore
+
+
+class _Restored:
+    """What was restored, as a child of the platform."""
+
+    def __init__(self, offspring: Offspring) -> None:
+        self.pid = offspring.pid
+        self._exit = offspring.exit
+
+    async def wait(self) -> int:
+        """See :class:`bentofn.adapters.local.engines.children.Process`."""
+        status = await asyncio.shield(self._exit)
+        return -signal.SIGKILL if status is None else status  # somebody else learnt it
+
+    def send_signal(self, signum: int) -> None:
+        """See :class:`bentofn.adapters.local.engines.children.Process`."""
+        if not self._exit.done():
+            os.kill(self.pid, signum)
+
+
+async def restore_template(launch: Launch, restorer: Restorer, images: Path) -> Parent:
+    """Restore a service as a template; the kernel ends what it forks with it.
+
+    Args:
+        launch: What its processes are started with.
+        restorer: The platform's.
+        images: The images of the service's snapshot.
+
+    Raises:
+        StartFailed: It cannot be restored.
+        EngineRefused: There is no CRIU.
+    """
+    wires = Wires.open(None)
+    request = Restore("template", TEMPLATE_ID, 1, launch.environment())
+    fds = [wires.remote_control.fileno(), wires.remote_stdout, wires.remote_stderr]
+    try:
+        offspring = await restorer.restore(images, request, fds)
+    except BaseException:
+        wires.close()
+        raise
+    finally:
+        wires.close_remote()
+    output = Output(TEMPLATE_ID, launch.log)
+    await output.follow(wires)
+    parent = Parent(_Restored(offspring), wires.control, output)
+    try:
+        await parent.ready()
+    except BaseException:
+        await parent.stop()
+        raise
+    return parent

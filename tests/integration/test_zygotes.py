@@ -74,7 +74,6 @@ class Service:
             "main": sys.modules["__main__"].__file__,
             "cwd": os.getcwd(),
             "env": dict(os.environ),
-            "pid": os.getpid(),
             "random": [random.random(), next(tempfile._get_candidate_names())],
         }}
 """
@@ -220,7 +219,8 @@ async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_pr
         await asyncio.wait_for(one.prepare(), PATIENCE)
         await asyncio.wait_for(two.prepare(), PATIENCE)
         (zygote,) = made.zygotes.status()
-        seen = [await look(await started(engine)) for engine in (one, two, one)]
+        instances = [await started(engine) for engine in (one, two, one)]
+        seen = [await look(instance) for instance in instances]
         assert [each["helper"] for each in seen] == ["alpha", "beta_two", "alpha"]
         assert [each["level"] for each in seen] == [5, 8, 5]
         assert [each["before"] for each in seen] == [["heavy", "heavy.part"]] * 3
@@ -243,7 +243,7 @@ async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_pr
             assert each["env"]["BENTOFN_ROOT"] == str(root)
         assert made.zygotes.status()[0].instances == 3
     assert not alive(zygote.pid)
-    assert not any(alive(each["pid"]) for each in seen)
+    assert not any(alive(instance.pid) for instance in instances)
 
 
 async def test_other_packages_are_another_zygote(built: Built, sockets: Path) -> None:

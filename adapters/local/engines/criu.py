@@ -15,6 +15,7 @@ from bentofn.adapters.local.engines.base import (
     Launch,
     StartFailed,
 )
+from bentofn.adapters.local.engines.bursts import Bursts
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import Output, RunningInstance
 from bentofn.adapters.local.engines.restorer import Offspring, Restorer
@@ -64,6 +65,7 @@ class CriuEngine:
         self._preparing = asyncio.Lock()
         self._called_off = threading.Event()
         self._instances: set[RunningInstance] = set()
+        self._bursts = Bursts(launch, restorer)
         self._keeps = subject.warmable
 
     async def recall(self) -> bool:
@@ -88,11 +90,17 @@ class CriuEngine:
         if self._snapshot is None:
             await self.prepare()
         assert self._snapshot is not None
+        snapshot = self._snapshot
+        with self._bursts.start():
+            forked = await self._bursts.fork(snapshot.images, spec)
+            return forked or await self._start_alone(snapshot, spec)
+
+    async def _start_alone(self, snapshot: Snapshot, spec: InstanceSpec) -> RunningInstance:
         path = socket_path(self._launch.sockets, spec.instance_id)
         tenancy = self._launch.tenancy(spec)
         wires = Wires.open(path)
         try:
-            offspring = await self._restore(self._snapshot, spec, wires)
+            offspring = await self._restore(snapshot, spec, wires)
         except BaseException:
             wires.close()
             path.unlink(missing_ok=True)
@@ -155,6 +163,7 @@ class CriuEngine:
         if self._learning is not None:
             self._learning.cancel()
         await stop_all(self._instances)
+        await self._bursts.close()
         if self._ahead is not None:
             await asyncio.to_thread(self._ahead.close)
         if self._hold is not None:

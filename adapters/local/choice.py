@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bentofn.adapters.local.engines import CriuEngine, Engine, EngineRefused, StartFailed
+from bentofn.adapters.local.engines import Engine, EngineRefused, StartFailed
+from bentofn.adapters.local.engines.base import KeepingEngine
 from bentofn.adapters.protocol import Snapshot
 
 CANDIDATES: dict[Snapshot, tuple[str, ...]] = {
@@ -165,9 +166,8 @@ class EngineChoice:
 
     async def _recall(self) -> None:
         for candidate in self._candidates:
-            if candidate.name == "criu" and self._current is None:
-                engine = await self._engine(candidate)
-                assert isinstance(engine, CriuEngine)
+            engine = await self._engine(candidate)
+            if isinstance(engine, KeepingEngine) and self._current is None:
                 try:
                     if await engine.recall():
                         self._current = candidate
@@ -205,7 +205,7 @@ class EngineChoice:
         return None
 
     async def _warm(self, engine: Engine) -> None:
-        if isinstance(engine, CriuEngine):  # it keeps its own time: a dump is no start
+        if isinstance(engine, KeepingEngine):  # a dump is no start, and takes its own time
             return await engine.prepare()
         try:
             await asyncio.wait_for(engine.prepare(), self._timeout)

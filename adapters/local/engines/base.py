@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation, Tenancy
 from bentofn.runtime.errors import UserError
@@ -102,6 +102,18 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Stop everything that this engine runs."""
+
+
+@runtime_checkable
+class KeepingEngine(Engine, Protocol):
+    """An engine that keeps on disk what it starts from, and bounds its preparation itself."""
+
+    async def recall(self) -> bool:
+        """Take up what is kept from earlier; False where there is nothing.
+
+        Raises:
+            EngineRefused: Nothing can be started this way here.
+        """
 
 
 @dataclass(frozen=True)

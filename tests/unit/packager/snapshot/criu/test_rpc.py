@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bentofn.packager.snapshot.criu.rpc import (
+    Restored,
+    RestoreFailed,
+    parse_response,
+    restore_request,
+)
+from bentofn.packager.snapshot.criu.schema import message_class
+
+
+def response(**fields: object) -> bytes:
+    data: bytes = message_class("Response")(**fields).SerializeToString()
+    return data
+
+
+def restored(pid: int) -> bytes:
+    data: bytes = message_class("RestoreResponse")(pid=pid).SerializeToString()
+    return data
+
+
+@given(st.text(min_size=1).filter(lambda text: "\0" not in text), st.integers(0, 1 << 20))
+def test_a_request_says_what_to_restore_and_with_which_socket(name: str, fd: int) -> None:
+    images = Path("/snapshots") / name.encode("utf-8", "ignore").decode().strip("/")
+    request = message_class("Request").FromString(restore_request(images, "the/wire", fd))
+    options = message_class("Options").FromString(request.opts)
+    (inherited,) = map(message_class("InheritedFd").FromString, options.inherit_fd)
+    assert request.type == 2
+    assert options.images_dir == str(images)
+    assert (inherited.key, inherited.fd) == ("the/wire", fd)
+    assert options.rst_sibling
+    assert options.log_to_stderr
+
+
+@given(st.integers(1, (1 << 31) - 1))
+def test_a_restored_process_is_known_by_its_number(pid: int) -> None:
+    data = response(type=2, success=True, restore=restored(pid))
+    assert parse_response(data) == Restored(pid)
+
+
+@given(st.binary())
+def test_any_bytes_are_an_answer(data: bytes) -> None:
+    assert isinstance(parse_response(data), Restored | RestoreFailed)
+
+
+def test_a_failure_says_why() -> None:
+    assert parse_response(b"") == RestoreFailed("CRIU ended without an answer")
+    assert parse_response(response(type=2, success=False, cr_errno=17)) == RestoreFailed(
+        "File exists"
+    )
+    said = response(type=2, success=False, cr_errmsg="no such image")
+    assert parse_response(said) == RestoreFailed("no such image")
+    assert parse_response(response(type=2, success=True)) == RestoreFailed("CRIU does not say why")

@@ -21,6 +21,7 @@ from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 from bentofn.packager.snapshot.criu.rewrite import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     Restored,
+    RestoreFailed,
     parse_response,
     restore_request,
 )
@@ -110,9 +111,10 @@ class Restorer:
             StartFailed: CRIU could not; its reason.
             EngineRefused: There is no CRIU.
         """
-        worker = self._take((await self.criu()).command)
-        # A caller that gives up must not leave a process that nobody knows.
-        work = asyncio.create_task(self._restore(worker, images, request, fds))
+        command = (await self.criu()).command
+        # A caller that gives up must not leave a process that nobody knows, and closes its own.
+        given = [os.dup(fd) for fd in fds]
+        work = asyncio.create_task(self._restore(command, images, request, given))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -138,35 +140,41 @@ class Restorer:
                 self._let_go(asyncio.to_thread(worker.discard))
                 worker = None
         self._stock.taken(len(self._workers), loop.time())
-        try:
-            return worker or prime(command)
-        except OSError as error:
-            raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
+        return worker or _prime(command)
 
     async def _restore(
-        self, worker: Worker, images: Path, request: Restore, fds: Sequence[int]
+        self, command: Sequence[str], images: Path, request: Restore, given: Sequence[int]
     ) -> Offspring:
         # CRIU gives a deleted file its name again for a moment, the same one in every restore.
         alone = self._in_turn if (images / DELETED_FILES).exists() else contextlib.nullcontext()
-        async with alone:
-            return await self._restore_now(worker, images, request, fds)
+        try:
+            async with alone:
+                result = await self._ask(self._take(command), images, request, given)
+                if isinstance(result, RestoreFailed) and result.unanswered:
+                    # Somebody killed the worker, which says nothing of the images.
+                    result = await self._ask(_prime(command), images, request, given)
+        finally:
+            for fd in given:
+                os.close(fd)
+            self._schedule(REFILL_DELAY)
+        if isinstance(result, RestoreFailed):
+            raise StartFailed(f"CRIU could not restore it: {result.reason}")
+        return result
 
-    async def _restore_now(
-        self, worker: Worker, images: Path, request: Restore, fds: Sequence[int]
-    ) -> Offspring:
+    async def _ask(
+        self, worker: Worker, images: Path, request: Restore, given: Sequence[int]
+    ) -> Offspring | RestoreFailed:
         loop = asyncio.get_running_loop()
         worker.wire.setblocking(False)
         try:
             # CRIU works while the process's orders are written to where it will find them.
             worker.request(images)
             data = encode(replace(request, private_mounts=worker.private_mounts))
-            sent = socket.send_fds(worker.wire, [data], fds)
+            sent = socket.send_fds(worker.wire, [data], given)
             await loop.sock_sendall(worker.wire, data[sent:])
             await asyncio.wait_for(_readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
         except (OSError, asyncio.TimeoutError):
             pass  # whatever it was, no answer is an answer
-        finally:
-            self._schedule(REFILL_DELAY)
         result = worker.response(0.0)
         if isinstance(result, Restored):
             self._living.add(result.pid)
@@ -176,8 +184,8 @@ class Restorer:
             self._let_go(asyncio.to_thread(worker.release))
             return Offspring(result.pid, exit_)
         reason = first_error("\n".join(worker.errors())) or result.reason
-        await asyncio.to_thread(worker.discard, fds, self._living)
-        raise StartFailed(f"CRIU could not restore it: {reason}")
+        await asyncio.to_thread(worker.discard, given, self._living)
+        return replace(result, reason=reason)
 
     def _schedule(self, delay: float) -> None:
         if self._refill is not None:
@@ -214,6 +222,13 @@ def _find() -> Criu:
     restore_request(Path("/"), WIRE, 0)
     parse_response(b"")
     return criu
+
+
+def _prime(command: Sequence[str]) -> Worker:
+    try:
+        return prime(command)
+    except OSError as error:
+        raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
 
 
 async def _readable(*descriptors: int) -> None:

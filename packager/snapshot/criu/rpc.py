@@ -30,9 +30,13 @@ class Restored:
 
 @dataclass(frozen=True)
 class RestoreFailed:
-    """Nothing runs; ``reason`` is what CRIU says, which its log may say better."""
+    """Nothing runs; ``reason`` is what CRIU says, which its log may say better.
+
+    ``unanswered``: CRIU ended without saying anything, so that another may succeed.
+    """
 
     reason: str
+    unanswered: bool = False
 
 
 def restore_request(images: Path, key: str, fd: int) -> bytes:
@@ -64,7 +68,7 @@ def parse_response(data: bytes) -> Restored | RestoreFailed:
     from google.protobuf.message import DecodeError
 
     if not data:
-        return RestoreFailed("CRIU ended without an answer")
+        return RestoreFailed("CRIU ended without an answer", unanswered=True)
     try:
         response = message_class("Response").FromString(data)
         pid = message_class("RestoreResponse").FromString(response.restore).pid

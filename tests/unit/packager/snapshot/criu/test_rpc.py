@@ -49,7 +49,7 @@ def test_any_bytes_are_an_answer(data: bytes) -> None:
 
 
 def test_a_failure_says_why() -> None:
-    assert parse_response(b"") == RestoreFailed("CRIU ended without an answer")
+    assert parse_response(b"") == RestoreFailed("CRIU ended without an answer", unanswered=True)
     assert parse_response(response(type=2, success=False, cr_errno=17)) == RestoreFailed(
         "File exists"
     )

@@ -1,0 +1,427 @@
+"""The engine criu: real services taken, restored, and what is left when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bentofn
+from bentofn.adapters.local.engines import (
+    CriuEngine,
+    EngineRefused,
+    Instance,
+    InstanceSpec,
+    Launch,
+    Restorer,
+    StartFailed,
+    find_python,
+)
+from bentofn.packager.home import Home
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.obtain import Subject
+from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.runtime.manifest import BentoManifest, ServiceContract
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+PATIENCE = 60
+
+ECHO = """
+import os, random, sys, threading
+import bentofn
+
+@bentofn.service
+class Service:
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.told = os.environ["WHEN"]
+        threading.Thread(target=threading.Event().wait, name="waiter", daemon=True).start()
+        print("constructed", flush=True)
+
+    @bentofn.before_snapshot
+    def before(self) -> None:
+        self.events.append("before")
+
+    @bentofn.after_restore
+    async def after(self) -> None:
+        self.events.append("after")
+        if os.environ.get("BROKEN"):
+            raise ValueError("no network")
+
+    @bentofn.on_startup
+    def startup(self) -> None:
+        self.events.append("startup")
+
+    @bentofn.api(examples=[{"text": "warm"}])
+    def echo(self, text: str) -> str:
+        print(f"said {text}", flush=True)
+        return text
+
+    @bentofn.api
+    def state(self) -> dict:
+        return {
+            "events": self.events,
+            "told": self.told,
+            "pid": os.getpid(),
+            "processes": [int(name) for name in os.listdir("/proc") if name.isdigit()],
+            "env": dict(os.environ),
+            "threads": threading.active_count(),
+            "random": random.random(),
+            "descriptors": sorted(os.readlink(f"/proc/self/fd/{fd}").split(":")[0]
+                                  for fd in os.listdir("/proc/self/fd")
+                                  if os.path.exists(f"/proc/self/fd/{fd}")),
+        }
+
+    @bentofn.api
+    def end(self) -> None:
+        os._exit(9)
+"""
+
+
+def make_root(folder: Path, code: str) -> Path:
+    """A bento's root made by hand: the project's code, and links to this checkout."""
+    (folder / "src").mkdir(parents=True)
+    (folder / "src" / "service.py").write_text(code)
+    (folder / "runtime").mkdir()
+    (folder / "runtime" / "bentofn").symlink_to(Path(bentofn.__file__).parent)
+    (folder / "env").symlink_to(sysconfig.get_path("purelib"))
+    contract = ServiceContract(name="Service", import_string="service:Service")
+    manifest = BentoManifest("test", "1", contract, PYTHON, "linux/amd64")
+    (folder / "bento.json").write_bytes(manifest.to_json())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def echo(criu: Criu, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_root(tmp_path_factory.mktemp("echo") / "root", ECHO)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home") / "home")
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bfn") as directory:
+        yield Path(directory)
+
+
+class Lines:
+    """What was written to the log."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, str]] = []
+
+    def __call__(self, instance_id: str, stream: str, line: str) -> None:
+        self.seen.append((instance_id, stream, line))
+
+    async def heard(self, line: str) -> None:
+        while line not in [each for _, _, each in self.seen]:  # noqa: ASYNC110 - bounded outside
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(
+    root: Path, home: Home, sockets: Path, log: Lines | None = None, timeout: float = 30.0
+) -> AsyncIterator[CriuEngine]:
+    env = {"WHEN": "at the snapshot"}
+    launch = Launch(root, find_python(PYTHON), env, sockets, log or Lines())
+    subject = Subject("test:1", str(root), root, launch.python, launch.environment(), {})
+    restorer = Restorer(SnapshotStore(home))
+    engine = CriuEngine(launch, subject, restorer, timeout)
+    try:
+        yield engine
+    finally:
+        await asyncio.wait_for(engine.close(), PATIENCE)
+        await asyncio.wait_for(restorer.close(), PATIENCE)
+
+
+async def started(engine: CriuEngine, spec: InstanceSpec) -> Instance:
+    instance = await asyncio.wait_for(engine.start(spec), PATIENCE)
+    await asyncio.wait_for(instance.ready(), PATIENCE)
+    return instance
+
+
+async def call(instance: Instance, route: str, **body: object) -> Any:
+    reader, writer = await asyncio.open_unix_connection(str(instance.socket_path))
+    data = json.dumps(body).encode()
+    head = f"POST /{route} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    head_part, _, content = answer.partition(b"\r\n\r\n")
+    assert head_part.startswith(b"HTTP/1.1 200"), answer
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode()
+
+
+def descendants(pid: int) -> set[int]:
+    """The living processes below one."""
+    found: set[int] = set()
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, tasks.read_text().split()):
+            found |= {child} | descendants(child)
+    return found
+
+
+def kill_workers() -> None:
+    """Kill every CRIU that this process started."""
+    for pid in descendants(os.getpid()):
+        if b"swrk" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+
+
+def damage(home: Home) -> None:
+    """Cut an image of a home's only snapshot short."""
+    (core,) = home.snapshots.glob("*/images/core-1.img")
+    core.write_bytes(core.read_bytes()[:100])
+
+
+def left(home: Home) -> list[Path]:
+    """The snapshots of a home, finished or not."""
+    return [path for path in home.snapshots.iterdir() if path.is_dir()]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    if subprocess.run(command, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def eventually(check: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+
+
+async def test_an_instance_is_restored_and_lives_until_it_is_stopped(
+    echo: Path, home: Home, sockets: Path
+) -> None:
+    lines = Lines()
+    async with running(echo, home, sockets, lines) as engine:
+        await engine.prepare()
+        instance = await started(engine, InstanceSpec("one", {"MINE": "yes"}, threads=3))
+        assert await call(instance, "echo", text="hello") == "hello"
+        state = await call(instance, "state")
+        assert state["events"] == ["before", "after", "startup"]
+        assert state["told"] == "at the snapshot"
+        assert state["pid"] == 1
+        assert state["processes"] == [1]
+        assert state["env"]["MINE"] == "yes"
+        assert state["env"]["OMP_NUM_THREADS"] == "3"
+        assert "TOKENIZERS_PARALLELISM" not in state["env"]
+        assert state["threads"] >= 2
+        assert len([each for each in state["descriptors"] if each == "socket"]) == 5
+        await asyncio.wait_for(instance.stop(10), PATIENCE)
+        assert await instance.wait() == 0
+        assert not instance.socket_path.exists()
+    assert ("snapshot", "stdout", "constructed") in lines.seen
+    assert ("one", "stdout", "said hello") in lines.seen
+
+
+async def test_many_are_restored_at_once_and_share_nothing(
+    echo: Path, home: Home, sockets: Path
+) -> None:
+    async with running(echo, home, sockets) as engine:
+        names = [f"i{number}" for number in range(8)]
+        instances = await asyncio.gather(*(started(engine, InstanceSpec(n)) for n in names))
+        states = [await call(instance, "state") for instance in instances]
+        assert len({state["random"] for state in states}) == len(names)
+        assert len({instance.pid for instance in instances}) == len(names)
+        killed, ended, *_ = instances
+        os.kill(killed.pid, signal.SIGKILL)
+        assert await asyncio.wait_for(killed.wait(), PATIENCE) == -signal.SIGKILL
+        with pytest.raises(AssertionError):
+            await call(ended, "end")
+        assert await asyncio.wait_for(ended.wait(), PATIENCE) == 9
+        assert await call(instances[2], "echo", text="still here") == "still here"
+    eventually(lambda: not descendants(os.getpid()))
+
+
+async def test_a_snapshot_that_was_taken_is_taken_up_again(
+    echo: Path, home: Home, sockets: Path
+) -> None:
+    lines = Lines()
+    async with running(echo, home, sockets) as engine:
+        await engine.prepare()
+    async with running(echo, home, sockets, lines) as engine:
+        assert await engine.recall()
+        await started(engine, InstanceSpec("again"))
+    assert not any(line[0] == "snapshot" for line in lines.seen)
+
+
+async def test_workers_that_somebody_kills_are_replaced(
+    echo: Path, home: Home, sockets: Path
+) -> None:
+    async with running(echo, home, sockets) as engine:
+        await started(engine, InstanceSpec("first"))
+        for _ in range(3):
+            kill_workers()
+            instance = await started(engine, InstanceSpec("next"))
+            assert await call(instance, "echo", text="a") == "a"
+            await instance.stop(10)
+
+
+async def test_a_hook_that_raises_fails_the_start(echo: Path, home: Home, sockets: Path) -> None:
+    async with running(echo, home, sockets) as engine:
+        with pytest.raises(StartFailed, match="no network"):
+            await started(engine, InstanceSpec("bad", {"BROKEN": "1"}))
+        good = await started(engine, InstanceSpec("good"))
+        assert await call(good, "echo", text="a") == "a"
+    eventually(lambda: not descendants(os.getpid()))
+
+
+async def test_images_that_cannot_be_restored_fail_the_start_with_the_reason(
+    criu: Criu, tmp_path: Path, sockets: Path
+) -> None:
+    root, home = make_root(tmp_path / "root", ECHO), Home(tmp_path / "home")
+    async with running(root, home, sockets) as engine:
+        await engine.prepare()
+        damage(home)
+        with pytest.raises(StartFailed, match=r"CRIU could not restore it: .*core-1"):
+            await started(engine, InstanceSpec("bad"))
+        assert not (sockets / "bad.sock").exists()
+    lines = Lines()
+    async with running(root, home, sockets, lines) as engine:
+        good = await started(engine, InstanceSpec("good"))
+        assert await call(good, "echo", text="a") == "a"
+    assert any("not as it was when it was taken" in line for _, _, line in lines.seen)
+    eventually(lambda: not descendants(os.getpid()))
+
+
+NEVER = {
+    "waits": (
+        "import os, time\n        if os.getpid() == 1: time.sleep(600)",
+        "did not reach its snapshot point within 2 s",
+    ),
+    "raises": ("raise ValueError('no weights')", "ValueError: no weights"),
+    "exits": ("import os; os._exit(3)", "it exited with status 3 before its snapshot point"),
+    "child": (
+        "import subprocess; self.child = subprocess.Popen(['sleep', '600'])",
+        r"child process.*sleep",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NEVER)
+async def test_a_service_of_which_no_snapshot_can_be_taken_says_why(
+    case: str, criu: Criu, tmp_path: Path, sockets: Path
+) -> None:
+    code, sentence = NEVER[case]
+    head = "import bentofn\n\n@bentofn.service\nclass Service:\n    def __init__(self) -> None:\n"
+    root, home = make_root(tmp_path / "root", f"{head}        {code}\n"), Home(tmp_path / "home")
+    async with running(root, home, sockets, timeout=2.0 if case == "waits" else 30.0) as engine:
+        with pytest.raises(EngineRefused, match=sentence):
+            await asyncio.wait_for(engine.prepare(), PATIENCE)
+    assert left(home) == []
+    eventually(lambda: not descendants(os.getpid()))
+
+
+async def test_a_preparation_that_is_called_off_leaves_nothing(
+    criu: Criu, tmp_path: Path, sockets: Path
+) -> None:
+    code = "import time\nprint('importing', flush=True)\ntime.sleep(600)\n"
+    root, home = make_root(tmp_path / "root", code), Home(tmp_path / "home")
+    lines = Lines()
+    async with running(root, home, sockets, lines) as engine:
+        work = asyncio.create_task(engine.prepare())
+        await asyncio.wait_for(lines.heard("importing"), PATIENCE)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(work, PATIENCE)
+        assert not descendants(os.getpid())
+    assert left(home) == []
+
+
+async def test_a_disk_that_is_full_is_named_and_nothing_is_left(
+    echo: Path, small_disk: Path, sockets: Path
+) -> None:
+    home = Home(small_disk / "home")
+    async with running(echo, home, sockets) as engine:
+        with pytest.raises(EngineRefused, match=r"(?i)full|no space"):
+            await asyncio.wait_for(engine.prepare(), PATIENCE)
+    assert left(home) == []
+    eventually(lambda: not descendants(os.getpid()))
+
+
+HOST = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_engine import Home, InstanceSpec, running, started
+
+async def main() -> None:
+    async with running(Path(sys.argv[2]), Home(Path(sys.argv[3])), Path(sys.argv[4])) as engine:
+        work = asyncio.create_task(engine.prepare())
+        if sys.argv[5] == "instance":
+            await work
+            print((await started(engine, InstanceSpec("one"))).pid, flush=True)
+        else:
+            print("began", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def host(stage: str, root: Path, home: Home, sockets: Path) -> subprocess.Popen[str]:
+    """A process that runs an engine, for a test to kill."""
+    arguments = [Path(__file__).parent, root, home.path, sockets]
+    return subprocess.Popen(
+        [sys.executable, "-c", HOST, *map(str, arguments), stage],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_instances_and_workers_die_with_a_killed_platform(
+    echo: Path, home: Home, sockets: Path
+) -> None:
+    with host("instance", echo, home, sockets) as process:
+        assert process.stdout is not None
+        instance = int(process.stdout.readline())
+        assert alive(instance)
+        below = descendants(process.pid)
+        assert instance in below
+        process.kill()
+    eventually(lambda: not any(map(alive, below)))
+
+
+def test_a_killed_taker_leaves_no_process(criu: Criu, tmp_path: Path, sockets: Path) -> None:
+    root = make_root(tmp_path / "root", "import time\ntime.sleep(600)\n")
+    with host("take", root, Home(tmp_path / "home"), sockets) as process:
+        eventually(lambda: len(descendants(process.pid)) >= 2)
+        below = descendants(process.pid)
+        process.kill()
+    eventually(lambda: not any(map(alive, below)))

@@ -80,5 +80,6 @@ def sleeper(tmp_path: Path) -> Iterator[StartSleeper]:
     yield start
     for each in started:
         if each.outside.poll() is None:
-            os.kill(each.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # its end is not yet known outside
+                os.kill(each.pid, signal.SIGKILL)
             each.outside.wait(_SECONDS)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bentofn.packager.files import (
     TEMPORARY_PREFIX,
@@ -27,14 +26,10 @@ from bentofn.packager.files import (
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.digests import digest_file
 from bentofn.packager.snapshot.key import SnapshotKey, snapshots_directory
-from bentofn.packager.snapshot.mapped import describe_mapped, what_changed
+from bentofn.packager.snapshot.mapped import describe_mapped
 from bentofn.packager.snapshot.snapshot import RECORD, Hold, Origin, Snapshot, size_on_disk
+from bentofn.packager.snapshot.verification import remember_verified, verify, why_unusable
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.manifest import canonical_json
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-VERIFIED = "verified"
-"""Beside the record: in which boot, and at which times of its files, all digests were right."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _MALFORMED = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -82,7 +77,7 @@ class Stage:
         with writing(self.directory):
             atomic_write(self.directory / RECORD, snapshot.record(), 0o600)
             _settle(self.directory)
-            atomic_write(self.directory / VERIFIED, _verification(self.directory, snapshot), 0o600)
+            remember_verified(self.directory, snapshot)
             if self.final.exists():  # a damaged one, which get() does not know
                 _discard(self.final)
             self.directory.rename(self.final)
@@ -178,38 +173,12 @@ class SnapshotStore:
         return None
 
     def why_unusable(self, snapshot: Snapshot) -> str | None:
-        """Why a snapshot with the right key cannot be used, or None.
-
-        Its bytes are read once a boot, and whenever a file of it looks changed; not per restore.
-
-        Returns:
-            What completes "the snapshot cannot be used: ...".
-        """
-        changed = what_changed(snapshot.mapped)
-        if changed is not None:
-            return changed
-        try:
-            seen = _verification(snapshot.path, snapshot)
-            if _contents(snapshot.path / VERIFIED) == seen:
-                return None
-        except OSError:
-            return self.verify(snapshot)
-        damage = self.verify(snapshot)
-        if damage is None:
-            with suppress(OSError, UserError):  # then it is read again next time
-                atomic_write(snapshot.path / VERIFIED, seen, 0o600)
-        return damage
+        """Why a snapshot with the right key cannot be used, or None; completes a sentence."""
+        return why_unusable(snapshot)
 
     def verify(self, snapshot: Snapshot) -> str | None:
         """Read every byte of a snapshot; returns what is wrong, or None."""
-        for file in snapshot.files:
-            try:
-                whole = digest_file(snapshot.path, file.path) == file
-            except OSError as error:
-                return f"{file.path} cannot be read ({error.strerror})"
-            if not whole:
-                return f"{file.path} is not as it was when it was taken (damaged or tampered with)"
-        return None
+        return verify(snapshot)
 
     def delete(self, snapshot: Snapshot, *, force: bool = False) -> None:
         """Remove a snapshot.
@@ -322,23 +291,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _verification(directory: Path, snapshot: Snapshot) -> bytes:
-    """What is remembered of files whose digests were right."""
-    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
-    seen: dict[str, Any] = {}
-    for file in snapshot.files:
-        status = (directory / file.path).lstat()
-        seen[file.path] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    return canonical_json({"boot": boot, "files": seen})
-
-
-def _contents(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
 
 
 def _discard(path: Path) -> None:

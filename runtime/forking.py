@@ -91,4 +91,4 @@ def _connections(own: Collection[int], sites: Sites) -> list[str]:
 
 
 def _from(name: str, where: str) -> str:
-    return f"{name} ({where})" if where else name
+    return f"{name} from {where}" if where else name

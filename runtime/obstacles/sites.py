@@ -130,8 +130,9 @@ class Sites:
         self._sockets[socket.fileno()] = self._here()
 
     def _opening(self, path: Any, *_: Any) -> None:
-        if not isinstance(path, int):
-            self._files[os.path.abspath(os.fsdecode(path))] = self._here()
+        where = "" if isinstance(path, int) else self._here()
+        if where:
+            self._files[os.path.abspath(os.fsdecode(path))] = where
 
     def _locking(self, fd: int, *_: Any) -> None:
         self._locks[fd] = self._here()

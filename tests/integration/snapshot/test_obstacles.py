@@ -54,7 +54,7 @@ def test_a_connection_is_named_by_the_build_and_the_function_until_it_is_moved(
         platform.deploy(built.tag, "connected", snapshot="auto")
         platform.call("/connected/say", text="one")
         note = platform.settled("connected").note
-        assert holds in note or f"localhost:{port} (store.py:6" in note
+        assert holds in note or f"localhost:{port} from store.py:6" in note
         assert platform.call("/connected/say", text="two")[0] == ["two"]
 
         moved = platform.build("connected", files | {"service.py": MOVED})

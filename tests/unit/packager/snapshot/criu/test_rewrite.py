@@ -176,6 +176,39 @@ def test_a_small_library_moves_whole(
     assert memory_of(output, base + PAGE, 3 * PAGE) == bytes(3 * PAGE), "the loader's gap"
 
 
+def earlier(dumps: SimpleNamespace, tmp_path: Path, files: dict[int, Path]) -> Path:
+    """A dump of a process that was restored from an earlier snapshot and has written one page."""
+    files[3] = tmp_path / "earlier" / RAW
+    files[3].parent.mkdir()
+    with files[3].open("wb") as raw:
+        raw.write(os.urandom(2 * PAGE))
+        raw.truncate(4 * HUGE)
+    vmas = [dumps.of_file(dumps.base, 3 * HUGE // PAGE, 3, prot=3)]
+    write: Path = dumps.write_dump(tmp_path / "dumped", vmas, [(dumps.base + PAGE, 1)], files)
+    return write
+
+
+def test_memory_of_an_earlier_snapshot_is_taken_over(
+    dumps: SimpleNamespace, tmp_path: Path, files: dict[int, Path]
+) -> None:
+    dumped, output = earlier(dumps, tmp_path, files), tmp_path / "images"
+    rewrite(dumped, output, output, files[2])
+    assert {vma.shmid for vma in read_memory(output / "mm-1.img").vmas} == {4}
+    assert memory_of(output, dumps.base, PAGE) == files[3].read_bytes()[:PAGE]
+    assert memory_of(output, dumps.base + PAGE, PAGE) != files[3].read_bytes()[PAGE : 2 * PAGE]
+    assert memory_of(output, dumps.base + 2 * PAGE, HUGE) == bytes(HUGE)
+    assert (output / RAW).stat().st_blocks * 512 <= HUGE, "zeros take room"
+
+
+def test_memory_of_an_earlier_snapshot_that_is_gone_is_refused(
+    dumps: SimpleNamespace, tmp_path: Path, files: dict[int, Path]
+) -> None:
+    dumped = earlier(dumps, tmp_path, files)
+    files[3].unlink()
+    with pytest.raises(UserError, match="cannot be moved"):
+        rewrite(dumped, tmp_path / "images", tmp_path / "images", files[2])
+
+
 def test_memory_of_jemalloc_stays(
     dumps: SimpleNamespace, tmp_path: Path, files: dict[int, Path]
 ) -> None:

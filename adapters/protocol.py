@@ -160,7 +160,8 @@ class InstanceStatus:
     Args:
         id: Its name.
         state: ``starting``, ``ready``, ``retiring`` (takes no more requests) or ``stopping``.
-        start: ``cold`` or ``restored``.
+        start: ``cold``, ``zygote`` (a fork of a process that has its packages imported) or
+            ``restored``.
         in_flight: Requests that it has.
         pid: Its process, once known.
     """
@@ -192,7 +193,8 @@ class FunctionStatus:
         queued: Requests that wait for an instance.
         requests: Requests answered since the platform started.
         refused: Requests refused by the platform since it started.
-        starts: Number of starts by kind (``cold``, ``restored``) since the platform started.
+        starts: Number of starts by kind (``cold``, ``zygote``, ``restored``) since the platform
+            started.
         largest_batch: Most items that one batch held since the platform started.
         last_start_ms: Milliseconds that the latest start took, or None.
     """

@@ -51,7 +51,9 @@ class Client:
 
     def zygotes(self) -> list[dict[str, Any]]:
         """The zygotes: ``pid``, ``packages``, ``instances`` and ``memory`` in bytes."""
-        found: list[dict[str, Any]] = json.loads(self._control("GET", "status").read())["zygotes"]
+        found: list[dict[str, Any]] = json.loads(self._control("GET", "status").read()).get(
+            "zygotes", []
+        )
         return found
 
     def destroy(self, name: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
 from bentofn.adapters.local import daemon
-from bentofn.commands.output import json_option, print_json
+from bentofn.adapters.local.client import Client
+from bentofn.commands.output import human_size, json_option, print_json
 from bentofn.packager.home import Home
 
 port_option = click.option(
@@ -53,15 +56,23 @@ def stop(as_json: bool) -> None:
 @emulator.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Whether the platform runs, and where."""
-    _show(daemon.status(Home.default()), as_json)
+    """Whether the platform runs, and where; and its zygotes.
+
+    A zygote is a process that has imported the packages that some functions share, so that a
+    function with no snapshot of its own starts as a fork of it.
+    """
+    endpoint = daemon.status(Home.default())
+    _show(endpoint, as_json, zygotes=Client(endpoint).zygotes() if endpoint else [])
 
 
-def _show(endpoint: daemon.Endpoint | None, as_json: bool) -> None:
+def _show(
+    endpoint: daemon.Endpoint | None, as_json: bool, zygotes: Sequence[Mapping[str, Any]] = ()
+) -> None:
     if as_json:
         document: dict[str, object] = {"running": endpoint is not None}
         if endpoint is not None:
             document |= {"url": endpoint.url, "pid": endpoint.pid, "started": endpoint.started}
+            document |= {"zygotes": zygotes}
         print_json(document)
     elif endpoint is None:
         click.echo("The local platform does not run; bentofn emulator start starts it.")
@@ -69,4 +80,10 @@ def _show(endpoint: daemon.Endpoint | None, as_json: bool) -> None:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(endpoint.started))
         click.echo(
             f"The local platform answers at {endpoint.url} (process {endpoint.pid}, since {since})"
+        )
+    for each in zygotes:
+        memory = human_size(each["memory"]) if each["memory"] is not None else "unknown"
+        click.echo(
+            f"  zygote of {each['packages']}: process {each['pid']}, {memory} of memory, "
+            f"{each['instances']} instances"
         )

@@ -84,6 +84,14 @@ class Platform:
         """Wait until a function has no instance."""
         eventually(lambda: not self.status(name).instances)
 
+    def snapshots(self) -> list[Path]:
+        """All that stands in the home's directory of snapshots."""
+        return sorted(self.home.snapshots.iterdir())
+
+    def wait_until(self, check: Callable[[], object]) -> None:
+        """Wait until something is so."""
+        eventually(lambda: check() or None)
+
     def wait_for(self, name: str, words: str) -> None:
         """Wait until a function's log says something."""
         eventually(lambda: words in self.log(name))

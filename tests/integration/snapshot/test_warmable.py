@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import signal
 from typing import Any
 
 import pytest
@@ -114,3 +118,18 @@ def test_what_cannot_be_kept_is_named_and_the_first_snapshot_stays(platform: Any
     platform.wait_for("held", "is not kept: the service has the device")
     assert platform.log("held").count("is not kept") == 1
     assert warmed(platform, tag) == []
+
+
+def test_an_instance_that_is_killed_while_it_is_kept_harms_nothing(platform: Any) -> None:
+    deployed(platform, "killed", warmable=True)
+    platform.call("/killed/say", text="first")
+    (instance,) = platform.status("killed").instances
+    platform.wait_until(lambda: platform.status("killed").state != "running")
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(instance.pid, signal.SIGKILL)
+    platform.wait_for_zero("killed")
+    platform.wait_until(lambda: re.search("is not kept: |kept an instance", platform.log("killed")))
+    answer, start = platform.call("/killed/say", text="second")
+    assert start == "restored"
+    assert answer["known"] in (["example"], ["example", "first"])
+    assert all(re.fullmatch("[0-9a-f]{32}|.*key", each.name) for each in platform.snapshots())

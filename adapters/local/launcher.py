@@ -92,7 +92,8 @@ class Launcher:
         """What the next start is called: ``restored``, ``zygote`` or ``cold``."""
         if self._choice.current is not None:
             return "restored"
-        return "zygote" if self._zygote is not None and self._zygote.available else "cold"
+        zygote = self._zygote if self._may_share else None
+        return "zygote" if zygote is not None and zygote.available else "cold"
 
     async def recall(self) -> None:
         """Take up what earlier platforms and deployments left on disk for fast starts."""

@@ -368,6 +368,38 @@ class Embeddings:
         assert other.available
 
 
+def test_a_service_that_refuses_its_zygote_starts_plainly_and_asks_no_more(
+    built: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BENTOFN_CRIU", "/nowhere/criu")
+    project = tmp_path / "late"
+    shutil.copytree(built.home.path.parent / "alpha", project)
+    # Its thread keeps it from being a template, so that every start is a plain one.
+    first = "os.environ['HEAVY_MODE'] = 'loud'\nimport threading, time"
+    service = SERVICE.format(name="late", first=first)
+    thread = "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()"
+    service = service.replace("import heavy.part\n", f"import heavy.part\n        {thread}\n")
+    (project / "service.py").write_text(service)
+    tag = build(project, built.home, BuildOptions(name="late"), lambda _: None).tag
+    adapter = LocalAdapter(built.home, port=0)
+    try:
+        settings = FunctionSettings(cpu=1, idle_timeout=0.2)
+        adapter.apply(FunctionSpec("late", tag, settings), lambda _: None)
+        for count in (2, 3):
+            eventually(lambda: adapter.status("late")[0].state == "zero")
+            running = daemon.status(built.home)
+            assert running is not None
+            eventually(Client(running).zygotes)
+            reply = adapter.invoke("late", b"{}")
+            assert json.loads(b"".join(reply.body))["mode"] == "loud"
+            assert adapter.status("late")[0].starts == {"cold": count}
+        log = (built.home.logs / "late.jsonl").read_text()
+        assert log.count("it sets HEAVY_MODE") == 1
+    finally:
+        adapter.destroy("late")
+        daemon.stop(built.home)
+
+
 def test_the_platform_starts_a_second_function_from_the_zygote_and_survives_its_end(
     built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:

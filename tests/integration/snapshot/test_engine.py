@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import bentofn
 from bentofn.adapters.local.engines import (
@@ -31,6 +33,8 @@ from bentofn.adapters.local.engines import (
 )
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.criu.rpc import Restored
+from bentofn.packager.snapshot.criu.worker import prime
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
@@ -117,6 +121,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def sockets() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bfn") as directory:
         yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def images(echo: Path, home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images of the service's snapshot."""
+
+    async def take() -> None:
+        async with running(echo, home, tmp_path_factory.mktemp("s")) as engine:
+            await engine.prepare()
+
+    asyncio.run(take())
+    (found,) = home.snapshots.glob("*/images")
+    return found
 
 
 class Lines:
@@ -425,3 +442,22 @@ def test_a_killed_taker_leaves_no_process(criu: Criu, tmp_path: Path, sockets: P
         below = descendants(process.pid)
         process.kill()
     eventually(lambda: not any(map(alive, below)))
+
+
+@given(delay=st.floats(0, 0.015))
+@settings(max_examples=40, deadline=None)
+def test_a_worker_that_is_killed_at_any_moment_leaves_no_process(
+    criu: Criu, images: Path, delay: float
+) -> None:
+    worker = prime(criu.command)
+    worker.request(images)
+    time.sleep(delay)
+    worker.process.kill()
+    result = worker.response()
+    if isinstance(result, Restored):
+        worker.release()
+        worker.wire.close()  # its end of file is the process's end
+        os.waitpid(result.pid, 0)
+    else:
+        worker.discard()
+    assert not descendants(os.getpid())

@@ -87,13 +87,17 @@ def build_example(home: Home, report: Report) -> BuildResult:
         return build(project, home, BuildOptions(), report)
 
 
+ENGINES = {
+    "criu": "a snapshot on disk (criu)",
+    "template": "a warmed parent that forks (template)",
+}
+
+
 def visit(home: Home, built: BuildResult, report: Report, keep: bool) -> Tour:
     """Deploy the bento twice, without and with a snapshot, and measure what a caller sees."""
     settings = FunctionSettings(idle_timeout=IDLE_TIMEOUT, max_instances=1, snapshot="none")
     plain = FunctionSpec(FUNCTION, built.tag, settings)
-    restorable = dataclasses.replace(
-        plain, settings=dataclasses.replace(settings, snapshot="template")
-    )
+    restorable = dataclasses.replace(plain, settings=dataclasses.replace(settings, snapshot="auto"))
     adapter = LocalAdapter(home)
     was_running = daemon.status(home) is not None
     try:
@@ -102,8 +106,9 @@ def visit(home: Home, built: BuildResult, report: Report, keep: bool) -> Tour:
         report("Waiting for zero, then asking once: a cold start")
         wait_for_zero(adapter, FUNCTION)
         cold, truth = embedder.ask(start="cold")
-        report("Deploying with a snapshot: a warmed parent that forks")
-        adapter.apply(restorable, report)
+        report("Deploying with a snapshot")
+        deployed = adapter.apply(restorable, report)
+        report(f"New instances come from: {ENGINES.get(deployed.snapshot, deployed.snapshot)}")
         report("Waiting for zero, then asking once: a restored start")
         wait_for_zero(adapter, FUNCTION)
         restored = embedder.ask_checked(truth, start="restored")

@@ -24,6 +24,8 @@ _HOP_BY_HOP = frozenset(
 )
 _ATTEMPTS = 3
 """Instances that a request is sent to when those before took no connection."""
+_EXPLANATION = 3.0
+"""Seconds that an answer waits for the reason for which its instance broke off."""
 
 BATCH_SIZE = "X-Bentofn-Batch-Size"
 START = "X-Bentofn-Start"
@@ -138,6 +140,10 @@ class _Exchange:
             sentence = f"The function did not answer within its timeout of {timeout:g} s."
             return self._cut(assignment, Refused(504, sentence))
         except aiohttp.ClientError as error:
+            # An instance that was killed is known to be dead a moment later, and of what.
+            await asyncio.wait([ticket.interrupted], timeout=_EXPLANATION)
+            if ticket.interrupted.done():
+                return self._cut(assignment, ticket.interrupted.result())
             return self._cut(assignment, Refused(502, f"The instance broke off: {_say(error)}."))
         finally:
             transfer.cancel()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.isolation.cells import Cell, Cells, Confinement
 from bentofn.adapters.local.isolation.limits import Limits
+from bentofn.packager.files import make_directory
 from bentofn.packager.home import Home
 
 
@@ -26,10 +27,18 @@ def groups_record(home: Home) -> Path:
 
 
 def private_paths(home: Home) -> tuple[Path, ...]:
-    """What of a home is no service's business: others' secrets, requests and memory, the token."""
-    database = home.deployments_db
-    journals = (database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm"))
-    return (home.run, home.logs, home.snapshots, database, *journals)
+    """What of a home is no service's business: others' secrets, requests and memory, the token.
+
+    All of it is there afterwards: what is not cannot be hidden.
+
+    Raises:
+        UserError: The home cannot be written.
+    """
+    directories = (home.run, home.logs, home.snapshots)
+    for directory in directories:
+        make_directory(directory, 0o700)
+    home.deployments_db.touch(mode=0o600)
+    return (*directories, home.deployments_db)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""What a process holds of memory, apart from what it shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_KIBI = 1024
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes of memory of one process.
+
+    Args:
+        private: Pages that only it has, such as those that it wrote.
+        shared: Its share of the pages that it has in common with others (PSS less private).
+    """
+
+    private: int
+    shared: int
+
+    @classmethod
+    def of(cls, pid: int) -> MemoryUse:
+        """Of a process, now.
+
+        Source: ``/proc/<pid>/smaps_rollup`` of proc_pid_smaps(5).
+
+        Raises:
+            OSError: It has ended, or may not be looked at.
+        """
+        sizes: dict[str, int] = {}
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+            name, _, rest = line.partition(":")
+            sizes[name] = int(rest.split()[0]) * _KIBI
+        private = sum(size for name, size in sizes.items() if name.startswith("Private_"))
+        return cls(private, max(0, sizes["Pss"] - private))

@@ -167,15 +167,16 @@ class Deployed:
 
         with contextlib.suppress(AssertionError):
             eventually(clean, 20.0)
-        assert not found
+        assert not found, found
 
 
-def processes(mark: str) -> list[int]:
-    """Processes by a part of their command line."""
+def processes(*marks: str) -> list[int]:
+    """Processes by parts of their command line."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if mark in (entry / "cmdline").read_text(errors="replace").replace("\0", " "):
+            command = (entry / "cmdline").read_text(errors="replace").replace("\0", " ")
+            if all(mark in command for mark in marks):
                 found.append(int(entry.name))
     return found
 
@@ -189,12 +190,20 @@ def parent_of(pid: int) -> int | None:
 
 
 def kill(pid: int | None) -> None:
-    """Kill a process, and wait for it if it is our own."""
+    """Kill a process and wait until it has ended: until then it may take a request."""
     if pid:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
+        eventually(lambda: _has_ended(pid))
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def afresh(deployed: Deployed, engine: str) -> None:

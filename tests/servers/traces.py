@@ -109,13 +109,14 @@ def _parent(process: Path) -> int | None:
         return None
 
 
-def _namespaces(marks: Sequence[str], platform: int | None) -> set[str]:
+def _namespaces(marks: Sequence[str], platform: int | None) -> list[str]:
+    """The kind of each: a template that is started anew has others, but no more of them."""
     own = {_namespace(Path("/proc/self"), kind) for kind in NAMESPACES}
-    found = set()
+    found: set[str] = set()
     for process in _each_process():
         if any(mark in _command(process) for mark in marks) and int(process.name) != platform:
             found |= {_namespace(process, kind) for kind in NAMESPACES} - own - {""}
-    return found
+    return [name.partition(":")[0] for name in found]
 
 
 def _namespace(process: Path, kind: str) -> str:

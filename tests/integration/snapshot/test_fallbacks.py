@@ -1,4 +1,4 @@
-"""What cannot be snapshotted or restored is said in a sentence, and the function starts otherwise."""
+"""What cannot be snapshotted or restored is said, and the function starts otherwise."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.client import HTTPException
 
 import pytest
@@ -33,6 +34,10 @@ def victims_of(deployed: Deployed, kind: str) -> list[int]:
     return workers + templates
 
 
+def noticed(deployed: Deployed, killed: list[int]) -> bool:
+    return not {instance.pid for instance in deployed.status.instances} & set(killed)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_whoever_is_killed_the_next_request_is_answered_and_nothing_is_left(
     deployed: Deployed, engine: str
@@ -50,8 +55,11 @@ def test_whoever_is_killed_the_next_request_is_answered_and_nothing_is_left(
                 asked = pool.submit(deployed.call, "draw", number=2)
                 time.sleep(moment)  # the moment is what varies
                 with contextlib.suppress(Exception):  # it may be the platform that has just gone
-                    for pid in victims_of(deployed, victim):
+                    killed = victims_of(deployed, victim)
+                    for pid in killed:
                         kill(pid)
+                    # A connection that was kept open may break before the platform knows.
+                    eventually(partial(noticed, deployed, killed))
                 with contextlib.suppress(HTTPException, OSError, ValueError):
                     asked.result()
         deployed.draw(7)
@@ -76,10 +84,10 @@ def test_a_killed_dump_leaves_nothing_and_requests_are_answered(deployed: Deploy
             store.delete(snapshot)
         daemon.start(deployed.home, 0)
         deployed.draw(1)
-        awaited = "boot.py snapshot" if victim == "platform" else victim
-        eventually(lambda: processes(awaited) or deployed.status.snapshot == "criu")
+        awaited = ("boot.py snapshot" if victim == "platform" else victim, str(deployed.home.path))
+        eventually(lambda: processes(*awaited) or deployed.status.snapshot == "criu")
         time.sleep(moment)  # the moment is what varies
-        for pid in [deployed.pid or 0] if victim == "platform" else processes(victim):
+        for pid in [deployed.pid or 0] if victim == "platform" else processes(*awaited):
             kill(pid)
         deployed.draw(2)
 

@@ -7,7 +7,9 @@ process of a platform.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -52,7 +54,7 @@ class Traces:
             processes=tuple(sorted(_processes(everywhere, platform))),
             namespaces=tuple(sorted(_namespaces(everywhere, platform))),
             mounts=tuple(sorted(_mounts(everywhere))),
-            groups=tuple(sorted(_groups())),
+            groups=tuple(sorted(_groups(home))),
             descriptors=tuple(sorted(_descriptors(platform))),
             sockets=tuple(sorted(_sockets(home))),
             files=tuple(sorted(_files(home))),
@@ -90,7 +92,7 @@ def _processes(marks: Sequence[str], platform: int | None) -> list[str]:
             platform,
             os.getpid(),
         ):
-            found.append(command[:200])
+            found.append(re.sub(r"(-fd) \d+", r"\1", command)[:200])
     return found
 
 
@@ -131,9 +133,13 @@ def _mounts(marks: Sequence[str]) -> list[str]:
     return [line.split()[4] for line in lines if any(mark in line for mark in marks)]
 
 
-def _groups() -> list[str]:
-    roots = Path("/sys/fs/cgroup")
-    return [str(path) for path in roots.glob("**/bentofn-*/*") if path.is_dir()]
+def _groups(home: Path) -> list[str]:
+    name = f"bentofn-{_digest(home)}"
+    return [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{name}/*") if path.is_dir()]
+
+
+def _digest(home: Path) -> str:
+    return hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
 
 
 def _descriptors(platform: int | None) -> list[str]:
@@ -151,10 +157,7 @@ def _descriptors(platform: int | None) -> list[str]:
 
 
 def _sockets(home: Path) -> list[str]:
-    import hashlib
-
-    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
-    directory = Path(tempfile.gettempdir()) / f"bentofn-{os.getuid()}-{digest}"
+    directory = Path(tempfile.gettempdir()) / f"bentofn-{os.getuid()}-{_digest(home)}"
     return [path.name for path in directory.glob("*/*")]
 
 

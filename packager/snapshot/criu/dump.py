@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +16,11 @@ from bentofn.packager.files import make_directory, remove_tree
 from bentofn.packager.snapshot.criu.causes import cause_of, holdings_of
 from bentofn.packager.snapshot.criu.installed import Criu
 from bentofn.runtime.errors import UserError
+
+_MOUNT_POINT = "proc.crtools"
+"""A directory that CRIU makes in a process's own. Source: get_proc_fd of criu/pie/parasite.c."""
+
+_MNT_DETACH = 2  # sys/mount.h
 
 _DEATH_SECONDS = 10.0
 """How long a killed process may take to give its memory back."""
@@ -55,13 +62,39 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
         raise DumpFailed("the service ended before it could be dumped") from None
     try:
         make_directory(directory, mode=0o700)
-        _run(criu, pid, directory, timeout)
+        with _no_mount_left(pid):
+            _run(criu, pid, directory, timeout)
     except BaseException:
         remove_tree(directory)
         raise
     finally:
         _end(process)
         os.close(process)
+
+
+@contextmanager
+def _no_mount_left(pid: int) -> Iterator[None]:
+    """Take away what CRIU mounts in the process's working directory, before and after.
+
+    Its code in the process mounts a ``/proc`` of the namespace there for a moment. If it is killed
+    in that moment, it stays, and no later dump could make it.
+    """
+    try:
+        place = Path(f"/proc/{pid}/cwd").readlink() / _MOUNT_POINT
+    except OSError:
+        raise DumpFailed("the service ended before it could be dumped") from None
+    _remove_mount(place)
+    try:
+        yield
+    finally:
+        _remove_mount(place)
+
+
+def _remove_mount(place: Path) -> None:
+    with suppress(OSError):
+        if place.is_dir():
+            ctypes.CDLL(None).umount2(os.fsencode(place), _MNT_DETACH)
+            place.rmdir()
 
 
 def _run(criu: Criu, pid: int, directory: Path, timeout: float) -> None:

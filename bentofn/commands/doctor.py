@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from bentofn import __version__
+from bentofn.adapters.local.isolation.groups import clear_group
 from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.files import TEMPORARY_PREFIX, clear_stale, is_stale
 from bentofn.packager.home import Home, leftovers
@@ -52,12 +53,16 @@ def doctor(fix: bool, as_json: bool) -> None:
     """What this machine offers; finds and clears leftovers."""
     home = Home.default()
     engines = [criu_engine(), template_engine()]
-    findings = [*machine(), *engines, storage(home)]
+    findings = [*machine(), *engines, *isolation(), storage(home)]
     engine = next((each.what.split()[-1] for each in engines if each.ok), "none")
     left = [*leftovers(home), *unreadable(home)] if home.path.is_dir() else []
+    groups = abandoned_groups(home)
     if fix:
         for path in left:
             clear_stale(path)
+        for path in groups:
+            clear_group(path)
+    left += groups
     if as_json:
         print_json(
             {
@@ -113,6 +118,38 @@ def template_engine() -> Finding:
     forks = hasattr(os, "fork")
     detail = "a warmed parent that forks" if forks else "this system has no fork"
     return Finding("snapshot engine: template", forks, detail)
+
+
+def isolation() -> list[Finding]:
+    """Whether instances are kept apart, and within their limits."""
+    from bentofn.adapters.local.isolation.hierarchies import find_hierarchies
+    from bentofn.runtime.namespaces import Namespaces
+
+    apart = Namespaces.find() is not None
+    found = find_hierarchies()
+    limited = [
+        name for name in ("memory", "cpu") if name in found and os.access(found[name].own, os.W_OK)
+    ]
+    missing = "no control group may be made here: memorySize and cpu are not enforced"
+    return [
+        Finding(
+            "instances are kept apart",
+            apart,
+            "pid and mount namespaces of their own"
+            if apart
+            else "only root may make namespaces; other instances of this user can be signalled",
+        ),
+        Finding("limits of instances", bool(limited), ", ".join(limited) or missing),
+    ]
+
+
+def abandoned_groups(home: Home) -> list[Path]:
+    """Control groups of a platform that was killed."""
+    from bentofn.adapters.local import daemon
+    from bentofn.adapters.local.isolation.groups import stale_groups
+    from bentofn.adapters.local.isolation.policy import groups_record
+
+    return [] if daemon.status(home) is not None else stale_groups(groups_record(home))
 
 
 def unreadable(home: Home) -> list[Path]:

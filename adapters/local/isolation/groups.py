@@ -82,11 +82,16 @@ def stale_groups(record: Path) -> list[Path]:
 def clear_groups(record: Path) -> None:
     """Kill what is left in a platform's groups and remove them."""
     for base in stale_groups(record):
-        for cell in [path for path in base.iterdir() if path.is_dir()]:
-            remove_group(cell)
-        remove_group(base)
+        clear_group(base)
     if not stale_groups(record):
         record.unlink(missing_ok=True)
+
+
+def clear_group(base: Path) -> None:
+    """Kill what is left in a platform's group and those below it, and remove them."""
+    for cell in [path for path in base.iterdir() if path.is_dir()]:
+        remove_group(cell)
+    remove_group(base)
 
 
 def remove_group(path: Path) -> None:

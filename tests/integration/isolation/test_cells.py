@@ -15,6 +15,9 @@ import pytest
 from bentofn.adapters.local.isolation.cells import Cell, Confinement
 from bentofn.adapters.local.isolation.groups import stale_groups
 from bentofn.adapters.local.isolation.limits import MEBI, Limits
+from bentofn.adapters.local.isolation.policy import groups_record
+from bentofn.commands.doctor import abandoned_groups
+from bentofn.packager.home import Home
 
 HOG = "import sys; sys.stdin.read(1); held = bytearray(200 << 20); print(len(held))"
 
@@ -126,6 +129,10 @@ def test_groups_of_a_platform_that_was_killed_are_found_and_cleared(
     killed = subprocess.run([sys.executable, "-c", code, str(record)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(stale_groups(record)) == 1
+    home = Home(tmp_path)
+    home.run.mkdir()
+    record = record.rename(groups_record(home))
+    assert abandoned_groups(home) == stale_groups(record)
     Confinement("another", record).close()
     assert stale_groups(record) == []
     assert not record.exists()

@@ -150,9 +150,10 @@ def _descriptors(platform: int | None) -> list[str]:
                 target = str(entry.readlink())
                 if not target.endswith(" (deleted)"):  # a worker's log
                     found.append(target.partition(":")[0])
-    for _ in range(2 * _workers(platform)):  # its wire and its requests
-        with contextlib.suppress(ValueError):
-            found.remove("socket")
+    for _ in range(_workers(platform)):
+        for kind in ("socket", "socket", "anon_inode"):  # its wire, its requests, its pidfd
+            with contextlib.suppress(ValueError):
+                found.remove(kind)
     return found
 
 

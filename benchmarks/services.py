@@ -32,18 +32,18 @@ class Subject:
     Args:
         name: Its name.
         model: Name of its model.
-        last_block: Start of the names of its model's last tensors.
         request: Path and JSON body of a call.
         write: Writes the project into a folder that does not exist.
         weigh: Puts the model into a home's store.
+        last_block: Start of the names of its model's last tensors.
     """
 
     name: str
     model: str
-    last_block: str
     request: tuple[str, Mapping[str, Any]]
     write: Callable[[Path], None]
     weigh: Callable[[Home], None]
+    last_block: str = ""
 
 
 def report(step: str) -> None:
@@ -73,12 +73,19 @@ def weigh_mlp(home: Home) -> None:
 EMBEDDINGS = Subject(
     "embeddings",
     MODEL,
-    "encoder.layer.5.",
     ("embed", {"texts": ["A man is eating."]}),
     lambda project: write_template("embeddings", project),
     lambda home: import_weights(home, report),
+    last_block="encoder.layer.5.",
 )
-MLP = Subject("mlp", "bench-mlp", "2.", ("predict", {"rows": [[0.5] * 768]}), write_mlp, weigh_mlp)
+MLP = Subject(
+    "mlp",
+    "bench-mlp",
+    ("predict", {"rows": [[0.5] * 768]}),
+    write_mlp,
+    weigh_mlp,
+    last_block="2.",
+)
 
 
 def change_one_line(project: Path, number: int) -> None:

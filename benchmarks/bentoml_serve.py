@@ -1,0 +1,88 @@
+"""Stock BentoML's cold start: from ``bentoml serve`` to the first correct answer."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from services import Subject
+
+TIMEOUT = 120.0
+PAUSE = 0.005  # seconds between two tries to connect
+
+
+@dataclass(frozen=True)
+class BentoMLServe:
+    """A project that stock BentoML serves.
+
+    Args:
+        program: The ``bentoml`` of an environment.
+        project: The project.
+        subject: What it serves.
+        home: A folder for BentoML's state.
+    """
+
+    program: Path
+    project: Path
+    subject: Subject
+    home: Path
+
+    def first_reply(self, truth: Any) -> float:
+        """Milliseconds from starting the program to its right answer.
+
+        Raises:
+            SystemExit: It does not answer, or wrongly.
+        """
+        port = _free_port()
+        environment = {**os.environ, "BENTOML_HOME": str(self.home), "BENTOML_DO_NOT_TRACK": "1"}
+        command = [str(self.program), "serve", "service:Embeddings", "--port", str(port)]
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=self.project,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            value = self._answer(process, port)
+            elapsed = (time.perf_counter() - began) * 1000
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if not np.allclose(value, truth, atol=1e-4):
+            raise SystemExit(f"bentoml serve answered {value!r}, not {truth!r}")
+        return elapsed
+
+    def _answer(self, process: subprocess.Popen[bytes], port: int) -> Any:
+        path, body = self.subject.request
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline and process.poll() is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+            with contextlib.closing(connection), contextlib.suppress(OSError):
+                headers = {"Content-Type": "application/json"}
+                connection.request("POST", f"/{path}", json.dumps(body), headers)
+                response = connection.getresponse()
+                payload = response.read()
+                if response.status == 200:
+                    return json.loads(payload)
+            time.sleep(PAUSE)
+        raise SystemExit("bentoml serve did not answer")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

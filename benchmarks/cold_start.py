@@ -30,6 +30,7 @@ from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.local.bentos import resolve_bento
 from bentofn.adapters.local.engines import find_python
 from bentofn.adapters.local.environment import INHERITED
+from bentofn.adapters.protocol import Snapshot
 from bentofn.commands.tour import wait_for_zero
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import find_criu
@@ -79,7 +80,8 @@ def compare_starts(
 ) -> Any:
     """Measure a function's start with every engine; gives its right answer."""
     arms: dict[str, Deployed] = {}
-    for snapshot in ("none", "template", "criu"):
+    ways: tuple[Snapshot, ...] = ("none", "template", "criu")
+    for snapshot in ways:
         arms[snapshot] = bench.deployer.deploy(subject, snapshot)
     truth = arms["none"].ask().value
     samples: dict[str, list[float]] = {name: [] for name in arms}

@@ -60,15 +60,7 @@ class Images:
     subject: Subject
 
     @classmethod
-    def take(
-        cls,
-        criu: Criu,
-        root: Path,
-        python: Path,
-        env: dict[str, str],
-        folder: Path,
-        subject: Subject,
-    ) -> Images:
+    def take(cls, criu: Criu, of: Snapshotted, folder: Path, subject: Subject) -> Images:
         """Start a bento's service, dump it at its snapshot point, and rewrite a copy."""
         wire = folder / "wire"
         wire.touch()

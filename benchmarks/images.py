@@ -23,6 +23,7 @@ from bentofn.packager.snapshot.criu.dump import dump
 from bentofn.packager.snapshot.criu.rewrite import rewrite
 from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import PRIVATE_MOUNTS, prime
+from bentofn.packager.snapshot.obtain import Subject as Snapshotted
 from bentofn.packager.snapshot.parked import parked
 from bentofn.runtime.protocol import Restore, encode
 

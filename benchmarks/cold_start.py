@@ -33,6 +33,7 @@ from bentofn.adapters.local.environment import INHERITED
 from bentofn.adapters.protocol import Snapshot
 from bentofn.commands.tour import wait_for_zero
 from bentofn.packager.home import Home
+from bentofn.packager.modelstore import local_path
 from bentofn.packager.snapshot.criu.binary import find_criu
 from bentofn.packager.snapshot.criu.hot import HotSet, load_hot_set
 from bentofn.packager.snapshot.obtain import Subject as Snapshotted
@@ -120,8 +121,7 @@ def compare_bentoml(bench: Bench, truth: Any) -> None:
     project = bench.folder / EMBEDDINGS.name
     stock = bench.folder / "stock"
     write_stock_project(project, stock)
-    bento = resolve_bento(bench.deployer.home, bench.deployer.build(EMBEDDINGS))
-    (stock / "model").symlink_to(bento.root.path / "models" / EMBEDDINGS.model)
+    (stock / "model").symlink_to(local_path(EMBEDDINGS.model, bench.deployer.home)[2])
     packages = ("torch==2.13.0", "safetensors", "tokenizers", "numpy")
     program = install_bentoml(bench.folder / "venv", packages)
     peer = BentoMLServe(program, stock, EMBEDDINGS, bench.folder / "bentoml")

@@ -75,7 +75,8 @@ class Deployed:
             payload = response.read()
             if response.status != 200:
                 raise SystemExit(f"{self.name} answered {response.status}: {payload[:300]!r}")
-            value = json.loads(payload)
+            is_json = response.headers.get_content_type() == "application/json"
+            value = json.loads(payload) if is_json else payload.decode()
             elapsed = (time.perf_counter() - began) * 1000
             return Reply(elapsed, response.headers["X-Bentofn-Start"], value)
 
@@ -98,7 +99,10 @@ class Deployed:
         """Make sure that an answer is right and came from the right kind of start."""
         if reply.start != start:
             raise SystemExit(f"{self.name} answered from a {reply.start} start, not {start}")
-        right = reply.value == truth or np.allclose(reply.value, truth, atol=TOLERANCE)
+        exact = isinstance(truth, str)
+        right = reply.value == truth or (
+            not exact and np.allclose(reply.value, truth, atol=TOLERANCE)
+        )
         if not right:
             raise SystemExit(f"{self.name} answered {reply.value!r}, not {truth!r}")
 

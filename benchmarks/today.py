@@ -112,7 +112,7 @@ def write_stock_project(project: Path, target: Path) -> None:
     service = target / "service.py"
     text = service.read_text()
     text = text.replace("import bentofn\n", "import bentoml\n").replace("@bentofn.", "@bentoml.")
-    text = text.replace("from bentofn.models import BentoModel\n", "")
+    text = text.replace("from bentofn.models import BentoModel\n", "from pathlib import Path\n")
     lines = [line for line in text.splitlines(keepends=True) if "BentoModel(" not in line]
     lines = [line for line in lines if "examples=[" not in line]
     service.write_text("".join(lines).replace("self.model.path", 'Path("model")'))

@@ -18,6 +18,7 @@ from typing import Any
 from bentoml_serve import BentoMLServe
 from burst import bursts
 from deployed import Deployed, Deployer
+from engines import first_replies
 from eviction import evict, sequential_read, write_file
 from functions import ECHO, EMBEDDINGS, PUBLIC_KIND, stack
 from images import Images
@@ -27,7 +28,7 @@ from today import install_bentoml, write_stock_project
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
-from bentofn.adapters.local.bentos import resolve_bento
+from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.engines import find_python
 from bentofn.adapters.local.environment import INHERITED
 from bentofn.adapters.protocol import Snapshot
@@ -65,9 +66,13 @@ class Bench:
         metric = {"ms": "first reply", "x": "times sooner"}.get(unit, "")
         self.table.add(Row(case, who, metric, unit, values, goal))
 
+    def bento(self, subject: Subject) -> LocalBento:
+        """A subject's bento."""
+        return resolve_bento(self.deployer.home, self.deployer.build(subject))
+
     def snapshotted(self, subject: Subject) -> Snapshotted:
         """What a snapshot of a subject is taken of when nothing but the bento says how."""
-        bento = resolve_bento(self.deployer.home, self.deployer.build(subject))
+        bento = self.bento(subject)
         env = {name: os.environ[name] for name in INHERITED if name in os.environ}
         env |= {**bento.manifest.envs, "BENTOFN_ROOT": str(bento.root.path)}
         python = find_python(bento.manifest.python)
@@ -139,6 +144,16 @@ def compare_bentoml(bench: Bench, truth: Any) -> None:
     ours.remove()
 
 
+def compare_engines(bench: Bench, subject: Subject) -> None:
+    """Measure every engine on one bento, without the platform."""
+    store = SnapshotStore(bench.deployer.home)
+    found = asyncio.run(
+        first_replies(store, bench.bento(subject), bench.snapshotted(subject), bench.rounds)
+    )
+    for engine, milliseconds in found.items():
+        bench.add(f"{subject.name}, the process alone", engine, "ms", milliseconds)
+
+
 def start_many(bench: Bench, subject: Subject, truth: Any) -> None:
     """Measure many instances that start at once."""
     store = SnapshotStore(bench.deployer.home)
@@ -201,6 +216,7 @@ def measure(bench: Bench) -> None:
     for subject in PUBLIC_KIND:
         compare_starts(bench, subject, sooner=">= 15")
     truth = compare_starts(bench, EMBEDDINGS, "<= 80")
+    compare_engines(bench, EMBEDDINGS)
     compare_bentoml(bench, truth)
 
 

@@ -1,0 +1,60 @@
+"""Every engine in turn on one bento, without the platform around it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.engines import (
+    CriuEngine,
+    Engine,
+    Launch,
+    PlainEngine,
+    Restorer,
+    TemplateEngine,
+)
+from bentofn.adapters.local.engines.bench import Question, compare
+from bentofn.adapters.local.engines.zygote import ZygoteEngine
+from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
+from bentofn.packager.snapshot.obtain import Subject
+from bentofn.packager.snapshot.store import SnapshotStore
+
+TIMEOUT = 120.0
+
+
+async def first_replies(
+    store: SnapshotStore, bento: LocalBento, subject: Subject, rounds: int
+) -> dict[str, list[float]]:
+    """Milliseconds from a start's beginning to its first reply, by engine.
+
+    Args:
+        store: Where the snapshot is kept.
+        bento: Asked its first example.
+        subject: The same bento, with what its processes are started with.
+        rounds: Samples of each.
+    """
+
+    def quiet(*line: str) -> None:
+        """Drop what the processes print."""
+
+    restorer, zygotes = Restorer(store), Zygotes(quiet)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        launch = Launch(subject.root, subject.python, subject.env, Path(folder), quiet)
+        arguments = (launch.root, launch.python, launch.env, launch.sockets, launch.log)
+        packages = Packages(bento.packages, bento.root.runtime.resolve(), launch.python.resolve())
+        engines: dict[str, Engine] = {
+            "plain": PlainEngine(*arguments),
+            "zygote": ZygoteEngine(packages, zygotes, *arguments),
+            "template": TemplateEngine(*arguments),
+            "criu": CriuEngine(launch, subject, restorer, TIMEOUT),
+        }
+        async with contextlib.AsyncExitStack() as closing:
+            closing.push_async_callback(zygotes.close)
+            closing.push_async_callback(restorer.close)
+            for engine in engines.values():
+                closing.push_async_callback(engine.close)
+                await engine.prepare()
+            arms = await compare(engines, Question.of(bento.manifest), rounds, 1)
+    return {name: [1000 * each for each in arm.seconds] for name, arm in arms.items()}

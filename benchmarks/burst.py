@@ -13,6 +13,7 @@ from typing import Any
 from services import Subject
 
 from bentofn.adapters.local.engines import CriuEngine, Instance, InstanceSpec, Launch, Restorer
+from bentofn.adapters.local.isolation.memory import MemoryUse
 from bentofn.packager.snapshot.obtain import Subject as Snapshotted
 from bentofn.packager.snapshot.store import SnapshotStore
 
@@ -63,7 +64,7 @@ async def bursts(
             *(_first(engine, f"burst-{number}", subject, truth) for number in range(count))
         )
         elapsed = time.perf_counter() - began
-        found.append(Burst(elapsed, [private_megabytes(each.pid) for each in instances]))
+        found.append(Burst(elapsed, [MemoryUse.of(each.pid).private / 1e6 for each in instances]))
         await asyncio.gather(*(each.stop(0.0) for each in instances))
     await engine.close()
     await restorer.close()
@@ -87,8 +88,3 @@ async def _first(engine: CriuEngine, name: str, subject: Subject, truth: Any) ->
         raise SystemExit(f"{name} answered {value!r}, not {truth!r}")
     return instance
 
-
-def private_megabytes(pid: int) -> float:
-    """What a process holds that no other process maps, clean or dirty."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1000

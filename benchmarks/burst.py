@@ -87,4 +87,3 @@ async def _first(engine: CriuEngine, name: str, subject: Subject, truth: Any) ->
     if value != truth:
         raise SystemExit(f"{name} answered {value!r}, not {truth!r}")
     return instance
-

@@ -7,7 +7,6 @@ before and after it went through an archive. Holes are not read, for that would 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bentofn.packager.snapshot.page_cache import populate
+
 CHUNK = 2 << 20
 """Bytes of a chunk: one large page of x86-64 and of Arm with small pages of 4 KiB."""
 
-_MADV_POPULATE_READ = 22  # Linux 5.14; not in Python's mmap module
 _THREADS = 8
 _ZEROS = bytes(CHUNK)
 
@@ -73,9 +73,9 @@ def digest_file(folder: Path, path: str) -> FileDigest:
     try:
         size = os.fstat(descriptor).st_size
         digests = [""] * -(-size // CHUNK)
-        with _large_pages(descriptor, size), ThreadPoolExecutor(_threads()) as pool:
+        with ThreadPoolExecutor(_threads()) as pool:
             present = list(chunks_with_data(descriptor, size))
-            found = pool.map(partial(_digest_at, descriptor), present)
+            found = pool.map(partial(_digest_at, descriptor, size), present)
             for index, digest in zip(present, found, strict=True):
                 digests[index] = digest
         return FileDigest(path, size, tuple(digests))
@@ -117,29 +117,12 @@ def read_chunk(descriptor: int, index: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _digest_at(descriptor: int, index: int) -> str:
+def _digest_at(descriptor: int, size: int, index: int) -> str:
+    # A restored process maps what is read here. Only a help: where it fails, the read says why.
+    if size >= CHUNK:
+        with contextlib.suppress(OSError, ValueError):
+            populate(descriptor, index * CHUNK, CHUNK)
     return digest_chunk(read_chunk(descriptor, index))
-
-
-@contextlib.contextmanager
-def _large_pages(descriptor: int, size: int) -> Iterator[None]:
-    """Have the page cache take the file in large pages, which a read by itself would not do.
-
-    A restored process maps them: with small ones in the cache, its first answer faults 512 times
-    more often. Only a help; where it does not work, the file is read as ever.
-    """
-    if size < CHUNK:
-        yield
-        return
-    with (
-        contextlib.suppress(OSError, ValueError),
-        mmap.mmap(descriptor, size, mmap.MAP_PRIVATE, mmap.PROT_READ) as view,
-    ):
-        view.madvise(mmap.MADV_HUGEPAGE)
-        for index in chunks_with_data(descriptor, size):
-            start = index * CHUNK
-            view.madvise(_MADV_POPULATE_READ, start, min(CHUNK, size - start))
-    yield
 
 
 def _threads() -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import stat
 import threading
@@ -11,13 +9,13 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from mmap import MADV_HUGEPAGE, MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
 from pathlib import Path
 
 from bentofn.packager.snapshot.criu.hot import HotFile, HotSet
 from bentofn.packager.snapshot.criu.layout import HUGE
+from bentofn.packager.snapshot.page_cache import is_cached, populate
 
-THREADS = 4
+_READERS = 4
 """Readers at once: as many as a disk needs to be busy."""
 
 _PIECE = 4 * HUGE
@@ -25,13 +23,6 @@ _PIECE = 4 * HUGE
 
 _PROBES = 64
 """Places that are looked at to see whether a hot set is in the page cache."""
-
-_POPULATE_READ = 22
-"""MADV_POPULATE_READ of Linux 5.14, for which Python has no name."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-_libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
 
 
 @dataclass(frozen=True)
@@ -51,13 +42,11 @@ class Prefetch:
 
     Args:
         hot: What to read; ``load_hot_set(snapshot)`` gives it.
-        threads: Readers at once.
     """
 
-    def __init__(self, hot: HotSet, threads: int = THREADS) -> None:
+    def __init__(self, hot: HotSet) -> None:
         self._wanted = [piece for file in hot.files for piece in _pieces(file)]
         self._probes = _probes(hot)
-        self._threads = threads
         self._lock = threading.Lock()
         self._pieces: deque[_Piece] = deque()
         self._readers: list[threading.Thread] = []
@@ -76,7 +65,7 @@ class Prefetch:
             self._pieces = deque(self._wanted)
             self._readers = [
                 threading.Thread(target=_read, args=(self._pieces,), name="prefetch", daemon=True)
-                for _ in range(self._threads)
+                for _ in range(_READERS)
             ]
             for reader in self._readers:
                 reader.start()
@@ -134,34 +123,11 @@ def _in_page_cache(path: Path, offsets: list[int]) -> bool:
     """Whether the bytes at some offsets can be read without waiting for a disk."""
     try:
         with _opened(path) as descriptor:
-            return all(_is_held(descriptor, offset) for offset in offsets)
+            return all(is_cached(descriptor, offset) for offset in offsets)
     except FileNotFoundError:
         return True
     except OSError:
         return False
-
-
-def _is_held(descriptor: int, offset: int) -> bool:
-    try:
-        os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return _is_in_core(descriptor, offset)
-    return True
-
-
-def _is_in_core(descriptor: int, offset: int) -> bool:
-    """The same where a file system (tmpfs) cannot read without waiting; ten times slower."""
-    start = offset // PAGESIZE * PAGESIZE
-    if offset >= os.fstat(descriptor).st_size:
-        return True
-    resident = ctypes.c_ubyte(0)
-    with _mapped(descriptor, start, 1) as address:
-        failed = _libc.mincore(address, PAGESIZE, ctypes.byref(resident))
-    return not failed and bool(resident.value & 1)
 
 
 def _read(pieces: deque[_Piece]) -> None:
@@ -170,36 +136,8 @@ def _read(pieces: deque[_Piece]) -> None:
             piece = pieces.popleft()
             # Reading ahead is a help, not a need: what fails here, the restore itself says.
             with suppress(OSError, ValueError), _opened(piece.path) as descriptor:
-                if piece.length < HUGE or not _populate(descriptor, piece):
+                if piece.length < HUGE or not populate(descriptor, piece.offset, piece.length):
                     _copy(descriptor, piece)
-
-
-def _populate(descriptor: int, piece: _Piece) -> bool:
-    """Bring a piece into the page cache in blocks of 2 MiB, without copying it; say if that can be.
-
-    The advice for huge pages makes the kernel read such a block at once, and keep it as one.
-    """
-    length = min(piece.length, os.fstat(descriptor).st_size - piece.offset)
-    if length <= 0:
-        return True
-    with _mapped(descriptor, piece.offset, length) as address:
-        _libc.madvise(address, length, MADV_HUGEPAGE)
-        return not _libc.madvise(address, length, _POPULATE_READ)
-
-
-@contextmanager
-def _mapped(descriptor: int, offset: int, length: int) -> Iterator[int]:
-    """The address of a part of a file, for calls that keep no other thread waiting.
-
-    Those of Python's own mmap hold the GIL.
-    """
-    writable = PROT_READ | PROT_WRITE  # of a private copy: what ctypes wants
-    with mmap(descriptor, length, flags=MAP_PRIVATE, prot=writable, offset=offset) as mapping:
-        first = ctypes.c_char.from_buffer(mapping)
-        try:
-            yield ctypes.addressof(first)
-        finally:
-            del first
 
 
 def _copy(descriptor: int, piece: _Piece) -> None:

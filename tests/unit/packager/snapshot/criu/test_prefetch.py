@@ -44,7 +44,7 @@ def test_what_was_evicted_is_read(file: Path) -> None:
     hot = HotSet(
         (HotFile(file, ((0, HUGE), (3 * HUGE, 9000), (4 * HUGE, 5000), (6 * HUGE, 5000))),)
     )
-    prefetch = Prefetch(hot, threads=2)
+    prefetch = Prefetch(hot)
     assert prefetch.start()
     assert prefetch.wait(60)
     assert all(

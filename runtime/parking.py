@@ -19,8 +19,10 @@ from typing import Any
 
 import uvicorn
 
-from bentofn.runtime import copies, forking, instance, lifeline, obstacles, template, threads
+from bentofn.runtime import instance, lifeline, original, template, threads
 from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
+from bentofn.runtime.obstacles import why_not_snapshot
+from bentofn.runtime.original import Original
 from bentofn.runtime.protocol import RESTORE_FDS, Channel, Failed, Park, Ready, Restore
 
 TICK = 1000
@@ -52,18 +54,18 @@ def main(options: Mapping[str, str]) -> int:
     control = Channel(int(options["control-fd"]))
     lifeline.die_with_parent()
     threads.forbid(os.environ)
-    original = copies.prepare(options, control, obstacles.why_not_snapshot)
-    if original is None:
+    prepared = original.prepare(options, control, why_not_snapshot)
+    if prepared is None:
         return 1
     wire, system = os.open(options["wire"], os.O_RDWR), System.find()
     control.send(Ready(os.getpid()))
     leave(control)
-    return become(park(wire, system), original, system)
+    return become(park(wire, system), prepared, system)
 
 
 def leave(control: Channel) -> None:
     """Let go of the platform: its pipes and its control socket."""
-    forking.flush()
+    original.flush()
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
@@ -79,7 +81,7 @@ def park(wire: int, system: System) -> Channel:
     return Channel(wire)
 
 
-def become(wire: Channel, original: copies.Original, system: System) -> int:
+def become(wire: Channel, prepared: Original, system: System) -> int:
     """Live as what the platform asks for through the wire; returns the exit status."""
     while True:
         request = _request(wire)
@@ -92,13 +94,13 @@ def become(wire: Channel, original: copies.Original, system: System) -> int:
         system.prctl(*lifeline.DIE_WITH_PARENT)
         lifeline.check(control.socket)
         if request.kind == "template":
-            return _be_template(request, original, control, system)
+            return _be_template(request, prepared, control, system)
         orders = _Orders(control)
-        start = _start(original, request, system)
+        start = _start(prepared, request, system)
         status = instance.live(start, instance.open_listener(fds["listen"]), control, orders.heed)
         if status or orders.park is None:
             return status
-        again = copies.prepare_again(original, control, obstacles.why_not_snapshot)
+        again = original.prepare_again(prepared, control, why_not_snapshot)
         if again is None:
             return 1
         if system.namespaces is not None:
@@ -106,12 +108,10 @@ def become(wire: Channel, original: copies.Original, system: System) -> int:
         placeholder = os.open(orders.park.wire, os.O_RDWR)
         control.send(Ready(os.getpid()))
         leave(control)
-        wire, original = park(placeholder, system), again
+        wire, prepared = park(placeholder, system), again
 
 
-def _be_template(
-    request: Restore, original: copies.Original, control: Channel, system: System
-) -> int:
+def _be_template(request: Restore, prepared: Original, control: Channel, system: System) -> int:
     """Fork on request; returns in the template and in every clone."""
     try:
         # Not sealed: it takes privileges to keep its clones apart.
@@ -120,7 +120,7 @@ def _be_template(
         control.send(Failed(str(error)))
         return 1
     control.send(Ready(os.getpid()))
-    return template.serve(original, control)
+    return template.serve(prepared, control)
 
 
 @dataclass
@@ -141,14 +141,12 @@ class _Orders:
         return self.park is not None
 
 
-def _start(
-    original: copies.Original, request: Restore, system: System
-) -> Callable[[], uvicorn.Config]:
+def _start(prepared: Original, request: Restore, system: System) -> Callable[[], uvicorn.Config]:
     def start() -> uvicorn.Config:
         seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
         if request.parks_again:
             seal = _keep_privileges
-        return original.configure_copy(request.env, request.threads, seal)
+        return prepared.configure_copy(request.env, request.threads, seal)
 
     return start
 

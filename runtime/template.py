@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from select import POLLIN, poll
+from collections.abc import Callable, Mapping
 
-from bentofn.runtime import copies, forking, instance, lifeline, threads
+import uvicorn
+
+from bentofn.runtime import lifeline, original, threads
+from bentofn.runtime.clones import Nursery
 from bentofn.runtime.namespaces import Namespaces, isolate
-from bentofn.runtime.protocol import (
-    Channel,
-    Exited,
-    Fork,
-    Forked,
-    ForkFailed,
-    Ready,
-)
-
-
-@dataclass(frozen=True)
-class Clone:
-    """What a fresh copy of the template is to become.
-
-    Args:
-        request: What the platform asked for.
-        fds: The descriptors that came with it, by name.
-        template: Process id of the template.
-        namespaces: What keeps it apart from others.
-    """
-
-    request: Fork
-    fds: Mapping[str, int]
-    template: int
-    namespaces: Namespaces | None
+from bentofn.runtime.obstacles.forks import why_not_fork
+from bentofn.runtime.original import Original
+from bentofn.runtime.protocol import Channel, Ready
 
 
 def main(options: Mapping[str, str]) -> int:
@@ -45,123 +22,26 @@ def main(options: Mapping[str, str]) -> int:
     # Not sealed: it takes privileges to keep its clones apart.
     isolate(Namespaces.find(), os.environ)
     threads.forbid(os.environ)
-    original = copies.prepare(options, control, forking.why_not_fork)
-    if original is None:
+    prepared = original.prepare(options, control, why_not_fork)
+    if prepared is None:
         return 1
     control.send(Ready(os.getpid()))
-    return serve(original, control)
+    return serve(prepared, control)
 
 
-def serve(original: copies.Original, control: Channel) -> int:
-    """Be the template until the platform has gone; in a clone, be that and return its status."""
+def serve(prepared: Original, control: Channel) -> int:
+    """Be the template until the platform has gone; in a clone, live as that and return its status.
+
+    Args:
+        prepared: What its clones start from.
+        control: The platform.
+    """
     clone = Nursery(control).serve()
     if clone is None:
         os._exit(0)
-    return become(clone, original)
-
-
-def become(clone: Clone, original: copies.Original) -> int:
-    """Live as the instance that was asked for; returns its exit status."""
-    os.setsid()
-    lifeline.die_with_parent()
-    if os.getppid() not in (0, clone.template):  # 0 is one outside of its pid namespace
-        return 1
-    instance.redirect_output(clone.fds)
     request = clone.request
-    seal = isolate(clone.namespaces, request.env)
-    return instance.live(
-        lambda: original.configure_copy(request.env, request.threads, seal),
-        instance.open_listener(clone.fds["listen"]),
-        Channel(clone.fds["control"]),
-    )
 
+    def start(_: Channel, seal: Callable[[], None]) -> uvicorn.Config:
+        return prepared.configure_copy(request.env, request.threads, seal)
 
-@dataclass
-class Nursery:
-    """The template's loop: forks, and reports how its clones end.
-
-    Args:
-        control: The platform.
-        clones: Process id to instance id of those that live.
-        namespaces: What gives each clone a pid namespace.
-    """
-
-    control: Channel
-    clones: dict[int, str] = field(default_factory=dict)
-    namespaces: Namespaces | None = field(default_factory=Namespaces.find)
-
-    def serve(self) -> Clone | None:
-        """Fork on request until the platform has gone.
-
-        Returns:
-            None in the template, when the platform has gone; in a clone what it is to become.
-        """
-        with _wakeup_on(signal.SIGCHLD) as wakeup:
-            poller = poll()
-            poller.register(self.control, POLLIN)
-            poller.register(wakeup, POLLIN)
-            while True:
-                ready = {fd for fd, _ in poller.poll()}
-                if wakeup in ready:
-                    os.read(wakeup, 1 << 12)
-                    self._report_exits()
-                if self.control.fileno() in ready:
-                    messages = self.control.receive()
-                    if messages is None:
-                        return None
-                    for message in messages:
-                        clone = self._fork(message) if isinstance(message, Fork) else None
-                        if clone is not None:
-                            return clone
-
-    def _fork(self, request: Fork) -> Clone | None:
-        template, fds = os.getpid(), self.control.take_fds()
-        try:
-            with self.namespaces.for_children() if self.namespaces else nullcontext():
-                pid = os.fork()
-        except OSError as error:
-            pid = -1
-            self.control.send(ForkFailed(request.id, f"the template cannot fork: {error.strerror}"))
-        if pid == 0:
-            self.control.close()
-            return Clone(request, fds, template, self.namespaces)
-        for fd in fds.values():
-            os.close(fd)
-        if pid > 0:
-            self.clones[pid] = request.id
-            self._report_fork(request.id, pid)
-        return None
-
-    def _report_fork(self, id_: str, pid: int) -> None:
-        try:
-            handle = os.pidfd_open(pid)
-        except (AttributeError, OSError):  # not Linux, or before 5.3
-            self.control.send(Forked(id_, pid))
-        else:
-            self.control.send(Forked(id_, pid), [handle])
-            os.close(handle)
-
-    def _report_exits(self) -> None:
-        # Only clones are waited for: a child that the service started is the service's to reap.
-        for pid, id_ in list(self.clones.items()):
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                del self.clones[pid]
-                self.control.send(Exited(id_, pid, os.waitstatus_to_exitcode(status)))
-
-
-@contextmanager
-def _wakeup_on(signum: signal.Signals) -> Iterator[int]:
-    """A descriptor that becomes readable when the signal arrives, in this process only."""
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    os.set_blocking(write, False)
-    handler = signal.signal(signum, lambda *_: None)
-    before = signal.set_wakeup_fd(write)
-    try:
-        yield read
-    finally:
-        signal.set_wakeup_fd(before)
-        signal.signal(signum, handler)
-        os.close(read)
-        os.close(write)
+    return clone.live(start)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-T = TypeVar("T")
+C = TypeVar("C", bound=Collection[object])
 
 _TASKS = Path("/proc/self/task")
 
@@ -40,7 +40,7 @@ class Task:
     thread: threading.Thread | None = None
 
 
-def settled(look: Callable[[], Sequence[T]], patience: float = 1.0) -> Sequence[T]:
+def settled(look: Callable[[], C], patience: float = 1.0) -> C:
     """What is still there after a moment: the system forgets what has ended later than Python."""
     deadline = time.monotonic() + patience
     while (found := look()) and time.monotonic() < deadline:
@@ -48,18 +48,23 @@ def settled(look: Callable[[], Sequence[T]], patience: float = 1.0) -> Sequence[
     return found
 
 
+def thread_ids() -> frozenset[int]:
+    """The system's number of each thread; those that Python knows, where the system lists none."""
+    if _TASKS.is_dir():
+        return frozenset(int(task.name) for task in _TASKS.iterdir())
+    return frozenset(t.native_id for t in threading.enumerate() if t.native_id is not None)
+
+
 def threads() -> list[Task]:
     """All threads but the calling one, by name."""
-    me = threading.get_native_id()
-    python = {t.native_id: t for t in threading.enumerate() if t.native_id != me}
-    if not _TASKS.is_dir():
-        found = [Task(thread.name, thread) for thread in python.values()]
-    else:
-        native = {int(task.name): _comm(task) for task in _TASKS.iterdir() if int(task.name) != me}
-        found = [
-            Task(python[tid].name, python[tid]) if tid in python else Task(f"{comm} (native)")
-            for tid, comm in native.items()
-        ]
+    python = {thread.native_id: thread for thread in threading.enumerate()}
+    others = thread_ids() - {threading.get_native_id()}
+    found = [
+        Task(python[number].name, python[number])
+        if number in python
+        else Task(f"{_comm(_TASKS / str(number))} (native)")
+        for number in others
+    ]
     return sorted(found, key=lambda task: task.name)
 
 

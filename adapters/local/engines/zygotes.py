@@ -20,7 +20,7 @@ from bentofn.adapters.local.engines.process import Output
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
 from bentofn.runtime.protocol import Warmed
-from bentofn.runtime.variables import that_matter
+from bentofn.runtime.zygote.variables import that_matter
 
 MOST = 2
 """Zygotes that are kept: one of torch holds about 200 MB."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import stat
 import sys
 from collections.abc import Collection
 
-from bentofn.runtime.obstacles import Sites, tasks
+from bentofn.runtime.obstacles import tasks
+from bentofn.runtime.obstacles.sites import Sites
 from bentofn.runtime.obstacles.sockets import far_end
 
 
@@ -54,11 +54,6 @@ def _count(names: list[str], one: str, many: str) -> str:
 
 def _shown(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def flush() -> None:
-    """Write out what C libraries print, or every copy would print it again."""
-    ctypes.CDLL(None).fflush(None)
 
 
 def _threads(sites: Sites) -> list[str]:

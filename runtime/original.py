@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import uvicorn
 
-from bentofn.runtime import asgi, forking, lifecycle, lifeline, rehearsal, renew
+from bentofn.runtime import asgi, lifecycle, lifeline, rehearsal, renew
 from bentofn.runtime.hooks import run_before_snapshot
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused
+
+WhyNot = Callable[[Collection[int], Sites], str | None]
+"""Says what keeps this process from being copied, given the descriptors that copies do not keep and
+where things were opened."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +51,13 @@ class Original:
         return self.config
 
 
-def prepare(
-    options: Mapping[str, str],
-    control: Channel,
-    why_not: Callable[[Collection[int], Sites], str | None],
-) -> Original | None:
+def prepare(options: Mapping[str, str], control: Channel, why_not: WhyNot) -> Original | None:
     """Bring the service of a boot process to the point where it can be copied.
 
     Args:
         options: Of the boot process.
         control: Told why it cannot be copied, if so.
-        why_not: Says what keeps this process from being copied, but for the descriptors that its
-            copies do not keep.
+        why_not: For this way of copying.
     """
     sites = Sites.record(options["source"], options["env"])
     try:
@@ -72,11 +72,7 @@ def prepare(
     return _copyable(prepared.instance, config, control, why_not, sites)
 
 
-def prepare_again(
-    original: Original,
-    control: Channel,
-    why_not: Callable[[Collection[int], Sites], str | None],
-) -> Original | None:
+def prepare_again(original: Original, control: Channel, why_not: WhyNot) -> Original | None:
     """Bring a copy that has served to the point where it can be copied itself.
 
     Args:
@@ -93,21 +89,31 @@ def prepare_again(
     return _copyable(instance, original.config, control, why_not, Sites())
 
 
+def make_copyable(instance: object) -> lifecycle.Renewable:
+    """Finish what no copy should have to do; returns what each must not share.
+
+    Args:
+        instance: The service's instance, if there is one yet.
+    """
+    renewable = lifecycle.Renewable.find(instance)
+    # Once here, so that what it does for the first time (OpenSSL's start) is not left to a copy.
+    renew.renew(renewable.renewals)
+    flush()
+    gc.collect()
+    lifecycle.settle()
+    return renewable
+
+
+def flush() -> None:
+    """Write out what C libraries print, or every copy would print it again."""
+    ctypes.CDLL(None).fflush(None)
+
+
 def _copyable(
-    instance: object,
-    config: uvicorn.Config,
-    control: Channel,
-    why_not: Callable[[Collection[int], Sites], str | None],
-    sites: Sites,
+    instance: object, config: uvicorn.Config, control: Channel, why_not: WhyNot, sites: Sites
 ) -> Original | None:
     refusal = why_not([control.fileno()], sites)
     if refusal is not None:
         control.send(Refused(refusal))
         return None
-    # Once here, so that what it does for the first time (OpenSSL's start) is not left to a copy.
-    renewable = lifecycle.Renewable.find(instance)
-    renew.renew(renewable.renewals)
-    forking.flush()
-    gc.collect()
-    lifecycle.settle()
-    return Original(renewable, config)
+    return Original(make_copyable(instance), config)

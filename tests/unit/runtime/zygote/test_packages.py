@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bentofn.runtime.zygote import compiled_modules
+from bentofn.runtime.zygote.packages import compiled_modules
 
 TAG = sys.implementation.cache_tag
 

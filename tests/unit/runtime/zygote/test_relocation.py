@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.runtime.surroundings import moved, shadowed
+from bentofn.runtime.zygote.relocation import moved, shadowed
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bentofn.runtime.variables import EVERY, guard, hear_reads, renew_copies, that_matter
+from bentofn.runtime.zygote.variables import EVERY, guard, hear_reads, renew_copies, that_matter
 
 
 def test_what_modules_read_is_heard_set_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

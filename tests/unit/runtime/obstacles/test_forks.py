@@ -8,12 +8,11 @@ import threading
 
 import pytest
 
-from bentofn.runtime import forking
-from bentofn.runtime.obstacles import Sites
+from bentofn.runtime.obstacles import Sites, forks
 
 
 def why_not_fork() -> str | None:
-    return forking.why_not_fork([], Sites())
+    return forks.why_not_fork([], Sites())
 
 
 def test_threads_are_named_in_the_refusal() -> None:

@@ -30,6 +30,10 @@ _RESTORED = {
 
 _OF_A_PROCESS = re.compile(r"/proc/(\d+|self|thread-self)/")
 _VOLATILE = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/")
+_TICK = 0.01
+"""Seconds by which a file's times may lag: a file system asks a clock that ticks with the kernel's
+timer, 100 times a second or more. Source: https://man7.org/linux/man-pages/man7/time.7.html
+"""
 _BOTH = frozenset({os.O_RDONLY, os.O_WRONLY})
 
 
@@ -80,7 +84,7 @@ def is_volatile(path: str, status: os.stat_result, sites: Sites) -> bool:
     """Whether the service made a file where files do not last."""
     chosen = os.environ.get("TMPDIR")
     places = (*_VOLATILE, f"{chosen}/") if chosen else _VOLATILE
-    return path.startswith(places) and status.st_mtime >= sites.since
+    return path.startswith(places) and status.st_mtime >= sites.since - _TICK
 
 
 def _look(name: str) -> Open | None:

@@ -42,12 +42,11 @@ async def first_replies(
     restorer, zygotes = Restorer(store), Zygotes(quiet)
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         launch = Launch(subject.root, subject.python, subject.env, Path(folder), quiet)
-        arguments = (launch.root, launch.python, launch.env, launch.sockets, launch.log)
         packages = Packages(bento.packages, bento.root.runtime.resolve(), launch.python.resolve())
         engines: dict[str, Engine] = {
-            "plain": PlainEngine(*arguments),
-            "zygote": ZygoteEngine(packages, zygotes, *arguments),
-            "template": TemplateEngine(*arguments),
+            "plain": PlainEngine(launch),
+            "zygote": ZygoteEngine(packages, zygotes, launch),
+            "template": TemplateEngine(launch),
             "criu": CriuEngine(launch, subject, restorer, TIMEOUT),
         }
         async with contextlib.AsyncExitStack() as closing:

@@ -20,7 +20,6 @@ from bentofn.adapters.local.engines import (
     boot_command,
     find_python,
 )
-from bentofn.adapters.local.engines.base import Log
 from bentofn.adapters.local.engines.process import kill_session
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.engines.zygote import ZygoteEngine
@@ -167,12 +166,10 @@ class Launcher:
     async def _zygote_engine(self) -> ZygoteEngine | None:
         """The engine that forks the packages' zygote; None where this function may not."""
         if self._zygote is None and self._may_share:
-            arguments = await self._engine_arguments()
-            root, python, *_ = arguments
-            packages = Packages(
-                self._bento.packages, BentoRoot(root).runtime.resolve(), python.resolve()
-            )
-            self._zygote = ZygoteEngine(packages, self._shared.zygotes, *arguments)
+            launch = await self._how_to_launch()
+            runtime = BentoRoot(launch.root).runtime.resolve()
+            packages = Packages(self._bento.packages, runtime, launch.python.resolve())
+            self._zygote = ZygoteEngine(packages, self._shared.zygotes, launch)
         return self._zygote if self._may_share else None
 
     async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
@@ -196,13 +193,13 @@ class Launcher:
         Raises:
             UserError: They failed.
         """
-        root, python, environment, _, log, _ = await self._engine_arguments()
+        launch = await self._how_to_launch()
         process = await asyncio.create_subprocess_exec(
-            *boot_command(python, root, "on-deployment"),
+            *boot_command(launch.python, launch.root, "on-deployment"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=environment,
+            env=launch.env,
             start_new_session=True,
         )
         try:
@@ -213,7 +210,7 @@ class Launcher:
             kill_session(process.pid)
         lines = output.decode(errors="replace").splitlines()
         for line in lines:
-            log("on-deployment", "stdout", line)
+            launch.log("on-deployment", "stdout", line)
         if process.returncode:
             raise UserError(f"on_deployment failed: {lines[-1] if lines else 'no output'}")
 
@@ -236,10 +233,9 @@ class Launcher:
             raise StartFailed(f"it did not serve within {self._start_timeout:g} s") from None
 
     async def _make_engine(self, name: str) -> Engine:
-        arguments = await self._engine_arguments()
+        launch = await self._how_to_launch()
         if name == "template":
-            return TemplateEngine(*arguments)
-        launch = Launch(*arguments)
+            return TemplateEngine(launch)
         bento = self._bento
         subject = Subject(
             bento.tag, bento.digest, launch.root, launch.python, launch.environment(),
@@ -249,16 +245,17 @@ class Launcher:
 
     async def _plain_engine(self) -> Engine:
         if self._plain is None:
-            self._plain = PlainEngine(*await self._engine_arguments())
+            self._plain = PlainEngine(await self._how_to_launch())
         return self._plain
 
-    async def _engine_arguments(self) -> tuple[Path, Path, dict[str, str], Path, Log, Isolation]:
+    async def _how_to_launch(self) -> Launch:
         if self._python is None:
             self._python = await asyncio.to_thread(find_python, self._bento.manifest.python)
         self._sockets.mkdir(mode=0o700, exist_ok=True)
-        root = self._bento.root.path
-        log = self._log.write
-        return root, self._python, self._environment, self._sockets, log, self._isolation
+        return Launch(
+            self._bento.root.path, self._python, self._environment, self._sockets, self._log.write,
+            self._isolation,
+        )  # fmt: skip
 
     def _tell(self, engine: str, line: str) -> None:
         self._log.write("snapshot" if engine == "criu" else engine, "platform", line)

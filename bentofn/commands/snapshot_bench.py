@@ -71,7 +71,7 @@ async def _measure(home: Home, tag: str, rounds: int, report: Report) -> dict[st
             lambda name, _, line: report(f"{name}: {line}"),
         )
         restorer = Restorer(SnapshotStore(home))
-        plain = PlainEngine(launch.root, launch.python, launch.env, launch.sockets, launch.log)
+        plain = PlainEngine(launch)
         restored = CriuEngine(launch, subject, restorer, 120.0)
         try:
             await restored.prepare()

@@ -23,6 +23,7 @@ from bentofn.adapters.local.engines import (
     EngineRefused,
     Instance,
     InstanceSpec,
+    Launch,
     PlainEngine,
     StartFailed,
     TemplateEngine,
@@ -188,7 +189,8 @@ async def running(
     env: Mapping[str, str] | None = None,
     log: Callable[[str, str, str], None] = lambda *_: None,
 ) -> AsyncIterator[Any]:
-    engine = ENGINES[kind](root, find_python(PYTHON), env or {"SHARED": "1"}, sockets, log)
+    launch = Launch(root, find_python(PYTHON), env or {"SHARED": "1"}, sockets, log)
+    engine = ENGINES[kind](launch)
     try:
         yield engine
     finally:
@@ -460,9 +462,9 @@ from pathlib import Path
 from bentofn.adapters.local.engines import *
 
 async def main():
-    engine = {ENGINES[kind].__name__}(
-        Path({str(root)!r}), find_python({PYTHON!r}), {{}}, Path({str(sockets)!r}), lambda *_: None
-    )
+    root, sockets = Path({str(root)!r}), Path({str(sockets)!r})
+    launch = Launch(root, find_python({PYTHON!r}), {{}}, sockets, lambda *_: None)
+    engine = {ENGINES[kind].__name__}(launch)
     instance = await engine.start(InstanceSpec("one"))
     await instance.ready()
     print(instance.pid, flush=True)

@@ -22,7 +22,13 @@ from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.client import Client
-from bentofn.adapters.local.engines import EngineRefused, Instance, InstanceSpec, find_python
+from bentofn.adapters.local.engines import (
+    EngineRefused,
+    Instance,
+    InstanceSpec,
+    Launch,
+    find_python,
+)
 from bentofn.adapters.local.engines.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
@@ -141,9 +147,8 @@ class Stage:
         packages = Packages(bento.packages, runtime, python.resolve())
         environment = {"PATH": os.environ["PATH"], **env}
         directory = self.sockets / str(len(self.engines))
-        engine = ZygoteEngine(
-            packages, self.zygotes, root, python, environment, directory, lambda *_: None
-        )
+        launch = Launch(root, python, environment, directory, lambda *_: None)
+        engine = ZygoteEngine(packages, self.zygotes, launch)
         self.engines.append(engine)
         return engine
 

@@ -17,7 +17,7 @@ from bentofn.adapters.local.engines.base import (
 )
 from bentofn.adapters.local.engines.bursts import Bursts
 from bentofn.adapters.local.engines.plain import stop_all
-from bentofn.adapters.local.engines.process import Output, RunningInstance
+from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restorer import Offspring, Restorer
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.packager.snapshot.criu.binary import Criu
@@ -108,14 +108,10 @@ class CriuEngine:
             raise
         finally:
             wires.close_remote()
-        output = Output(spec.instance_id, self._launch.log)
-        tenancy.begin(offspring.pid, output.warn)
-        await output.follow(wires)
-        instance = RunningInstance(
-            spec.instance_id, offspring.pid, path, wires.control, output, offspring.exit, tenancy
+        instance = await RunningInstance.of(
+            spec, path, wires, offspring.pid, offspring.exit, tenancy, self._launch.log
         )
-        self._instances.add(instance)
-        offspring.exit.add_done_callback(lambda _: self._instances.discard(instance))
+        instance.keep_in(self._instances)
         if self._ahead is not None and not self._ahead.known and self._learning is None:
             self._learning = asyncio.create_task(self._learn(self._ahead, instance))
         return instance
@@ -170,7 +166,6 @@ class CriuEngine:
             self._hold.close()
 
     async def _restore(self, snapshot: Snapshot, spec: InstanceSpec, wires: Wires) -> Offspring:
-        assert wires.listener is not None
         request = Restore(
             "instance",
             spec.instance_id,
@@ -178,14 +173,12 @@ class CriuEngine:
             self._launch.environment(spec),
             parks_again=self._keeps and not snapshot.key.warmed,
         )
-        fds = [wires.listener.fileno(), wires.remote_control.fileno()]
-        fds += [wires.remote_stdout, wires.remote_stderr]
         if not snapshot.images.is_dir():
             self._snapshot = None
             raise StartFailed(f"the snapshot {snapshot.id[:12]} was removed")
         if self._ahead is not None:
             self._ahead.start()
-        return await self._restorer.restore(snapshot.images, request, fds)
+        return await self._restorer.restore(snapshot.images, request, wires.remote_fds())
 
     async def _learn(self, ahead: ReadAhead, instance: RunningInstance) -> None:
         """Have a start's hot set measured; where the instance is gone by then, by the next one."""

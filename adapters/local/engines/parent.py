@@ -110,10 +110,7 @@ class Parent:
             path.unlink(missing_ok=True)
             await asyncio.shield(tenancy.end())
             raise
-        output = Output(spec.instance_id, launch.log)
-        tenancy.begin(pid, output.warn)
-        await output.follow(wires)
-        return RunningInstance(spec.instance_id, pid, path, wires.control, output, exit_, tenancy)
+        return await RunningInstance.of(spec, path, wires, pid, exit_, tenancy, launch.log)
 
     async def fork(self, request: Fork, wires: Wires) -> tuple[int, asyncio.Future[int | None]]:
         """Ask for a clone on these wires, whose remote ends are closed.
@@ -154,15 +151,13 @@ class Parent:
         loop = asyncio.get_running_loop()
         if not self.alive or wires.listener is None:
             raise ParentGoneError
-        fds = [wires.listener.fileno(), wires.remote_control.fileno()]
-        fds += [wires.remote_stdout, wires.remote_stderr]
         answer: asyncio.Future[int] = loop.create_future()
         exit_: asyncio.Future[int | None] = loop.create_future()
         self._answers[request.id], self._exits[request.id] = answer, exit_
         data = encode(request)
         try:
             # One request at a time: the socket's buffer is empty and takes the first piece.
-            sent = socket.send_fds(self._control, [data], fds)
+            sent = socket.send_fds(self._control, [data], wires.remote_fds())
             await loop.sock_sendall(self._control, data[sent:])
             return await answer, exit_
         except OSError:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from bentofn.adapters.local.engines import children
-from bentofn.adapters.local.engines.base import InstanceSpec, Launch, Log, StartFailed
+from bentofn.adapters.local.engines.base import InstanceSpec, Launch, StartFailed
 from bentofn.adapters.local.engines.children import Process, own_namespaces
-from bentofn.adapters.local.engines.process import Output, RunningInstance
+from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.python import boot_command
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
-from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.namespaces import Namespaces
 
@@ -21,26 +19,13 @@ class PlainEngine:
     """The engine ``none``: an interpreter for every instance, which imports and constructs.
 
     Args:
-        root: The bento's root.
-        python: The interpreter.
-        env: The environment of every instance; nothing is inherited from the platform.
-        sockets: A short directory, only its owner's, for the instances' sockets.
-        log: Called with an instance's id, the stream and a line.
-        isolation: What holds the instances to their limits and keeps them apart.
+        launch: What its processes are started with.
     """
 
     name = "none"
 
-    def __init__(
-        self,
-        root: Path,
-        python: Path,
-        env: Mapping[str, str],
-        sockets: Path,
-        log: Log,
-        isolation: Isolation = UNLIMITED,
-    ) -> None:
-        self._launch = Launch(root, python, env, sockets, log, isolation)
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
         self._instances: set[RunningInstance] = set()
 
     async def prepare(self) -> None:
@@ -49,20 +34,18 @@ class PlainEngine:
     async def start(self, spec: InstanceSpec) -> RunningInstance:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
         path = socket_path(self._launch.sockets, spec.instance_id)
-        wires = Wires.open(path)
         options = ("--threads", str(spec.threads))
         tenancy = self._launch.tenancy(spec)
         try:
+            wires = Wires.open(path)
             process = await spawn(self._launch, spec, wires, "instance", *options)
         except BaseException:
+            path.unlink(missing_ok=True)
             await asyncio.shield(tenancy.end())
             raise
-        output = Output(spec.instance_id, self._launch.log)
-        tenancy.begin(process.pid, output.warn)
-        await output.follow(wires)
         exit_ = asyncio.create_task(status_of(process))
-        instance = RunningInstance(
-            spec.instance_id, process.pid, path, wires.control, output, exit_, tenancy
+        instance = await RunningInstance.of(
+            spec, path, wires, process.pid, exit_, tenancy, self._launch.log
         )
         instance.keep_in(self._instances)
         return instance

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bentofn.adapters.local.engines.base import EngineRefused, Log, StartFailed
+from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Log, StartFailed
 from bentofn.adapters.local.engines.logs import LogPipe
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.adapters.local.isolation.policy import Tenancy
@@ -147,6 +147,23 @@ class RunningInstance:
         self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         self._reading = asyncio.create_task(self._read())
         self._life = asyncio.create_task(self._live())
+
+    @classmethod
+    async def of(
+        cls,
+        spec: InstanceSpec,
+        path: Path,
+        wires: Wires,
+        pid: int,
+        exit_: asyncio.Future[int | None],
+        tenancy: Tenancy,
+        log: Log,
+    ) -> RunningInstance:
+        """An instance whose process has just been started: its limits begin, its output is read."""
+        output = Output(spec.instance_id, log)
+        tenancy.begin(pid, output.warn)
+        await output.follow(wires)
+        return cls(spec.instance_id, pid, path, wires.control, output, exit_, tenancy)
 
     def keep_in(self, instances: set[RunningInstance]) -> None:
         """Be in a set while this instance lives."""

@@ -47,9 +47,8 @@ async def restore_template(launch: Launch, restorer: Restorer, images: Path) -> 
     """
     wires = Wires.open(None)
     request = Restore("template", TEMPLATE_ID, 1, launch.environment())
-    fds = [wires.remote_control.fileno(), wires.remote_stdout, wires.remote_stderr]
     try:
-        offspring = await restorer.restore(images, request, fds)
+        offspring = await restorer.restore(images, request, wires.remote_fds())
     except BaseException:
         wires.close()
         raise

@@ -89,6 +89,12 @@ class Wires:
             opened.pop_all()
         return cls(control, remote, *stdout, *stderr, listener)
 
+    def remote_fds(self) -> list[int]:
+        """The process's ends, in the order in which a process that takes them expects them."""
+        sockets = (self.listener, self.remote_control)
+        handed = [each.fileno() for each in sockets if each is not None]
+        return [*handed, self.remote_stdout, self.remote_stderr]
+
     def close_remote(self) -> None:
         """Close the process's ends here, so that its death is seen as their end of file."""
         if self.listener is not None:

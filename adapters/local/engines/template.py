@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from pathlib import Path
 
 from bentofn.adapters.local.engines.base import (
     TEMPLATE_ID,
     InstanceSpec,
     Launch,
-    Log,
     StartFailed,
 )
 from bentofn.adapters.local.engines.parent import Parent, ParentGoneError
 from bentofn.adapters.local.engines.plain import spawn, stop_all
 from bentofn.adapters.local.engines.process import Output, RunningInstance
 from bentofn.adapters.local.engines.sockets import Wires
-from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 
 _ATTEMPTS = 2  # a template that was killed between two requests is started again once
 
@@ -27,27 +23,13 @@ class TemplateEngine:
     """The engine ``template``: one process constructs and warms up, every instance is a fork of it.
 
     Args:
-        root: The bento's root.
-        python: The interpreter.
-        env: The environment of the template and of every instance; nothing is inherited from the
-            platform.
-        sockets: A short directory, only its owner's, for the instances' sockets.
-        log: Called with an instance's id (``template`` for the template), the stream and a line.
-        isolation: What holds the instances to their limits and keeps them apart.
+        launch: What its processes are started with.
     """
 
     name = "template"
 
-    def __init__(
-        self,
-        root: Path,
-        python: Path,
-        env: Mapping[str, str],
-        sockets: Path,
-        log: Log,
-        isolation: Isolation = UNLIMITED,
-    ) -> None:
-        self._launch = Launch(root, python, env, sockets, log, isolation)
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
         self._instances: set[RunningInstance] = set()
         self._template: Parent | None = None
         self._starting = asyncio.Lock()

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch, Log
+from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch
 from bentofn.adapters.local.engines.parent import ParentGoneError
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.zygotes import Packages, Zygote, Zygotes
-from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 
 
 class ZygoteEngine:
     """The engine ``zygote``: the packages are imported, the rest happens in every instance.
 
     Args:
-        packages: What the bento shares with others; with the root, the interpreter and so on.
+        packages: What the bento shares with others.
         zygotes: The platform's.
-        root: The bento's root.
-        python: The interpreter.
-        env: The environment of every instance; nothing is inherited from the platform.
-        sockets: A short directory, only its owner's, for the instances' sockets.
-        log: Called with an instance's id, the stream and a line.
-        isolation: What holds the instances to their limits and keeps them apart.
+        launch: What its processes are started with.
     """
 
     name = "zygote"
 
-    def __init__(
-        self,
-        packages: Packages,
-        zygotes: Zygotes,
-        root: Path,
-        python: Path,
-        env: Mapping[str, str],
-        sockets: Path,
-        log: Log,
-        isolation: Isolation = UNLIMITED,
-    ) -> None:
+    def __init__(self, packages: Packages, zygotes: Zygotes, launch: Launch) -> None:
         self._packages = packages
         self._zygotes = zygotes
-        self._launch = Launch(root, python, env, sockets, log, isolation)
+        self._launch = launch
         self._instances: set[RunningInstance] = set()
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import (
@@ -25,6 +26,7 @@ from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.obtain import Subject, key_of, obtain, recall
 from bentofn.packager.snapshot.snapshot import Hold, Snapshot
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.warm import keep_warmed, recall_warmed
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.protocol import Restore
@@ -32,10 +34,35 @@ from bentofn.runtime.protocol import Restore
 SNAPSHOT_ID = "snapshot"
 """Whose lines those of a service are that is started to be kept as a snapshot."""
 
-
 LEARN_AFTER = 1.0
 """Seconds after which an instance that is ready has answered the request that it was started for,
 and has touched what such a start needs."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The snapshot that starts come from.
+
+    Args:
+        snapshot: It.
+        hold: Keeps it from being removed; None if it just was.
+        ahead: Reads it where the page cache lost it.
+    """
+
+    snapshot: Snapshot
+    hold: Hold | None
+    ahead: ReadAhead
+
+    @classmethod
+    def of(cls, store: SnapshotStore, snapshot: Snapshot) -> _Kept:
+        """Take a snapshot up; may wait for the disk and for who is removing it."""
+        return cls(snapshot, store.hold(snapshot), ReadAhead(snapshot.path))
+
+    def close(self) -> None:
+        """Let it go; waits for what is being read."""
+        self.ahead.close()
+        if self.hold is not None:
+            self.hold.close()
 
 
 class CriuEngine:
@@ -58,9 +85,7 @@ class CriuEngine:
         self._restorer = restorer
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
-        self._snapshot: Snapshot | None = None
-        self._hold: Hold | None = None
-        self._ahead: ReadAhead | None = None
+        self._kept: _Kept | None = None
         self._learning: asyncio.Task[None] | None = None
         self._preparing = asyncio.Lock()
         self._called_off = threading.Event()
@@ -75,7 +100,7 @@ class CriuEngine:
             EngineRefused: Nothing can be restored here.
         """
         await self._have(self._recall)
-        return self._snapshot is not None
+        return self._kept is not None
 
     async def prepare(self) -> None:
         """Take up the snapshot that is kept, or take one; again, it does nothing.
@@ -83,24 +108,25 @@ class CriuEngine:
         Raises:
             EngineRefused: The host or the service does not allow it; the message says why.
         """
-        await self._have(self._obtain)
+        async with self._restorer.taking:
+            await self._have(self._obtain)
 
     async def start(self, spec: InstanceSpec) -> RunningInstance:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
-        if self._snapshot is None:
+        if self._kept is None:
             await self.prepare()
-        assert self._snapshot is not None
-        snapshot = self._snapshot
+        assert self._kept is not None
+        kept = self._kept
         with self._bursts.start():
-            forked = await self._bursts.fork(snapshot.images, spec)
-            return forked or await self._start_alone(snapshot, spec)
+            forked = await self._bursts.fork(kept.snapshot.images, spec)
+            return forked or await self._start_alone(kept, spec)
 
-    async def _start_alone(self, snapshot: Snapshot, spec: InstanceSpec) -> RunningInstance:
+    async def _start_alone(self, kept: _Kept, spec: InstanceSpec) -> RunningInstance:
         path = socket_path(self._launch.sockets, spec.instance_id)
         tenancy = self._launch.tenancy(spec)
         wires = Wires.open(path)
         try:
-            offspring = await self._restore(snapshot, spec, wires)
+            offspring = await self._restore(kept, spec, wires)
         except BaseException:
             wires.close()
             path.unlink(missing_ok=True)
@@ -112,8 +138,8 @@ class CriuEngine:
             spec, path, wires, offspring.pid, offspring.exit, tenancy, self._launch.log
         )
         instance.keep_in(self._instances)
-        if self._ahead is not None and not self._ahead.known and self._learning is None:
-            self._learning = asyncio.create_task(self._learn(self._ahead, instance))
+        if not kept.ahead.known and self._learning is None:
+            self._learning = asyncio.create_task(self._learn(kept.ahead, instance))
         return instance
 
     async def keep(self, instance: Instance) -> None:
@@ -125,26 +151,22 @@ class CriuEngine:
             instance: One that has served and has nothing to do; any other is let be.
         """
         known = next((each for each in self._instances if each is instance), None)
-        snapshot = self._snapshot
-        if known is None or snapshot is None or snapshot.key.warmed or not self._keeps:
+        before = self._kept
+        if known is None or before is None or before.snapshot.key.warmed or not self._keeps:
             return
         self._keeps = False  # not again, whatever comes of it
         criu = await self._restorer.criu()
         try:
-            kept = await asyncio.to_thread(self._keep, criu, snapshot.key, known)
+            kept = await asyncio.to_thread(self._keep, criu, before.snapshot.key, known)
         except (UserError, EngineRefused) as error:
             self._tell(f"the state of {instance.id} is not kept: {error}")
             return
-        hold = self._restorer.store.hold(kept)
-        if hold is not None and self._snapshot is snapshot:
-            before, ahead = self._hold, self._ahead
-            self._hold, self._snapshot, self._ahead = hold, kept, ReadAhead(kept.path)
-            if before is not None:
-                before.close()
-            if ahead is not None:
-                await asyncio.to_thread(ahead.close)
+        left = kept
+        if kept.hold is not None and self._kept is before:
+            left, self._kept = before, kept
+        await asyncio.to_thread(left.close)
 
-    def _keep(self, criu: Criu, key: SnapshotKey, instance: RunningInstance) -> Snapshot:
+    def _keep(self, criu: Criu, key: SnapshotKey, instance: RunningInstance) -> _Kept:
         @contextlib.contextmanager
         def park(wire: Path) -> Iterator[int]:
             parking = instance.park(wire, self._timeout)
@@ -152,7 +174,8 @@ class CriuEngine:
             yield instance.pid
 
         store, tag = self._restorer.store, self._subject.tag
-        return keep_warmed(store, key, tag, criu, park, self._timeout, self._tell)
+        warmed = keep_warmed(store, key, tag, criu, park, self._timeout, self._tell)
+        return _Kept.of(store, warmed)
 
     async def close(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
@@ -160,25 +183,27 @@ class CriuEngine:
             self._learning.cancel()
         await stop_all(self._instances)
         await self._bursts.close()
-        if self._ahead is not None:
-            await asyncio.to_thread(self._ahead.close)
-        if self._hold is not None:
-            self._hold.close()
+        await self._let_go()
 
-    async def _restore(self, snapshot: Snapshot, spec: InstanceSpec, wires: Wires) -> Offspring:
+    async def _let_go(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await asyncio.to_thread(kept.close)
+
+    async def _restore(self, kept: _Kept, spec: InstanceSpec, wires: Wires) -> Offspring:
         request = Restore(
             "instance",
             spec.instance_id,
             spec.threads,
             self._launch.environment(spec),
-            parks_again=self._keeps and not snapshot.key.warmed,
+            parks_again=self._keeps and not kept.snapshot.key.warmed,
         )
-        if not snapshot.images.is_dir():
-            self._snapshot = None
-            raise StartFailed(f"the snapshot {snapshot.id[:12]} was removed")
-        if self._ahead is not None:
-            self._ahead.start()
-        return await self._restorer.restore(snapshot.images, request, wires.remote_fds())
+        if not kept.snapshot.images.is_dir():
+            if self._kept is kept:
+                await self._let_go()
+            raise StartFailed(f"the snapshot {kept.snapshot.id[:12]} was removed")
+        kept.ahead.start()
+        return await self._restorer.restore(kept.snapshot.images, request, wires.remote_fds())
 
     async def _learn(self, ahead: ReadAhead, instance: RunningInstance) -> None:
         """Have a start's hot set measured; where the instance is gone by then, by the next one."""
@@ -193,23 +218,27 @@ class CriuEngine:
 
     async def _have(self, find: Callable[[Criu], Snapshot | None]) -> None:
         async with self._preparing:
-            if self._snapshot is not None:
+            if self._kept is not None:
                 return
             criu = await self._restorer.criu()
-            work = asyncio.create_task(asyncio.to_thread(find, criu))
+            work = asyncio.create_task(asyncio.to_thread(self._take_up, find, criu))
             try:
-                found = await asyncio.shield(work)
+                kept = await asyncio.shield(work)
             except asyncio.CancelledError:
                 self._called_off.set()
                 await asyncio.wait([work])
+                if work.exception() is None and (kept := work.result()) is not None:
+                    kept.close()
                 raise
             except UserError as error:
                 raise EngineRefused(str(error).rstrip(".")) from error
-            if found is not None:
-                self._hold = self._restorer.store.hold(found)
-                self._snapshot = found
-                self._ahead = ReadAhead(found.path)
+            if kept is not None:
+                self._kept = kept
                 await self._restorer.warm()
+
+    def _take_up(self, find: Callable[[Criu], Snapshot | None], criu: Criu) -> _Kept | None:
+        found = find(criu)
+        return _Kept.of(self._restorer.store, found) if found is not None else None
 
     def _recall(self, criu: Criu) -> Snapshot | None:
         store = self._restorer.store

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Log, StartFailed
 from bentofn.adapters.local.engines.logs import LogPipe
-from bentofn.adapters.local.engines.sockets import Wires
+from bentofn.adapters.local.engines.sockets import Wires, readable
 from bentofn.adapters.local.isolation.policy import Tenancy
 from bentofn.runtime.protocol import (
     Decoder,
@@ -64,20 +64,10 @@ class Inbox:
             try:
                 data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, _MOST_FDS)
             except BlockingIOError:
-                await _readable(self._control)
+                await readable(self._control.fileno())
             else:
                 self._fds.extend(fds)
                 return data
-
-
-async def _readable(waiting: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    fd, readable = waiting.fileno(), asyncio.Event()
-    loop.add_reader(fd, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(fd)
 
 
 class Output:

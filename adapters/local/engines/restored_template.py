@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import TEMPLATE_ID, Launch
 from bentofn.adapters.local.engines.parent import Parent
 from bentofn.adapters.local.engines.process import Output
-from bentofn.adapters.local.engines.restorer import Offspring, Restorer
+from bentofn.adapters.local.engines.restorer import Restorer
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.runtime.protocol import Restore
-
-
-class _Restored:
-    """What was restored, as a child of the platform."""
-
-    def __init__(self, offspring: Offspring) -> None:
-        self.pid = offspring.pid
-        self._exit = offspring.exit
-
-    async def wait(self) -> int:
-        """See :class:`bentofn.adapters.local.engines.children.Process`."""
-        status = await asyncio.shield(self._exit)
-        return -signal.SIGKILL if status is None else status  # somebody else learnt it
-
-    def send_signal(self, signum: int) -> None:
-        """See :class:`bentofn.adapters.local.engines.children.Process`."""
-        if not self._exit.done():
-            os.kill(self.pid, signum)
 
 
 async def restore_template(launch: Launch, restorer: Restorer, images: Path) -> Parent:
@@ -56,7 +35,7 @@ async def restore_template(launch: Launch, restorer: Restorer, images: Path) -> 
         wires.close_remote()
     output = Output(TEMPLATE_ID, launch.log)
     await output.follow(wires)
-    parent = Parent(_Restored(offspring), wires.control, output)
+    parent = Parent(offspring, wires.control, output)
     try:
         await parent.ready()
     except BaseException:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
+from bentofn.adapters.local.engines.sockets import readable
 from bentofn.adapters.local.engines.stock import CALM, Stock
 from bentofn.packager.snapshot.criu.binary import Criu, find_criu
 from bentofn.packager.snapshot.criu.causes import first_error
@@ -37,13 +38,17 @@ DELETED_FILES = "remap-fpath.img"
 """The image that a dump has where the process held files without a name: a lock of
 ``multiprocessing``'s (tqdm makes one), a temporary file."""
 
+TAKEN_AT_ONCE = 2
+"""Snapshots that are taken at a time, of all functions: each starts a service, and keeps one of the
+few threads that asyncio has (the processors and four) for as long as that and the dump take."""
+
 REFILL_DELAY = 0.1
 """Seconds after a restore in which the processors are left to what was restored."""
 
 
 @dataclass(frozen=True)
 class Offspring:
-    """A process that was restored.
+    """A process that was restored, as a child of the platform.
 
     Args:
         pid: Its process.
@@ -52,6 +57,16 @@ class Offspring:
 
     pid: int
     exit: asyncio.Future[int | None]
+
+    async def wait(self) -> int:
+        """See :class:`bentofn.adapters.local.engines.children.Process`."""
+        status = await asyncio.shield(self.exit)
+        return -signal.SIGKILL if status is None else status
+
+    def send_signal(self, signum: int) -> None:
+        """See :class:`bentofn.adapters.local.engines.children.Process`."""
+        if not self.exit.done():
+            os.kill(self.pid, signum)
 
 
 class Restorer:
@@ -66,6 +81,7 @@ class Restorer:
 
     def __init__(self, store: SnapshotStore) -> None:
         self.store = store
+        self.taking = asyncio.Semaphore(TAKEN_AT_ONCE)
         self._criu: Criu | None = None
         self._finding = asyncio.Lock()
         self._workers: deque[Worker] = deque()
@@ -172,7 +188,7 @@ class Restorer:
             data = encode(replace(request, private_mounts=worker.private_mounts))
             sent = socket.send_fds(worker.wire, [data], given)
             await loop.sock_sendall(worker.wire, data[sent:])
-            await asyncio.wait_for(_readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
+            await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
         except (OSError, asyncio.TimeoutError):
             pass  # whatever it was, no answer is an answer
         result = worker.response(0.0)
@@ -202,8 +218,10 @@ class Restorer:
         if len(self._workers) > wanted:
             self._let_go(asyncio.to_thread(self._workers.pop().discard))
         elif len(self._workers) < wanted:
-            with contextlib.suppress(OSError):  # the next restore says why
+            try:
                 self._workers.append(prime(self._criu.command))
+            except OSError:
+                return  # the next restore says why, and tries again
         if len(self._workers) != wanted:
             self._schedule(0.0)
         elif wanted > self._stock.least:
@@ -229,19 +247,6 @@ def _prime(command: Sequence[str]) -> Worker:
         return prime(command)
     except OSError as error:
         raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
-
-
-async def _readable(*descriptors: int) -> None:
-    """Wait until one of them can be read."""
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    for descriptor in descriptors:
-        loop.add_reader(descriptor, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        for descriptor in descriptors:
-            loop.remove_reader(descriptor)
 
 
 def _disown(work: asyncio.Task[Offspring]) -> None:

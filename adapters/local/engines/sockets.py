@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -45,6 +46,19 @@ def listen(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+async def readable(*descriptors: int) -> None:
+    """Wait until one of some descriptors can be read."""
+    loop = asyncio.get_running_loop()
+    seen = asyncio.Event()
+    for descriptor in descriptors:
+        loop.add_reader(descriptor, seen.set)
+    try:
+        await seen.wait()
+    finally:
+        for descriptor in descriptors:
+            loop.remove_reader(descriptor)
 
 
 @dataclass(frozen=True)

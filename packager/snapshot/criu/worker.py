@@ -202,7 +202,12 @@ def prime(command: Sequence[str], prefix: Sequence[str] = PRIVATE_MOUNTS) -> Wor
             pass_fds=[remote_rpc.fileno(), remote_wire.fileno()],
             cwd="/",
         )
+        try:
+            links = frozenset(_link(file.fileno()) for file in (remote_wire, remote_rpc, log))
+            ended = os.pidfd_open(process.pid)
+        except OSError:
+            process.kill()
+            process.wait()
+            raise
         ours.pop_all()
-        links = frozenset(_link(file.fileno()) for file in (remote_wire, remote_rpc, log))
-        ended = os.pidfd_open(process.pid)
         return Worker(process, ended, rpc, wire, remote_wire.fileno(), links, log, bool(prefix))

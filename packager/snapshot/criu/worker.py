@@ -127,7 +127,7 @@ class Worker:
         """
         links = {*self.links, *map(_link, given)}
         self.process.kill()
-        self.release()
+        self.process.wait()
         for pid in _children():
             held = _links(pid)
             if not held.isdisjoint(links):
@@ -136,8 +136,10 @@ class Worker:
                 _reap(pid)
             elif not held and pid not in known and _is_in_namespace(pid):
                 _reap(pid)
-        # Not earlier: its end of file would end what is looked for.
+        # Not earlier: the wire's end of file would end what is looked for, and the log's name (its
+        # inode's number) would be that of the next worker's.
         self.wire.close()
+        self.release()
 
 
 def _children() -> list[int]:

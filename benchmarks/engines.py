@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+from bentofn.adapters.local.bench import Question, compare
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.engines import (
     CriuEngine,
@@ -15,7 +16,6 @@ from bentofn.adapters.local.engines import (
     Restorer,
     TemplateEngine,
 )
-from bentofn.adapters.local.engines.bench import Question, compare
 from bentofn.adapters.local.engines.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
 from bentofn.packager.snapshot.obtain import Subject

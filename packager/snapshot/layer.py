@@ -20,7 +20,7 @@ from bentofn.packager.snapshot.frames import data_size, frames_of, read_frames, 
 from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.limit import size_limit
 from bentofn.packager.snapshot.mapped import MappedFile, what_changed
-from bentofn.packager.snapshot.snapshot import RECORD, Snapshot
+from bentofn.packager.snapshot.snapshot import MALFORMED, RECORD, Snapshot
 from bentofn.packager.snapshot.store import Stage
 from bentofn.packager.snapshot.verification import VERIFIED
 from bentofn.packager.store import Descriptor, Entry, Store
@@ -41,7 +41,6 @@ MEMORY_TYPE = "application/vnd.bentofn.snapshot.memory.v1+zstd"
 MAX_RECORD = 32 << 20
 """Bytes of a record: 64 for each 2 MiB of memory."""
 
-_MALFORMED = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -134,7 +133,7 @@ def read_record(data: bytes, bento: str) -> ArrivedSnapshot:
             raise ValueError("paths")
         if snapshot.key.bento != bento or not snapshot.shareable:
             raise ValueError("key")
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise UserError("A snapshot came with the bento that is none that could.") from error
     return ArrivedSnapshot(snapshot, sizes)
 

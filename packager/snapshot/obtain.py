@@ -23,6 +23,7 @@ from bentofn.packager.snapshot.parked import Log
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore, Stage
 from bentofn.packager.snapshot.take import take
+from bentofn.packager.snapshot.verification import why_unusable
 from bentofn.runtime.layout import BentoRoot
 
 Progress = Callable[[str], None]
@@ -83,7 +84,7 @@ def recall(store: SnapshotStore, key: SnapshotKey, tell: Progress) -> Snapshot |
     kept = store.get(key)
     if kept is None:
         return None
-    damage = store.why_unusable(kept)
+    damage = why_unusable(kept)
     if damage is None:
         return kept
     tell(f"the snapshot {kept.id[:12]} cannot be used: {damage}")

@@ -18,7 +18,9 @@ from bentofn.runtime.manifest import canonical_json
 
 RECORD = "snapshot.json"
 IMAGES = "images"
-MEMORY = "images/mem.raw"
+
+MALFORMED = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a record raises where it is none."""
 
 _BLOCK = 512  # st_blocks counts these, whatever the disk's own are
 
@@ -32,14 +34,12 @@ class Origin:
         created: When it was taken.
         seconds: What taking it took.
         mappings: How many mappings the process has.
-        source: Where it was fetched from; empty for one that was taken here.
     """
 
     bento: str = ""
     created: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     seconds: float = 0.0
     mappings: int = 0
-    source: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The origin as JSON."""
@@ -52,15 +52,13 @@ class Origin:
         Raises:
             KeyError, TypeError, ValueError: It is none.
         """
-        bento, source = raw["bento"], raw["source"]
+        bento = raw["bento"]
         if not (isinstance(bento, str) and bento.isprintable()):
             raise TypeError("bento")
-        if not (isinstance(source, str) and source.isprintable()):
-            raise TypeError("source")
         created = datetime.fromisoformat(raw["created"])
         if created.tzinfo is None:
             raise ValueError("created")
-        return cls(bento, created, float(raw["seconds"]), int(raw["mappings"]), source)
+        return cls(bento, created, float(raw["seconds"]), int(raw["mappings"]))
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ class Snapshot:
         """Read what ``snapshot.json`` says.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError, RecursionError: It is none.
+            MALFORMED: It is none.
         """
         raw: dict[str, Any] = json.loads(data)
         files = tuple(FileDigest.from_json(each) for each in raw["files"])

@@ -27,12 +27,18 @@ from bentofn.packager.home import Home
 from bentofn.packager.snapshot.digests import digest_file
 from bentofn.packager.snapshot.key import SnapshotKey, snapshots_directory
 from bentofn.packager.snapshot.mapped import describe_mapped
-from bentofn.packager.snapshot.snapshot import RECORD, Hold, Origin, Snapshot, size_on_disk
-from bentofn.packager.snapshot.verification import remember_verified, verify, why_unusable
+from bentofn.packager.snapshot.snapshot import (
+    MALFORMED,
+    RECORD,
+    Hold,
+    Origin,
+    Snapshot,
+    size_on_disk,
+)
+from bentofn.packager.snapshot.verification import remember_verified
 from bentofn.runtime.errors import UserError
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_MALFORMED = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -172,14 +178,6 @@ class SnapshotStore:
         hold.close()
         return None
 
-    def why_unusable(self, snapshot: Snapshot) -> str | None:
-        """Why a snapshot with the right key cannot be used, or None; completes a sentence."""
-        return why_unusable(snapshot)
-
-    def verify(self, snapshot: Snapshot) -> str | None:
-        """Read every byte of a snapshot; returns what is wrong, or None."""
-        return verify(snapshot)
-
     def delete(self, snapshot: Snapshot, *, force: bool = False) -> None:
         """Remove a snapshot.
 
@@ -258,7 +256,7 @@ class SnapshotStore:
     def _read(self, path: Path) -> Snapshot | None:
         try:
             found = Snapshot.from_record(path, (path / RECORD).read_bytes())
-        except (OSError, *_MALFORMED):
+        except (OSError, *MALFORMED):
             return None
         return found if found.id == path.name else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -12,16 +11,14 @@ from pathlib import Path
 
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.criu.binary import Criu
-from bentofn.packager.snapshot.criu.choice import RAW
 from bentofn.packager.snapshot.criu.dump import DumpFailed, dump
 from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
+from bentofn.packager.snapshot.criu.selection import RAW
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
+from bentofn.packager.snapshot.snapshot import IMAGES
 from bentofn.runtime.errors import UserError
 
-__all__ = ["IMAGES", "SnapshotRefused", "TakeFailed", "Taken", "take"]
-
-IMAGES = "images"
-"""Directory of the images in a snapshot."""
+__all__ = ["SnapshotRefused", "TakeFailed", "Taken", "take"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +28,10 @@ class Taken:
     Args:
         images: What became of the dump.
         mapped: The files of the machine that the process maps.
-        prepare_seconds: From nothing to the snapshot point.
-        dump_seconds: Dumping and rewriting.
     """
 
     images: Rewritten
     mapped: tuple[Path, ...]
-    prepare_seconds: float
-    dump_seconds: float
 
 
 def take(
@@ -95,12 +88,10 @@ def take_parked(
         TakeFailed: It did not park or cannot be dumped.
     """
     wire, dumped = staging / "wire", staging / "dump"
-    began = time.monotonic()
     try:
         wire.touch(mode=0o600)
         dumped.mkdir(mode=0o700)
         with park(wire) as pid:
-            reached = time.monotonic()
             mapped = mapped_files(pid)
             dump(_beside(criu, pid), pid, dumped, timeout)
         images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire)
@@ -116,7 +107,7 @@ def take_parked(
     finally:
         remove_tree(dumped)
         wire.unlink(missing_ok=True)
-    return Taken(images, mapped, reached - began, time.monotonic() - reached)
+    return Taken(images, mapped)
 
 
 def mapped_files(pid: int) -> tuple[Path, ...]:

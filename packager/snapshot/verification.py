@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bentofn.packager.files import atomic_write
+from bentofn.packager.snapshot.boot import boot_id
 from bentofn.packager.snapshot.digests import digest_file
 from bentofn.packager.snapshot.mapped import what_changed
 from bentofn.packager.snapshot.snapshot import Snapshot
@@ -14,8 +15,6 @@ from bentofn.runtime.manifest import canonical_json
 
 VERIFIED = "verified"
 """Beside the record: in which boot, and at which times of its files, all digests were right."""
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def why_unusable(snapshot: Snapshot) -> str | None:
@@ -76,9 +75,8 @@ def _remembered(directory: Path) -> bytes:
 
 
 def _seen(directory: Path, snapshot: Snapshot) -> bytes:
-    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
     seen = {}
     for file in snapshot.files:
         status = (directory / file.path).lstat()
         seen[file.path] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-    return canonical_json({"boot": boot, "files": seen})
+    return canonical_json({"boot": boot_id(), "files": seen})

@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from bentofn.packager.lines import LineSplitter
 
-__all__ = ["LineSplitter", "LogPipe"]
-
 
 class LogPipe(asyncio.Protocol):
     """Reads a pipe and delivers its lines.

@@ -9,7 +9,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from bentofn.packager.snapshot.criu.host_facts import boot_id, kernel
+from bentofn.packager.snapshot.boot import boot_id, kernel
 from bentofn.packager.snapshot.criu.installed import INSTALLED, Criu, version_key
 from bentofn.packager.snapshot.criu.kdat import last_line, probe_kernel
 

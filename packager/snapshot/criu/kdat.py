@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.files import atomic_write
-from bentofn.packager.snapshot.criu.host_facts import boot_id, is_tmpfs, kernel
+from bentofn.packager.snapshot.boot import boot_id, kernel
 from bentofn.packager.snapshot.criu.installed import Criu
 from bentofn.runtime.errors import UserError
 
@@ -28,6 +28,7 @@ SIDECAR = "criu.kdat.bentofn"
 
 _PRIVATE = ("unshare", "--mount", "--propagation", "private")
 _SCRIPT = f'mount -t tmpfs tmpfs {FOLDER} && "$@" >&2 && cat {FOLDER / NAME}'
+_MOUNTS = Path("/proc/self/mountinfo")
 _SECONDS = 30.0
 
 
@@ -90,6 +91,23 @@ def probe_kernel(criu: Criu) -> Probe:
         return Probe(b"", f"{_PRIVATE[0]} cannot be started: {error.strerror}")
     log = done.stderr.decode(errors="replace")
     return Probe(done.stdout if done.returncode == 0 else b"", log)
+
+
+def is_tmpfs(folder: str) -> bool:
+    """Whether a tmpfs is mounted on a folder, for this process.
+
+    Source: proc_pid_mountinfo(5); the file system's name stands after the field ``-``.
+    """
+    try:
+        lines = _MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    kinds = [
+        fields[fields.index("-") + 1]
+        for line in lines
+        if (fields := line.split(" "))[4] == folder and "-" in fields
+    ]
+    return bool(kinds) and kinds[-1] == "tmpfs"
 
 
 def last_line(log: str) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.files import sync_directory, temporary_directory, writing
-from bentofn.packager.snapshot.criu.choice import RAW, choose
 from bentofn.packager.snapshot.criu.images import (
     REGULAR_FILE,
     FileEntry,
@@ -43,6 +42,7 @@ from bentofn.packager.snapshot.criu.pages import (
     within,
     write_extents,
 )
+from bentofn.packager.snapshot.criu.selection import RAW, select
 from bentofn.runtime.errors import UserError
 
 WIRE = "bentofn/wire"
@@ -117,10 +117,10 @@ def _rewrite_process(
     with ExitStack() as opened:
         content = opened.enter_context(mapped(pages))
         runs = stored_runs(pagemap, len(content), pages)
-        choice = choose(memory, pagemap, runs, files)
-        moving = choice.moving
+        selected = select(memory, pagemap, runs, files)
+        moving = selected.moving
         sources: dict[Path | None, memoryview] = {
-            path: opened.enter_context(mapped(path)) for path in choice.sources.values()
+            path: opened.enter_context(mapped(path)) for path in selected.sources.values()
         }
         offsets, end = _places(moving)
         raw_id = max(entry.id for entry in files) + 1
@@ -129,7 +129,7 @@ def _rewrite_process(
                 extent
                 for vma in moving
                 for extent in _extents(
-                    vma, offsets[vma.start], runs, content, sources.get(choice.source(vma))
+                    vma, offsets[vma.start], runs, content, sources.get(selected.source(vma))
                 )
             ]
             extents.sort(key=lambda extent: extent.offset)
@@ -150,7 +150,7 @@ def _rewrite_process(
             (content[run.position : run.position + run.end - run.start] for run in left),
         )
         copied = sum(run.end - run.start for run in left)
-        return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas), choice.note)
+        return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas), selected.note)
 
 
 def _mappings(memory: Memory, offsets: dict[int, int], raw_id: int) -> list[Vma]:

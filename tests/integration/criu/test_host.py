@@ -14,9 +14,8 @@ import pytest
 
 from bentofn.packager.snapshot.criu.binary import Criu, CriuUnfit, find_criu
 from bentofn.packager.snapshot.criu.check import too_old, why_unfit
-from bentofn.packager.snapshot.criu.host_facts import is_tmpfs
 from bentofn.packager.snapshot.criu.installed import VARIABLE, criu_at
-from bentofn.packager.snapshot.criu.kdat import FOLDER, NAME, ensure_kdat
+from bentofn.packager.snapshot.criu.kdat import FOLDER, NAME, ensure_kdat, is_tmpfs
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 

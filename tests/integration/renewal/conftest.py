@@ -23,7 +23,8 @@ from bentofn.adapters.local.engines.sockets import listen
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import prime
-from bentofn.packager.snapshot.take import IMAGES, take
+from bentofn.packager.snapshot.snapshot import IMAGES
+from bentofn.packager.snapshot.take import take
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 from bentofn.runtime.protocol import (
     RESTORE_FDS,

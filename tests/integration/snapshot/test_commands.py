@@ -15,6 +15,7 @@ import pytest
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.verification import verify
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -88,7 +89,7 @@ def test_a_tampered_one_is_taken_anew(home: Home, bentofn: Bentofn, taken: dict[
     done = bentofn("snapshot", "take", "echo", "--json", home=home.path)
     assert "images/mem.raw is not as it was when it was taken" in done.stderr
     assert document(done)["taken"]
-    assert SnapshotStore(home).verify(SnapshotStore(home).find(taken["id"])) is None
+    assert verify(SnapshotStore(home).find(taken["id"])) is None
 
 
 def test_it_is_deleted_by_its_name_or_its_bento(

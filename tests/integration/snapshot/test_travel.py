@@ -31,6 +31,7 @@ from bentofn.packager.snapshot.key import (
 from bentofn.packager.snapshot.layer import unpack_arrived
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.verification import verify, why_unusable
 from bentofn.packager.store import Entry, Store
 from bentofn.packager.store.descriptors import SNAPSHOT
 from bentofn.packager.store.referrers import referrers
@@ -131,7 +132,7 @@ def test_one_that_fits_comes_with_its_bento(
     store = SnapshotStore(home)
     found = store.get(key)
     assert found is not None
-    assert store.verify(found) is store.why_unusable(found) is None
+    assert verify(found) is why_unusable(found) is None
     for file in taken.files:
         assert (found.path / file.path).read_bytes() == (original / file.path).read_bytes()
     assert found.disk_size < 3 * CHUNK

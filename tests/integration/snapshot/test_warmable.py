@@ -13,6 +13,7 @@ import pytest
 from bentofn.adapters.local import daemon
 from bentofn.packager.snapshot.snapshot import Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.verification import verify
 
 pytestmark = pytest.mark.usefixtures("criu")
 
@@ -82,7 +83,7 @@ def test_what_an_instance_has_become_is_there_after_zero(platform: Any) -> None:
         platform.wait_for_zero("kept")
     assert len(draws) == 2
     assert warmed(platform, tag) == [snapshot]
-    assert SnapshotStore(platform.home).verify(snapshot) is None
+    assert verify(snapshot) is None
 
 
 def test_the_kept_state_outlives_the_platform_and_the_first_snapshot(platform: Any) -> None:

@@ -6,7 +6,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.adapters.local.engines.logs import LineSplitter, LogPipe
+from bentofn.adapters.local.engines.logs import LogPipe
+from bentofn.packager.lines import LineSplitter
 
 
 def split(data: bytes, sizes: list[int], limit: int) -> list[str]:

@@ -19,6 +19,7 @@ from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.layer import arrived, attach, read_record, unpack_arrived
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.verification import verify
 from bentofn.packager.store import Entry, Store
 from bentofn.packager.store.referrers import read_content, referrers
 from bentofn.runtime.errors import UserError
@@ -160,7 +161,7 @@ def test_a_kill_while_it_is_unpacked_leaves_a_whole_one_or_none(
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     for found in store.list():
-        assert store.verify(found) is None
+        assert verify(found) is None
     with store.stage(snapshot.key) as stage:
         assert unpack_arrived(home, stage, print) is not None
     assert leftovers(home) == []

@@ -16,6 +16,7 @@ from bentofn.packager.snapshot.digests import CHUNK
 from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.verification import verify, why_unusable
 from bentofn.runtime.errors import UserError
 
 
@@ -42,8 +43,8 @@ def test_what_was_taken_is_there_and_only_its_owners(home: Home, key: SnapshotKe
     assert store.list() == (taken,)
     assert store.of_bento(key.bento) == (taken,)
     assert store.find(key.id[:8]) == taken
-    assert store.verify(taken) is None
-    assert store.why_unusable(taken) is None
+    assert verify(taken) is None
+    assert why_unusable(taken) is None
     assert taken.shareable
     assert taken.size > 8 * CHUNK > taken.disk_size
     for path in (home.snapshots, taken.path, *taken.path.rglob("*")):
@@ -78,60 +79,55 @@ def test_two_that_take_the_same_do_it_one_after_the_other(home: Home, key: Snaps
 
 
 def test_a_page_that_was_tampered_with_is_found(home: Home, key: SnapshotKey) -> None:
-    store = SnapshotStore(home)
     taken = take(home, key)
     with (taken.images / "mem.raw").open("r+b") as file:
         file.seek(3 * CHUNK + 5)
         file.write(b"X")
     sentence = "images/mem.raw is not as it was when it was taken (damaged or tampered with)"
-    assert store.verify(taken) == sentence
-    assert store.why_unusable(taken) == sentence
+    assert verify(taken) == sentence
+    assert why_unusable(taken) == sentence
 
 
 def test_zeros_in_place_of_a_hole_are_the_same_memory(home: Home, key: SnapshotKey) -> None:
-    store = SnapshotStore(home)
     taken = take(home, key)
     with (taken.images / "mem.raw").open("r+b") as file:
         file.write(bytes(CHUNK))
-    assert store.verify(taken) is None
+    assert verify(taken) is None
 
 
 @pytest.mark.parametrize("name", ["core-1.img", "mem.raw"])
 def test_a_file_that_is_gone_or_short_is_found(home: Home, key: SnapshotKey, name: str) -> None:
-    store = SnapshotStore(home)
     taken = take(home, key)
     path = taken.images / name
     os.truncate(path, 1)
-    assert "is not as it was" in str(store.why_unusable(taken))
+    assert "is not as it was" in str(why_unusable(taken))
     path.unlink()
-    assert "cannot be read" in str(store.why_unusable(taken))
+    assert "cannot be read" in str(why_unusable(taken))
 
 
 def test_bytes_are_read_again_after_a_boot(home: Home, key: SnapshotKey) -> None:
-    store = SnapshotStore(home)
     taken = take(home, key)
     mark = taken.path / "verified"
     before = mark.read_bytes()
     mark.write_bytes(b'{"boot":"another"}')
-    assert store.why_unusable(taken) is None
+    assert why_unusable(taken) is None
     assert mark.read_bytes() == before
 
 
 def test_a_library_that_was_upgraded_since_refuses_it(
     home: Home, key: SnapshotKey, tmp_path: Path
 ) -> None:
-    store = SnapshotStore(home)
     library = tmp_path / "libc.so.6"
     library.write_bytes(b"old")
     taken = take(home, key, mapped=(library, home.path / "unpacked" / "any.so"))
     assert [file.path for file in taken.mapped] == [str(library)]
-    assert store.why_unusable(taken) is None
+    assert why_unusable(taken) is None
     os.utime(library, (1, 1))  # touched, and still the same
-    assert store.why_unusable(taken) is None
+    assert why_unusable(taken) is None
     library.write_bytes(b"new")
-    assert "libc.so.6 is another than it was then" in str(store.why_unusable(taken))
+    assert "libc.so.6 is another than it was then" in str(why_unusable(taken))
     library.unlink()
-    assert "is gone" in str(store.why_unusable(taken))
+    assert "is gone" in str(why_unusable(taken))
 
 
 def test_one_in_use_is_not_removed(home: Home, key: SnapshotKey) -> None:
@@ -189,7 +185,7 @@ def test_a_damaged_record_is_no_snapshot_and_is_replaced(home: Home, key: Snapsh
     assert store.list() == ()
     again = take(home, key)
     assert store.get(key) == again
-    assert store.verify(again) is None
+    assert verify(again) is None
 
 
 def test_no_snapshot_begins_so(home: Home, key: SnapshotKey) -> None:
@@ -216,8 +212,8 @@ def test_a_kill_at_any_moment_leaves_whole_ones_or_none(
     os.waitpid(child, 0)
     store = SnapshotStore(home)
     for snapshot in store.list():
-        assert store.verify(snapshot) is None
-        assert store.why_unusable(snapshot) is None
+        assert verify(snapshot) is None
+        assert why_unusable(snapshot) is None
     taken = take(home, key)  # what the killed one left, a lock or a folder, is in nobody's way
     assert store.get(key) == taken
     assert leftovers(home) == []

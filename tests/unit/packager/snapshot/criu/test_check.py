@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentofn.packager.snapshot.boot import boot_id, kernel
 from bentofn.packager.snapshot.criu.check import (
     failed_check,
     is_initial_user_namespace,
     missing_capabilities,
 )
-from bentofn.packager.snapshot.criu.host_facts import boot_id, is_tmpfs, kernel
 from bentofn.packager.snapshot.criu.installed import INSTALLED, Criu
+from bentofn.packager.snapshot.criu.kdat import is_tmpfs
 
 CRIU = Criu(("/opt/criu",), "4.2.1", Path("/opt/criu"))
 DOCKER = 0x00000000A80425FB

@@ -34,7 +34,7 @@ _PROT_WRITE, _PROT_EXEC = 2, 4
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """The mappings that move.
 
     Args:
@@ -52,10 +52,10 @@ class Choice:
         return self.sources.get(vma.start)
 
 
-def choose(
+def select(
     memory: Memory, pagemap: Pagemap, runs: Sequence[StoredRun], files: Sequence[FileEntry]
-) -> Choice:
-    """Choose the mappings that behave the same when they map a file that holds their pages.
+) -> Selection:
+    """Select the mappings that behave the same when they map a file that holds their pages.
 
     Memory that its allocator gives back with MADV_DONTNEED reads as zeros afterwards, and as the
     snapshot's content if it maps a file. glibc counts on neither; jemalloc counts on zeros, and so
@@ -72,7 +72,7 @@ def choose(
         for run in pagemap.runs
         if (run.flags or 0) & ~(RUN_PRESENT | RUN_LAZY)
     ]
-    choice = Choice(note=_note(jemalloc))
+    selection = Selection(note=_note(jemalloc))
     for vma in memory.vmas:
         dumped = next(iter(within(runs, vma.start, vma.end)), None) is not None
         if not can_move(vma) or not (dumped or (is_file(vma) and vma.shmid in whole)):
@@ -85,9 +85,9 @@ def choose(
         elif (file := names.get(vma.shmid)) is None or not _is_same(file):
             continue
         else:
-            choice.sources[vma.start] = Path(file.name)
-        choice.moving.append(vma)
-    return choice
+            selection.sources[vma.start] = Path(file.name)
+        selection.moving.append(vma)
+    return selection
 
 
 def _is_memory(file: RegularFile) -> bool:

@@ -71,8 +71,10 @@ class Watch:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._wake_write)
+        # A child that was forked meanwhile has the pipe too: closing our end alone wakes nobody.
+        os.write(self._wake_write, b"\n")
         self._thread.join()
+        os.close(self._wake_write)
         os.close(self._wake_read)
 
     def _run(self) -> None:

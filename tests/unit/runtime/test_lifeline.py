@@ -73,3 +73,27 @@ def test_linux_kills_a_child_whose_parent_was_killed() -> None:
         parent.kill()
         # The child holds the pipe: its end of file is the child's end.
         assert parent.stdout.read() == b""
+
+
+FORKING = """
+import os, signal, socket, sys
+from bentofn.runtime import lifeline
+with lifeline.Watch(socket.socket(fileno=int(sys.argv[1]))):
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+print("left", flush=True)
+os.kill(child, signal.SIGKILL)
+"""
+
+
+def test_the_watch_ends_though_a_child_was_forked_meanwhile() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        done = subprocess.run(
+            [sys.executable, "-c", FORKING, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdout=subprocess.PIPE,
+            timeout=30,
+        )
+    assert done.stdout == b"left\n"

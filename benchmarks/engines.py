@@ -16,8 +16,8 @@ from bentofn.adapters.local.engines import (
     Restorer,
     TemplateEngine,
 )
-from bentofn.adapters.local.engines.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
+from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
+from bentofn.adapters.local.engines.forked.zygotes import Packages, Zygotes
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.store import SnapshotStore
 

@@ -20,10 +20,10 @@ from bentofn.adapters.local.engines import (
     boot_command,
     find_python,
 )
+from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
+from bentofn.adapters.local.engines.forked.zygotes import Packages
 from bentofn.adapters.local.engines.process import kill_session
 from bentofn.adapters.local.engines.shared import Shared
-from bentofn.adapters.local.engines.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.zygotes import Packages
 from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter

@@ -13,8 +13,8 @@ from pathlib import Path
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines import Restorer
+from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.shared import Shared
-from bentofn.adapters.local.engines.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.isolation.limits import Limits
 from bentofn.adapters.local.isolation.policy import Isolation, confinement_of, private_paths

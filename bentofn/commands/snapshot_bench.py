@@ -53,9 +53,9 @@ def bench(bento: str, rounds: int, as_json: bool) -> None:
 async def _measure(home: Home, tag: str, rounds: int, report: Report) -> dict[str, Any]:
     from bentofn.adapters.local.bench import Question, compare
     from bentofn.adapters.local.engines.base import Launch
-    from bentofn.adapters.local.engines.criu import CriuEngine
     from bentofn.adapters.local.engines.plain import PlainEngine
-    from bentofn.adapters.local.engines.restorer import Restorer
+    from bentofn.adapters.local.engines.restored.criu import CriuEngine
+    from bentofn.adapters.local.engines.restored.restorer import Restorer
     from bentofn.adapters.local.environment import usable_cpus
     from bentofn.adapters.local.snapshots import take_snapshot
     from bentofn.packager.snapshot.store import SnapshotStore

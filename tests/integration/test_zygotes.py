@@ -29,8 +29,8 @@ from bentofn.adapters.local.engines import (
     Launch,
     find_python,
 )
-from bentofn.adapters.local.engines.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.zygotes import Packages, Zygotes
+from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
+from bentofn.adapters.local.engines.forked.zygotes import Packages, Zygotes
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home

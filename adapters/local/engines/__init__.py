@@ -1,4 +1,12 @@
-"""How the local platform starts instances: plainly, out of a template, or from a snapshot."""
+"""How the local platform starts instances: plainly, out of a template, or from a snapshot.
+
+- :mod:`base` says what an engine is; :mod:`plain` starts an interpreter for each instance.
+- :mod:`forked` forks instances out of a process that is kept, a ``Parent``.
+- :mod:`restored` restores them from disk with CRIU workers that are started ahead.
+- :mod:`process` follows what was started, over the :mod:`sockets` that it was given;
+  :mod:`children` starts processes in namespaces of their own.
+- :mod:`shared` holds what the functions of one platform have in common.
+"""
 
 from bentofn.adapters.local.engines.base import (
     Engine,
@@ -8,11 +16,11 @@ from bentofn.adapters.local.engines.base import (
     Launch,
     StartFailed,
 )
-from bentofn.adapters.local.engines.criu import CriuEngine
+from bentofn.adapters.local.engines.forked.template import TemplateEngine
 from bentofn.adapters.local.engines.plain import PlainEngine
 from bentofn.adapters.local.engines.python import boot_command, find_python
-from bentofn.adapters.local.engines.restorer import Restorer
-from bentofn.adapters.local.engines.template import TemplateEngine
+from bentofn.adapters.local.engines.restored.criu import CriuEngine
+from bentofn.adapters.local.engines.restored.restorer import Restorer
 
 __all__ = [
     "CriuEngine",

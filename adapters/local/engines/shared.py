@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bentofn.adapters.local.engines.restorer import Restorer
-from bentofn.adapters.local.engines.zygotes import Zygotes
+from bentofn.adapters.local.engines.forked.zygotes import Zygotes
+from bentofn.adapters.local.engines.restored.restorer import Restorer
 
 
 @dataclass(frozen=True)

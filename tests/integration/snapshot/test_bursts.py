@@ -14,9 +14,9 @@ from pathlib import Path
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.engines import Instance, InstanceSpec, find_python
 from bentofn.adapters.local.engines.base import Launch
-from bentofn.adapters.local.engines.bursts import LEAST
-from bentofn.adapters.local.engines.criu import CriuEngine
-from bentofn.adapters.local.engines.restorer import Restorer
+from bentofn.adapters.local.engines.restored.bursts import LEAST
+from bentofn.adapters.local.engines.restored.criu import CriuEngine
+from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.packager.build import BuildOptions, build
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import Criu

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.adapters.local.engines.stock import CALM, Stock
+from bentofn.adapters.local.engines.restored.stock import CALM, Stock
 
 
 def test_more_are_kept_while_starts_come_in_bursts_and_fewer_when_it_is_calm() -> None:

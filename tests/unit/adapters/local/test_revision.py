@@ -9,8 +9,8 @@ import pytest
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.engines import Restorer
+from bentofn.adapters.local.engines.forked.zygotes import Zygotes
 from bentofn.adapters.local.engines.shared import Shared
-from bentofn.adapters.local.engines.zygotes import Zygotes
 from bentofn.adapters.local.isolation.policy import UNLIMITED
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision, Stats

@@ -11,7 +11,7 @@ from bentofn.adapters.local.engines.base import (
     Launch,
     StartFailed,
 )
-from bentofn.adapters.local.engines.parent import Parent, ParentGoneError
+from bentofn.adapters.local.engines.forked.parent import Parent, ParentGoneError
 from bentofn.adapters.local.engines.plain import spawn, stop_all
 from bentofn.adapters.local.engines.process import Output, RunningInstance
 from bentofn.adapters.local.engines.sockets import Wires

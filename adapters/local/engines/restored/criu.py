@@ -16,10 +16,10 @@ from bentofn.adapters.local.engines.base import (
     Launch,
     StartFailed,
 )
-from bentofn.adapters.local.engines.bursts import Bursts
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
-from bentofn.adapters.local.engines.restorer import Offspring, Restorer
+from bentofn.adapters.local.engines.restored.bursts import Bursts
+from bentofn.adapters.local.engines.restored.restorer import Offspring, Restorer
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.readahead import ReadAhead

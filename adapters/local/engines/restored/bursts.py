@@ -21,11 +21,11 @@ from bentofn.adapters.local.engines.base import (
     Launch,
     StartFailed,
 )
-from bentofn.adapters.local.engines.parent import Parent, ParentGoneError
+from bentofn.adapters.local.engines.forked.parent import Parent, ParentGoneError
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
-from bentofn.adapters.local.engines.restored_template import restore_template
-from bentofn.adapters.local.engines.restorer import Restorer
+from bentofn.adapters.local.engines.restored.restorer import Restorer
+from bentofn.adapters.local.engines.restored.template import restore_template
 
 LEAST = 16
 """Starts under way at a time from which on they are forks."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
-from bentofn.adapters.local.engines.parent import PackageStartsThreads, Parent
+from bentofn.adapters.local.engines.forked.parent import PackageStartsThreads, Parent
 from bentofn.adapters.local.engines.plain import spawn_command
 from bentofn.adapters.local.engines.process import Output
 from bentofn.adapters.local.engines.sockets import Wires

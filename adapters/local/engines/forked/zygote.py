@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch
-from bentofn.adapters.local.engines.parent import ParentGoneError
+from bentofn.adapters.local.engines.forked.parent import ParentGoneError
+from bentofn.adapters.local.engines.forked.zygotes import Packages, Zygote, Zygotes
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
-from bentofn.adapters.local.engines.zygotes import Packages, Zygote, Zygotes
 
 
 class ZygoteEngine:

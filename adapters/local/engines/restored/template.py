@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import TEMPLATE_ID, Launch
-from bentofn.adapters.local.engines.parent import Parent
+from bentofn.adapters.local.engines.forked.parent import Parent
 from bentofn.adapters.local.engines.process import Output
-from bentofn.adapters.local.engines.restorer import Restorer
+from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.runtime.protocol import Restore
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
+from bentofn.adapters.local.engines.restored.stock import CALM, Stock
 from bentofn.adapters.local.engines.sockets import readable
-from bentofn.adapters.local.engines.stock import CALM, Stock
 from bentofn.packager.snapshot.criu.binary import Criu, find_criu
 from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat

@@ -1,0 +1,1 @@
+"""The engine whose instances are restored from a snapshot on disk, by CRIU."""

@@ -196,6 +196,13 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+@pytest.fixture(scope="module")
+def offspring() -> Callable[[], set[int]]:
+    """The living processes that were started since: a server of other tests' may run too."""
+    others = descendants(os.getpid())
+    return lambda: descendants(os.getpid()) - others
+
+
 def kill_workers() -> None:
     """Kill every CRIU that this process started."""
     for pid in descendants(os.getpid()):
@@ -268,7 +275,7 @@ async def test_an_instance_is_restored_and_lives_until_it_is_stopped(
 
 
 async def test_many_are_restored_at_once_and_share_nothing(
-    echo: Path, home: Home, sockets: Path
+    echo: Path, home: Home, sockets: Path, offspring: Callable[[], set[int]]
 ) -> None:
     async with running(echo, home, sockets) as engine:
         names = [f"i{number}" for number in range(8)]
@@ -283,7 +290,7 @@ async def test_many_are_restored_at_once_and_share_nothing(
             await call(ended, "end")
         assert await asyncio.wait_for(ended.wait(), PATIENCE) == 9
         assert await call(instances[2], "echo", text="still here") == "still here"
-    eventually(lambda: not descendants(os.getpid()))
+    eventually(lambda: not offspring())
 
 
 async def test_a_snapshot_that_was_taken_is_taken_up_again(
@@ -310,17 +317,19 @@ async def test_workers_that_somebody_kills_are_replaced(
             await instance.stop(10)
 
 
-async def test_a_hook_that_raises_fails_the_start(echo: Path, home: Home, sockets: Path) -> None:
+async def test_a_hook_that_raises_fails_the_start(
+    echo: Path, home: Home, sockets: Path, offspring: Callable[[], set[int]]
+) -> None:
     async with running(echo, home, sockets) as engine:
         with pytest.raises(StartFailed, match="no network"):
             await started(engine, InstanceSpec("bad", {"BROKEN": "1"}))
         good = await started(engine, InstanceSpec("good"))
         assert await call(good, "echo", text="a") == "a"
-    eventually(lambda: not descendants(os.getpid()))
+    eventually(lambda: not offspring())
 
 
 async def test_images_that_cannot_be_restored_fail_the_start_with_the_reason(
-    criu: Criu, tmp_path: Path, sockets: Path
+    criu: Criu, tmp_path: Path, sockets: Path, offspring: Callable[[], set[int]]
 ) -> None:
     root, home = make_root(tmp_path / "root", ECHO), Home(tmp_path / "home")
     async with running(root, home, sockets) as engine:
@@ -334,7 +343,7 @@ async def test_images_that_cannot_be_restored_fail_the_start_with_the_reason(
         good = await started(engine, InstanceSpec("good"))
         assert await call(good, "echo", text="a") == "a"
     assert any("not as it was when it was taken" in line for _, _, line in lines.seen)
-    eventually(lambda: not descendants(os.getpid()))
+    eventually(lambda: not offspring())
 
 
 NEVER = {
@@ -353,7 +362,7 @@ NEVER = {
 
 @pytest.mark.parametrize("case", NEVER)
 async def test_a_service_of_which_no_snapshot_can_be_taken_says_why(
-    case: str, criu: Criu, tmp_path: Path, sockets: Path
+    case: str, criu: Criu, tmp_path: Path, sockets: Path, offspring: Callable[[], set[int]]
 ) -> None:
     code, sentence = NEVER[case]
     head = "import bentofn\n\n@bentofn.service\nclass Service:\n    def __init__(self) -> None:\n"
@@ -362,11 +371,11 @@ async def test_a_service_of_which_no_snapshot_can_be_taken_says_why(
         with pytest.raises(EngineRefused, match=sentence):
             await asyncio.wait_for(engine.prepare(), PATIENCE)
     assert left(home) == []
-    eventually(lambda: not descendants(os.getpid()))
+    eventually(lambda: not offspring())
 
 
 async def test_a_preparation_that_is_called_off_leaves_nothing(
-    criu: Criu, tmp_path: Path, sockets: Path
+    criu: Criu, tmp_path: Path, sockets: Path, offspring: Callable[[], set[int]]
 ) -> None:
     code = "import time\nprint('importing', flush=True)\ntime.sleep(600)\n"
     root, home = make_root(tmp_path / "root", code), Home(tmp_path / "home")
@@ -377,19 +386,19 @@ async def test_a_preparation_that_is_called_off_leaves_nothing(
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(work, PATIENCE)
-        assert not descendants(os.getpid())
+        assert not offspring()
     assert left(home) == []
 
 
 async def test_a_disk_that_is_full_is_named_and_nothing_is_left(
-    echo: Path, small_disk: Path, sockets: Path
+    echo: Path, small_disk: Path, sockets: Path, offspring: Callable[[], set[int]]
 ) -> None:
     home = Home(small_disk / "home")
     async with running(echo, home, sockets) as engine:
         with pytest.raises(EngineRefused, match=r"(?i)full|no space"):
             await asyncio.wait_for(engine.prepare(), PATIENCE)
     assert left(home) == []
-    eventually(lambda: not descendants(os.getpid()))
+    eventually(lambda: not offspring())
 
 
 HOST = """
@@ -447,7 +456,7 @@ def test_a_killed_taker_leaves_no_process(criu: Criu, tmp_path: Path, sockets: P
 @given(delay=st.floats(0, 0.015))
 @settings(max_examples=40, deadline=None)
 def test_a_worker_that_is_killed_at_any_moment_leaves_no_process(
-    criu: Criu, images: Path, delay: float
+    criu: Criu, images: Path, delay: float, offspring: Callable[[], set[int]]
 ) -> None:
     worker = prime(criu.command)
     worker.request(images)
@@ -460,4 +469,4 @@ def test_a_worker_that_is_killed_at_any_moment_leaves_no_process(
         os.waitpid(result.pid, 0)
     else:
         worker.discard()
-    assert not descendants(os.getpid())
+    assert not offspring()

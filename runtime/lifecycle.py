@@ -2,7 +2,8 @@
 
 Import, construct, warm up, before-snapshot hooks: :func:`prepare`, up to the snapshot point. Then
 the copy's own randomness, environment, threads, and after-restore hooks: :func:`restore`. A plain
-start runs the one after the other; a template runs the first once and the second in every clone.
+start runs the one after the other; a template or a snapshot is a process that has run the first,
+and every copy of it runs the second.
 """
 
 from __future__ import annotations

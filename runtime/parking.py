@@ -13,8 +13,9 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -23,7 +24,7 @@ from bentofn.runtime import instance, lifeline, original, template, threads
 from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
 from bentofn.runtime.obstacles import why_not_snapshot
 from bentofn.runtime.original import Original
-from bentofn.runtime.protocol import RESTORE_FDS, Channel, Failed, Park, Ready, Restore
+from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Restore
 
 TICK = 1000
 """Milliseconds between two looks at the wire. A restore interrupts the wait, so nobody waits this
@@ -96,7 +97,7 @@ def become(wire: Channel, prepared: Original, system: System) -> int:
         if request.kind == "template":
             return _be_template(request, prepared, control, system)
         orders = _Orders(control)
-        start = _start(prepared, request, system)
+        start = partial(_configure, prepared, request, system)
         status = instance.live(start, instance.open_listener(fds["listen"]), control, orders.heed)
         if status or orders.park is None:
             return status
@@ -113,12 +114,8 @@ def become(wire: Channel, prepared: Original, system: System) -> int:
 
 def _be_template(request: Restore, prepared: Original, control: Channel, system: System) -> int:
     """Fork on request; returns in the template and in every clone."""
-    try:
-        # Not sealed: it takes privileges to keep its clones apart.
-        isolate(system.namespaces, request.env, mounted=request.private_mounts)
-    except OSError as error:
-        control.send(Failed(str(error)))
-        return 1
+    # Not sealed: it takes privileges to keep its clones apart.
+    isolate(system.namespaces, request.env, mounted=request.private_mounts)
     control.send(Ready(os.getpid()))
     return template.serve(prepared, control)
 
@@ -141,14 +138,11 @@ class _Orders:
         return self.park is not None
 
 
-def _start(prepared: Original, request: Restore, system: System) -> Callable[[], uvicorn.Config]:
-    def start() -> uvicorn.Config:
-        seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
-        if request.parks_again:
-            seal = _keep_privileges
-        return prepared.configure_copy(request.env, request.threads, seal)
-
-    return start
+def _configure(prepared: Original, request: Restore, system: System) -> uvicorn.Config:
+    seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
+    if request.parks_again:
+        seal = _keep_privileges
+    return prepared.configure_copy(request.env, request.threads, seal)
 
 
 def _keep_privileges() -> None:

@@ -14,7 +14,8 @@ from bentofn.runtime.renew.generators import fresh_seed, renew_generator
 def find_libraries() -> list[Callable[[], None]]:
     """A function for each global generator of the libraries that are loaded.
 
-    JAX keeps none: its keys are values of the program that made them.
+    JAX keeps none: its keys are values of the program that made them. Nor is there one of a GPU: a
+    process that has used CUDA cannot be copied.
     """
     found: list[Callable[[], None]] = [random.seed]
     mtrand, torch = sys.modules.get("numpy.random.mtrand"), sys.modules.get("torch")
@@ -28,9 +29,6 @@ def find_libraries() -> list[Callable[[], None]]:
         found.append(partial(_renew_seeded, sys.modules["polars"].set_random_seed))
     if "numba._helperlib" in sys.modules:
         found.extend(_of_numba(sys.modules["numba._helperlib"]))
-    if "cupy.random._generator" in sys.modules:
-        # One state for each device, made from the system's randomness when it is next asked for.
-        found.append(sys.modules["cupy.random._generator"].reset_states)
     return found
 
 
@@ -39,11 +37,8 @@ def _renew_numpy(mtrand: Any) -> None:
 
 
 def _seeds_of(torch: Any) -> Iterator[Callable[[int], object]]:
-    """What seeds torch's generators, of those devices that are in use already."""
+    """What seeds torch's generators."""
     yield torch.default_generator.manual_seed
-    for device in (torch.cuda, getattr(torch, "xpu", None)):  # xpu came with torch 2.3
-        if device is not None and device.is_initialized():
-            yield device.manual_seed_all
     if torch.backends.mps.is_available():
         yield torch.mps.manual_seed
 

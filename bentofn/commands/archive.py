@@ -9,7 +9,7 @@ import click
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
-from bentofn.commands.travelling import fitting_document, keep_fitting, snapshots_option
+from bentofn.commands.snapshot_travel import fitting_document, keep_fitting, snapshots_option
 from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.bentoml.build import build_export
 from bentofn.packager.bentoml.unpack import holds

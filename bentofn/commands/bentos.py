@@ -100,11 +100,11 @@ def delete(tags: tuple[str, ...], as_json: bool) -> None:
     """Delete bentos from this machine."""
     home = Home.default()
     store = Store(home)
-    for tag in tags:
-        _refuse_if_deployed(home, store.get("bento", tag))
-    digests = {store.get("bento", tag).digest for tag in tags}
+    entries = [store.get("bento", tag) for tag in tags]
+    for entry in entries:
+        _refuse_if_deployed(home, entry)
     delete_entries(store, "bento", tags, as_json)
-    _delete_snapshots(store, digests)
+    _delete_snapshots(store, {entry.digest for entry in entries})
 
 
 def _delete_snapshots(store: Store, digests: set[str]) -> None:

@@ -52,9 +52,9 @@ class Finding:
 def doctor(fix: bool, as_json: bool) -> None:
     """What this machine offers; finds and clears leftovers."""
     home = Home.default()
-    engines = [criu_engine(), template_engine()]
-    findings = [*machine(), *engines, *isolation(), storage(home)]
-    engine = next((each.what.split()[-1] for each in engines if each.ok), "none")
+    engines = {"criu": criu_engine(), "template": template_engine()}
+    findings = [*machine(), *engines.values(), *isolation(), storage(home)]
+    engine = next((name for name, finding in engines.items() if finding.ok), "none")
     left = [*leftovers(home), *unreadable(home)] if home.path.is_dir() else []
     groups = abandoned_groups(home)
     if fix:

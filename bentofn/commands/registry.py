@@ -10,7 +10,7 @@ import click
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import human_size, json_option, print_json, progress
-from bentofn.commands.travelling import (
+from bentofn.commands.snapshot_travel import (
     attach_all_snapshots,
     fitting_document,
     keep_fitting,

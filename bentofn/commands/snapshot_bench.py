@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bentofn.commands.output import Report, json_option, print_json, print_table, progress
 from bentofn.packager.home import Home
+
+if TYPE_CHECKING:
+    from bentofn.adapters.local.engines.bench import Arm
 
 
 @click.command()
@@ -34,13 +37,7 @@ def bench(bento: str, rounds: int, as_json: bool) -> None:
     print_table(
         ("START", "MEDIAN", "MIN", "MAX", "N"),
         [
-            (
-                name,
-                f"{row['median_ms']:.1f} ms",
-                f"{row['min_ms']:.1f} ms",
-                f"{row['max_ms']:.1f} ms",
-                rounds,
-            )
+            (name, *(f"{milliseconds:.1f} ms" for milliseconds in row.values()), rounds)
             for name, row in document["starts"].items()
         ],
     )
@@ -84,16 +81,13 @@ async def _measure(home: Home, tag: str, rounds: int, report: Report) -> dict[st
             await restored.close()
             await plain.close()
             await restorer.close()
-    starts = {
-        name: {
-            "median_ms": arm.median * 1000,
-            "min_ms": min(arm.seconds) * 1000,
-            "max_ms": max(arm.seconds) * 1000,
-        }
-        for name, arm in arms.items()
-    }
-    ratio = arms["plain"].median / arms["criu"].median
     return {
         "bento": done.bento.tag, "snapshot": done.snapshot.id, "path": question.path,
-        "rounds": rounds, "starts": starts, "ratio": ratio,
+        "rounds": rounds, "starts": {name: _row(arm) for name, arm in arms.items()},
+        "ratio": arms["plain"].median / arms["criu"].median,
     }  # fmt: skip
+
+
+def _row(arm: Arm) -> dict[str, float]:
+    in_seconds = {"median": arm.median, "min": min(arm.seconds), "max": max(arm.seconds)}
+    return {f"{name}_ms": seconds * 1000 for name, seconds in in_seconds.items()}

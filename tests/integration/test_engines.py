@@ -8,20 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import instances
 import pytest
+from instances import PATIENCE, PYTHON, Lines, alive, call, parent_of, started
 
-import bentofn
 from bentofn.adapters.local.engines import (
-    Engine,
     EngineRefused,
-    Instance,
     InstanceSpec,
     Launch,
     PlainEngine,
@@ -31,10 +30,6 @@ from bentofn.adapters.local.engines import (
     find_python,
 )
 from bentofn.adapters.local.engines.sockets import listen
-from bentofn.runtime.manifest import BentoManifest, ServiceContract
-
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-PATIENCE = 60  # seconds; a bound for a busy machine, not a claim
 
 ECHO = """
 import os, random, sys
@@ -136,46 +131,14 @@ class Torch:
 
 @pytest.fixture
 def make_root(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Makes a bento's root by hand: the project's code, and links to this checkout."""
-
-    def make(code: str, name: str) -> Path:
-        root = tmp_path / "root"
-        (root / "src").mkdir(parents=True)
-        (root / "src" / "service.py").write_text(code)
-        (root / "runtime").mkdir()
-        (root / "runtime" / "bentofn").symlink_to(Path(bentofn.__file__).parent)
-        (root / "env").symlink_to(sysconfig.get_path("purelib"))
-        manifest = BentoManifest(
-            name="test",
-            version="1",
-            contract=ServiceContract(name=name, import_string=f"service:{name}"),
-            python=PYTHON,
-            platform="linux/amd64",
-        )
-        (root / "bento.json").write_bytes(manifest.to_json())
-        return root
-
-    return make
+    """Makes a bento's root by hand."""
+    return partial(instances.make_root, tmp_path / "root")
 
 
 @pytest.fixture
 def sockets() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bfn") as directory:
         yield Path(directory)
-
-
-class Lines:
-    """What the instances wrote."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, str]] = []
-
-    def __call__(self, instance_id: str, stream: str, line: str) -> None:
-        self.seen.append((instance_id, stream, line))
-
-    async def expect(self, *line: str) -> None:
-        while line not in self.seen:  # noqa: ASYNC110 - bounded by the caller
-            await asyncio.sleep(0.01)
 
 
 ENGINES = {"none": PlainEngine, "template": TemplateEngine}
@@ -197,11 +160,6 @@ async def running(
         await asyncio.wait_for(engine.close(), PATIENCE)
 
 
-def parent_of(pid: int) -> int:
-    """A process's parent, as this process sees it."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 def commands() -> list[str]:
     """The command lines of all processes."""
     found = []
@@ -209,38 +167,6 @@ def commands() -> list[str]:
         with contextlib.suppress(OSError):
             found.append((entry / "cmdline").read_text(errors="replace"))
     return found
-
-
-async def call(instance: Instance, route: str, **body: object) -> Any:
-    reader, writer = await asyncio.open_unix_connection(str(instance.socket_path))
-    data = json.dumps(body).encode()
-    head = f"POST /{route} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data)
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
-    writer.close()
-    head_part, _, content = answer.partition(b"\r\n\r\n")
-    assert head_part.startswith(b"HTTP/1.1 200"), answer
-    if b"transfer-encoding: chunked" in head_part.lower():
-        content = b"".join(content.split(b"\r\n")[1::2])
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content.decode()
-
-
-async def started(engine: Engine, spec: InstanceSpec) -> Instance:
-    instance = await asyncio.wait_for(engine.start(spec), PATIENCE)
-    await asyncio.wait_for(instance.ready(), PATIENCE)
-    return instance
-
-
-def alive(pid: int) -> bool:
-    """Whether a process that is not our child runs."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 async def gone(pid: int) -> None:

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from instances import PATIENCE, alive, call, eventually, started
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
@@ -24,7 +24,6 @@ from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.client import Client
 from bentofn.adapters.local.engines import (
     EngineRefused,
-    Instance,
     InstanceSpec,
     Launch,
     find_python,
@@ -38,7 +37,6 @@ from bentofn.runtime.layout import BentoRoot
 
 WriteWheel = Callable[..., Path]
 
-PATIENCE = 60.0
 
 HEAVY = {
     "heavy/__init__.py": b"import os\nimport heavydep\nMODE = os.getenv('HEAVY_MODE', 'plain')\n",
@@ -164,23 +162,6 @@ async def stage(sockets: Path) -> AsyncIterator[Stage]:
         await asyncio.wait_for(made.zygotes.close(), PATIENCE)
 
 
-async def started(engine: ZygoteEngine, name: str = "one", **env: str) -> Instance:
-    instance = await asyncio.wait_for(engine.start(InstanceSpec(name, env)), PATIENCE)
-    await asyncio.wait_for(instance.ready(), PATIENCE)
-    return instance
-
-
-async def look(instance: Instance) -> Any:
-    reader, writer = await asyncio.open_unix_connection(str(instance.socket_path))
-    head = "POST /look HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
-    writer.close()
-    head, _, body = answer.decode().partition("\r\n\r\n")
-    assert head.startswith("HTTP/1.1 200"), answer
-    return json.loads(body)
-
-
 def variant(bento: LocalBento, root: Path, files: Mapping[str, str]) -> Path:
     """A root with a bento's packages and another project."""
     (root / "src").mkdir(parents=True)
@@ -198,22 +179,6 @@ def environment_of(pid: int) -> str:
     return Path(f"/proc/{pid}/environ").read_text()
 
 
-def alive(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] not in "ZX"
-
-
-def eventually(check: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return found
-
-
 async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_projects(
     built: Built, sockets: Path
 ) -> None:
@@ -224,8 +189,8 @@ async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_pr
         await asyncio.wait_for(one.prepare(), PATIENCE)
         await asyncio.wait_for(two.prepare(), PATIENCE)
         (zygote,) = made.zygotes.status()
-        instances = [await started(engine) for engine in (one, two, one)]
-        seen = [await look(instance) for instance in instances]
+        instances = [await started(engine, InstanceSpec("one")) for engine in (one, two, one)]
+        seen = [await call(instance, "look") for instance in instances]
         assert [each["helper"] for each in seen] == ["alpha", "beta_two", "alpha"]
         assert [each["level"] for each in seen] == [5, 8, 5]
         assert [each["before"] for each in seen] == [["heavy", "heavy.part"]] * 3
@@ -276,8 +241,8 @@ async def test_an_environment_that_its_packages_read_is_another_zygote(
         assert not loud.available
         await asyncio.wait_for(loud.prepare(), PATIENCE)
         assert len(made.zygotes.status()) == 2
-        assert (await look(await started(plain)))["mode"] == "plain"
-        assert (await look(await started(loud)))["mode"] == "loud"
+        assert (await call(await started(plain, InstanceSpec("one")), "look"))["mode"] == "plain"
+        assert (await call(await started(loud, InstanceSpec("one")), "look"))["mode"] == "loud"
         with pytest.raises(EngineRefused):
             await plain.start(InstanceSpec("two", {"HEAVY_MODE": "quiet"}))
 
@@ -300,7 +265,7 @@ async def test_a_service_that_would_not_be_the_same_is_not_forked(
         engine = made.engine(alpha, variant(alpha, tmp_path / "root", files))
         await asyncio.wait_for(engine.prepare(), PATIENCE)
         with pytest.raises(EngineRefused, match=sentence):
-            await started(engine)
+            await started(engine, InstanceSpec("one"))
         assert engine.available
 
 
@@ -320,7 +285,7 @@ async def test_a_package_that_starts_a_thread_is_left_out_by_name(
         engine = made.engine(alpha, root)
         await asyncio.wait_for(engine.prepare(), PATIENCE)
         assert [line for line in made.lines if "starts threads and is left out" in line]
-        assert (await look(await started(engine)))["before"] == []
+        assert (await call(await started(engine, InstanceSpec("one")), "look"))["before"] == []
 
 
 async def test_the_least_recently_used_zygote_ends_with_its_last_instance(
@@ -332,11 +297,11 @@ async def test_the_least_recently_used_zygote_ends_with_its_last_instance(
         first, second = made.engine(alpha), made.engine(alpha, HEAVY_MODE="loud")
         await asyncio.wait_for(first.prepare(), PATIENCE)
         (zygote,) = made.zygotes.status()
-        instance = await started(first)
+        instance = await started(first, InstanceSpec("one"))
         await asyncio.wait_for(second.prepare(), PATIENCE)
         assert not first.available
         assert second.available
-        assert (await look(instance))["mode"] == "plain"
+        assert (await call(instance, "look"))["mode"] == "plain"
         await asyncio.wait_for(instance.stop(10), PATIENCE)
         while alive(zygote.pid):  # noqa: ASYNC110 - bounded by the test's own patience
             await asyncio.sleep(0.02)
@@ -368,7 +333,7 @@ class Embeddings:
         await asyncio.wait_for(engine.prepare(), PATIENCE)
         instance = await asyncio.wait_for(engine.start(InstanceSpec("one", {}, 2)), PATIENCE)
         await asyncio.wait_for(instance.ready(), PATIENCE)
-        assert await look(instance) == [True, 2, 512.0]
+        assert await call(instance, "look") == [True, 2, 512.0]
         other = made.engine(bento)
         assert other.available
 

@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import signal
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from instances import PATIENCE, alive, eventually
 from traces import Traces
 
 from bentofn.adapters.local import daemon
@@ -22,8 +21,6 @@ from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionSt
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import CriuUnfit, find_criu
 from bentofn.packager.snapshot.criu.check import why_unfit
-
-PATIENCE = 60.0  # seconds; a bound for a busy machine, not a claim
 
 SERVICE = """
 import os, random, ssl, subprocess, tempfile, time, uuid
@@ -181,14 +178,6 @@ def processes(*marks: str) -> list[int]:
     return found
 
 
-def parent_of(pid: int) -> int | None:
-    """A process's parent."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return None
-
-
 def kill(pid: int | None) -> None:
     """Kill a process and wait until it has ended: until then it may take a request."""
     if pid:
@@ -196,14 +185,7 @@ def kill(pid: int | None) -> None:
             os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
-        eventually(lambda: _has_ended(pid))
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
+        eventually(lambda: not alive(pid))
 
 
 def afresh(deployed: Deployed, engine: str) -> None:
@@ -213,11 +195,3 @@ def afresh(deployed: Deployed, engine: str) -> None:
     deployed.draw(1)
     eventually(lambda: deployed.status.snapshot == engine)
     deployed.at_zero()
-
-
-def eventually(check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return found

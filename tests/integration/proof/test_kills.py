@@ -11,7 +11,8 @@ from http.client import HTTPException
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from proving import ENGINES, NO_CRIU, Deployed, afresh, eventually, kill, parent_of, processes
+from instances import eventually, parent_of
+from proving import ENGINES, NO_CRIU, Deployed, afresh, kill, processes
 
 from bentofn.adapters.local import daemon
 from bentofn.packager.home import leftovers

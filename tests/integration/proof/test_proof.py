@@ -12,7 +12,8 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from proving import ENGINES, Deployed, eventually, kill, processes
+from instances import eventually
+from proving import ENGINES, Deployed, kill, processes
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.isolation.memory import MemoryUse

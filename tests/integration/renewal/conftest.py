@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from instances import PATIENCE, PYTHON, make_root
 
-import bentofn
 from bentofn.adapters.local.engines import find_python
 from bentofn.adapters.local.engines.sockets import listen
 from bentofn.packager.snapshot.criu.binary import Criu
@@ -25,7 +23,6 @@ from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import prime
 from bentofn.packager.snapshot.snapshot import IMAGES
 from bentofn.packager.snapshot.take import take
-from bentofn.runtime.manifest import BentoManifest, ServiceContract
 from bentofn.runtime.protocol import (
     RESTORE_FDS,
     Failed,
@@ -35,9 +32,6 @@ from bentofn.runtime.protocol import (
     decode,
     encode,
 )
-
-PATIENCE = 60  # seconds; a bound for a busy machine, not a claim
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -134,14 +128,7 @@ def take_image(criu: Criu, tmp_path_factory: pytest.TempPathFactory) -> TakeImag
     def run(code: str, name: str, env: Mapping[str, str] | None = None) -> Image:
         scratch = tmp_path_factory.mktemp("image")
         root, snapshot = scratch / "root", scratch / "snapshot"
-        (root / "src").mkdir(parents=True)
-        (root / "src" / "service.py").write_text(code)
-        (root / "runtime").mkdir()
-        (root / "runtime" / "bentofn").symlink_to(Path(bentofn.__file__).parent)
-        (root / "env").symlink_to(sysconfig.get_path("purelib"))
-        contract = ServiceContract(name=name, import_string=f"service:{name}")
-        manifest = BentoManifest("test", "1", contract, PYTHON, "linux/amd64")
-        (root / "bento.json").write_bytes(manifest.to_json())
+        make_root(root, code, name)
         snapshot.mkdir()
         said: list[tuple[str, str]] = []
         given = {"PATH": os.environ["PATH"], **(env or {})}

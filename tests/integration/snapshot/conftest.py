@@ -6,23 +6,19 @@ import http.client
 import json
 import tempfile
 import textwrap
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from instances import PATIENCE, eventually
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionStatus
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
-
-SECONDS = 60.0
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Platform:
         """What a function answers, and how its instance was started."""
         endpoint = daemon.status(self.home)
         assert endpoint is not None
-        connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=PATIENCE)
         try:
             headers = {"Content-Type": "application/json"}
             connection.request("POST", path, json.dumps(body), headers)
@@ -99,15 +95,6 @@ class Platform:
     def log(self, name: str) -> str:
         """All that a function's log says."""
         return "\n".join(line.line for line in self.adapter.logs(name))
-
-
-def eventually(check: Callable[[], T | None], seconds: float = SECONDS) -> T:
-    """Wait until something is so; gives it."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import tempfile
@@ -11,8 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from instances import PATIENCE, alive, call, parent_of, started
+
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
-from bentofn.adapters.local.engines import Instance, InstanceSpec, find_python
+from bentofn.adapters.local.engines import InstanceSpec, find_python
 from bentofn.adapters.local.engines.base import Launch
 from bentofn.adapters.local.engines.restored.bursts import LEAST
 from bentofn.adapters.local.engines.restored.criu import CriuEngine
@@ -23,7 +24,6 @@ from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.store import SnapshotStore
 
-PATIENCE = 60.0
 SERVICE = """
 import os
 import random
@@ -56,33 +56,8 @@ async def engine_of(bento: LocalBento, home: Home) -> AsyncIterator[CriuEngine]:
             await asyncio.wait_for(restorer.close(), PATIENCE)
 
 
-async def started(engine: CriuEngine, name: str) -> Instance:
-    spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name})
-    instance = await asyncio.wait_for(engine.start(spec), PATIENCE)
-    await asyncio.wait_for(instance.ready(), PATIENCE)
-    return instance
-
-
-async def draw(instance: Instance) -> tuple[float, str]:
-    reader, writer = await asyncio.open_unix_connection(str(instance.socket_path))
-    head = "POST /draw HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
-    writer.close()
-    number, name = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return number, name
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def runs(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] not in "ZX"
+def named(name: str) -> InstanceSpec:
+    return InstanceSpec(name, {"BENTOFN_INSTANCE": name})
 
 
 async def test_a_burst_is_forked_from_a_template_that_was_restored(
@@ -95,11 +70,11 @@ async def test_a_burst_is_forked_from_a_template_that_was_restored(
     built = await asyncio.to_thread(build, project, home, BuildOptions(), lambda _: None)
     async with engine_of(resolve_bento(home, built.tag), home) as engine:
         await asyncio.wait_for(engine.prepare(), PATIENCE)
-        alone = await started(engine, "alone")
+        alone = await started(engine, named("alone"))
         assert parent_of(alone.pid) == os.getpid()
         names = [f"i{number}" for number in range(LEAST)]
-        burst = await asyncio.gather(*(started(engine, name) for name in names))
-        drawn = await asyncio.gather(*(draw(instance) for instance in [*burst, alone]))
+        burst = await asyncio.gather(*(started(engine, named(name)) for name in names))
+        drawn = await asyncio.gather(*(call(instance, "draw") for instance in [*burst, alone]))
         assert [name for _, name in drawn] == [*names, "alone"]
         assert len({number for number, _ in drawn}) == LEAST + 1
         (template,) = {parent_of(instance.pid) for instance in burst}
@@ -110,14 +85,14 @@ async def test_a_burst_is_forked_from_a_template_that_was_restored(
         os.kill(template, signal.SIGKILL)
         for instance in burst[1:]:
             await asyncio.wait_for(instance.wait(), PATIENCE)
-        assert (await draw(alone))[1] == "alone"
-        after = await started(engine, "after")
+        assert (await call(alone, "draw"))[1] == "alone"
+        after = await started(engine, named("after"))
         assert parent_of(after.pid) == os.getpid()
 
-        again = await asyncio.gather(*(started(engine, f"again{n}") for n in range(LEAST)))
+        again = await asyncio.gather(*(started(engine, named(f"again{n}")) for n in range(LEAST)))
         (second,) = {parent_of(instance.pid) for instance in again}
         assert second != template
         await asyncio.gather(*(instance.stop(10) for instance in again))
-        while runs(second):  # noqa: ASYNC110 - it ends by itself with the last
+        while alive(second):  # noqa: ASYNC110 - it ends by itself with the last
             await asyncio.sleep(0.05)
-    assert not any(runs(instance.pid) for instance in (alone, after))
+    assert not any(alive(instance.pid) for instance in (alone, after))

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from instances import PATIENCE, PYTHON, Lines, alive, call, eventually, make_root, started
 
-import bentofn
 from bentofn.adapters.local.engines import (
     CriuEngine,
     EngineRefused,
-    Instance,
     InstanceSpec,
     Launch,
     Restorer,
@@ -37,10 +33,6 @@ from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import prime
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.store import SnapshotStore
-from bentofn.runtime.manifest import BentoManifest, ServiceContract
-
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-PATIENCE = 60
 
 ECHO = """
 import os, random, sys, threading
@@ -94,19 +86,6 @@ class Service:
 """
 
 
-def make_root(folder: Path, code: str) -> Path:
-    """A bento's root made by hand: the project's code, and links to this checkout."""
-    (folder / "src").mkdir(parents=True)
-    (folder / "src" / "service.py").write_text(code)
-    (folder / "runtime").mkdir()
-    (folder / "runtime" / "bentofn").symlink_to(Path(bentofn.__file__).parent)
-    (folder / "env").symlink_to(sysconfig.get_path("purelib"))
-    contract = ServiceContract(name="Service", import_string="service:Service")
-    manifest = BentoManifest("test", "1", contract, PYTHON, "linux/amd64")
-    (folder / "bento.json").write_bytes(manifest.to_json())
-    return folder
-
-
 @pytest.fixture(scope="module")
 def echo(criu: Criu, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_root(tmp_path_factory.mktemp("echo") / "root", ECHO)
@@ -136,20 +115,6 @@ def images(echo: Path, home: Home, tmp_path_factory: pytest.TempPathFactory) -> 
     return found
 
 
-class Lines:
-    """What was written to the log."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, str]] = []
-
-    def __call__(self, instance_id: str, stream: str, line: str) -> None:
-        self.seen.append((instance_id, stream, line))
-
-    async def heard(self, line: str) -> None:
-        while line not in [each for _, _, each in self.seen]:  # noqa: ASYNC110 - bounded outside
-            await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
 async def running(
     root: Path, home: Home, sockets: Path, log: Lines | None = None, timeout: float = 30.0
@@ -164,27 +129,6 @@ async def running(
     finally:
         await asyncio.wait_for(engine.close(), PATIENCE)
         await asyncio.wait_for(restorer.close(), PATIENCE)
-
-
-async def started(engine: CriuEngine, spec: InstanceSpec) -> Instance:
-    instance = await asyncio.wait_for(engine.start(spec), PATIENCE)
-    await asyncio.wait_for(instance.ready(), PATIENCE)
-    return instance
-
-
-async def call(instance: Instance, route: str, **body: object) -> Any:
-    reader, writer = await asyncio.open_unix_connection(str(instance.socket_path))
-    data = json.dumps(body).encode()
-    head = f"POST /{route} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data)
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
-    writer.close()
-    head_part, _, content = answer.partition(b"\r\n\r\n")
-    assert head_part.startswith(b"HTTP/1.1 200"), answer
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content.decode()
 
 
 def descendants(pid: int) -> set[int]:
@@ -231,22 +175,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("nothing can be mounted here")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 async def test_an_instance_is_restored_and_lives_until_it_is_stopped(
@@ -404,7 +332,7 @@ async def test_a_disk_that_is_full_is_named_and_nothing_is_left(
 HOST = """
 import asyncio, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from test_engine import Home, InstanceSpec, running, started
 
 async def main() -> None:
@@ -423,7 +351,8 @@ asyncio.run(main())
 
 def host(stage: str, root: Path, home: Home, sockets: Path) -> subprocess.Popen[str]:
     """A process that runs an engine, for a test to kill."""
-    arguments = [Path(__file__).parent, root, home.path, sockets]
+    here = Path(__file__).parent
+    arguments = [f"{here}:{here.parents[1] / 'servers'}", root, home.path, sockets]
     return subprocess.Popen(
         [sys.executable, "-c", HOST, *map(str, arguments), stage],
         stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from bentofn.commands.output import Report, json_option, print_json, print_table
 from bentofn.packager.home import Home
 
 if TYPE_CHECKING:
-    from bentofn.adapters.local.engines.bench import Arm
+    from bentofn.adapters.local.bench import Arm
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
 from bentofn.runtime.obstacles.found import HOOK, Obstacle
 from bentofn.runtime.obstacles.sites import Sites
@@ -32,6 +33,12 @@ def device(path: str, status: os.stat_result, sites: Sites) -> Obstacle | None:
     if is_gpu(path):
         return GPU
     return Obstacle(f"has the device {path} open", sites.of_file(path))
+
+
+def find_gpu() -> list[Obstacle]:
+    """What torch holds of a GPU, if it has been asked for one."""
+    torch = sys.modules.get("torch")
+    return [GPU] if torch is not None and torch.cuda.is_initialized() else []
 
 
 def is_gpu(path: str) -> bool:

@@ -5,55 +5,44 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import sys
 from collections.abc import Collection
 
 from bentofn.runtime.obstacles import tasks
+from bentofn.runtime.obstacles.devices import find_gpu
+from bentofn.runtime.obstacles.found import HOOK, Obstacle, sentence
 from bentofn.runtime.obstacles.sites import Sites
 from bentofn.runtime.obstacles.sockets import far_end
+
+_SHOWN = 5
 
 
 def why_not_fork(own: Collection[int], sites: Sites) -> str | None:
     """The sentence that says why this process cannot be forked, or None if it can be.
 
     A fork copies one thread, and gives every copy the same child processes and connections: their
-    answers would reach whichever copy reads first.
+    answers would reach whichever copy reads first. What the process holds of a GPU it loses.
 
     Args:
         own: Descriptors that copies close.
         sites: Where things were opened and started.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        return (
-            "the service has initialised CUDA, which does not survive a fork; move its tensors to "
-            "the GPU in an after_restore or on_startup hook, or deploy with another snapshot engine"
-        )
-    kept = [
-        (_count(names, one, many), _shown(names))
-        for names, one, many in (
-            (_threads(sites), "thread", "threads"),
-            (_children(sites), "child process", "child processes"),
-            (_connections(own, sites), "connection", "connections"),
-        )
-        if names
+    found = [
+        *find_gpu(),
+        *_kept(_threads(sites), "thread", "threads", "start"),
+        *_kept(_children(sites), "child process", "child processes", "start"),
+        *_kept(_connections(own, sites), "connection", "connections", "open"),
     ]
-    if not kept:
-        return None
-    (count, names), *others = kept
-    rest = "".join(f", and {count}: {names}" for count, names in others)
-    return (
-        f"the service keeps {count} after its construction: {names}{rest}; "
-        "start them in an after_restore or on_startup hook"
-    )
+    return sentence(found) if found else None
 
 
-def _count(names: list[str], one: str, many: str) -> str:
-    return f"{len(names)} {one if len(names) == 1 else many}"
-
-
-def _shown(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+def _kept(names: list[str], one: str, many: str, verb: str) -> list[Obstacle]:
+    """One obstacle for all of a kind: a library may start a thread for each CPU."""
+    if not names:
+        return []
+    if len(names) == 1:
+        return [Obstacle(f"keeps 1 {one} ({names[0]})", verb=verb)]
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return [Obstacle(f"keeps {len(names)} {many} ({shown})", advice=f"{verb} them {HOOK}")]
 
 
 def _threads(sites: Sites) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bentofn.runtime.obstacles import tasks
 from bentofn.runtime.obstacles.descriptors import find_in_descriptors
-from bentofn.runtime.obstacles.devices import GPU
+from bentofn.runtime.obstacles.devices import find_gpu
 from bentofn.runtime.obstacles.found import Obstacle, sentence
 from bentofn.runtime.obstacles.mappings import find_in_mappings
 from bentofn.runtime.obstacles.sites import Sites
@@ -39,7 +39,7 @@ def find(own: Collection[int], sites: Sites) -> list[Obstacle]:
     if sys.platform != "linux" or not Path("/proc/self/fd").is_dir():
         return []
     found = [
-        *_gpu(),
+        *find_gpu(),
         *_children(sites),
         *find_in_descriptors({0, 1, 2, *own}, sites),
         *find_in_mappings(sites),
@@ -47,13 +47,6 @@ def find(own: Collection[int], sites: Sites) -> list[Obstacle]:
     ]
     # A device or a file is often both open and mapped: the first is said.
     return list({o.path or o.what: o for o in reversed(found)}.values())[::-1]
-
-
-def _gpu() -> list[Obstacle]:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return []
-    return [GPU]
 
 
 def _children(sites: Sites) -> list[Obstacle]:

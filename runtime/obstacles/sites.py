@@ -69,6 +69,7 @@ class Sites:
             "subprocess.Popen": sites._spawning,
             "os.posix_spawn": sites._spawning,
             "os.fork": sites._forking,
+            # Since Python 3.12, and by another name since 3.13: before, no thread's line is known.
             "_thread.start_new_thread": sites._threading,
             "_thread.start_joinable_thread": sites._threading,
         }

@@ -23,7 +23,7 @@ def test_threads_are_named_in_the_refusal() -> None:
         reason = why_not_fork()
         assert reason is not None
         assert "prefetcher" in reason
-        assert "after_restore or on_startup hook" in reason
+        assert "in a method marked @bentofn.after_restore" in reason
     finally:
         stop.set()
         worker.join()

@@ -29,7 +29,7 @@ from bentofn.packager.snapshot.criu.rpc import (
     restore_request,
 )
 
-PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
+_PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
 """Command prefix that gives a worker, and so what it restores, mounts of its own. What the host
 mounts later (a bento's tree) is seen there, and nothing of it keeps the host from unmounting."""
 
@@ -50,7 +50,6 @@ class Worker:
         wire_fd: The other end, in CRIU's process and what it restores.
         links: What its descriptors are called, by which what it began to restore is known.
         log: What CRIU writes.
-        private_mounts: Whether what it restores has mounts of its own.
     """
 
     process: subprocess.Popen[bytes]
@@ -60,7 +59,6 @@ class Worker:
     wire_fd: int
     links: frozenset[str]
     log: IO[bytes]
-    private_mounts: bool
 
     def request(self, images: Path) -> None:
         """Have the images restored; the answer comes through ``rpc``.
@@ -87,19 +85,6 @@ class Worker:
             return parse_response(self.rpc.recv(MAX_RESPONSE, socket.MSG_DONTWAIT))
         except OSError:
             return parse_response(b"")
-
-    def restore(self, images: Path, timeout: float) -> Restored | RestoreFailed:
-        """Restore and wait for it, for callers without an event loop.
-
-        Args:
-            images: What to restore.
-            timeout: Seconds.
-        """
-        try:
-            self.request(images)
-        except OSError:
-            return parse_response(b"")
-        return self.response(timeout)
 
     def errors(self) -> list[str]:
         """The lines of CRIU's log, the first ones where they are many."""
@@ -178,12 +163,11 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def prime(command: Sequence[str], prefix: Sequence[str] = PRIVATE_MOUNTS) -> Worker:
+def prime(command: Sequence[str]) -> Worker:
     """Start a worker.
 
     Args:
         command: CRIU's.
-        prefix: What it is started through: :data:`PRIVATE_MOUNTS`, or nothing.
 
     Raises:
         OSError: It cannot be started; nothing stays open.
@@ -197,7 +181,7 @@ def prime(command: Sequence[str], prefix: Sequence[str] = PRIVATE_MOUNTS) -> Wor
         theirs.enter_context(remote_rpc)
         log = ours.enter_context(tempfile.TemporaryFile())
         process = subprocess.Popen(
-            [*prefix, *command, "swrk", str(remote_rpc.fileno())],
+            [*_PRIVATE_MOUNTS, *command, "swrk", str(remote_rpc.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -212,4 +196,4 @@ def prime(command: Sequence[str], prefix: Sequence[str] = PRIVATE_MOUNTS) -> Wor
             process.wait()
             raise
         ours.pop_all()
-        return Worker(process, ended, rpc, wire, remote_wire.fileno(), links, log, bool(prefix))
+        return Worker(process, ended, rpc, wire, remote_wire.fileno(), links, log)

@@ -198,7 +198,8 @@ def test_what_is_no_obstacle_is_restored_in_each_copy(criu: Criu, tmp_path: Path
         for _ in range(2):  # in turn: a deleted file has a name for a moment, the same in each
             workers.append(prime(criu.command))
             stack.callback(_end, workers[-1])
-            restored = workers[-1].restore(tmp_path / "images", SECONDS)
+            workers[-1].request(tmp_path / "images")
+            restored = workers[-1].response(SECONDS)
             assert isinstance(restored, Restored), (restored, workers[-1].errors())
         assert [_answer(worker) for worker in workers] == [{}, {}]
 

@@ -153,7 +153,8 @@ class Snapshot:
     def start(self, stack: ExitStack) -> Callable[[], dict[str, Any]]:
         worker = prime(self.criu.command)
         stack.callback(worker.wire.close)
-        restored = worker.restore(self.images, SECONDS)
+        worker.request(self.images)
+        restored = worker.response(SECONDS)
         errors = worker.errors()
         worker.release()
         assert isinstance(restored, Restored), errors

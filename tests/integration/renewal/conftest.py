@@ -95,7 +95,8 @@ class Image:
             fds = [given[name].fileno() for name in RESTORE_FDS[request.kind]]
             socket.send_fds(worker.wire, [encode(request)], fds)
             remote.close()
-            response = worker.restore(self.images, PATIENCE)
+            worker.request(self.images)
+            response = worker.response(PATIENCE)
             assert isinstance(response, Restored), (response, worker.errors())
             worker.release()
             worker.wire.close()

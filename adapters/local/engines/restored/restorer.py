@@ -185,7 +185,7 @@ class Restorer:
         try:
             # CRIU works while the process's orders are written to where it will find them.
             worker.request(images)
-            data = encode(replace(request, private_mounts=worker.private_mounts))
+            data = encode(replace(request, private_mounts=True))
             sent = socket.send_fds(worker.wire, [data], given)
             await loop.sock_sendall(worker.wire, data[sent:])
             await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)

@@ -22,9 +22,10 @@ import uvicorn
 
 from bentofn.runtime import instance, lifeline, original, template, threads
 from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
-from bentofn.runtime.obstacles import why_not_snapshot
+from bentofn.runtime.obstacles import Sites, why_not_snapshot
+from bentofn.runtime.obstacles.forks import why_not_fork
 from bentofn.runtime.original import Original
-from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Restore
+from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Refused, Restore
 
 TICK = 1000
 """Milliseconds between two looks at the wire. A restore interrupts the wait, so nobody waits this
@@ -116,6 +117,11 @@ def _be_template(request: Restore, prepared: Original, control: Channel, system:
     """Fork on request; returns in the template and in every clone."""
     # Not sealed: it takes privileges to keep its clones apart.
     isolate(system.namespaces, request.env, mounted=request.private_mounts)
+    # A snapshot may hold what no fork survives, such as threads.
+    refusal = why_not_fork([control.fileno()], Sites())
+    if refusal is not None:
+        control.send(Refused(refusal))
+        return 1
     control.send(Ready(os.getpid()))
     return template.serve(prepared, control)
 

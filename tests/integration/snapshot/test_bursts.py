@@ -60,15 +60,20 @@ def named(name: str) -> InstanceSpec:
     return InstanceSpec(name, {"BENTOFN_INSTANCE": name})
 
 
+async def built(folder: Path, code: str) -> tuple[LocalBento, Home]:
+    project, home = folder / "project", Home(folder / "home")
+    project.mkdir()
+    (project / "service.py").write_text(code)
+    (project / "bentofile.yaml").write_text("service: service:Service\n")
+    made = await asyncio.to_thread(build, project, home, BuildOptions(), lambda _: None)
+    return resolve_bento(home, made.tag), home
+
+
 async def test_a_burst_is_forked_from_a_template_that_was_restored(
     criu: Criu, tmp_path: Path
 ) -> None:
-    project, home = tmp_path / "project", Home(tmp_path / "home")
-    project.mkdir()
-    (project / "service.py").write_text(SERVICE)
-    (project / "bentofile.yaml").write_text("service: service:Service\n")
-    built = await asyncio.to_thread(build, project, home, BuildOptions(), lambda _: None)
-    async with engine_of(resolve_bento(home, built.tag), home) as engine:
+    bento, home = await built(tmp_path, SERVICE)
+    async with engine_of(bento, home) as engine:
         await asyncio.wait_for(engine.prepare(), PATIENCE)
         alone = await started(engine, named("alone"))
         assert parent_of(alone.pid) == os.getpid()
@@ -96,3 +101,16 @@ async def test_a_burst_is_forked_from_a_template_that_was_restored(
         while alive(second):  # noqa: ASYNC110 - it ends by itself with the last
             await asyncio.sleep(0.05)
     assert not any(alive(instance.pid) for instance in (alone, after))
+
+
+async def test_a_service_with_threads_is_restored_in_a_burst_too(
+    criu: Criu, tmp_path: Path
+) -> None:
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(1e6,), daemon=True)"
+    bento, home = await built(tmp_path, f"{SERVICE}\n{thread}.start()\n")
+    async with engine_of(bento, home) as engine:
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        for turn in "ab":
+            names = [f"{turn}{number}" for number in range(LEAST)]
+            burst = await asyncio.gather(*(started(engine, named(name)) for name in names))
+            assert {parent_of(instance.pid) for instance in burst} == {os.getpid()}

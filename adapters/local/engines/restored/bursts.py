@@ -30,7 +30,6 @@ from bentofn.adapters.local.engines.restored.template import restore_template
 LEAST = 16
 """Starts under way at a time from which on they are forks."""
 
-
 _LOOK = 1.0
 """Seconds between two looks whether a template is still needed."""
 
@@ -49,6 +48,7 @@ class Bursts:
         self._under_way = 0
         self._making = asyncio.Lock()
         self._images: Path | None = None
+        self._unforkable: Path | None = None
         self._parent: Parent | None = None
         self._endings: set[asyncio.Task[None]] = set()
         self._instances: set[RunningInstance] = set()
@@ -73,7 +73,7 @@ class Bursts:
             None where it is better restored, or cannot be forked.
         """
         await asyncio.sleep(0)  # who was called at the same time is under way after this
-        if self._under_way < LEAST:
+        if self._under_way < LEAST or images == self._unforkable:
             return None
         try:
             parent = await self._living(images)
@@ -94,12 +94,22 @@ class Bursts:
         async with self._making:
             parent = self._parent
             if parent is None or not parent.alive or images != self._images:
-                parent = await restore_template(self._launch, self._restorer, images)
+                parent = await self._restored(images)
                 self._parent, self._images = parent, images
                 ending = asyncio.create_task(self._end(parent))
                 self._endings.add(ending)
                 ending.add_done_callback(self._endings.discard)
             return parent
+
+    async def _restored(self, images: Path) -> Parent:
+        if images == self._unforkable:
+            raise EngineRefused("it could not be forked before")
+        try:
+            return await restore_template(self._launch, self._restorer, images)
+        except (StartFailed, EngineRefused):
+            # Else each start of a burst would wait for its turn to hear the same.
+            self._unforkable = images
+            raise
 
     async def _end(self, parent: Parent) -> None:
         """End a template when the burst is over and its last fork has ended."""

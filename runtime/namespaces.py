@@ -66,7 +66,12 @@ class Namespaces:
         libc = ctypes.CDLL(None, use_errno=True)
         for name in ("unshare", "setns", "mount", "umount2", "prctl", "capset", "syscall"):
             getattr(libc, name)
-        return cls(libc)
+        # Who is root only in a user namespace of its own can leave this pid namespace, not return.
+        own = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return cls(libc) if libc.setns(own, _CLONE_NEWPID) == 0 else None
+        finally:
+            os.close(own)
 
     @contextlib.contextmanager
     def for_children(self) -> Iterator[None]:

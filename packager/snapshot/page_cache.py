@@ -9,12 +9,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
 
 _MADV_HUGEPAGE, _MADV_POPULATE_READ = 14, 22
 """Advice of madvise(2); Python names the first on Linux only, and not the second (Linux 5.14)."""
+
+_RESIDENT = re.compile(rb"[^\x00]+")
+"""Runs of resident pages; the kernel sets the lowest bit, and no other."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -61,6 +65,31 @@ def is_cached(descriptor: int, offset: int) -> bool:
             raise
         return _is_in_core(descriptor, offset)
     return True
+
+
+def cached_runs(descriptor: int, offset: int, length: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file that the page cache holds, by mincore(2); nothing is read for it.
+
+    Args:
+        descriptor: The file.
+        offset: Bytes, a multiple of the page size.
+        length: Bytes; what lies behind the file's end is left out.
+
+    Yields:
+        Start and end in bytes, sorted and apart.
+
+    Raises:
+        OSError, ValueError: The file cannot be mapped.
+    """
+    length = min(length, os.fstat(descriptor).st_size - offset)
+    if length <= 0:
+        return
+    resident = (ctypes.c_ubyte * -(-length // PAGESIZE))()
+    with _mapped(descriptor, offset, length) as address:
+        if _libc.mincore(address, length, resident):
+            return
+    for run in _RESIDENT.finditer(bytes(resident)):
+        yield offset + run.start() * PAGESIZE, offset + run.end() * PAGESIZE
 
 
 def _is_in_core(descriptor: int, offset: int) -> bool:

@@ -18,6 +18,7 @@ from bentofn.packager.snapshot.criu.images import (
 )
 from bentofn.packager.snapshot.criu.movable import HEAP, can_move, is_anonymous, is_file
 from bentofn.packager.snapshot.criu.pages import PAGE, StoredRun, mapped, within
+from bentofn.packager.snapshot.page_cache import cached_runs
 
 SMALL_FILE = 1 << 20
 """A file of which at most these bytes are mapped moves whole: a process has dozens of them, and
@@ -111,10 +112,18 @@ def _holder_of_jemalloc(memory: Memory, names: dict[int, RegularFile]) -> Path |
         file = names.get(vma.shmid)
         if constant and vma.shmid in programs and file is not None and _is_same(file):
             path = Path(file.name)
-            with mapped(path) as content:
-                if _ASSUMES_ZEROS.search(content[vma.pgoff : vma.pgoff + vma.end - vma.start]):
-                    return path
+            if _assumes_zeros(path, vma.pgoff, vma.end - vma.start):
+                return path
     return None
+
+
+def _assumes_zeros(path: Path, offset: int, length: int) -> bool:
+    # What the process has read is in the page cache; the rest may be far away (a lazy bento's).
+    with mapped(path) as content, path.open("rb") as file:
+        return any(
+            _ASSUMES_ZEROS.search(content, start, end)
+            for start, end in cached_runs(file.fileno(), offset, length)
+        )
 
 
 def _note(jemalloc: Path | None) -> str:

@@ -16,6 +16,7 @@ from bentofn.adapters.local.engines import (
     Launch,
     PlainEngine,
     StartFailed,
+    StartTimedOut,
     TemplateEngine,
     boot_command,
     find_python,
@@ -134,6 +135,8 @@ class Launcher:
         if zygote is not None and zygote.available:
             try:
                 instance = await self._serve(zygote, spec)
+            except StartTimedOut:
+                raise  # what takes too long with everything imported does so without
             except (StartFailed, EngineRefused) as error:
                 # If the zygote lives, the reason is the service's and stays.
                 self._may_share = not zygote.available
@@ -230,7 +233,7 @@ class Launcher:
         try:
             return await asyncio.wait_for(_ready(engine, spec), self._start_timeout)
         except asyncio.TimeoutError:
-            raise StartFailed(f"it did not serve within {self._start_timeout:g} s") from None
+            raise StartTimedOut(f"it did not serve within {self._start_timeout:g} s") from None
 
     async def _make_engine(self, name: str) -> Engine:
         launch = await self._how_to_launch()

@@ -14,7 +14,7 @@ import click
 from bentofn import __version__
 from bentofn.adapters.local.isolation.groups import clear_group
 from bentofn.commands.output import human_size, json_option, print_json, print_table
-from bentofn.packager.files import TEMPORARY_PREFIX, clear_stale, is_stale
+from bentofn.packager.files import clear_stale, is_stale
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.roots.mounts import FileSystem, can_mount
 
@@ -158,13 +158,7 @@ def unreadable(home: Home) -> list[Path]:
 
     if not home.snapshots.is_dir():
         return []
-    known = {snapshot.path for snapshot in SnapshotStore(home).list()}
-    found = [path for path in home.snapshots.iterdir() if path.is_dir()]
-    return sorted(
-        path
-        for path in found
-        if path not in known and not path.name.startswith(TEMPORARY_PREFIX) and is_stale(path)
-    )
+    return [path for path in SnapshotStore(home).unreadable() if is_stale(path)]
 
 
 def storage(home: Home) -> Finding:

@@ -100,6 +100,10 @@ def list_snapshots(bento: str | None, as_json: bool) -> None:
     for each, problem in zip(found, problems, strict=True):
         if problem is not None:
             click.echo(f"{each.id[:12]} {problem}.")
+    unreadable = SnapshotStore(home).unreadable()
+    if unreadable:
+        names = ", ".join(path.name[:12] for path in unreadable)
+        click.echo(f"Damaged, or of another bentofn: {names}; `bentofn doctor --fix` removes them.")
 
 
 @snapshot.command()

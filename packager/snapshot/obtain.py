@@ -83,6 +83,8 @@ def recall(store: SnapshotStore, key: SnapshotKey, tell: Progress) -> Snapshot |
     """
     kept = store.get(key)
     if kept is None:
+        if store.path_of(key) in store.unreadable():
+            tell(f"the snapshot {key.id[:12]} cannot be read: another version of bentofn made it")
         return None
     damage = why_unusable(kept)
     if damage is None:

@@ -120,6 +120,10 @@ class SnapshotStore:
         found.sort(key=lambda pair: pair[0], reverse=True)
         return tuple(snapshot for _, snapshot in found)
 
+    def unreadable(self) -> tuple[Path, ...]:
+        """Folders whose record is damaged, or of another version of bentofn."""
+        return tuple(sorted(path for path in self._folders() if self._read(path) is None))
+
     def of_bento(self, digest: str) -> tuple[Snapshot, ...]:
         """The snapshots of a bento, the last used first."""
         return tuple(each for each in self.list() if each.key.bento == digest)

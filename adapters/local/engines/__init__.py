@@ -15,6 +15,7 @@ from bentofn.adapters.local.engines.base import (
     InstanceSpec,
     Launch,
     StartFailed,
+    StartTimedOut,
 )
 from bentofn.adapters.local.engines.forked.template import TemplateEngine
 from bentofn.adapters.local.engines.plain import PlainEngine
@@ -32,6 +33,7 @@ __all__ = [
     "PlainEngine",
     "Restorer",
     "StartFailed",
+    "StartTimedOut",
     "TemplateEngine",
     "boot_command",
     "find_python",

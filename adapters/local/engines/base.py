@@ -21,6 +21,10 @@ class StartFailed(UserError):  # noqa: N818 - reads as what happened, like UserE
     """An instance or a template did not start; the message says why."""
 
 
+class StartTimedOut(StartFailed):
+    """An instance did not serve in the time that it had."""
+
+
 class EngineRefused(Exception):  # noqa: N818 - not an error: the platform takes another engine
     """The service works, but not with this engine; the message says why and what to do."""
 

@@ -38,3 +38,16 @@ def test_one_that_cannot_be_used_any_more_is_told_once_and_removed(
         f"the snapshot {taken.id[:12]} cannot be used: mem.raw is not as it was when it was taken "
         "(damaged or tampered with)"
     ]
+
+
+def test_one_of_another_version_is_told_and_stays_for_doctor(home: Home, key: SnapshotKey) -> None:
+    store = SnapshotStore(home)
+    with store.stage(key) as stage:
+        taken = stage.publish(Origin(), ())
+    (taken.path / "snapshot.json").write_bytes(b'{"key": "of another kind"}')
+    told: list[str] = []
+    assert recall(store, key, told.append) is None
+    assert told == [
+        f"the snapshot {taken.id[:12]} cannot be read: another version of bentofn made it"
+    ]
+    assert store.unreadable() == (taken.path,)

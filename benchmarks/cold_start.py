@@ -41,6 +41,8 @@ from bentofn.packager.snapshot.obtain import Subject as Snapshotted
 from bentofn.packager.snapshot.store import SnapshotStore
 
 CLONES = 50
+LEARNING = 2.0
+"""Idle timeout in seconds of a function whose hot set is learnt: an instance must live a second."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def start_many(bench: Bench, subject: Subject, truth: Any) -> None:
 
 def start_evicted(bench: Bench, subject: Subject, truth: Any) -> None:
     """Measure a start whose snapshot is on disk only."""
-    function = bench.deployer.deploy(subject, "criu")
+    function = bench.deployer.deploy(subject, "criu", LEARNING)
     function.first_reply(truth, "restored")
     tag = bench.deployer.build(subject)
     kept = SnapshotStore(bench.deployer.home).list()
@@ -228,7 +230,7 @@ def main() -> None:
         home = Home(Path(os.environ.get("BENTOFN_BENCH_HOME", f"{folder}/home")))
         deployer = Deployer(home, LocalAdapter(home, port=0), Path(folder))
         try:
-            measure(Bench(deployer, table, 5 if options.quick else 11, Path(folder)))
+            measure(Bench(deployer, table, 5 if options.quick else 9, Path(folder)))
         finally:
             daemon.stop(home)
     table.write(options.json)

@@ -139,16 +139,11 @@ class Deployer:
         return build(project, self.home, BuildOptions(), report).tag
 
     def deploy(
-        self, subject: Subject, snapshot: Snapshot, instances: int = 1, concurrency: int = 80
+        self, subject: Subject, snapshot: Snapshot, idle_timeout: float = IDLE_TIMEOUT
     ) -> Deployed:
-        """Deploy a subject, its instances started one way, and wait until that is prepared."""
+        """Deploy a subject, its instance started one way, and wait until that is prepared."""
         name = f"{subject.name}-{snapshot}"
-        settings = FunctionSettings(
-            idle_timeout=IDLE_TIMEOUT,
-            max_instances=instances,
-            concurrency=concurrency,
-            snapshot=snapshot,
-        )
+        settings = FunctionSettings(idle_timeout=idle_timeout, max_instances=1, snapshot=snapshot)
         spec = FunctionSpec(name, self.build(subject), settings)
         url = self.adapter.apply(spec, report).url
         return Deployed(self.adapter, name, subject, url)

@@ -56,7 +56,7 @@ def stack_shapes(megabytes: int) -> Shapes:
 def weigh(home: Home, model: str, shapes: Shapes, dtype: type = np.float32) -> None:
     """Put a model of random weights into a home's store, the same whenever it is made."""
     random = np.random.default_rng(0)
-    tensors = {
+    tensors: dict[str, np.ndarray] = {
         name: random.normal(0, shape[-1] ** -0.5, shape).astype(dtype)
         for name, shape in shapes.items()
     }

@@ -22,13 +22,16 @@ from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.dump import dump
 from bentofn.packager.snapshot.criu.rewrite import rewrite
 from bentofn.packager.snapshot.criu.rpc import Restored
-from bentofn.packager.snapshot.criu.worker import PRIVATE_MOUNTS, prime
+from bentofn.packager.snapshot.criu.worker import prime
 from bentofn.packager.snapshot.obtain import Subject as Snapshotted
 from bentofn.packager.snapshot.parked import parked
 from bentofn.runtime.protocol import Restore, encode
 
 TIMEOUT = 60.0
 RESTORED = "restored.pid"
+
+PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
+"""As our workers have, so that what is restored may mount a /proc of its own."""
 
 
 class _Connection(http.client.HTTPConnection):

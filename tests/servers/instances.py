@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +85,17 @@ def alive(pid: int) -> bool:
     """Whether a process runs; one that waits to be reaped does not."""
     stat = _stat(pid)
     return bool(stat) and stat[0] not in "ZX"
+
+
+def holding(links: Iterable[str]) -> list[int]:
+    """Processes but this one that hold one of these descriptors, by what they are called."""
+    wanted, found = set(links), []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            held = {str(link.readlink()) for link in process.glob("fd/*")}
+            if held & wanted and int(process.name) != os.getpid():
+                found.append(int(process.name))
+    return found
 
 
 def parent_of(pid: int) -> int | None:

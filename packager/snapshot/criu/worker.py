@@ -3,6 +3,11 @@
 Starting CRIU takes longer than what it then does: the program is read, linked, and asks the kernel
 what it can do. A primed worker has done that. The socket that the restored process is to have in
 its wire's place is made ahead too, since CRIU must inherit it.
+
+A worker that was asked for nothing ends when this process does, by the end of file of its
+requests. One that restores finishes first, and what it restored then finds its wire's end of file.
+It must not be killed with its parent: what a CRIU has begun does not end with it. So workers have a
+session of their own, which no terminal and no signal to this process's group reaches.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -103,37 +108,57 @@ class Worker:
         self.process.kill()
         self.process.wait()
 
-    def discard(self, given: Iterable[int] = (), known: Container[int] = ()) -> None:
-        """End a worker that nobody needs, the wire, and what it may have begun to restore.
+    def dismiss(self) -> None:
+        """Let go of a worker that was asked for nothing, and of its wire."""
+        self.wire.close()
+        self.release()
+
+    def discard(self, given: Iterable[int] = ()) -> list[int]:
+        """End a worker that was asked and did not restore, and all that it began.
+
+        A CRIU that was killed leaves what it forked, wherever the kernel then puts it.
 
         Args:
             given: Descriptors that were sent through the wire: what has them was restored.
-            known: Children of this process that are looked after: their ends are not taken.
+
+        Returns:
+            Children of this process that have ended, that nobody has waited for yet, and that may
+            be what was restored. Who waits for its children learns their ends before these are
+            taken.
         """
         links = {*self.links, *map(_link, given)}
         self.process.kill()
         self.process.wait()
-        for pid in _children():
+        children, ended = _children(), []
+        for pid in _processes():
             held = _links(pid)
             if not held.isdisjoint(links):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                _reap(pid)
-            elif not held and pid not in known and _is_in_namespace(pid):
-                _reap(pid)
+                if pid in children:
+                    _reap(pid)
+            elif not held and pid in children and _is_in_namespace(pid):
+                ended.append(pid)
         # Not earlier: the wire's end of file would end what is looked for, and the log's name (its
         # inode's number) would be that of the next worker's.
-        self.wire.close()
-        self.release()
+        self.dismiss()
+        return ended
 
 
-def _children() -> list[int]:
+def _children() -> set[int]:
     """Children of this process, whichever thread started them."""
-    found: list[int] = []
+    found: set[int] = set()
     for tasks in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            found += map(int, tasks.read_text().split())
+            found.update(map(int, tasks.read_text().split()))
     return found
+
+
+def _processes() -> Iterator[int]:
+    """All processes but this one."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            yield int(entry.name)
 
 
 def _link(descriptor: int) -> str:
@@ -187,6 +212,7 @@ def prime(command: Sequence[str]) -> Worker:
             stderr=log,
             pass_fds=[remote_rpc.fileno(), remote_wire.fileno()],
             cwd="/",
+            start_new_session=True,
         )
         try:
             links = frozenset(_link(file.fileno()) for file in (remote_wire, remote_rpc, log))

@@ -16,7 +16,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from instances import PATIENCE, PYTHON, Lines, alive, call, eventually, make_root, started
+from instances import (
+    PATIENCE,
+    PYTHON,
+    Lines,
+    alive,
+    call,
+    eventually,
+    holding,
+    make_root,
+    started,
+)
 
 from bentofn.adapters.local.engines import (
     CriuEngine,
@@ -33,6 +43,7 @@ from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import prime
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.runtime.namespaces import Namespaces
 
 ECHO = """
 import os, random, sys, threading
@@ -397,5 +408,60 @@ def test_a_worker_that_is_killed_at_any_moment_leaves_no_process(
         worker.wire.close()  # its end of file is the process's end
         os.waitpid(result.pid, 0)
     else:
-        worker.discard()
+        for pid in worker.discard():
+            os.waitpid(pid, 0)
     assert not offspring()
+    assert not holding(worker.links)
+
+
+@given(delay=st.floats(0, 0.05))
+@settings(max_examples=10, deadline=None)
+def test_a_worker_that_nobody_asks_ends_with_its_socket_at_any_moment(
+    criu: Criu, delay: float, offspring: Callable[[], set[int]]
+) -> None:
+    worker = prime(criu.command)
+    time.sleep(delay)
+    worker.dismiss()
+    assert worker.process.returncode != -signal.SIGKILL
+    assert not offspring()
+
+
+def test_what_ends_while_a_worker_is_discarded_is_left_to_whom_it_belongs(
+    criu: Criu, images: Path
+) -> None:
+    namespaces = Namespaces.find()
+    assert namespaces is not None
+    worker = prime(criu.command)
+    worker.request(images)
+    with namespaces.for_children():
+        other = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    worker.process.kill()
+    assert other.pid in worker.discard()
+    assert other.wait() == 7
+
+
+RESTORE = """
+import os, signal, sys, time
+from pathlib import Path
+from bentofn.packager.snapshot.criu.binary import find_criu
+from bentofn.packager.snapshot.criu.worker import prime
+
+primed, asked = (prime(find_criu().command) for _ in range(2))
+asked.request(Path(sys.argv[1]))
+print("|".join(primed.links | asked.links), flush=True)
+time.sleep(float(sys.argv[2]))
+os.killpg(0, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.003, 0.006, 0.01, 0.02])
+def test_workers_end_with_the_group_of_a_process_that_is_killed(images: Path, delay: float) -> None:
+    arguments = [sys.executable, "-c", RESTORE, str(images), str(delay)]
+    done = subprocess.run(
+        arguments, stdout=subprocess.PIPE, text=True, start_new_session=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    links = done.stdout.strip().split("|")
+    assert len(links) == 6
+    eventually(lambda: not holding(links))

@@ -42,6 +42,9 @@ TAKEN_AT_ONCE = 2
 """Snapshots that are taken at a time, of all functions: each starts a service, and keeps one of the
 few threads that asyncio has (the processors and four) for as long as that and the dump take."""
 
+NOTICED_WITHIN = 1.0
+"""Seconds within which whoever waits for a child that has ended has learnt it."""
+
 REFILL_DELAY = 0.1
 """Seconds after a restore in which the processors are left to what was restored."""
 
@@ -86,9 +89,9 @@ class Restorer:
         self._finding = asyncio.Lock()
         self._workers: deque[Worker] = deque()
         self._stock = Stock()
-        self._living: set[int] = set()
         self._refill: asyncio.TimerHandle | None = None
         self._releases: set[asyncio.Task[None]] = set()
+        self._restores: set[asyncio.Task[Offspring]] = set()
         self._in_turn = asyncio.Lock()
         self._closed = False
 
@@ -131,6 +134,8 @@ class Restorer:
         # A caller that gives up must not leave a process that nobody knows, and closes its own.
         given = [os.dup(fd) for fd in fds]
         work = asyncio.create_task(self._restore(command, images, request, given))
+        self._restores.add(work)
+        work.add_done_callback(self._restores.discard)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -138,13 +143,14 @@ class Restorer:
             raise
 
     async def close(self) -> None:
-        """End the workers that nobody took."""
+        """Wait for what is being restored, and end the workers that nobody took."""
         self._closed = True
         if self._refill is not None:
             self._refill.cancel()
+        await asyncio.gather(*self._restores, return_exceptions=True)
         workers, self._workers = list(self._workers), deque()
         for worker in workers:
-            await asyncio.to_thread(worker.discard)
+            await asyncio.to_thread(worker.dismiss)
         await asyncio.gather(*self._releases, return_exceptions=True)
 
     def _take(self, command: Sequence[str]) -> Worker:
@@ -153,7 +159,7 @@ class Restorer:
         while worker is None and self._workers:
             worker = self._workers.popleft()
             if worker.process.poll() is not None:  # somebody killed it
-                self._let_go(asyncio.to_thread(worker.discard))
+                self._let_go(asyncio.to_thread(worker.dismiss))
                 worker = None
         self._stock.taken(len(self._workers), loop.time())
         return worker or _prime(command)
@@ -193,14 +199,13 @@ class Restorer:
             pass  # whatever it was, no answer is an answer
         result = worker.response(0.0)
         if isinstance(result, Restored):
-            self._living.add(result.pid)
-            exit_ = watch(result.pid)
-            exit_.add_done_callback(lambda _: self._living.discard(result.pid))
             worker.wire.close()
             self._let_go(asyncio.to_thread(worker.release))
-            return Offspring(result.pid, exit_)
+            return Offspring(result.pid, watch(result.pid))
         reason = first_error("\n".join(worker.errors())) or result.reason
-        await asyncio.to_thread(worker.discard, given, self._living)
+        ended = await asyncio.to_thread(worker.discard, given)
+        if ended:
+            self._let_go(_reap_later(ended))
         return replace(result, reason=reason)
 
     def _schedule(self, delay: float) -> None:
@@ -216,7 +221,7 @@ class Restorer:
         loop = asyncio.get_running_loop()
         wanted = self._stock.wanted(loop.time())
         if len(self._workers) > wanted:
-            self._let_go(asyncio.to_thread(self._workers.pop().discard))
+            self._let_go(asyncio.to_thread(self._workers.pop().dismiss))
         elif len(self._workers) < wanted:
             try:
                 self._workers.append(prime(self._criu.command))
@@ -247,6 +252,18 @@ def _prime(command: Sequence[str]) -> Worker:
         return prime(command)
     except OSError as error:
         raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
+
+
+async def _reap_later(ended: Sequence[int]) -> None:
+    """Take the ends of children that nobody waits for, and of no others."""
+    await asyncio.sleep(NOTICED_WITHIN)
+    for pid in ended:
+        _reap(pid)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _disown(work: asyncio.Task[Offspring]) -> None:

@@ -17,9 +17,10 @@ from bentofn.adapters.local.engines import (
     TemplateEngine,
 )
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.forked.zygotes import Packages, Zygotes
+from bentofn.adapters.local.engines.forked.zygotes import Zygotes
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.zygote import Packages
 
 TIMEOUT = 120.0
 

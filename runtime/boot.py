@@ -23,7 +23,7 @@ PLACES = ("root", "source", "runtime", "env")
 PROCESSES = {
     "instance": ("instance", ("listen-fd", "control-fd", "threads")),
     "template": ("template", ("control-fd",)),
-    "zygote": ("zygote.process", ("control-fd", "without")),
+    "zygote": ("zygote.process", ("control-fd", "without", "wire")),
     "snapshot": ("parking", ("control-fd", "wire")),
     "describe": ("describe", ("output", "service", "late")),
     "examples": ("examples", ("output", "lines")),

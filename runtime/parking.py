@@ -1,4 +1,4 @@
-"""A service that parks at its snapshot point, and becomes what is asked for once it is restored.
+"""A process that parks to be kept, and becomes what is asked for once it is restored.
 
 CRIU keeps what a process holds, and restores it as it was. So a parked process holds nothing of the
 world outside: its standard streams are ``/dev/null``, its control socket is closed, and one regular
@@ -83,23 +83,48 @@ def park(wire: int, system: System) -> Channel:
     return Channel(wire)
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """What a process finds that was just restored.
+
+    Args:
+        request: What it is to be.
+        fds: What it is given for that, by name.
+        control: The platform.
+    """
+
+    request: Restore
+    fds: Mapping[str, int]
+    control: Channel
+
+
+def arrive(wire: Channel, system: System) -> Arrival | None:
+    """Hear what to be, and write and live as the platform wants; None when it has gone."""
+    request = _request(wire)
+    if request is None:
+        return None
+    fds = wire.take_fds(RESTORE_FDS[request.kind])
+    wire.close()
+    control = Channel(fds["control"])
+    instance.redirect_output(fds)
+    system.prctl(*lifeline.DIE_WITH_PARENT)
+    lifeline.check(control.socket)
+    return Arrival(request, fds, control)
+
+
 def become(wire: Channel, prepared: Original, system: System) -> int:
     """Live as what the platform asks for through the wire; returns the exit status."""
     while True:
-        request = _request(wire)
-        if request is None:
+        arrival = arrive(wire, system)
+        if arrival is None:
             return 1
-        fds = wire.take_fds(RESTORE_FDS[request.kind])
-        wire.close()
-        control = Channel(fds["control"])
-        instance.redirect_output(fds)
-        system.prctl(*lifeline.DIE_WITH_PARENT)
-        lifeline.check(control.socket)
+        request, control = arrival.request, arrival.control
         if request.kind == "template":
             return _be_template(request, prepared, control, system)
         orders = _Orders(control)
         start = partial(_configure, prepared, request, system)
-        status = instance.live(start, instance.open_listener(fds["listen"]), control, orders.heed)
+        listener = instance.open_listener(arrival.fds["listen"])
+        status = instance.live(start, listener, control, orders.heed)
         if status or orders.park is None:
             return status
         again = original.prepare_again(prepared, control, why_not_snapshot)

@@ -22,7 +22,6 @@ from bentofn.adapters.local.engines import (
     find_python,
 )
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.forked.zygotes import Packages
 from bentofn.adapters.local.engines.process import kill_session
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import instance_environment
@@ -32,6 +31,7 @@ from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.warm import is_warmable
+from bentofn.packager.snapshot.zygote import Packages
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 
@@ -98,6 +98,8 @@ class Launcher:
     async def recall(self) -> None:
         """Take up what earlier platforms and deployments left on disk for fast starts."""
         await self._choice.recall()
+        if self._choice.current is None and (zygote := await self._zygote_engine()) is not None:
+            await zygote.recall()
 
     def prepare(self) -> asyncio.Task[None] | None:
         """See :meth:`bentofn.adapters.local.choice.EngineChoice.prepare`."""
@@ -119,7 +121,7 @@ class Launcher:
         spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name}, threads)
         choice = self._choice
         if choice.current is None:
-            await (choice.demand() if choice.must_restore else choice.recall())
+            await (choice.demand() if choice.must_restore else self.recall())
         while (engine := choice.current) is not None:
             try:
                 instance = await self._serve(engine, spec)
@@ -172,7 +174,9 @@ class Launcher:
             launch = await self._how_to_launch()
             runtime = BentoRoot(launch.root).runtime.resolve()
             packages = Packages(self._bento.packages, runtime, launch.python.resolve())
-            self._zygote = ZygoteEngine(packages, self._shared.zygotes, launch)
+            self._zygote = ZygoteEngine(
+                packages, self._shared.zygotes, launch, self._shared.kept_zygotes
+            )
         return self._zygote if self._may_share else None
 
     async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
@@ -238,7 +242,8 @@ class Launcher:
     async def _make_engine(self, name: str) -> Engine:
         launch = await self._how_to_launch()
         if name == "template":
-            return TemplateEngine(launch)
+            zygote = await self._zygote_engine()
+            return TemplateEngine(launch, zygote.template if zygote is not None else None)
         bento = self._bento
         subject = Subject(
             bento.tag, bento.digest, launch.root, launch.python, launch.environment(),

@@ -14,6 +14,7 @@ from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
+from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.isolation.limits import Limits
@@ -56,8 +57,8 @@ class Platform:
         self._providers = providers
         self._confinement = confinement_of(home)
         self._numbers = itertools.count(1)
-        zygotes = Zygotes(lambda line: print(line, file=sys.stderr, flush=True))
-        self._shared = Shared(zygotes, Restorer(SnapshotStore(home)))
+        restorer = Restorer(SnapshotStore(home))
+        self._shared = Shared(Zygotes(_print), restorer, KeptZygotes(restorer, _print))
         self._background: asyncio.Task[None] | None = None
 
     async def recover(self) -> None:
@@ -164,7 +165,7 @@ class Platform:
 
     def zygotes(self) -> list[ZygoteStatus]:
         """What is kept for functions that share their packages."""
-        return self._shared.zygotes.status()
+        return self._shared.zygote_status()
 
     def url_of(self, name: str) -> str:
         """Where a function answers."""
@@ -243,3 +244,7 @@ class Platform:
             preparation = function.live.launcher.prepare() if function.live else None
             if preparation is not None:
                 await asyncio.wait([preparation])
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -58,8 +58,8 @@ def stop(as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Whether the platform runs, and where; and its zygotes.
 
-    A zygote is a process that has imported the packages that some functions share, so that a
-    function with no snapshot of its own starts as a fork of it.
+    A zygote has imported the packages that some functions share, so that a function with no
+    snapshot of its own starts from it. It is a snapshot itself, or a process that forks.
     """
     endpoint = daemon.status(Home.default())
     _show(endpoint, as_json, zygotes=Client(endpoint).zygotes() if endpoint else [])
@@ -83,7 +83,7 @@ def _show(
         )
     for each in zygotes:
         memory = human_size(each["memory"]) if each["memory"] is not None else "unknown"
-        click.echo(
-            f"  zygote of {each['packages']}: process {each['pid']}, {memory} of memory, "
-            f"{each['instances']} instances"
-        )
+        what = f"process {each['pid']}, {memory} of memory"
+        if each["snapshot"]:
+            what = f"snapshot {each['snapshot'][:12]}, nothing resident"
+        click.echo(f"  zygote of {each['packages']}: {what}, {each['instances']} instances")

@@ -1,4 +1,4 @@
-"""A service's process at its snapshot point, in a pid namespace of its own."""
+"""A process that parks to be kept, in a pid namespace of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ from pathlib import Path
 from bentofn.packager.lines import LineSplitter
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import boot_command
-from bentofn.runtime.protocol import Decoder, Failed, ProtocolError, Ready, Refused
+from bentofn.runtime.protocol import (
+    Decoder,
+    Failed,
+    ProtocolError,
+    Ready,
+    Refused,
+    Threaded,
+    Warmed,
+)
 
 Log = Callable[[str, str], None]
 """Takes ``stdout`` or ``stderr``, and a line."""
@@ -48,6 +56,18 @@ class SnapshotRefused(UserError):  # noqa: N818 - reads as what happened
 
 class TakeFailed(UserError):  # noqa: N818 - reads as what happened
     """No snapshot was taken; the message says why."""
+
+
+class StartsThreads(TakeFailed):
+    """A package that a zygote imported started a thread.
+
+    Args:
+        package: It.
+    """
+
+    def __init__(self, package: str) -> None:
+        super().__init__(f"{package} starts threads when it is imported")
+        self.package = package
 
 
 @contextmanager
@@ -78,10 +98,37 @@ def parked(
         SnapshotRefused: It cannot be kept as a snapshot.
         TakeFailed: It does not reach its snapshot point.
     """
-    options = ("--wire", os.fspath(wire))
-    with _started(boot_command(python, bento_root, "snapshot", *options), env) as process:
-        _Waiting(process, log, timeout, called_off).wait()
-        yield process.pid
+    command = boot_command(python, bento_root, "snapshot", "--wire", os.fspath(wire))
+    with parked_process(command, env, timeout, log, called_off) as (pid, _):
+        yield pid
+
+
+@contextmanager
+def parked_process(
+    command: list[str],
+    env: Mapping[str, str],
+    timeout: float,
+    log: Log,
+    called_off: threading.Event,
+) -> Iterator[tuple[int, Ready | Warmed]]:
+    """Start a boot process that parks, as :func:`parked` does.
+
+    Args:
+        command: Its command line, which is told its control socket.
+        env: The whole environment, as for :func:`parked`, with ``timeout``, ``log`` and
+            ``called_off``.
+
+    Yields:
+        Its process id, and what it said last.
+
+    Raises:
+        SnapshotRefused: It cannot be kept as a snapshot.
+        StartsThreads: It is a zygote, and must be started without a package.
+        TakeFailed: It does not park.
+    """
+    with _started(command, env) as process:
+        said = _Waiting(process, log, timeout, called_off).wait()
+        yield process.pid, said
 
 
 @dataclass(frozen=True)
@@ -168,10 +215,10 @@ class _Waiting:
     called_off: threading.Event
     last_error: str = ""
     was_killed: bool = False
-    is_ready: bool = False
+    ready: Ready | Warmed | None = None
     decoder: Decoder = field(default_factory=Decoder)
 
-    def wait(self) -> None:
+    def wait(self) -> Ready | Warmed:
         deadline = time.monotonic() + self.timeout
         unshare, control = self.process.unshare, self.process.control
         assert unshare.stdout is not None
@@ -181,7 +228,7 @@ class _Waiting:
             selector.register(control, selectors.EVENT_READ, None)
             selector.register(unshare.stdout, selectors.EVENT_READ, "stdout")
             selector.register(unshare.stderr, selectors.EVENT_READ, "stderr")
-            while selector.get_map() and not (self.is_ready and self._has_parked()):
+            while selector.get_map() and not (self.ready and self._has_parked()):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise TakeFailed(
@@ -189,7 +236,7 @@ class _Waiting:
                     )
                 if self.called_off.is_set():
                     raise TakeFailed("it was called off")
-                for key, _ in selector.select(_POLL if self.is_ready else min(left, _LOOK)):
+                for key, _ in selector.select(_POLL if self.ready else min(left, _LOOK)):
                     data = os.read(key.fd, 1 << 16)
                     if not data:
                         selector.unregister(key.fileobj)
@@ -198,8 +245,9 @@ class _Waiting:
                     else:
                         splitter = lines[key.data]
                         self._write(key.data, splitter.feed(data) if data else splitter.flush())
-        if not self.is_ready:
+        if self.ready is None:
             raise TakeFailed(self._how_it_ended())
+        return self.ready
 
     def _has_parked(self) -> bool:
         """Whether its last step is done: it must not be dumped before it waits for the wire."""
@@ -220,7 +268,10 @@ class _Waiting:
                 raise SnapshotRefused(message.error)
             if isinstance(message, Failed):
                 raise TakeFailed(message.error)
-            self.is_ready = self.is_ready or isinstance(message, Ready)
+            if isinstance(message, Threaded):
+                raise StartsThreads(message.package)
+            if isinstance(message, Ready | Warmed):
+                self.ready = message
 
     def _write(self, stream: str, lines: list[str]) -> None:
         for line in lines:

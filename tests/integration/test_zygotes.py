@@ -29,10 +29,11 @@ from bentofn.adapters.local.engines import (
     find_python,
 )
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.forked.zygotes import Packages, Zygotes
+from bentofn.adapters.local.engines.forked.zygotes import Zygotes
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
+from bentofn.packager.snapshot.zygote import Packages
 from bentofn.runtime.layout import BentoRoot
 
 WriteWheel = Callable[..., Path]

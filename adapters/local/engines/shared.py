@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bentofn.adapters.local.engines.forked.zygotes import Zygotes
+from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.restorer import Restorer
+from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,29 @@ class Shared:
     Args:
         zygotes: Processes with an environment's packages imported.
         restorer: Restores snapshots.
+        kept_zygotes: The same processes as snapshots, where they can be restored.
     """
 
     zygotes: Zygotes
     restorer: Restorer
+    kept_zygotes: KeptZygotes
+
+    def zygote_status(self) -> list[ZygoteStatus]:
+        """Those that can be started from, and those that have instances."""
+        kept = [
+            ZygoteStatus(
+                pid=None,
+                packages=each.packages.packages,
+                instances=len(each.instances),
+                memory=0,
+                snapshot=each.snapshot.id,
+            )
+            for each in self.kept_zygotes.known()
+        ]
+        return [*kept, *self.zygotes.status()]
 
     async def close(self) -> None:
         """Stop what runs; the functions were stopped before."""
+        await self.kept_zygotes.close()
         await self.zygotes.close()
         await self.restorer.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 from bentofn.adapters.local.engines.base import (
     TEMPLATE_ID,
+    EngineRefused,
     InstanceSpec,
     Launch,
     StartFailed,
@@ -24,12 +26,17 @@ class TemplateEngine:
 
     Args:
         launch: What its processes are started with.
+        quicker: Makes a template sooner than a new interpreter becomes one; it may give None, or
+            raise what :meth:`start` does, and then an interpreter is started.
     """
 
     name = "template"
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(
+        self, launch: Launch, quicker: Callable[[], Awaitable[Parent | None]] | None = None
+    ) -> None:
         self._launch = launch
+        self._quicker = quicker
         self._instances: set[RunningInstance] = set()
         self._template: Parent | None = None
         self._starting = asyncio.Lock()
@@ -57,9 +64,18 @@ class TemplateEngine:
     async def _living(self) -> Parent:
         async with self._starting:
             if self._template is None or not self._template.alive:
-                self._template = await self._spawn()
+                self._template = await self._soon() or await self._spawn()
             await self._template.ready()
             return self._template
+
+    async def _soon(self) -> Parent | None:
+        if self._quicker is None:
+            return None
+        try:
+            return await self._quicker()
+        except (StartFailed, EngineRefused):
+            self._quicker = None
+            return None
 
     async def _spawn(self) -> Parent:
         wires = Wires.open(None)

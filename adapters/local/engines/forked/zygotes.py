@@ -18,30 +18,13 @@ from bentofn.adapters.local.engines.forked.parent import PackageStartsThreads, P
 from bentofn.adapters.local.engines.plain import spawn_command
 from bentofn.adapters.local.engines.process import Output
 from bentofn.adapters.local.engines.sockets import Wires
-from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
+from bentofn.packager.snapshot.zygote import ATTEMPTS, Packages, zygote_command
+from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.protocol import Warmed
 from bentofn.runtime.zygote.variables import that_matter
 
 MOST = 2
 """Zygotes that are kept: one of torch holds about 200 MB."""
-
-_ATTEMPTS = 4
-"""Zygotes made for one key: each attempt leaves out a package that starts threads."""
-
-
-@dataclass(frozen=True)
-class Packages:
-    """What functions must have in common to start from one zygote.
-
-    Args:
-        packages: Name of the layers that their packages come from.
-        runtime: The tree of their runtime.
-        python: Their interpreter.
-    """
-
-    packages: str
-    runtime: Path
-    python: Path
 
 
 @dataclass(frozen=True)
@@ -49,17 +32,19 @@ class ZygoteStatus:
     """How a zygote stands.
 
     Args:
-        pid: Its process.
+        pid: Its process; None where it is kept as a snapshot and nothing runs.
         packages: What it is for.
-        instances: How many of its forks live.
+        instances: How many live that started from it.
         memory: Bytes that it holds, what it shares with its forks included; None where the system
             does not say.
+        snapshot: The snapshot that it is kept as; empty where it is a process.
     """
 
-    pid: int
+    pid: int | None
     packages: str
     instances: int
     memory: int | None
+    snapshot: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +145,7 @@ class Zygotes:
     async def _ensure(self, packages: Packages, root: Path, environment: Mapping[str, str]) -> None:
         async with self._turn:
             # What its modules look at is known once they are imported, so it may take two.
-            for _ in range(_ATTEMPTS):
+            for _ in range(ATTEMPTS):
                 if self.find(packages, environment) is not None:
                     return
                 await self._make(packages, root, environment)
@@ -194,7 +179,7 @@ class Zygotes:
             except PackageStartsThreads as error:
                 package = str(error)
                 self.log(f"zygote of {tree.name}: {package} starts threads and is left out")
-                if package in without or len(without) + 1 >= _ATTEMPTS:
+                if package in without or len(without) + 1 >= ATTEMPTS:
                     raise EngineRefused(f"{package} starts threads when it is imported") from error
                 without.append(package)
             except BaseException:
@@ -207,14 +192,9 @@ class Zygotes:
     async def _start(
         self, packages: Packages, tree: Path, environment: Mapping[str, str], without: list[str]
     ) -> Parent:
-        boot = packages.runtime / "bentofn" / "runtime" / "boot.py"
-        places = {"source": packages.runtime, "runtime": packages.runtime, "env": tree}
-        command = [str(packages.python), *INTERPRETER_OPTIONS, str(boot), "zygote"]
-        command += [part for name, path in places.items() for part in (f"--{name}", str(path))]
+        command = zygote_command(packages, tree, "--without", ",".join(without))
         wires = Wires.open(None)
-        process = await spawn_command(
-            [*command, "--without", ",".join(without)], environment, wires
-        )
+        process = await spawn_command(command, environment, wires)
         output = Output("zygote", lambda _, stream, line: self.log(f"zygote, {stream}: {line}"))
         await output.follow(wires)
         return Parent(process, wires.control, output)

@@ -19,8 +19,8 @@ from bentofn.adapters.local.engines.base import (
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.bursts import Bursts
-from bentofn.adapters.local.engines.restored.restorer import Offspring, Restorer
-from bentofn.adapters.local.engines.sockets import Wires, socket_path
+from bentofn.adapters.local.engines.restored.instances import restore_instance
+from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.key import SnapshotKey
@@ -122,21 +122,7 @@ class CriuEngine:
             return forked or await self._start_alone(kept, spec)
 
     async def _start_alone(self, kept: _Kept, spec: InstanceSpec) -> RunningInstance:
-        path = socket_path(self._launch.sockets, spec.instance_id)
-        tenancy = self._launch.tenancy(spec)
-        wires = Wires.open(path)
-        try:
-            offspring = await self._restore(kept, spec, wires)
-        except BaseException:
-            wires.close()
-            path.unlink(missing_ok=True)
-            await asyncio.shield(tenancy.end())
-            raise
-        finally:
-            wires.close_remote()
-        instance = await RunningInstance.of(
-            spec, path, wires, offspring.pid, offspring.exit, tenancy, self._launch.log
-        )
+        instance = await self._restore(kept, spec)
         instance.keep_in(self._instances)
         if not kept.ahead.known and self._learning is None:
             self._learning = asyncio.create_task(self._learn(kept.ahead, instance))
@@ -190,7 +176,7 @@ class CriuEngine:
         if kept is not None:
             await asyncio.to_thread(kept.close)
 
-    async def _restore(self, kept: _Kept, spec: InstanceSpec, wires: Wires) -> Offspring:
+    async def _restore(self, kept: _Kept, spec: InstanceSpec) -> RunningInstance:
         request = Restore(
             "instance",
             spec.instance_id,
@@ -203,7 +189,9 @@ class CriuEngine:
                 await self._let_go()
             raise StartFailed(f"the snapshot {kept.snapshot.id[:12]} was removed")
         kept.ahead.start()
-        return await self._restorer.restore(kept.snapshot.images, request, wires.remote_fds())
+        return await restore_instance(
+            self._launch, spec, self._restorer, kept.snapshot.images, request
+        )
 
     async def _learn(self, ahead: ReadAhead, instance: RunningInstance) -> None:
         """Have a start's hot set measured; where the instance is gone by then, by the next one."""

@@ -1,0 +1,234 @@
+"""The zygotes of a home that are kept on disk: nothing is resident until a function needs one.
+
+A restored zygote becomes an instance, or a template, itself: nothing stays behind for others, who
+restore their own, and whose mounts are those of now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bentofn.adapters.local.engines.base import (
+    EngineRefused,
+    InstanceSpec,
+    Launch,
+    StartFailed,
+)
+from bentofn.adapters.local.engines.forked.parent import Parent
+from bentofn.adapters.local.engines.process import RunningInstance
+from bentofn.adapters.local.engines.restored.instances import restore_instance
+from bentofn.adapters.local.engines.restored.restorer import Restorer
+from bentofn.adapters.local.engines.restored.template import restore_template
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.snapshot import Hold, Snapshot
+from bentofn.packager.snapshot.zygote import (
+    Packages,
+    ZygoteSnapshot,
+    recall_zygote,
+    take_zygote,
+)
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.protocol import Restore
+from bentofn.runtime.zygote.variables import that_matter
+
+TIMEOUT = 300.0
+"""Seconds in which packages must be imported: it is done behind whatever answers requests."""
+
+
+@dataclass(frozen=True)
+class KeptZygote:
+    """One zygote that can be restored.
+
+    Args:
+        packages: What it is for.
+        tree: Where the packages stand.
+        environment: What of an environment its modules looked at.
+        kept: It, on disk.
+        instances: Those that were restored from it and live.
+    """
+
+    packages: Packages
+    tree: Path
+    environment: Mapping[str, str]
+    kept: ZygoteSnapshot
+    instances: set[RunningInstance] = field(default_factory=set)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """It, on disk."""
+        return self.kept.snapshot
+
+    def fits(self, packages: Packages, environment: Mapping[str, str]) -> bool:
+        """Whether a function with these packages and this environment may start from it."""
+        usable = self.tree.is_dir() and self.snapshot.images.is_dir()
+        matters = that_matter(environment, self.kept.read)
+        return usable and packages == self.packages and matters == dict(self.environment)
+
+
+_Question = tuple[Packages, Path, frozenset[tuple[str, str]]]
+
+
+class KeptZygotes:
+    """The zygotes that a platform restores.
+
+    Args:
+        restorer: The platform's.
+        log: Called with lines about them, and what they write.
+    """
+
+    def __init__(self, restorer: Restorer, log: Callable[[str], None]) -> None:
+        self._restorer = restorer
+        self._log = log
+        self._known: list[KeptZygote] = []
+        self._asked: set[_Question] = set()
+        self._given_up: dict[_Question, str] = {}
+        self._unfit: set[str] = set()
+        self._turn = asyncio.Lock()
+        self._work: set[asyncio.Task[None]] = set()
+        self._called_off = threading.Event()
+
+    def find(self, packages: Packages, environment: Mapping[str, str]) -> KeptZygote | None:
+        """The zygote that a function may start from, of those that were taken up."""
+        return next((each for each in self.known() if each.fits(packages, environment)), None)
+
+    async def recall(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
+        """Take up the zygote that is kept from earlier, if there is one; asked again, nothing."""
+        question = _question(packages, tree, environment)
+        if question in self._asked or self.find(packages, environment) is not None:
+            return
+        self._asked.add(question)
+        try:
+            criu = await self._restorer.criu()
+            kept = await asyncio.to_thread(
+                recall_zygote, self._restorer.store, packages, tree, environment, criu, self._log
+            )
+        except (EngineRefused, UserError):
+            return  # who prepares one hears it
+        if kept is not None:
+            self._take_up(packages, tree, environment, kept)
+
+    async def prepare(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
+        """Make sure of a zygote for a function, one at a time; again, it does nothing.
+
+        Args:
+            packages: The function's.
+            tree: Where they stand.
+            environment: The function's.
+
+        Raises:
+            EngineRefused: The host or these packages do not allow it; the message says why.
+        """
+        # A task of its own: others may wait for it too, and a function that goes must not end it.
+        await asyncio.shield(self._background(self._prepare(packages, tree, environment)))
+
+    async def start(
+        self, zygote: KeptZygote, launch: Launch, spec: InstanceSpec
+    ) -> RunningInstance:
+        """Restore a zygote as an instance; it is not ready yet when this returns.
+
+        Raises:
+            EngineRefused: It cannot be restored, and will not be tried again.
+        """
+        env = launch.environment(spec)
+        request = Restore("instance", spec.instance_id, spec.threads, env)
+        hold = await self._hold(zygote)
+        try:
+            instance = await restore_instance(
+                launch, spec, self._restorer, zygote.snapshot.images, request
+            )
+        except StartFailed as error:
+            self._log(f"{zygote.snapshot.origin.bento} is given up: {error}")
+            self._unfit.add(zygote.snapshot.id)
+            raise EngineRefused(str(error)) from error
+        finally:
+            hold.close()
+        instance.keep_in(zygote.instances)
+        return instance
+
+    async def template(self, zygote: KeptZygote, launch: Launch) -> Parent:
+        """Restore a zygote as the template of a bento, which has constructed when this returns.
+
+        Raises:
+            StartFailed: The template cannot be started so.
+            EngineRefused: It must not fork.
+        """
+        hold = await self._hold(zygote)
+        try:
+            return await restore_template(launch, self._restorer, zygote.snapshot.images)
+        finally:
+            hold.close()
+
+    async def close(self) -> None:
+        """Call off what is being made; what was restored is who asked for it's."""
+        self._called_off.set()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    def known(self) -> list[KeptZygote]:
+        """Those that were taken up and can be restored."""
+        self._known = [
+            each
+            for each in self._known
+            if each.snapshot.id not in self._unfit and each.snapshot.images.is_dir()
+        ]
+        return self._known
+
+    async def _hold(self, zygote: KeptZygote) -> Hold:
+        hold = await asyncio.to_thread(self._restorer.store.hold, zygote.snapshot)
+        if hold is None:
+            raise EngineRefused("the snapshot of its packages' zygote was removed")
+        return hold
+
+    async def _prepare(
+        self, packages: Packages, tree: Path, environment: Mapping[str, str]
+    ) -> None:
+        question = _question(packages, tree, environment)
+        async with self._turn, self._restorer.taking:
+            if self.find(packages, environment) is not None:
+                return
+            if question in self._given_up:
+                raise EngineRefused(self._given_up[question])
+            criu = await self._restorer.criu()
+            try:
+                kept = await asyncio.to_thread(self._take, packages, tree, environment, criu)
+            except UserError as error:
+                self._given_up[question] = str(error).rstrip(".")
+                raise EngineRefused(self._given_up[question]) from error
+            if kept.snapshot.id in self._unfit:
+                raise EngineRefused(f"the snapshot {kept.snapshot.id[:12]} could not be restored")
+            self._take_up(packages, tree, environment, kept)
+            await self._restorer.warm()
+
+    def _take(
+        self, packages: Packages, tree: Path, environment: Mapping[str, str], criu: Criu
+    ) -> ZygoteSnapshot:
+        return take_zygote(
+            self._restorer.store, packages, tree, environment, criu, TIMEOUT,
+            lambda stream, line: self._log(f"zygote, {stream}: {line}"), self._log,
+            self._called_off,
+        )  # fmt: skip
+
+    def _take_up(
+        self,
+        packages: Packages,
+        tree: Path,
+        environment: Mapping[str, str],
+        kept: ZygoteSnapshot,
+    ) -> None:
+        matters = that_matter(environment, kept.read)
+        self._known.append(KeptZygote(packages, tree, matters, kept))
+
+    def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        # Whoever waited may have gone.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
+
+
+def _question(packages: Packages, tree: Path, environment: Mapping[str, str]) -> _Question:
+    return packages, tree, frozenset(environment.items())

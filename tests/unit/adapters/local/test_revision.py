@@ -10,6 +10,7 @@ from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes
+from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import UNLIMITED
 from bentofn.adapters.local.logs import LogWriter
@@ -31,7 +32,8 @@ async def test_a_start_that_breaks_unexpectedly_refuses_who_waits(tmp_path: Path
     log = LogWriter(tmp_path / "a.jsonl")
     stats = Stats()
     restorer = Restorer(SnapshotStore(Home(tmp_path / "home")))
-    profile, shared = load_profile("plain"), Shared(Zygotes(print), restorer)
+    profile = load_profile("plain")
+    shared = Shared(Zygotes(print), restorer, KeptZygotes(restorer, print))
     revision = Revision(spec, bento, 1, profile, sockets, UNLIMITED, log, stats, shared)
     ticket = revision.submit()
     with pytest.raises(Refused, match="could not start an instance") as caught:

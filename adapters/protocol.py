@@ -159,7 +159,8 @@ class InstanceStatus:
 
     Args:
         id: Its name.
-        state: ``starting``, ``ready``, ``retiring`` (takes no more requests) or ``stopping``.
+        state: ``starting``, ``ready``, ``retiring`` (takes no more requests), ``parking`` (what it
+            has become is being kept) or ``stopping``.
         start: ``cold``, ``zygote`` (a fork of a process that has its packages imported) or
             ``restored``.
         in_flight: Requests that it has.

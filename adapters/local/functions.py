@@ -11,8 +11,9 @@ from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
-from bentofn.adapters.local.revision import Revision, Stats
+from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.state import Deployment
+from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.protocol import FunctionSpec, FunctionStatus, Progress
 from bentofn.runtime.errors import UserError
 
@@ -137,9 +138,8 @@ class Function:
         live, stats = self.live, self.stats
         instances = live.instances() if live else ()
         states = {instance.state for instance in instances}
-        found = [
-            state for state in ("ready", "starting", "retiring", "stopping") if state in states
-        ]
+        order = ("ready", "starting", "retiring", "parking", "stopping")
+        found = [state for state in order if state in states]
         state = (
             {"ready": "running", "retiring": "running"}.get(found[0], found[0]) if found else "zero"
         )

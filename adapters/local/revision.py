@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import traceback
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -39,22 +37,12 @@ from bentofn.adapters.local.environment import thread_count
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Upstream
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus
+from bentofn.packager.snapshot.warm import is_warmable
 from bentofn.runtime.errors import UserError
-
-
-@dataclass
-class Stats:
-    """What a function did since the platform started; revisions of it share one."""
-
-    requests: int = 0
-    refused: int = 0
-    largest_batch: int = 0
-    last_start_ms: float | None = None
-    last_failure: str = ""
-    starts: Counter[str] = field(default_factory=Counter)
 
 
 class Revision:
@@ -89,7 +77,8 @@ class Revision:
         self.version = version
         timeout = profile.start_timeout
         self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
-        rules = profile.pool_rules(spec.settings, bento.manifest.contract.apis)
+        contract = bento.manifest.contract
+        rules = profile.pool_rules(spec.settings, contract.apis, warmable=is_warmable(contract))
         self._isolation = isolation
         self._pool = Pool(rules, f"v{version}-{os.urandom(2).hex()}-")
         self._grace = profile.stop_grace

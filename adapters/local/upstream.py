@@ -14,8 +14,20 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _ADDED_BY_AIOHTTP = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
+_ONE_PIECE = 16 << 10
+"""Bytes of a request that is written at once and is one piece to the kernel (which makes pieces of
+32 KiB and more for AF_UNIX), so that it was read as a whole or not at all."""
+
+_UNREAD = (errno.ECONNRESET, errno.EPIPE)
+"""What Linux says of an AF_UNIX socket whose other end was closed before all was read from it, and
+of one that was closed before it was written to. Source: net/unix/af_unix.c, unix_release_sock."""
+
+
 class Unreachable(Exception):  # noqa: N818 - a state of the instance
-    """The instance takes no connections; the request was not sent."""
+    """The instance has ended and has not read the request, which may be sent to another.
+
+    Any method may be: the request was never applied (RFC 9110, section 9.2.2).
+    """
 
 
 class Upstream:
@@ -46,8 +58,8 @@ class Upstream:
             body: The whole body.
 
         Raises:
-            Unreachable: The instance takes no connections.
-            aiohttp.ClientError: The instance did not answer.
+            Unreachable: The instance has ended without reading the request.
+            aiohttp.ClientError: The instance did not answer, and may have read it.
         """
         if self._session.closed:
             raise Unreachable  # it ended between the choice and the sending
@@ -63,7 +75,17 @@ class Upstream:
             if error.os_error.errno in (errno.ECONNREFUSED, errno.ENOENT):
                 raise Unreachable from error
             raise
+        except aiohttp.ClientOSError as error:
+            if error.errno in _UNREAD and _size(path, headers, body) <= _ONE_PIECE:
+                raise Unreachable from error
+            raise
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _size(path: str, headers: Mapping[str, str], body: bytes) -> int:
+    """About how many bytes a request takes, or a few more."""
+    head = sum(len(name) + len(value) + 4 for name, value in headers.items())
+    return len(path) + head + len(body) + 512

@@ -325,6 +325,20 @@ def test_a_killed_instance_is_replaced(
     assert answer.headers["x-bentofn-instance"] != instance.id
 
 
+def test_a_request_that_a_killed_instance_did_not_read_goes_to_another(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path]
+) -> None:
+    adapter.apply(spec(roots["one"]), ignore)
+    for _ in range(8):
+        before = call(home, "/echo/echo", {"texts": ["a"]})  # its connection is kept
+        (pid,) = (each.pid for each in only(adapter).instances if each.state == "ready")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        after = call(home, "/echo/echo", {"texts": ["b"]})
+        assert (after.status, after.json) == (200, ["b"])
+        assert after.headers["x-bentofn-instance"] != before.headers["x-bentofn-instance"]
+
+
 def test_after_the_platform_is_killed_nothing_is_left_and_a_start_recovers(
     home: Home, adapter: LocalAdapter, roots: dict[str, Path]
 ) -> None:

@@ -26,40 +26,15 @@ from bentofn.adapters.local.core.messages import (
     Tick,
     WakeAt,
 )
-
-
-@dataclass(frozen=True)
-class PoolRules:
-    """A profile's rules with a function's own settings put in. Times are in seconds.
-
-    Args:
-        concurrency: Requests that an instance takes at a time.
-        min_instances: Instances kept without requests.
-        max_instances: Instances at most, those that are stopping included; 0 refuses everything.
-        queue_limit: Requests that may wait.
-        queue_full_status: HTTP status for a request that may not.
-        idle_timeout: Time without a request after which an instance is stopped.
-        start_attempts: Failed starts in a row after which waiting requests are refused.
-        start_backoff: Wait after the first failed start; doubled with each further one.
-        start_hold: Wait before instances that no request waits for are tried again.
-    """
-
-    concurrency: int
-    min_instances: int
-    max_instances: int
-    queue_limit: int
-    queue_full_status: int
-    idle_timeout: float
-    start_attempts: int
-    start_backoff: float
-    start_hold: float
+from bentofn.adapters.local.core.rules import PoolRules
 
 
 @dataclass
 class PooledInstance:
     """An instance as the pool sees it.
 
-    Its ``state`` is starting, ready, retiring (it finishes what it has, then stops) or stopping.
+    Its ``state`` is starting, ready, retiring (it finishes what it has, then stops), stopping, or
+    parking (it stops once what it has become is kept).
     """
 
     id: str
@@ -250,11 +225,11 @@ class Pool:
         wanted = self._wanted() if now >= self._retry_at else 0
         kept = self._kept() if now >= self._hold_until else 0
         missing = max(wanted, kept) - self._count("starting", "ready")
-        for _ in range(min(missing, self.rules.max_instances - len(self.instances))):
+        for _ in range(missing):
             self._start()
 
     def _start(self) -> None:
-        if len(self.instances) < self.rules.max_instances:
+        if len(self.instances) - self._count("parking") < self.rules.max_instances:
             self._started += 1
             name = f"{self._prefix}{self._started}"
             self.instances[name] = PooledInstance(name)
@@ -270,7 +245,7 @@ class Pool:
         spare = max(0, self._count("ready") - self._kept())
         for instance in [i for i in idle[:spare] if now >= self._expires(i)]:
             alone = self._count("starting", "ready", "retiring") == 1 and not self.draining
-            self._stop([instance], keep=alone and instance.last_used > 0)
+            self._stop([instance], keep=self.rules.warmable and alone and instance.last_used > 0)
 
     def _idle(self) -> list[PooledInstance]:
         """Ready instances without a request, the one used longest ago first."""
@@ -282,7 +257,7 @@ class Pool:
 
     def _stop(self, instances: list[PooledInstance], *, keep: bool = False) -> None:
         for instance in instances:
-            instance.state = "stopping"
+            instance.state = "parking" if keep else "stopping"
             self._commands.append(StopInstance(instance.id, keep))
 
     def _wake(self, now: float) -> None:

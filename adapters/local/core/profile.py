@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bentofn.adapters.local.core.pool import PoolRules
+from bentofn.adapters.local.core.rules import PoolRules
 from bentofn.adapters.protocol import FunctionSettings
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import APIContract
@@ -53,7 +53,9 @@ class Profile:
     payload_limit: int
     recovered_templates: int
 
-    def pool_rules(self, settings: FunctionSettings, apis: Iterable[APIContract]) -> PoolRules:
+    def pool_rules(
+        self, settings: FunctionSettings, apis: Iterable[APIContract], *, warmable: bool = False
+    ) -> PoolRules:
         """The rules of one function.
 
         An instance takes as many requests as its largest batch holds, at least, or the batch
@@ -77,6 +79,7 @@ class Profile:
             start_attempts=self.start_attempts,
             start_backoff=self.start_backoff,
             start_hold=self.start_hold,
+            warmable=warmable,
         )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ class Service:
     @bentofn.before_snapshot
     def before(self) -> None:
         self.hooks.append("before")
+        {before}
 
     @bentofn.after_restore
     def after(self) -> None:
@@ -52,10 +54,14 @@ class Service:
 """
 
 
-def deployed(platform: Any, name: str, **filled: object) -> str:
-    code = SERVICE.format(**{"after": "pass", **filled})
+def deployed(
+    platform: Any, name: str, *, max_instances: int | None = None, **filled: object
+) -> str:
+    code = SERVICE.format(**{"before": "pass", "after": "pass", **filled})
     tag = platform.build(name, {"service.py": code}).tag
-    status = platform.deploy(tag, name, snapshot="criu", idle_timeout=0.2)
+    status = platform.deploy(
+        tag, name, snapshot="criu", idle_timeout=0.2, max_instances=max_instances
+    )
     assert status.snapshot == "criu"
     platform.wait_for_zero(name)
     return str(tag)
@@ -99,6 +105,22 @@ def test_the_kept_state_outlives_the_platform_and_the_first_snapshot(platform: A
     platform.wait_for_zero("outliving")
     answer, start = platform.call("/outliving/say", text="later")
     assert (answer["known"], start) == (["example", "first"], "restored")
+
+
+def test_a_request_does_not_wait_until_the_only_instance_is_kept(
+    platform: Any, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    waits = f"""import pathlib, time
+        while len(self.hooks) > 2 and not pathlib.Path({str(gate)!r}).exists():
+            time.sleep(0.01)"""
+    deployed(platform, "busy", warmable=True, before=waits, max_instances=1)
+    platform.call("/busy/say", text="first")
+    platform.wait_until(lambda: platform.status("busy").state == "parking")
+    answer, start = platform.call("/busy/say", text="second")
+    assert (answer["known"], start) == (["example"], "restored")
+    gate.touch()
+    platform.wait_for("busy", KEPT)
 
 
 def test_without_the_declaration_nothing_of_an_instance_is_kept(platform: Any) -> None:

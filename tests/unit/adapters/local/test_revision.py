@@ -14,7 +14,8 @@ from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import UNLIMITED
 from bentofn.adapters.local.logs import LogWriter
-from bentofn.adapters.local.revision import Revision, Stats
+from bentofn.adapters.local.revision import Revision
+from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.home import Home

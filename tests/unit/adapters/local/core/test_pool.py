@@ -26,7 +26,8 @@ from bentofn.adapters.local.core.messages import (
     Tick,
     WakeAt,
 )
-from bentofn.adapters.local.core.pool import Pool, PoolRules
+from bentofn.adapters.local.core.pool import Pool
+from bentofn.adapters.local.core.rules import PoolRules
 
 
 def rules(**changes: object) -> PoolRules:
@@ -40,6 +41,7 @@ def rules(**changes: object) -> PoolRules:
         "start_attempts": 3,
         "start_backoff": 0.2,
         "start_hold": 30.0,
+        "warmable": False,
     }
     return PoolRules(**{**usual, **changes})  # type: ignore[arg-type]
 
@@ -60,6 +62,7 @@ class World(RuleBasedStateMachine):
         self.starting: set[str] = set()
         self.ready: set[str] = set()
         self.stopping: set[str] = set()
+        self.parking: set[str] = set()
         self.lost = ""
         self.wake_at: float | None = None
 
@@ -68,13 +71,17 @@ class World(RuleBasedStateMachine):
         minimum=st.integers(0, 2),
         maximum=st.integers(1, 4),
         queue_limit=st.integers(0, 6),
+        warmable=st.booleans(),
     )
-    def make(self, concurrency: int, minimum: int, maximum: int, queue_limit: int) -> None:
+    def make(
+        self, concurrency: int, minimum: int, maximum: int, queue_limit: int, warmable: bool
+    ) -> None:
         self.limits = rules(
             concurrency=concurrency,
             min_instances=min(minimum, maximum),
             max_instances=maximum,
             queue_limit=queue_limit,
+            warmable=warmable,
         )
         self.pool = Pool(self.limits, "i")
         self.send(Tick())
@@ -88,12 +95,15 @@ class World(RuleBasedStateMachine):
             case StartInstance(instance):
                 assert instance not in self.starting | self.ready | self.stopping
                 self.starting.add(instance)
-            case StopInstance(instance):
+            case StopInstance(instance, keep):
                 assert instance in self.starting | self.ready
                 assert instance not in self.running.values() or instance == self.lost
                 self.starting.discard(instance)
                 self.ready.discard(instance)
                 self.stopping.add(instance)
+                if keep:
+                    assert self.limits.warmable
+                    self.parking.add(instance)
             case Dispatch(request, instance):
                 assert request in self.waiting
                 assert instance in self.ready
@@ -172,7 +182,8 @@ class World(RuleBasedStateMachine):
     @rule()
     def want(self) -> None:
         self.send(InstanceWanted())
-        assert self.starting or self.ready or len(self.stopping) == self.limits.max_instances
+        stopping = self.stopping - self.parking
+        assert self.starting or self.ready or len(stopping) == self.limits.max_instances
 
     def advance(self, until: float) -> None:
         while self.wake_at is not None and self.wake_at <= until:
@@ -184,7 +195,8 @@ class World(RuleBasedStateMachine):
     def within_limits(self) -> None:
         if self.requests == 0 and not hasattr(self, "limits"):
             return
-        assert len(self.starting | self.ready | self.stopping) <= self.limits.max_instances
+        counted = (self.starting | self.ready | self.stopping) - self.parking
+        assert len(counted) <= self.limits.max_instances
         assert len(self.waiting) <= self.limits.queue_limit
         assert self.pool.queued == len(self.waiting)
 
@@ -265,7 +277,7 @@ def test_the_instance_used_last_is_preferred_and_the_others_go() -> None:
 
 
 def test_the_last_instance_that_served_may_be_kept_when_it_becomes_idle() -> None:
-    pool = Pool(rules(concurrency=1), "i")
+    pool = Pool(rules(concurrency=1, warmable=True), "i")
     for request in (1, 2):
         pool.handle(RequestArrived(request), 0.0)
     pool.handle(InstanceReady("i1"), 1.0)
@@ -275,8 +287,19 @@ def test_the_last_instance_that_served_may_be_kept_when_it_becomes_idle() -> Non
     assert pool.handle(Tick(), 62.0) == [StopInstance("i1"), StopInstance("i2", keep=True)]
 
 
+def test_a_request_does_not_wait_for_an_instance_that_is_being_kept() -> None:
+    pool = Pool(rules(max_instances=1, warmable=True), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(RequestFinished(1), 2.0)
+    assert pool.handle(Tick(), 62.0) == [StopInstance("i1", keep=True)]
+    assert pool.handle(RequestArrived(2), 62.1) == [StartInstance("i2")]
+    assert pool.handle(InstanceReady("i2"), 62.2)[0] == Dispatch(2, "i2", started=True)
+    assert pool.handle(InstanceExited("i1", "stopped"), 63.0) == []
+
+
 def test_an_instance_that_never_served_is_not_kept() -> None:
-    pool = Pool(rules(), "i")
+    pool = Pool(rules(warmable=True), "i")
     pool.handle(InstanceWanted(), 0.0)
     pool.handle(InstanceReady("i1"), 1.0)
     assert pool.handle(Tick(), 61.0) == [StopInstance("i1")]

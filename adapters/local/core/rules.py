@@ -1,0 +1,36 @@
+"""What a pool of instances goes by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PoolRules:
+    """A profile's rules with a function's own settings put in. Times are in seconds.
+
+    Args:
+        concurrency: Requests that an instance takes at a time.
+        min_instances: Instances kept without requests.
+        max_instances: Instances at most, those that are stopping included and those that are only
+            being kept not; 0 refuses everything.
+        queue_limit: Requests that may wait.
+        queue_full_status: HTTP status for a request that may not.
+        idle_timeout: Time without a request after which an instance is stopped.
+        start_attempts: Failed starts in a row after which waiting requests are refused.
+        start_backoff: Wait after the first failed start; doubled with each further one.
+        start_hold: Wait before instances that no request waits for are tried again.
+        warmable: Whether what the last instance has become is kept, once it has nothing to do. That
+            takes a while, for which no request should wait.
+    """
+
+    concurrency: int
+    min_instances: int
+    max_instances: int
+    queue_limit: int
+    queue_full_status: int
+    idle_timeout: float
+    start_attempts: int
+    start_backoff: float
+    start_hold: float
+    warmable: bool = False

@@ -1,0 +1,18 @@
+"""What a function did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Stats:
+    """What a function did since the platform started; revisions of it share one."""
+
+    requests: int = 0
+    refused: int = 0
+    largest_batch: int = 0
+    last_start_ms: float | None = None
+    last_failure: str = ""
+    starts: Counter[str] = field(default_factory=Counter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import tempfile
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from instances import PATIENCE, alive, call, parent_of, started
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
@@ -114,3 +116,28 @@ async def test_a_service_with_threads_is_restored_in_a_burst_too(
             names = [f"{turn}{number}" for number in range(LEAST)]
             burst = await asyncio.gather(*(started(engine, named(name)) for name in names))
             assert {parent_of(instance.pid) for instance in burst} == {os.getpid()}
+
+
+async def test_a_template_that_failed_once_is_tried_again(criu: Criu, tmp_path: Path) -> None:
+    bento, home = await built(tmp_path, SERVICE)
+    numbers = itertools.count()
+
+    async def forked(engine: CriuEngine) -> bool:
+        specs = [named(f"i{next(numbers)}") for _ in range(LEAST)]
+        tried = await asyncio.gather(*(started(engine, s) for s in specs), return_exceptions=True)
+        burst = [each for each in tried if not isinstance(each, BaseException)]
+        parents = {parent_of(instance.pid) for instance in burst}
+        await asyncio.gather(*(instance.stop(10) for instance in burst))
+        return bool(parents) and os.getpid() not in parents
+
+    async with engine_of(bento, home) as engine:
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        (core,) = home.snapshots.glob("*/images/core-1.img")
+        away = core.rename(tmp_path / "core")
+        assert not await forked(engine)
+        away.rename(core)
+        for _ in range(100):
+            if await forked(engine):
+                return
+            await asyncio.sleep(0.1)
+        pytest.fail("it was not tried again")

@@ -24,6 +24,7 @@ from bentofn.adapters.local.engines.base import (
 from bentofn.adapters.local.engines.forked.parent import Parent, ParentGoneError
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
+from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.template import restore_template
 
@@ -45,10 +46,11 @@ class Bursts:
     def __init__(self, launch: Launch, restorer: Restorer) -> None:
         self._launch = launch
         self._restorer = restorer
+        self._loop = asyncio.get_running_loop()
         self._under_way = 0
         self._making = asyncio.Lock()
         self._images: Path | None = None
-        self._unforkable: Path | None = None
+        self._patience = Patience()
         self._parent: Parent | None = None
         self._endings: set[asyncio.Task[None]] = set()
         self._instances: set[RunningInstance] = set()
@@ -73,7 +75,7 @@ class Bursts:
             None where it is better restored, or cannot be forked.
         """
         await asyncio.sleep(0)  # who was called at the same time is under way after this
-        if self._under_way < LEAST or images == self._unforkable:
+        if self._under_way < LEAST or not self._may_fork(images):
             return None
         try:
             parent = await self._living(images)
@@ -94,22 +96,27 @@ class Bursts:
         async with self._making:
             parent = self._parent
             if parent is None or not parent.alive or images != self._images:
-                parent = await self._restored(images)
-                self._parent, self._images = parent, images
+                parent = self._parent = await self._restored(images)
                 ending = asyncio.create_task(self._end(parent))
                 self._endings.add(ending)
                 ending.add_done_callback(self._endings.discard)
             return parent
 
+    def _may_fork(self, images: Path) -> bool:
+        return images != self._images or self._patience.allows(self._loop.time())
+
     async def _restored(self, images: Path) -> Parent:
-        if images == self._unforkable:
-            raise EngineRefused("it could not be forked before")
+        if not self._may_fork(images):  # who waited for its turn would wait to hear the same
+            raise EngineRefused("it could not be forked a moment ago")
+        if images != self._images:
+            self._parent, self._images, self._patience = None, images, Patience()
         try:
-            return await restore_template(self._launch, self._restorer, images)
-        except (StartFailed, EngineRefused):
-            # Else each start of a burst would wait for its turn to hear the same.
-            self._unforkable = images
+            parent = await restore_template(self._launch, self._restorer, images)
+        except (StartFailed, EngineRefused) as error:
+            self._patience.failed(self._loop.time(), lasting=isinstance(error, EngineRefused))
             raise
+        self._patience = Patience()
+        return parent
 
     async def _end(self, parent: Parent) -> None:
         """End a template when the burst is over and its last fork has ended."""

@@ -1,4 +1,7 @@
-"""Zygotes: functions that share their packages start from one process that has imported them."""
+"""Zygotes: functions that share their packages start from one process that has imported them.
+
+It runs and forks (``forked``), or is a snapshot that each restores for itself (``kept``).
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,18 @@ from bentofn.adapters.local.engines import (
     EngineRefused,
     InstanceSpec,
     Launch,
+    Restorer,
+    TemplateEngine,
     find_python,
 )
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes
-from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionStatus
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
+from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.zygote import Packages
 from bentofn.runtime.layout import BentoRoot
 
@@ -132,11 +140,33 @@ class Stage:
     """Zygotes and the engines that use them."""
 
     sockets: Path
+    home: Home | None = None
     lines: list[str] = field(default_factory=list)
     engines: list[ZygoteEngine] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.zygotes = Zygotes(self.lines.append)
+        self.kept = None
+        if self.home is not None:
+            self.restorer = Restorer(SnapshotStore(self.home))
+            self.kept = KeptZygotes(self.restorer, self.lines.append)
+
+    @property
+    def pids(self) -> list[int]:
+        """The zygotes that run."""
+        return [each.pid for each in self.zygotes.status() if each.pid is not None]
+
+    @property
+    def count(self) -> int:
+        """How many can be started from."""
+        return len(self.pids) + (len(self.kept.known()) if self.kept is not None else 0)
+
+    @property
+    def instances(self) -> int:
+        """How many live that started from them."""
+        kept = self.kept.known() if self.kept is not None else []
+        forked = sum(each.instances for each in self.zygotes.status())
+        return forked + sum(len(each.instances) for each in kept)
 
     def engine(self, bento: LocalBento, root: Path | None = None, **env: str) -> ZygoteEngine:
         """An engine for a bento, or for a root that has its packages."""
@@ -147,20 +177,32 @@ class Stage:
         environment = {"PATH": os.environ["PATH"], **env}
         directory = self.sockets / str(len(self.engines))
         launch = Launch(root, python, environment, directory, lambda *_: None)
-        engine = ZygoteEngine(packages, self.zygotes, launch)
+        engine = ZygoteEngine(packages, self.zygotes, launch, self.kept)
         self.engines.append(engine)
         return engine
 
 
 @asynccontextmanager
-async def stage(sockets: Path) -> AsyncIterator[Stage]:
-    made = Stage(sockets)
+async def stage(sockets: Path, home: Home | None = None) -> AsyncIterator[Stage]:
+    made = Stage(sockets, home)
     try:
         yield made
     finally:
         for engine in made.engines:
             await asyncio.wait_for(engine.close(), PATIENCE)
         await asyncio.wait_for(made.zygotes.close(), PATIENCE)
+        if made.kept is not None:
+            await asyncio.wait_for(made.kept.close(), PATIENCE)
+            await asyncio.wait_for(made.restorer.close(), PATIENCE)
+
+
+@pytest.fixture(params=["forked", "kept"])
+def home(request: pytest.FixtureRequest, built: Built) -> Home | None:
+    """Where the zygotes of a stage are kept; None where they run."""
+    if request.param == "forked":
+        return None
+    request.getfixturevalue("criu")
+    return built.home
 
 
 def variant(bento: LocalBento, root: Path, files: Mapping[str, str]) -> Path:
@@ -176,27 +218,36 @@ def variant(bento: LocalBento, root: Path, files: Mapping[str, str]) -> Path:
     return root
 
 
+def descendants(pid: int) -> set[int]:
+    """Processes that a process has started, and theirs."""
+    found = [pid]
+    for each in found:
+        for path in Path(f"/proc/{each}/task").glob("*/children"):
+            found += map(int, path.read_text().split())
+    return set(found[1:])
+
+
 def environment_of(pid: int) -> str:
     return Path(f"/proc/{pid}/environ").read_text()
 
 
 async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_projects(
-    built: Built, sockets: Path
+    built: Built, sockets: Path, home: Home | None
 ) -> None:
     alpha, beta = built.bento("alpha"), built.bento("beta_two")
-    async with stage(sockets) as made:
+    async with stage(sockets, home) as made:
         one = made.engine(alpha, MINE="alpha's secret", BENTOFN_FUNCTION="alpha")
         two = made.engine(beta, BENTOFN_FUNCTION="beta")
         await asyncio.wait_for(one.prepare(), PATIENCE)
         await asyncio.wait_for(two.prepare(), PATIENCE)
-        (zygote,) = made.zygotes.status()
+        assert (made.count, len(made.pids)) == (1, 1 if home is None else 0)
         instances = [await started(engine, InstanceSpec("one")) for engine in (one, two, one)]
         seen = [await call(instance, "look") for instance in instances]
         assert [each["helper"] for each in seen] == ["alpha", "beta_two", "alpha"]
         assert [each["level"] for each in seen] == [5, 8, 5]
         assert [each["before"] for each in seen] == [["heavy", "heavy.part"]] * 3
         assert len({json.dumps(each["random"]) for each in seen}) == 3
-        assert "MINE" not in environment_of(zygote.pid)
+        assert not any("MINE" in environment_of(pid) for pid in made.pids)
         assert (seen[0]["env"]["MINE"], seen[1]["env"].get("MINE")) == ("alpha's secret", None)
         for bento, each in zip((alpha, beta), seen, strict=False):
             root = bento.root.path
@@ -212,8 +263,9 @@ async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_pr
             assert each["path"] == [str((root / "src").resolve()), *map(str, places)]
             assert Path(each["cwd"]) == (root / "src").resolve()
             assert each["env"]["BENTOFN_ROOT"] == str(root)
-        assert made.zygotes.status()[0].instances == 3
-    assert not alive(zygote.pid)
+        assert made.instances == 3
+        pids = made.pids
+    assert not any(map(alive, pids))
     assert not any(alive(instance.pid) for instance in instances)
 
 
@@ -232,16 +284,16 @@ async def test_other_packages_are_another_zygote(built: Built, sockets: Path) ->
 
 
 async def test_an_environment_that_its_packages_read_is_another_zygote(
-    built: Built, sockets: Path
+    built: Built, sockets: Path, home: Home | None
 ) -> None:
     alpha = built.bento("alpha")
-    async with stage(sockets) as made:
+    async with stage(sockets, home) as made:
         plain, loud = made.engine(alpha), made.engine(alpha, HEAVY_MODE="loud")
         await asyncio.wait_for(plain.prepare(), PATIENCE)
         assert plain.available
         assert not loud.available
         await asyncio.wait_for(loud.prepare(), PATIENCE)
-        assert len(made.zygotes.status()) == 2
+        assert made.count == 2
         assert (await call(await started(plain, InstanceSpec("one")), "look"))["mode"] == "plain"
         assert (await call(await started(loud, InstanceSpec("one")), "look"))["mode"] == "loud"
         with pytest.raises(EngineRefused):
@@ -259,10 +311,15 @@ async def test_an_environment_that_its_packages_read_is_another_zygote(
     ],
 )
 async def test_a_service_that_would_not_be_the_same_is_not_forked(
-    built: Built, sockets: Path, tmp_path: Path, files: Mapping[str, str], sentence: str
+    built: Built,
+    sockets: Path,
+    home: Home | None,
+    tmp_path: Path,
+    files: Mapping[str, str],
+    sentence: str,
 ) -> None:
     alpha = built.bento("alpha")
-    async with stage(sockets) as made:
+    async with stage(sockets, home) as made:
         engine = made.engine(alpha, variant(alpha, tmp_path / "root", files))
         await asyncio.wait_for(engine.prepare(), PATIENCE)
         with pytest.raises(EngineRefused, match=sentence):
@@ -271,7 +328,7 @@ async def test_a_service_that_would_not_be_the_same_is_not_forked(
 
 
 async def test_a_package_that_starts_a_thread_is_left_out_by_name(
-    built: Built, sockets: Path, tmp_path: Path
+    built: Built, sockets: Path, home: Home | None, tmp_path: Path
 ) -> None:
     alpha = built.bento("alpha")
     root = variant(alpha, tmp_path / "root", {})
@@ -282,11 +339,65 @@ async def test_a_package_that_starts_a_thread_is_left_out_by_name(
         "import threading, time\n"
         "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
     )
-    async with stage(sockets) as made:
+    async with stage(sockets, home) as made:
         engine = made.engine(alpha, root)
         await asyncio.wait_for(engine.prepare(), PATIENCE)
         assert [line for line in made.lines if "starts threads and is left out" in line]
         assert (await call(await started(engine, InstanceSpec("one")), "look"))["before"] == []
+
+
+async def test_a_kept_zygote_outlives_its_platform_and_is_let_go_where_it_fails(
+    built: Built, sockets: Path, criu: Criu
+) -> None:
+    alpha, beta = built.bento("alpha"), built.bento("beta_two")
+    async with stage(sockets, built.home) as made:
+        await asyncio.wait_for(made.engine(alpha).prepare(), PATIENCE)
+    before = descendants(os.getpid())
+    async with stage(sockets, built.home) as made:
+        engine = made.engine(beta)
+        assert not engine.available
+        await asyncio.wait_for(engine.recall(), PATIENCE)
+        assert engine.available
+        assert not made.pids
+        instance = await started(engine, InstanceSpec("one"))
+        first = await call(instance, "look")
+        os.kill(instance.pid, signal.SIGKILL)
+        assert await asyncio.wait_for(instance.wait(), PATIENCE) == -signal.SIGKILL
+        second = await call(await started(engine, InstanceSpec("two")), "look")
+        assert first["before"] == second["before"] == ["heavy", "heavy.part"]
+        assert not set(first["random"]) & set(second["random"])
+        assert made.kept is not None
+        (zygote,) = made.kept.known()
+        (zygote.snapshot.images / "inventory.img").write_bytes(b"no image")
+        with pytest.raises(EngineRefused):
+            await engine.start(InstanceSpec("three"))
+        assert not engine.available
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        # It is not what it was, so another is taken in its place.
+        assert (made.count, made.pids) == (1, [])
+    assert descendants(os.getpid()) <= before
+
+
+async def test_a_template_is_made_of_a_kept_zygote(
+    built: Built, sockets: Path, criu: Criu, tmp_path: Path
+) -> None:
+    alpha = built.bento("alpha")
+    held = "import socket\nHELD = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)"
+    service = SERVICE.format(name="held", first=held)
+    async with stage(sockets, built.home) as made:
+        engine = made.engine(alpha, variant(alpha, tmp_path / "root", {"service.py": service}))
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        template = TemplateEngine(engine.launch, engine.template)
+        try:
+            await asyncio.wait_for(template.prepare(), PATIENCE)
+            seen = [
+                await call(await started(template, InstanceSpec(name)), "look")
+                for name in ("one", "two")
+            ]
+        finally:
+            await asyncio.wait_for(template.close(), PATIENCE)
+        assert [each["before"] for each in seen] == [["heavy", "heavy.part"]] * 2
+        assert not set(seen[0]["random"]) & set(seen[1]["random"])
 
 
 async def test_the_least_recently_used_zygote_ends_with_its_last_instance(
@@ -406,6 +517,45 @@ def test_the_platform_starts_a_second_function_from_the_zygote_and_survives_its_
         assert deploy("beta_two") == "zygote"
         pids = [each["pid"] for each in zygotes()]
         pids += [i.pid for status in adapter.status() for i in status.instances if i.pid]
+        platform = daemon.status(built.home)
+        assert platform is not None
+        os.kill(platform.pid, signal.SIGKILL)
+        eventually(lambda: not any(map(alive, pids)))
+    finally:
+        with contextlib.suppress(Exception):
+            daemon.stop(built.home)
+
+
+def test_a_function_of_a_platform_that_was_just_started_starts_from_the_kept_zygote(
+    built: Built, criu: Criu
+) -> None:
+    adapter = LocalAdapter(built.home, port=0)
+    settings = FunctionSettings(cpu=1, environment={"PLATFORM": "another zygote's not"})
+
+    def deploy(name: str) -> FunctionStatus:
+        adapter.apply(FunctionSpec(name, built.tags[name], settings), lambda _: None, wait=False)
+        return adapter.status(name)[0]
+
+    def zygotes() -> list[dict[str, Any]]:
+        running = daemon.status(built.home)
+        assert running is not None
+        return Client(running).zygotes()
+
+    store = SnapshotStore(built.home)
+    try:
+        for snapshot in store.list():
+            store.delete(snapshot)
+        assert deploy("alpha").instances[0].start == "cold"
+        (zygote,) = eventually(zygotes)
+        assert (zygote["pid"], zygote["memory"]) == (None, 0)
+        assert store.find(zygote["snapshot"]).origin.bento.startswith("zygote of env-")
+        daemon.stop(built.home)
+        found = deploy("beta_two")
+        assert [instance.start for instance in found.instances] == ["zygote"]
+        reply = adapter.invoke("beta_two", b"{}")
+        assert json.loads(b"".join(reply.body))["helper"] == "beta_two"
+        assert [each["instances"] for each in zygotes()] == [1]
+        pids = [i.pid for status in adapter.status() for i in status.instances if i.pid]
         platform = daemon.status(built.home)
         assert platform is not None
         os.kill(platform.pid, signal.SIGKILL)

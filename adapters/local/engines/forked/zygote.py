@@ -35,7 +35,7 @@ class ZygoteEngine:
     ) -> None:
         self._packages = packages
         self._zygotes = zygotes
-        self._launch = launch
+        self.launch = launch
         self._kept = kept
         self._instances: set[RunningInstance] = set()
 
@@ -48,25 +48,25 @@ class ZygoteEngine:
     async def recall(self) -> None:
         """Take up what is kept on disk from earlier."""
         if self._kept is not None:
-            await self._kept.recall(self._packages, self._tree(), self._launch.environment())
+            await self._kept.recall(self._packages, self._tree(), self.launch.environment())
 
     async def prepare(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
-        environment = self._launch.environment()
+        environment = self.launch.environment()
         if self._kept is not None:
             try:
                 await self._kept.prepare(self._packages, self._tree(), environment)
             except EngineRefused as error:
-                self._launch.log(self.name, "platform", f"not kept as a snapshot: {error}")
+                self.launch.log(self.name, "platform", f"not kept as a snapshot: {error}")
             else:
                 return
-        await self._zygotes.warm(self._packages, self._launch.root, environment)
+        await self._zygotes.warm(self._packages, self.launch.root, environment)
 
     async def start(self, spec: InstanceSpec) -> RunningInstance:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
         kept = self._find_kept(spec)
         if self._kept is not None and kept is not None:
-            instance = await self._kept.start(kept, self._launch, spec)
+            instance = await self._kept.start(kept, self.launch, spec)
         else:
             instance = await self._fork(spec)
         instance.keep_in(self._instances)
@@ -82,7 +82,7 @@ class ZygoteEngine:
         kept = self._find_kept(InstanceSpec(""))
         if self._kept is None or kept is None:
             return None
-        return await self._kept.template(kept, self._launch)
+        return await self._kept.template(kept, self.launch)
 
     async def close(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
@@ -94,17 +94,17 @@ class ZygoteEngine:
             raise EngineRefused("there is no zygote of its packages")
         self._zygotes.use(zygote)
         try:
-            return await zygote.parent.clone(self._launch, spec)
+            return await zygote.parent.clone(self.launch, spec)
         except ParentGoneError:
             raise EngineRefused("the zygote of its packages has ended") from None
 
     def _tree(self) -> Path:
-        return BentoRoot(self._launch.root).environment.resolve()
+        return BentoRoot(self.launch.root).environment.resolve()
 
     def _find(self, spec: InstanceSpec) -> Zygote | None:
-        return self._zygotes.find(self._packages, self._launch.environment(spec))
+        return self._zygotes.find(self._packages, self.launch.environment(spec))
 
     def _find_kept(self, spec: InstanceSpec) -> KeptZygote | None:
         if self._kept is None:
             return None
-        return self._kept.find(self._packages, self._launch.environment(spec))
+        return self._kept.find(self._packages, self.launch.environment(spec))

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import (
@@ -86,7 +87,7 @@ class KeptZygotes:
         self._known: list[KeptZygote] = []
         self._asked: set[_Question] = set()
         self._given_up: dict[_Question, str] = {}
-        self._unfit: set[str] = set()
+        self._unfit: set[tuple[str, datetime]] = set()
         self._turn = asyncio.Lock()
         self._work: set[asyncio.Task[None]] = set()
         self._called_off = threading.Event()
@@ -142,7 +143,7 @@ class KeptZygotes:
             )
         except StartFailed as error:
             self._log(f"{zygote.snapshot.origin.bento} is given up: {error}")
-            self._unfit.add(zygote.snapshot.id)
+            self._unfit.add(_identity(zygote.snapshot))
             raise EngineRefused(str(error)) from error
         finally:
             hold.close()
@@ -172,7 +173,7 @@ class KeptZygotes:
         self._known = [
             each
             for each in self._known
-            if each.snapshot.id not in self._unfit and each.snapshot.images.is_dir()
+            if _identity(each.snapshot) not in self._unfit and each.snapshot.images.is_dir()
         ]
         return self._known
 
@@ -197,7 +198,7 @@ class KeptZygotes:
             except UserError as error:
                 self._given_up[question] = str(error).rstrip(".")
                 raise EngineRefused(self._given_up[question]) from error
-            if kept.snapshot.id in self._unfit:
+            if _identity(kept.snapshot) in self._unfit:
                 raise EngineRefused(f"the snapshot {kept.snapshot.id[:12]} could not be restored")
             self._take_up(packages, tree, environment, kept)
             await self._restorer.warm()
@@ -232,3 +233,8 @@ class KeptZygotes:
 
 def _question(packages: Packages, tree: Path, environment: Mapping[str, str]) -> _Question:
     return packages, tree, frozenset(environment.items())
+
+
+def _identity(snapshot: Snapshot) -> tuple[str, datetime]:
+    """What tells a snapshot from one that was taken anew in its place."""
+    return snapshot.id, snapshot.origin.created

@@ -14,6 +14,7 @@ from bentofn.commands.output import human_size, json_option, print_json, print_t
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.packager.snapshot.zygote import orphaned_zygotes
 from bentofn.packager.store import Entry, Store
 from bentofn.packager.store.referrers import referrers
 from bentofn.packager.trust.kinds import name_of
@@ -108,12 +109,14 @@ def delete(tags: tuple[str, ...], as_json: bool) -> None:
 
 
 def _delete_snapshots(store: Store, digests: set[str]) -> None:
-    """Remove the snapshots of bentos that are here under no name any more."""
+    """Remove the snapshots of bentos that are here under no name, and of packages without any."""
     gone = digests - {entry.digest for entry in store.list("bento")}
     snapshots = SnapshotStore(store.home)
     for digest in gone:
         for snapshot in snapshots.of_bento(digest):
             snapshots.delete(snapshot, force=True)
+    for zygote in orphaned_zygotes(snapshots):
+        snapshots.delete(zygote, force=True)
 
 
 def _refuse_if_deployed(home: Home, entry: Entry) -> None:

@@ -70,6 +70,11 @@ class ZygoteSnapshot:
     read: frozenset[str]
 
 
+def zygote_name(packages: Packages) -> str:
+    """What people call a zygote."""
+    return f"zygote of {packages.packages[:16]}"
+
+
 def zygote_command(packages: Packages, tree: Path, *options: str) -> list[str]:
     """The command line of a zygote.
 
@@ -157,6 +162,16 @@ def take_zygote(
     raise TakeFailed("its packages look at other variables each time that they are imported")
 
 
+def orphaned_zygotes(store: SnapshotStore) -> list[Snapshot]:
+    """The zygotes of packages that no bento of the home has any more."""
+    return [
+        each
+        for each in store.list()
+        if (each.path / _READ).exists()
+        and not all(Path(path).is_dir() for path in each.key.root.split(os.pathsep))
+    ]
+
+
 @dataclass
 class _Taking:
     """One zygote that is started to be kept."""
@@ -186,7 +201,7 @@ class _Taking:
                 tell(f"zygote of {self.tree.name}: {error.package} starts threads and is left out")
         atomic_write(stage.directory / _READ, canonical_json(list(self.read)), 0o600)
         seconds = round(time.monotonic() - began, 3)
-        name = f"zygote of {self.packages.packages}"
+        name = zygote_name(self.packages)
         snapshot = stage.publish(
             Origin(name, seconds=seconds, mappings=taken.images.mappings), taken.mapped
         )

@@ -219,8 +219,9 @@ class KeptZygotes:
         environment: Mapping[str, str],
         kept: ZygoteSnapshot,
     ) -> None:
-        matters = that_matter(environment, kept.read)
-        self._known.append(KeptZygote(packages, tree, matters, kept))
+        if self.find(packages, environment) is None:  # or another function has just done it
+            matters = that_matter(environment, kept.read)
+            self._known.append(KeptZygote(packages, tree, matters, kept))
 
     def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

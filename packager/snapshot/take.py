@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -115,7 +116,7 @@ def mapped_files(pid: int) -> tuple[Path, ...]:
 
     The memory of an earlier snapshot is not among them: :func:`rewrite` takes it over.
     """
-    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    lines = os.fsdecode(Path(f"/proc/{pid}/maps").read_bytes()).split("\n")
     paths = {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}
     return tuple(Path(path) for path in sorted(paths) if is_outside(path))
 

@@ -34,7 +34,7 @@ def find_in_mappings(sites: Sites) -> list[Obstacle]:
 
 def _mapped() -> Iterator[tuple[str, str, str]]:
     """Range, access and path of each mapping that has one."""
-    for match in _LINE.finditer(Path("/proc/self/maps").read_text()):
+    for match in _LINE.finditer(os.fsdecode(Path("/proc/self/maps").read_bytes())):
         if not match[3].startswith(_OWN):
             yield match[1], match[2], match[3]
 
@@ -53,10 +53,22 @@ def _find(path: str, span: str, access: str, sites: Sites) -> Obstacle | None:
     if path.endswith(DELETED):
         return deleted(path, status)
     where = sites.of_file(path)
+    if not _is_text(path):
+        name = os.fsencode(path).decode(errors="replace")
+        return Obstacle(f"maps {name}, whose name is not UTF-8", where, advice="rename it")
     if access[1] == "w" and access[3] == "s":
         what = f"maps {path} shared and writable, so that all copies would write the same memory"
         return Obstacle(what, where, "create", path=path)
     return temporary(path, where) if is_volatile(path, status, sites) else None
+
+
+def _is_text(path: str) -> bool:
+    """Whether a snapshot's images, which hold names as UTF-8, can name it."""
+    try:
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _status(path: str, span: str) -> os.stat_result | None:

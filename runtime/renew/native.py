@@ -106,7 +106,7 @@ def _loaded_libraries() -> Iterator[ctypes.CDLL]:
 
 def _mapped_objects() -> set[str]:
     try:
-        lines = Path("/proc/self/maps").read_text().splitlines()
+        lines = os.fsdecode(Path("/proc/self/maps").read_bytes()).split("\n")
     except OSError:
         return set()
     paths = (line.split(maxsplit=5)[5] for line in lines if line.count("/"))

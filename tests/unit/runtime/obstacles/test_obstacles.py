@@ -86,6 +86,11 @@ def look(folder: Path, code: str, *, lines: bool = False) -> list[tuple[str, str
             "import mmap\nx = open('m', 'w+b')\nx.truncate(9)\nx = mmap.mmap(x.fileno(), 0)",
             "has .*/m open for writing, .*, opened in held.py:2",
         ),
+        (
+            _LIBC + "import os\nd = os.open(b'weights-\\xff', os.O_RDWR | os.O_CREAT)\n"
+            "os.truncate(d, 9)\nlibc.mmap(None, 9, 1, 2, d, 0)\nos.close(d)",
+            "maps .*/weights-\ufffd, whose name is not UTF-8",
+        ),
         ("x = open('/proc/self/status')", "has /proc/[0-9]+/status open, .*"),
         ("x = open('/dev/ptmx', 'rb', 0)", "has the device /dev/(pts/)?ptmx open"),
         (

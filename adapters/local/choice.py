@@ -135,13 +135,15 @@ class EngineChoice:
             self._current.failures = 0
 
     def failed(self, engine: Engine, error: Exception) -> None:
-        """An engine did not start an instance; after some failures it is given up."""
+        """An engine did not start an instance that starts otherwise, or may not be.
+
+        After some failures it is given up.
+        """
         candidate = self._current
         if candidate is None or candidate.engine is not engine:
             return
         candidate.failures += 1
         if candidate.failures < PATIENCE[candidate.name]:
-            self._tell(candidate.name, f"an instance was not restored: {error}")
             return
         # Closing it now would end the instances that it has made.
         self._given_up.append(engine)

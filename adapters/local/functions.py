@@ -143,7 +143,8 @@ class Function:
         state = (
             {"ready": "running", "retiring": "running"}.get(found[0], found[0]) if found else "zero"
         )
-        note = self.trouble or (live.note if live else "") or stats.last_failure
+        failure = f"its last start failed: {stats.last_failure}" if stats.last_failure else ""
+        notes = (self.trouble, failure.rstrip("."), live.note if live else "")
         return FunctionStatus(
             name=self.name,
             url=url,
@@ -153,7 +154,7 @@ class Function:
             deployed=self.deployment.created,
             state=state if live else "broken",
             snapshot=live.launcher.snapshot if live else "none",
-            note=note,
+            note="; ".join(filter(None, notes)),
             apis={a.name: a.route for a in live.bento.manifest.contract.apis} if live else {},
             instances=instances,
             queued=live.queued if live else 0,

@@ -122,35 +122,42 @@ class Launcher:
         choice = self._choice
         if choice.current is None:
             await (choice.demand() if choice.must_restore else self.recall())
+        failure: tuple[Engine, Exception] | None = None
         while (engine := choice.current) is not None:
             try:
                 instance = await self._serve(engine, spec)
             except (StartFailed, EngineRefused) as error:
-                choice.failed(engine, error)
+                self._tell(engine.name, f"an instance was not started: {error}")
+                failure = engine, error
             else:
                 choice.started(engine)
                 return instance, "restored"
             if not choice.must_restore:
                 break
+            choice.failed(*failure)
             await choice.demand()
+        instance, kind = await self._start_otherwise(spec)
+        if failure is not None:  # else it is the service's fault, not the engine's
+            choice.failed(*failure)
+        # Not earlier: the two would contend for the processor.
+        self.prepare()
+        if kind == "cold":
+            self._share()
+        return instance, kind
+
+    async def _start_otherwise(self, spec: InstanceSpec) -> tuple[Instance, str]:
+        """Start an instance from a zygote if there is one, else plainly."""
         zygote = await self._zygote_engine()
         if zygote is not None and zygote.available:
             try:
-                instance = await self._serve(zygote, spec)
+                return await self._serve(zygote, spec), "zygote"
             except StartTimedOut:
                 raise  # what takes too long with everything imported does so without
             except (StartFailed, EngineRefused) as error:
                 # If the zygote lives, the reason is the service's and stays.
                 self._may_share = not zygote.available
                 self._log.write("zygote", "platform", f"not started from: {error}")
-            else:
-                self.prepare()
-                return instance, "zygote"
-        instance = await self._serve(await self._plain_engine(), spec)
-        # Not earlier: the two would contend for the processor.
-        self.prepare()
-        self._share()
-        return instance, "cold"
+        return await self._serve(await self._plain_engine(), spec), "cold"
 
     def _share(self) -> None:
         """Have a zygote of the packages in the background, once what else was begun is done."""

@@ -244,6 +244,7 @@ class Revision:
         milliseconds = (self._loop.time() - began) * 1000
         self._stats.starts[kind] += 1
         self._stats.last_start_ms = round(milliseconds, 1)
+        self._stats.last_failure = ""
         self._log.write(name, "platform", f"ready, {kind}, after {milliseconds:.0f} ms")
         self._report_first(None)
         self._feed(InstanceReady(name))

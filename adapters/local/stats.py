@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Stats:
-    """What a function did since the platform started; revisions of it share one."""
+    """What a function did since the platform started; revisions of it share one.
+
+    ``last_failure`` says why its last start failed, and is empty where that did not.
+    """
 
     requests: int = 0
     refused: int = 0

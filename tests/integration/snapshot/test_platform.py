@@ -89,6 +89,24 @@ def test_a_hook_that_raises_is_a_failed_start_and_the_next_one_may_do(platform: 
     assert platform.call("/hooked/say", text="a") == (["a", 1], "restored")
 
 
+def test_a_hook_that_raises_in_every_start_is_no_reason_to_give_the_snapshot_up(
+    platform: Any,
+) -> None:
+    tag, switch = build(platform, "raising")
+    platform.deploy(tag, "raising", idle_timeout=0.2)
+    platform.wait_for_zero("raising")
+    switch.touch()
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="no network"):
+            platform.call("/raising/say", text="a")
+    status = platform.settled("raising")
+    assert (status.state, status.snapshot) == ("zero", "criu")
+    assert status.note.startswith("its last start failed: the after_restore hook Service.connect")
+    switch.unlink()
+    assert platform.call("/raising/say", text="a") == (["a", 1], "restored")
+    assert platform.status("raising").note == ""
+
+
 def test_a_service_that_cannot_be_kept_starts_otherwise_and_says_why(platform: Any) -> None:
     lock = Path(platform.folder) / "lock"
     code = f"import fcntl; self.lock = open({str(lock)!r}, 'w'); fcntl.flock(self.lock, 2)"

@@ -20,6 +20,7 @@ from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.bursts import Bursts
 from bentofn.adapters.local.engines.restored.instances import restore_instance
+from bentofn.adapters.local.engines.restored.learning import Learning
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.readahead import ReadAhead
@@ -33,10 +34,6 @@ from bentofn.runtime.protocol import Restore
 
 SNAPSHOT_ID = "snapshot"
 """Whose lines those of a service are that is started to be kept as a snapshot."""
-
-LEARN_AFTER = 1.0
-"""Seconds after which an instance that is ready has answered the request that it was started for,
-and has touched what such a start needs."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class CriuEngine:
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._kept: _Kept | None = None
-        self._learning: asyncio.Task[None] | None = None
+        self._learning = Learning()
         self._preparing = asyncio.Lock()
         self._called_off = threading.Event()
         self._instances: set[RunningInstance] = set()
@@ -124,8 +121,7 @@ class CriuEngine:
     async def _start_alone(self, kept: _Kept, spec: InstanceSpec) -> RunningInstance:
         instance = await self._restore(kept, spec)
         instance.keep_in(self._instances)
-        if not kept.ahead.known and self._learning is None:
-            self._learning = asyncio.create_task(self._learn(kept.ahead, instance))
+        self._learning.begin(kept.ahead, instance, self._instances)
         return instance
 
     async def keep(self, instance: Instance) -> None:
@@ -165,8 +161,7 @@ class CriuEngine:
 
     async def close(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""
-        if self._learning is not None:
-            self._learning.cancel()
+        self._learning.cancel()
         await stop_all(self._instances)
         await self._bursts.close()
         await self._let_go()
@@ -192,17 +187,6 @@ class CriuEngine:
         return await restore_instance(
             self._launch, spec, self._restorer, kept.snapshot.images, request
         )
-
-    async def _learn(self, ahead: ReadAhead, instance: RunningInstance) -> None:
-        """Have a start's hot set measured; where the instance is gone by then, by the next one."""
-        try:
-            with contextlib.suppress(StartFailed, EngineRefused):
-                await instance.ready()
-            await asyncio.sleep(LEARN_AFTER)
-            if instance in self._instances:
-                await asyncio.to_thread(ahead.learn, instance.pid)
-        finally:
-            self._learning = None
 
     async def _have(self, find: Callable[[Criu], Snapshot | None]) -> None:
         async with self._preparing:

@@ -22,9 +22,11 @@ from bentofn.adapters.local.engines.base import (
 from bentofn.adapters.local.engines.forked.parent import Parent
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.instances import restore_instance
+from bentofn.adapters.local.engines.restored.learning import Learning
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.template import restore_template
 from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.snapshot import Hold, Snapshot
 from bentofn.packager.snapshot.zygote import (
     Packages,
@@ -49,6 +51,8 @@ class KeptZygote:
         tree: Where the packages stand.
         environment: What of an environment its modules looked at.
         kept: It, on disk.
+        ahead: Reads it where the page cache lost it.
+        learning: Finds out what that has to be.
         instances: Those that were restored from it and live.
     """
 
@@ -56,6 +60,8 @@ class KeptZygote:
     tree: Path
     environment: Mapping[str, str]
     kept: ZygoteSnapshot
+    ahead: ReadAhead
+    learning: Learning = field(default_factory=Learning)
     instances: set[RunningInstance] = field(default_factory=set)
 
     @property
@@ -85,7 +91,7 @@ class KeptZygotes:
         self._restorer = restorer
         self._log = log
         self._known: list[KeptZygote] = []
-        self._asked: set[_Question] = set()
+        self._asked: dict[_Question, asyncio.Task[None]] = {}
         self._given_up: dict[_Question, str] = {}
         self._unfit: set[tuple[str, datetime]] = set()
         self._turn = asyncio.Lock()
@@ -99,18 +105,10 @@ class KeptZygotes:
     async def recall(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
         """Take up the zygote that is kept from earlier, if there is one; asked again, nothing."""
         question = _question(packages, tree, environment)
-        if question in self._asked or self.find(packages, environment) is not None:
-            return
-        self._asked.add(question)
-        try:
-            criu = await self._restorer.criu()
-            kept = await asyncio.to_thread(
-                recall_zygote, self._restorer.store, packages, tree, environment, criu, self._log
-            )
-        except (EngineRefused, UserError):
-            return  # who prepares one hears it
-        if kept is not None:
-            self._take_up(packages, tree, environment, kept)
+        if question not in self._asked:
+            work = self._background(self._recall(packages, tree, environment))
+            self._asked[question] = work
+        await asyncio.shield(self._asked[question])
 
     async def prepare(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
         """Make sure of a zygote for a function, one at a time; again, it does nothing.
@@ -148,6 +146,7 @@ class KeptZygotes:
         finally:
             hold.close()
         instance.keep_in(zygote.instances)
+        zygote.learning.begin(zygote.ahead, instance, zygote.instances)
         return instance
 
     async def template(self, zygote: KeptZygote, launch: Launch) -> Parent:
@@ -167,6 +166,9 @@ class KeptZygotes:
         """Call off what is being made; what was restored is who asked for it's."""
         self._called_off.set()
         await asyncio.gather(*self._work, return_exceptions=True)
+        for zygote in self._known:
+            zygote.learning.cancel()
+            await asyncio.to_thread(zygote.ahead.close)
 
     def known(self) -> list[KeptZygote]:
         """Those that were taken up and can be restored."""
@@ -181,7 +183,22 @@ class KeptZygotes:
         hold = await asyncio.to_thread(self._restorer.store.hold, zygote.snapshot)
         if hold is None:
             raise EngineRefused("the snapshot of its packages' zygote was removed")
+        zygote.ahead.start()
         return hold
+
+    async def _recall(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
+        if self.find(packages, environment) is not None:
+            return
+        try:
+            criu = await self._restorer.criu()
+            kept = await asyncio.to_thread(
+                recall_zygote, self._restorer.store, packages, tree, environment, criu, self._log
+            )
+        except (EngineRefused, UserError):
+            return  # who prepares one hears it
+        if kept is not None:
+            await self._take_up(packages, tree, environment, kept)
+            await self._restorer.warm()
 
     async def _prepare(
         self, packages: Packages, tree: Path, environment: Mapping[str, str]
@@ -200,7 +217,7 @@ class KeptZygotes:
                 raise EngineRefused(self._given_up[question]) from error
             if _identity(kept.snapshot) in self._unfit:
                 raise EngineRefused(f"the snapshot {kept.snapshot.id[:12]} could not be restored")
-            self._take_up(packages, tree, environment, kept)
+            await self._take_up(packages, tree, environment, kept)
             await self._restorer.warm()
 
     def _take(
@@ -212,16 +229,17 @@ class KeptZygotes:
             self._called_off,
         )  # fmt: skip
 
-    def _take_up(
+    async def _take_up(
         self,
         packages: Packages,
         tree: Path,
         environment: Mapping[str, str],
         kept: ZygoteSnapshot,
     ) -> None:
+        ahead = await asyncio.to_thread(ReadAhead, kept.snapshot.path)
         if self.find(packages, environment) is None:  # or another function has just done it
             matters = that_matter(environment, kept.read)
-            self._known.append(KeptZygote(packages, tree, matters, kept))
+            self._known.append(KeptZygote(packages, tree, matters, kept, ahead))
 
     def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

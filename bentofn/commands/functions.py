@@ -16,6 +16,7 @@ import click
 
 from bentofn.adapters.protocol import (
     Adapter,
+    Deployed,
     FunctionSpec,
     FunctionStatus,
     LogLine,
@@ -60,26 +61,47 @@ def adapter_of(target: str) -> Adapter:
 def deploy(
     source: str, target: str, only: str | None, snapshot: str | None, wait: bool, as_json: bool
 ) -> None:
-    """Deploy SOURCE: a project's folder (with or without serverless.yml) or a bento's tag."""
+    """Deploy SOURCE: a project's folder (with or without serverless.yml) or a bento's tag.
+
+    Of several functions, one that fails does not keep the others.
+    """
     # Here, because invoke and status must not wait for a YAML parser.
-    from bentofn.commands.sources import resolve
+    from bentofn.commands.sources import declared, to_deploy
 
     home = Home.default()
     adapter = adapter_of(target)
+    deployed: list[Deployed] = []
+    failed: dict[str, str] = {}
     with progress() as report:
-        specs = resolve(source, only, home, report)
-        if snapshot is not None:
-            specs = [_with_snapshot(spec, cast(Snapshot, snapshot)) for spec in specs]
-        deployed = [adapter.apply(spec, report, wait=wait) for spec in specs]
+        functions = declared(source, only, home, report)
+        for function in functions:
+            try:
+                spec = to_deploy(function, home, report)
+                if snapshot is not None:
+                    spec = _with_snapshot(spec, cast(Snapshot, snapshot))
+                deployed.append(adapter.apply(spec, report, wait=wait))
+            except UserError as error:
+                if len(functions) == 1:
+                    raise
+                failed[function.name] = str(error)
     if as_json:
-        print_json([dataclasses.asdict(each) for each in deployed])
-        return
-    for each in deployed:
-        what = f"version {each.version}" if each.changed else f"version {each.version}, unchanged"
-        click.echo(f"{each.name}  {each.bento}  {what}, snapshot {each.snapshot}")
-        if each.note:
-            click.echo(f"  {each.note}")
-        click.echo(f"  {each.url}")
+        failures = [{"name": name, "error": why} for name, why in failed.items()]
+        print_json([*map(dataclasses.asdict, deployed), *failures])
+    else:
+        for each in deployed:
+            _print_deployed(each)
+        for name, why in failed.items():
+            click.echo(f"Error: {name} is not deployed: {why}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def _print_deployed(deployed: Deployed) -> None:
+    what = f"version {deployed.version}" + ("" if deployed.changed else ", unchanged")
+    click.echo(f"{deployed.name}  {deployed.bento}  {what}, snapshot {deployed.snapshot}")
+    if deployed.note:
+        click.echo(f"  {deployed.note}")
+    click.echo(f"  {deployed.url}")
 
 
 def _with_snapshot(spec: FunctionSpec, snapshot: Snapshot) -> FunctionSpec:

@@ -13,8 +13,10 @@ from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
 
-def resolve(source: str, only: str | None, home: Home, report: Report) -> list[FunctionSpec]:
-    """The functions to deploy.
+def declared(
+    source: str, only: str | None, home: Home, report: Report
+) -> list[FunctionDeclaration]:
+    """The functions that a source declares.
 
     Args:
         source: A project's folder, with or without ``serverless.yml``, or a bento's tag.
@@ -25,17 +27,25 @@ def resolve(source: str, only: str | None, home: Home, report: Report) -> list[F
     Raises:
         UserError: There is no such project, bento or function.
     """
-    functions = dict(_declared(source, home, report).functions)
-    if only is not None:
-        if only not in functions:
-            raise UserError(
-                f"serverless.yml declares no function {only!r}; it has: {', '.join(functions)}."
-            )
-        functions = {only: functions[only]}
-    specs = [each.spec(_tag(each, home, report)) for each in functions.values()]
-    for spec in specs:
-        _warn_of_missing_variables(spec, home, report)
-    return specs
+    functions = _declared(source, home, report).functions
+    if only is None:
+        return list(functions.values())
+    if only not in functions:
+        raise UserError(
+            f"serverless.yml declares no function {only!r}; it has: {', '.join(functions)}."
+        )
+    return [functions[only]]
+
+
+def to_deploy(function: FunctionDeclaration, home: Home, report: Report) -> FunctionSpec:
+    """What is deployed for a function; its project is built.
+
+    Raises:
+        UserError: There is no such bento, or the project cannot be built.
+    """
+    spec = function.spec(_tag(function, home, report))
+    _warn_of_missing_variables(spec, home, report)
+    return spec
 
 
 def _declared(source: str, home: Home, report: Report) -> DeploymentSpec:
@@ -46,6 +56,10 @@ def _declared(source: str, home: Home, report: Report) -> DeploymentSpec:
             return found
         tag = _build(project, home, report)
         return default_spec(tag.split(":")[0], bento=tag)
+    if project.is_file():
+        raise UserError(
+            f"{source} is a file; name the folder that it is in: bentofn deploy {project.parent}."
+        )
     if "/" in source or source.startswith("."):
         raise UserError(f"There is no folder {source}; name a project's folder or a bento's tag.")
     entry = Store(home).get("bento", source)

@@ -97,6 +97,46 @@ def test_declared_variables_reach_the_instance_and_missing_ones_are_named(
     bentofn("destroy", "secretive", home=home)
 
 
+BOTH = """
+service: both
+provider: {name: aws}
+functions:
+  failing: {handler: x.y}
+  missing: {handler: x.y}
+  hello-again: {handler: x.y}
+custom: {bentofn: {functions: {failing: {project: .}, missing: {bento: "no:1"},
+  hello-again: {bento: hello}}}}
+"""
+
+
+def test_a_function_that_fails_does_not_keep_the_others(
+    tmp_path: Path, home: Path, bentofn: Bentofn
+) -> None:
+    (tmp_path / "service.py").write_text(FAILING)
+    (tmp_path / "bentofile.yaml").write_text("service: service:Failing\n")
+    (tmp_path / "serverless.yml").write_text(BOTH)
+    options = (str(tmp_path), "--no-wait")
+    done = bentofn("deploy", *options, home=home, check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("hello-again  hello:")
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert [error.split()[1] for error in errors] == ["failing", "missing"]
+    assert "no weights here" in errors[0]
+    done = bentofn("deploy", *options, "--json", home=home, check=False)
+    assert done.returncode == 1
+    kept, failing, missing = json.loads(done.stdout)
+    assert (kept["name"], kept["changed"]) == ("hello-again", False)
+    assert (failing["name"], missing["name"]) == ("failing", "missing")
+    assert "no weights here" in failing["error"]
+    bentofn("destroy", "hello-again", home=home)
+
+
+def test_a_file_in_place_of_its_folder(tmp_path: Path, home: Path, bentofn: Bentofn) -> None:
+    (tmp_path / "serverless.yml").write_text(SERVERLESS)
+    said = one_error(bentofn("deploy", str(tmp_path / "serverless.yml"), home=home, check=False))
+    assert f"is a file; name the folder that it is in: bentofn deploy {tmp_path}." in said
+
+
 @pytest.mark.parametrize("command", [["invoke"], ["status"], ["logs"], ["destroy"]])
 def test_the_nearest_function_is_named(home: Path, bentofn: Bentofn, command: list[str]) -> None:
     said = one_error(bentofn(*command, "helo", home=home, check=False))

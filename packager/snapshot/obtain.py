@@ -168,6 +168,8 @@ def _take(
     seconds = round(time.monotonic() - began, 3)
     origin = Origin(bento=subject.tag, seconds=seconds, mappings=taken.images.mappings)
     snapshot = stage.publish(origin, taken.mapped)
+    if taken.note:
+        tell(f"the first instance of the snapshot {snapshot.id[:12]} did not start: {taken.note}")
     tell(f"took the snapshot {snapshot.id[:12]} in {seconds:.1f} s; {_sizes(snapshot)}")
     return snapshot
 

@@ -13,9 +13,12 @@ from pathlib import Path
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.dump import DumpFailed, dump
+from bentofn.packager.snapshot.criu.hot import hot_set, moved, save_hot_set
+from bentofn.packager.snapshot.criu.layout import Span
 from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
 from bentofn.packager.snapshot.criu.selection import RAW
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
+from bentofn.packager.snapshot.rehearsal import Rehearsal, questions_of, rehearse
 from bentofn.packager.snapshot.snapshot import IMAGES
 from bentofn.runtime.errors import UserError
 
@@ -29,10 +32,12 @@ class Taken:
     Args:
         images: What became of the dump.
         mapped: The files of the machine that the process maps.
+        note: Why it is not known what a start touches, else empty.
     """
 
     images: Rewritten
     mapped: tuple[Path, ...]
+    note: str = ""
 
 
 def take(
@@ -68,7 +73,10 @@ def take(
         never = called_off or threading.Event()
         return parked(bento_root, python, env, wire, timeout, log, never)
 
-    return take_parked(park, criu, staging, final, timeout)
+    def rehearsed(images: Path) -> Rehearsal:
+        return rehearse(images, criu, env, questions_of(bento_root), timeout, log)
+
+    return take_parked(park, criu, staging, final, timeout, rehearsed)
 
 
 def take_parked(
@@ -77,15 +85,17 @@ def take_parked(
     staging: Path,
     final: Path,
     timeout: float,
+    rehearsed: Callable[[Path], Rehearsal] | None = None,
 ) -> Taken:
     """Take a snapshot of a process that parks. Blocks; the process has ended afterwards.
 
     Args:
         park: Given an empty file that the process is to keep open, parks it and gives its id.
         criu: As for :func:`take`, with ``staging``, ``final`` and ``timeout``.
+        rehearsed: Restores images once; with None what a start touches is learnt later.
 
     Raises:
-        SnapshotRefused: The process cannot be kept as a snapshot.
+        SnapshotRefused: The process cannot be kept as a snapshot, or not restored from it.
         TakeFailed: It did not park or cannot be dumped.
     """
     wire, dumped = staging / "wire", staging / "dump"
@@ -95,7 +105,17 @@ def take_parked(
         with park(wire) as pid:
             mapped = mapped_files(pid)
             dump(_beside(criu, pid), pid, dumped, timeout)
-        images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire)
+        seen = _rehearse(rehearsed, dumped, staging / "rehearsal", wire)
+        raw = staging / "rehearsal" / RAW
+        memory = [
+            Span(each.address, each.address + each.length)
+            for each in seen.touched
+            if each.path == raw
+        ]
+        images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire, memory)
+        if seen.touched:
+            touched = moved(seen.touched, raw, images.placed, staging / IMAGES / RAW)
+            save_hot_set(hot_set(touched, staging), staging)
     except DumpFailed as error:
         failure = SnapshotRefused if error.of_the_service else TakeFailed
         raise failure(str(error)) from error
@@ -108,7 +128,19 @@ def take_parked(
     finally:
         remove_tree(dumped)
         wire.unlink(missing_ok=True)
-    return Taken(images, mapped)
+    return Taken(images, mapped, seen.note)
+
+
+def _rehearse(
+    rehearsed: Callable[[Path], Rehearsal] | None, dumped: Path, images: Path, wire: Path
+) -> Rehearsal:
+    if rehearsed is None:
+        return Rehearsal(())
+    rewrite(dumped, images, images, wire, observed=True)
+    try:
+        return rehearsed(images)
+    finally:
+        remove_tree(images)
 
 
 def mapped_files(pid: int) -> tuple[Path, ...]:

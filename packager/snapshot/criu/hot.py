@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from mmap import PAGESIZE
 from pathlib import Path
 
 from bentofn.packager.files import atomic_write
+from bentofn.packager.snapshot.criu.layout import Placed
 
 HOT = "hot.json"
 """Name of the hot set, in the snapshot's directory."""
@@ -45,31 +46,86 @@ class HotSet:
         return sum(length for file in self.files for _, length in file.ranges)
 
 
-def measure_hot_set(pid: int, snapshot: Path) -> HotSet:
-    """What a restored process has touched so far: call it when the first answer is there.
-
-    The pages that the process has in its page table are what it touched, and up to 64 KiB around
-    each, which the kernel maps with it. Nothing is evicted or written for it.
+@dataclass(frozen=True)
+class Touched:
+    """Pages of a mapped file that a process has touched.
 
     Args:
-        pid: The restored process, as this process sees it.
-        snapshot: The snapshot's directory; its images, all of which a restore reads, are in
-            ``images`` below it.
+        address: Where the first stands in the process.
+        length: Bytes.
+        path: The file.
+        offset: Where the first stands in the file; bytes.
+    """
+
+    address: int
+    length: int
+    path: Path
+    offset: int
+
+
+def touched_by(pid: int) -> tuple[Touched, ...]:
+    """What a restored process has touched so far of the files that it maps, by address.
+
+    The pages that the process has in its page table are what it touched, and up to 64 KiB around
+    each, which the kernel maps with it; where it maps 2 MiB at once, these. Nothing is evicted or
+    written for it.
+
+    Args:
+        pid: The process, as this process sees it.
 
     Raises:
         OSError: The process has ended, or its page table may not be read.
     """
-    ranges: dict[Path, list[tuple[int, int]]] = {}
-    for image in sorted((snapshot / "images").glob("*.img")):
-        ranges[image] = [(0, image.stat().st_size)]
+    found = []
     with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as pagemap:
         for start, end, offset, path in _file_mappings(pid):
             pagemap.seek(start // PAGESIZE * 8)
             entries = pagemap.read((end - start) // PAGESIZE * 8)
-            ranges.setdefault(path, []).extend(
-                (offset + run.start() * PAGESIZE, (run.end() - run.start()) * PAGESIZE)
-                for run in _TOUCHED.finditer(entries[7::8])
-            )
+            for run in _TOUCHED.finditer(entries[7::8]):
+                first, last = run.start() * PAGESIZE, run.end() * PAGESIZE
+                found.append(Touched(start + first, last - first, path, offset + first))
+    return tuple(found)
+
+
+def moved(
+    touched: Iterable[Touched], path: Path, placed: Sequence[Placed], target: Path
+) -> list[Touched]:
+    """What was touched of a file whose content stands elsewhere now.
+
+    Args:
+        touched: What was touched, of any files.
+        path: The file.
+        placed: Where what stands now, by address, sorted.
+        target: The file in which it stands now.
+    """
+    result = []
+    for each in touched:
+        if each.path != path:
+            result.append(each)
+            continue
+        for place in placed:
+            start = max(each.address, place.start)
+            end = min(each.address + each.length, place.end)
+            if start < end:
+                result.append(
+                    Touched(start, end - start, target, place.offset + start - place.start)
+                )
+    return result
+
+
+def hot_set(touched: Iterable[Touched], snapshot: Path) -> HotSet:
+    """The hot set of a snapshot of whose process something was touched.
+
+    Args:
+        touched: What; once the first answer was there.
+        snapshot: The snapshot's directory; its images, all of which a restore reads, are in
+            ``images`` below it.
+    """
+    ranges: dict[Path, list[tuple[int, int]]] = {}
+    for image in sorted((snapshot / "images").glob("*.img")):
+        ranges[image] = [(0, image.stat().st_size)]
+    for each in touched:
+        ranges.setdefault(each.path, []).append((each.offset, each.length))
     return HotSet(
         tuple(HotFile(path, tuple(_joined(found))) for path, found in ranges.items() if found)
     )

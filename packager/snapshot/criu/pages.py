@@ -95,7 +95,7 @@ def mapped(path: Path) -> Iterator[memoryview]:
     yield memoryview(content)
 
 
-def write_extents(descriptor: int, extents: Sequence[Extent], size: int) -> None:
+def write_extents(descriptor: int, extents: Sequence[Extent], size: int, grain: int = HUGE) -> None:
     """Write a file of ``size`` bytes that holds extents, and holes where there are none.
 
     A block of 2 MiB that is at least half full is written at once and whole: the page cache then
@@ -104,6 +104,7 @@ def write_extents(descriptor: int, extents: Sequence[Extent], size: int) -> None
     Args:
         descriptor: The file, empty.
         extents: Sorted by offset, none over another.
+        grain: Bytes that the page cache keeps in one piece at most.
     """
     os.ftruncate(descriptor, size)
     for block, parts in _blocks(extents):
@@ -114,10 +115,10 @@ def write_extents(descriptor: int, extents: Sequence[Extent], size: int) -> None
             for part in parts:
                 at = part.offset - block
                 buffer[at : at + part.length] = _bytes(part)
-            _write(descriptor, memoryview(buffer), block)
+            _write(descriptor, memoryview(buffer), block, grain)
         else:
             for part in parts:
-                _write(descriptor, _bytes(part), part.offset)
+                _write(descriptor, _bytes(part), part.offset, grain)
     os.ftruncate(descriptor, size)
 
 
@@ -149,7 +150,7 @@ def _bytes(part: Extent) -> memoryview:
     return part.source[part.begin : part.begin + part.length]
 
 
-def _write(descriptor: int, data: memoryview, offset: int) -> None:
+def _write(descriptor: int, data: memoryview, offset: int, grain: int) -> None:
     while data:
-        written = os.pwrite(descriptor, data, offset)
+        written = os.pwrite(descriptor, data[: grain - offset % grain], offset)
         data, offset = data[written:], offset + written

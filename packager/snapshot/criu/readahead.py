@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from bentofn.packager.snapshot.criu.hot import load_hot_set, measure_hot_set, save_hot_set
+from bentofn.packager.snapshot.criu.hot import hot_set, load_hot_set, save_hot_set, touched_by
 from bentofn.packager.snapshot.criu.prefetch import Prefetch
 from bentofn.runtime.errors import UserError
 
@@ -44,7 +44,7 @@ class ReadAhead:
         if self.known:
             return
         with suppress(OSError, UserError):
-            save_hot_set(measure_hot_set(pid, self._snapshot), self._snapshot)
+            save_hot_set(hot_set(touched_by(pid), self._snapshot), self._snapshot)
             self._prefetch = _load(self._snapshot)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ before it is written to, and all copies of a process share what they only read.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from bentofn.packager.snapshot.criu.images import (
     read_processes,
     read_version,
 )
-from bentofn.packager.snapshot.criu.layout import Span, place
+from bentofn.packager.snapshot.criu.layout import HUGE, Placed, Span, arrange
 from bentofn.packager.snapshot.criu.movable import is_file, joined, moved, with_huge_pages
 from bentofn.packager.snapshot.criu.pages import (
     PAGE,
@@ -54,6 +54,10 @@ _CLOCKS = "timens-*.img"
 passed; without it the process sees the host's, and sets it on where that is another
 (:mod:`bentofn.runtime.renew.clocks`). Only a process of one thread can do that."""
 
+_GRAIN = 64 << 10
+"""Bytes around an address that the kernel maps when it is touched, if the page cache has them.
+Source: fault_around_bytes of Linux's mm/memory.c"""
+
 SLACK = 1 << 30
 """Bytes of hole behind the last page of ``mem.raw``: a mapping that a process lets grow (mremap,
 as realloc does) then finds memory, and not the end of the file. Whoever reads the file through
@@ -70,6 +74,7 @@ class Rewritten:
         mappings_before: Mappings of the process when it was dumped.
         mappings: Mappings of the process that a restore makes.
         note: One sentence if pages were left to be copied for a reason, else empty.
+        placed: Where in ``mem.raw`` stands what, by address.
     """
 
     mapped_bytes: int
@@ -77,9 +82,18 @@ class Rewritten:
     mappings_before: int
     mappings: int
     note: str = ""
+    placed: tuple[Placed, ...] = ()
 
 
-def rewrite(dumped: Path, output: Path, final: Path, wire: Path) -> Rewritten:
+def rewrite(
+    dumped: Path,
+    output: Path,
+    final: Path,
+    wire: Path,
+    touched: Sequence[Span] = (),
+    *,
+    observed: bool = False,
+) -> Rewritten:
     """Write images that restore by mapping.
 
     Args:
@@ -88,6 +102,11 @@ def rewrite(dumped: Path, output: Path, final: Path, wire: Path) -> Rewritten:
         final: The name that ``output`` will have when it is restored from: the images name
             ``mem.raw`` by it.
         wire: The placeholder's path at the dump; its entry is renamed to ``WIRE``.
+        touched: Addresses that a restore touches, sorted and apart; what stands there comes first
+            in ``mem.raw``.
+        observed: Whether these are images to find that out with. What a process maps of a large
+            piece of the page cache it maps at once, so the file is written in small ones, and
+            nobody waits until it is on the disk.
 
     Raises:
         UserError: An image is damaged or of a format that we do not know, the placeholder is not
@@ -98,7 +117,8 @@ def rewrite(dumped: Path, output: Path, final: Path, wire: Path) -> Rewritten:
     files = _renamed(read_files(dumped / "files.img"), wire)
     with writing(output.parent), temporary_directory(output.parent) as staging:
         if len(processes) == 1:
-            result = _rewrite_process(dumped, staging, final, processes[0], files)
+            how = _How(touched, _GRAIN if observed else HUGE, durable=not observed)
+            result = _rewrite_process(dumped, staging, final, processes[0], files, how)
         else:
             result = _untouched(dumped, staging, files, len(processes))
         _copy_others(dumped, staging)
@@ -108,8 +128,23 @@ def rewrite(dumped: Path, output: Path, final: Path, wire: Path) -> Rewritten:
     return result
 
 
+@dataclass(frozen=True)
+class _How:
+    """How ``mem.raw`` is written.
+
+    Args:
+        touched: Addresses of what comes first.
+        grain: Bytes that the page cache keeps in one piece at most.
+        durable: Whether to wait until the disk has it.
+    """
+
+    touched: Sequence[Span]
+    grain: int
+    durable: bool
+
+
 def _rewrite_process(
-    dumped: Path, staging: Path, final: Path, pid: int, files: list[FileEntry]
+    dumped: Path, staging: Path, final: Path, pid: int, files: list[FileEntry], how: _How
 ) -> Rewritten:
     memory = read_memory(dumped / f"mm-{pid}.img")
     pagemap = read_pagemap(dumped / f"pagemap-{pid}.img")
@@ -122,7 +157,7 @@ def _rewrite_process(
         sources: dict[Path | None, memoryview] = {
             path: opened.enter_context(mapped(path)) for path in selected.sources.values()
         }
-        offsets, end = _places(moving)
+        offsets, end = _places(moving, how.touched)
         raw_id = max(entry.id for entry in files) + 1
         if moving:
             extents = [
@@ -133,7 +168,7 @@ def _rewrite_process(
                 )
             ]
             extents.sort(key=lambda extent: extent.offset)
-            _write_raw(staging / RAW, extents, end + SLACK)
+            _write_raw(staging / RAW, extents, end + SLACK, how)
             program = {entry.id: entry.reg for entry in files}.get(memory.exe_file_id)
             files = [*files, _raw_file(program, raw_id, str(final / RAW), end + SLACK)]
         vmas = _mappings(memory, offsets, raw_id)
@@ -150,7 +185,10 @@ def _rewrite_process(
             (content[run.position : run.position + run.end - run.start] for run in left),
         )
         copied = sum(run.end - run.start for run in left)
-        return Rewritten(len(content) - copied, copied, len(memory.vmas), len(vmas), selected.note)
+        placed = [Placed(vma.start, vma.end, offsets[vma.start]) for vma in moving]
+        return Rewritten(
+            len(content) - copied, copied, len(memory.vmas), len(vmas), selected.note, tuple(placed)
+        )
 
 
 def _mappings(memory: Memory, offsets: dict[int, int], raw_id: int) -> list[Vma]:
@@ -178,7 +216,7 @@ def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) 
     return Rewritten(0, copied, 0, 0, note)
 
 
-def _places(moving: list[Vma]) -> tuple[dict[int, int], int]:
+def _places(moving: list[Vma], touched: Sequence[Span]) -> tuple[dict[int, int], int]:
     """The offset in ``mem.raw`` of each mapping by its address; neighbours stay neighbours."""
     groups: list[list[Vma]] = []
     for vma in moving:
@@ -186,9 +224,7 @@ def _places(moving: list[Vma]) -> tuple[dict[int, int], int]:
             groups[-1].append(vma)
         else:
             groups.append([vma])
-    # The largest first: the small ones then fill the blocks that those leave half empty.
-    groups.sort(key=lambda group: group[0].start - group[-1].end)
-    offsets, end = place([Span(group[0].start, group[-1].end) for group in groups])
+    offsets, end = arrange([Span(group[0].start, group[-1].end) for group in groups], touched)
     return {
         vma.start: offset + vma.start - group[0].start
         for group, offset in zip(groups, offsets, strict=True)
@@ -272,11 +308,12 @@ def _raw_file(program: RegularFile | None, raw_id: int, name: str, size: int) ->
     return FileEntry(REGULAR_FILE, raw_id, file)
 
 
-def _write_raw(path: Path, extents: list[Extent], size: int) -> None:
+def _write_raw(path: Path, extents: list[Extent], size: int, how: _How) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        write_extents(descriptor, extents, size)
-        os.fsync(descriptor)
+        write_extents(descriptor, extents, size, how.grain)
+        if how.durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -129,15 +129,15 @@ class Worker:
         links = {*self.links, *map(_link, given)}
         self.process.kill()
         self.process.wait()
-        children, ended = _children(), []
+        ours, ended = children(), []
         for pid in _processes():
             held = _links(pid)
             if not held.isdisjoint(links):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                if pid in children:
+                if pid in ours:
                     _reap(pid)
-            elif not held and pid in children and _is_in_namespace(pid):
+            elif not held and pid in ours and _is_in_namespace(pid):
                 ended.append(pid)
         # Not earlier: the wire's end of file would end what is looked for, and the log's name (its
         # inode's number) would be that of the next worker's.
@@ -145,7 +145,7 @@ class Worker:
         return ended
 
 
-def _children() -> set[int]:
+def children() -> set[int]:
     """Children of this process, whichever thread started them."""
     found: set[int] = set()
     for tasks in Path("/proc/self/task").glob("*/children"):

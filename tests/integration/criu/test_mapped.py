@@ -20,7 +20,7 @@ import pytest
 from bentofn.packager.snapshot.criu import images
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.dump import dump
-from bentofn.packager.snapshot.criu.hot import load_hot_set, measure_hot_set
+from bentofn.packager.snapshot.criu.hot import hot_set, load_hot_set, touched_by
 from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.criu.rewrite import RAW, Rewritten, rewrite
 from bentofn.packager.snapshot.criu.rpc import Restored
@@ -262,7 +262,7 @@ def test_the_hot_set_of_a_restored_process_is_read_ahead(
         """
     )
     answer = snapshot.start(stack)()
-    hot = measure_hot_set(answer["pid"], snapshot.root)
+    hot = hot_set(touched_by(answer["pid"]), snapshot.root)
     raw = next(file for file in hot.files if file.path == snapshot.images / RAW)
     assert 8 << 20 <= sum(length for _, length in raw.ranges) < 40 << 20
     assert {path.name for path in snapshot.images.glob("*.img")} <= {f.path.name for f in hot.files}

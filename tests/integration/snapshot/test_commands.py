@@ -14,6 +14,8 @@ import pytest
 
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.packager.snapshot.criu.hot import HOT, load_hot_set
+from bentofn.packager.snapshot.criu.rewrite import RAW
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.verification import verify
 
@@ -30,6 +32,24 @@ class Echo:
     @bentofn.api(examples=[{"text": "hi"}])
     def echo(self, text: str = "hello") -> str:
         return text
+"""
+
+FRAIL = """
+import bentofn
+
+@bentofn.service
+class Frail:
+    kept = True
+
+    @bentofn.before_snapshot
+    def close(self):
+        self.kept = False
+
+    @bentofn.api(examples=[{}])
+    def ask(self) -> str:
+        if not self.kept:
+            raise RuntimeError("it was closed, and nobody opened it again")
+        return "open"
 """
 
 
@@ -65,6 +85,40 @@ def test_it_is_taken_once(home: Home, bentofn: Bentofn, taken: dict[str, Any]) -
     assert taken["id"][:12] in bentofn("snapshot", "list", home=home.path).stdout
     anew = document(bentofn("snapshot", "take", "echo", "--again", "--json", home=home.path))
     assert (anew["id"], anew["taken"]) == (taken["id"], True)
+
+
+def test_what_a_start_touches_is_part_of_it_and_first_in_the_file(
+    home: Home, bentofn: Bentofn
+) -> None:
+    taken = document(bentofn("snapshot", "take", "echo", "--again", "--json", home=home.path))
+    snapshot = SnapshotStore(home).find(taken["id"])
+    assert HOT in {file.path for file in snapshot.files}
+    hot = load_hot_set(snapshot.path)
+    assert hot is not None
+    memory = snapshot.images / RAW
+    (ranges,) = (file.ranges for file in hot.files if file.path == memory)
+    touched = sum(length for _, length in ranges)
+    assert 1 << 20 < touched < memory.stat().st_blocks * 512
+    descriptor = os.open(memory, os.O_RDONLY)
+    behind = os.lseek(descriptor, ranges[-1][0] + ranges[-1][1], os.SEEK_DATA)
+    os.close(descriptor)
+    assert behind > 0, "what nobody touched stands behind it"
+
+
+def test_one_that_does_not_answer_when_it_is_restored_is_refused(
+    tmp_path: Path, bentofn: Bentofn, criu: Criu
+) -> None:
+    (project := tmp_path / "project").mkdir()
+    (project / "service.py").write_text(FRAIL)
+    (project / "bentofile.yaml").write_text("service: service:Frail\nname: frail\n")
+    home = Home(tmp_path / "home")
+    bentofn("build", str(project), home=home.path)
+    done = bentofn("snapshot", "take", "frail", home=home.path, check=False)
+    assert done.returncode == 1
+    assert "what was restored from it did not answer" in done.stderr
+    assert "/ask gives 500" in done.stderr
+    assert SnapshotStore(home).list() == ()
+    assert leftovers(home) == []
 
 
 def test_of_two_that_want_one_one_takes_it(home: Home, bentofn: Bentofn) -> None:

@@ -13,10 +13,14 @@ from bentofn.packager.snapshot.criu.hot import (
     HOT,
     HotFile,
     HotSet,
+    Touched,
+    hot_set,
     load_hot_set,
-    measure_hot_set,
+    moved,
     save_hot_set,
+    touched_by,
 )
+from bentofn.packager.snapshot.criu.layout import Placed
 
 WINDOW = 64 << 10
 
@@ -30,7 +34,7 @@ def test_what_a_process_touched(tmp_path: Path) -> None:
     with raw.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
         memory.madvise(mmap.MADV_RANDOM)
         assert memory[20 * WINDOW] + memory[40 * WINDOW] >= 0
-        hot = measure_hot_set(os.getpid(), tmp_path)
+        hot = hot_set(touched_by(os.getpid()), tmp_path)
     files = {file.path: file.ranges for file in hot.files}
     assert files[images / "mm-1.img"] == ((0, 5),)
     ranges = files[raw]
@@ -38,6 +42,21 @@ def test_what_a_process_touched(tmp_path: Path) -> None:
         assert any(offset <= touched < offset + length for offset, length in ranges)
     assert not any(offset <= 150 * WINDOW < offset + length for offset, length in ranges)
     assert any(path.name.startswith(("libc.", "libc-", "python", "libpython")) for path in files)
+
+
+def test_what_was_touched_is_found_where_it_stands_now() -> None:
+    before, now, library = Path("/before/mem.raw"), Path("/now/mem.raw"), Path("/lib/libc.so.6")
+    touched = [
+        Touched(4 * PAGE, 4 * PAGE, before, 0),  # over the border of two ranges
+        Touched(90 * PAGE, PAGE, before, 8 * PAGE),  # what did not move
+        Touched(200 * PAGE, PAGE, library, 3 * PAGE),
+    ]
+    placed = [Placed(2 * PAGE, 6 * PAGE, 100 * PAGE), Placed(6 * PAGE, 9 * PAGE, 50 * PAGE)]
+    assert moved(touched, before, placed, now) == [
+        Touched(4 * PAGE, 2 * PAGE, now, 102 * PAGE),
+        Touched(6 * PAGE, 2 * PAGE, now, 50 * PAGE),
+        touched[2],
+    ]
 
 
 ranges = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 9)), min_size=1, max_size=8).map(

@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,19 @@ _PROBES = 64
 """Places that are looked at to see whether a hot set is in the page cache."""
 
 
+_DENSE = 0.9
+"""Part of a block of 2 MiB from which on it is read whole; what is less is read by its ranges."""
+
+_RANGES = 8
+"""Ranges of a file that a reader takes at a time."""
+
+
 @dataclass(frozen=True)
 class _Piece:
+    """Some ranges of a file, in bytes, for which it is opened once."""
+
     path: Path
-    offset: int
-    length: int
+    ranges: tuple[tuple[int, int], ...]
 
 
 class Prefetch:
@@ -45,10 +53,11 @@ class Prefetch:
     """
 
     def __init__(self, hot: HotSet) -> None:
-        self._wanted = [piece for file in hot.files for piece in _pieces(file)]
-        self._probes = _probes(hot)
+        self._scattered = [piece for file in hot.files for piece in _scattered(file)]
+        self._blocks = [piece for file in hot.files for piece in _blocks(file)]
+        self._probes = _probes(self._scattered + self._blocks)
         self._lock = threading.Lock()
-        self._pieces: deque[_Piece] = deque()
+        self._work: list[_Work] = []
         self._readers: list[threading.Thread] = []
 
     def start(self) -> bool:
@@ -62,9 +71,15 @@ class Prefetch:
                 return True
             if self.is_resident():
                 return False
-            self._pieces = deque(self._wanted)
+            # What a process needs before it computes stands here and there, beside what nobody
+            # needs; its weights stand in whole blocks, and would keep the disk from all else.
+            self._work = [
+                _Work(_ask_for, deque(self._scattered)),
+                _Work(_wait_for, deque(self._scattered)),
+                _Work(_bring, deque(self._blocks)),
+            ]
             self._readers = [
-                threading.Thread(target=_read, args=(self._pieces,), name="prefetch", daemon=True)
+                threading.Thread(target=_read, args=(self._work,), name="prefetch", daemon=True)
                 for _ in range(_READERS)
             ]
             for reader in self._readers:
@@ -83,39 +98,68 @@ class Prefetch:
 
     def close(self) -> None:
         """Stop reading, and wait for what is under way (a few milliseconds)."""
-        self._pieces.clear()
+        for work in self._work:
+            work.pieces.clear()
         self.wait()
 
 
-def _pieces(file: HotFile, size: int = _PIECE) -> Iterator[_Piece]:
-    """What to read of a file: blocks of 2 MiB where a good part of one is hot, else its ranges."""
+@dataclass(frozen=True)
+class _Work:
+    """What readers do with each of some pieces."""
+
+    do: Callable[[int, int, int], None]
+    pieces: deque[_Piece]
+
+
+def _by_block(file: HotFile) -> dict[int, list[tuple[int, int]]]:
+    """The ranges within each block of 2 MiB."""
     blocks: dict[int, list[tuple[int, int]]] = {}
     for offset, length in file.ranges:
         for block in range(offset // HUGE, -(-(offset + length) // HUGE)):
             first = max(offset, block * HUGE)
-            blocks.setdefault(block, []).append(
-                (first, min(offset + length, (block + 1) * HUGE) - first)
-            )
-    whole: _Piece | None = None
-    for block, ranges in sorted(blocks.items()):
-        if sum(length for _, length in ranges) * 4 < HUGE:
-            yield from (_Piece(file.path, offset, length) for offset, length in ranges)
-        elif whole and whole.offset + whole.length == block * HUGE and whole.length < size:
-            whole = _Piece(file.path, whole.offset, whole.length + HUGE)
-        else:
-            if whole:
-                yield whole
-            whole = _Piece(file.path, block * HUGE, HUGE)
-    if whole:
-        yield whole
+            last = min(offset + length, (block + 1) * HUGE)
+            blocks.setdefault(block, []).append((first, last - first))
+    return blocks
 
 
-def _probes(hot: HotSet) -> dict[Path, list[int]]:
+def _is_dense(ranges: list[tuple[int, int]]) -> bool:
+    return sum(length for _, length in ranges) >= _DENSE * HUGE
+
+
+def _blocks(file: HotFile) -> Iterator[_Piece]:
+    """The blocks of a file of which nearly all is hot."""
+    first = last = -1
+    for block, ranges in sorted(_by_block(file).items()):
+        if not _is_dense(ranges):
+            continue
+        if block == last and (last - first) * HUGE < _PIECE:
+            last += 1
+            continue
+        if first >= 0:
+            yield _Piece(file.path, ((first * HUGE, (last - first) * HUGE),))
+        first, last = block, block + 1
+    if first >= 0:
+        yield _Piece(file.path, ((first * HUGE, (last - first) * HUGE),))
+
+
+def _scattered(file: HotFile) -> Iterator[_Piece]:
+    """The ranges of a file that are in none of these blocks."""
+    found = [
+        each
+        for _, ranges in sorted(_by_block(file).items())
+        if not _is_dense(ranges)
+        for each in ranges
+    ]
+    for first in range(0, len(found), _RANGES):
+        yield _Piece(file.path, tuple(found[first : first + _RANGES]))
+
+
+def _probes(pieces: list[_Piece]) -> dict[Path, list[int]]:
     """A few dozen offsets, evenly among all that is hot."""
-    pieces = [piece for file in hot.files for piece in _pieces(file, HUGE)]
+    ranges = [(piece.path, offset) for piece in pieces for offset, _ in piece.ranges]
     probes: dict[Path, list[int]] = {}
-    for piece in pieces[:: len(pieces) // _PROBES + 1]:
-        probes.setdefault(piece.path, []).append(piece.offset)
+    for path, offset in ranges[:: len(ranges) // _PROBES + 1]:
+        probes.setdefault(path, []).append(offset)
     return probes
 
 
@@ -130,24 +174,31 @@ def _in_page_cache(path: Path, offsets: list[int]) -> bool:
         return False
 
 
-def _read(pieces: deque[_Piece]) -> None:
-    with suppress(IndexError):
-        while True:
-            piece = pieces.popleft()
-            # Reading ahead is a help, not a need: what fails here, the restore itself says.
-            with suppress(OSError, ValueError), _opened(piece.path) as descriptor:
-                if piece.length < HUGE or not populate(descriptor, piece.offset, piece.length):
-                    _copy(descriptor, piece)
+def _read(steps: list[_Work]) -> None:
+    for work in steps:
+        with suppress(IndexError):
+            while True:
+                piece = work.pieces.popleft()
+                # Reading ahead is a help, not a need: what fails here, the restore itself says.
+                with suppress(OSError, ValueError), _opened(piece.path) as descriptor:
+                    for offset, length in piece.ranges:
+                        work.do(descriptor, offset, length)
 
 
-def _copy(descriptor: int, piece: _Piece) -> None:
-    buffer = memoryview(bytearray(min(piece.length, HUGE)))
-    position, end = piece.offset, piece.offset + piece.length
-    while position < end:
-        count = os.preadv(descriptor, [buffer[: end - position]], position)
-        if not count:
-            return
-        position += count
+def _ask_for(descriptor: int, offset: int, length: int) -> None:
+    """Have the disk begin to read a range."""
+    os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+
+
+def _wait_for(descriptor: int, offset: int, length: int) -> None:
+    """Wait until the last byte of a range is there."""
+    os.preadv(descriptor, [bytearray(1)], offset + length - 1)
+
+
+def _bring(descriptor: int, offset: int, length: int) -> None:
+    """Read blocks of 2 MiB, so that each can be mapped at once."""
+    if not populate(descriptor, offset, length):
+        os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
 
 
 @contextmanager

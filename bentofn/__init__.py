@@ -5,67 +5,36 @@ Names are resolved on first use, so that importing this module costs next to not
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bentofn import exceptions, models
-    from bentofn.runtime.api import api
-    from bentofn.runtime.context import Context
-    from bentofn.runtime.hooks import (
-        after_restore,
-        before_snapshot,
-        on_deployment,
-        on_shutdown,
-        on_startup,
-        register_after_restore,
-        register_before_snapshot,
-    )
-    from bentofn.runtime.service import Service, service
+    from bentofn import exceptions as exceptions
+    from bentofn import models as models
+    from bentofn.runtime.api import api as api
+    from bentofn.runtime.context import Context as Context
+    from bentofn.runtime.context import Cookie as Cookie
+    from bentofn.runtime.hooks import after_restore as after_restore
+    from bentofn.runtime.hooks import before_snapshot as before_snapshot
+    from bentofn.runtime.hooks import on_deployment as on_deployment
+    from bentofn.runtime.hooks import on_shutdown as on_shutdown
+    from bentofn.runtime.hooks import on_startup as on_startup
+    from bentofn.runtime.hooks import register_after_restore as register_after_restore
+    from bentofn.runtime.hooks import register_before_snapshot as register_before_snapshot
+    from bentofn.runtime.service import Service as Service
+    from bentofn.runtime.service import service as service
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Context",
-    "Service",
-    "__version__",
-    "after_restore",
-    "api",
-    "before_snapshot",
-    "exceptions",
-    "models",
-    "on_deployment",
-    "on_shutdown",
-    "on_startup",
-    "register_after_restore",
-    "register_before_snapshot",
-    "service",
-]
-
-_HOME_OF = {
-    "Context": "context",
-    "Service": "service",
-    "after_restore": "hooks",
-    "api": "api",
-    "before_snapshot": "hooks",
-    "on_deployment": "hooks",
-    "on_shutdown": "hooks",
-    "on_startup": "hooks",
-    "register_after_restore": "hooks",
-    "register_before_snapshot": "hooks",
-    "service": "service",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name in ("exceptions", "models"):
-        return importlib.import_module(f"bentofn.{name}")
-    if name in _HOME_OF:
-        value = getattr(importlib.import_module(f"bentofn.runtime.{_HOME_OF[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'bentofn' has no attribute {name!r}")
+    from bentofn.runtime import surface
+
+    value = surface.find(__name__, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    from bentofn.runtime import surface
+
+    return sorted({*surface.HOMES, *surface.MODULES, "__version__"})

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import bentofn
+from bentofn.runtime.surface import MODULES
 
-FRONT = ("__init__.py", "exceptions.py", "models.py")
+FRONT = ("__init__.py", *(f"{name}.py" for name in MODULES))
 """Files of ``bentofn/`` itself that a service imports; the rest of the runtime is a package."""
 
 

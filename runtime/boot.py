@@ -83,12 +83,23 @@ def set_import_path(where: Mapping[str, str]) -> None:
     """Make exactly the given places and the standard library importable."""
     own = os.path.dirname(os.path.abspath(__file__))
     standard = [entry for entry in sys.path if entry not in ("", own)]
-    sys.path[:] = [where["source"], where["runtime"], where["env"], *standard]
+    sys.path[:] = [*own_places(where), *standard]
     sys.dont_write_bytecode = True
     if any(name.endswith(".pth") for name in _names(where["env"])):
         import site
 
         site.addsitedir(where["env"])
+
+
+def own_places(where: Mapping[str, str]) -> list[str]:
+    """The import path of a bento's own: its code, the runtime, the drop-in, the environment.
+
+    The drop-in is the ``bentoml`` that stands for BentoML's own package; ``BENTOFN_STOCK=1`` leaves
+    it out.
+    """
+    dropin = os.path.join(where["runtime"], "bentofn", "runtime", "dropin")
+    drops = [] if os.environ.get("BENTOFN_STOCK") == "1" else [dropin]
+    return [where["source"], where["runtime"], *drops, where["env"]]
 
 
 def _names(directory: str) -> list[str]:

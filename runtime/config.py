@@ -7,6 +7,8 @@ Source of the keys: BentoML 1.4, ``_bentoml_sdk/service/config.py`` and
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,7 +52,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "monitoring": ("enabled", "type", "options"),
     "replicate_process": (),
     "resources": ("cpu", "memory", "gpu", "gpu_type", "tpu_type"),
-    "runner_connection": ("timeout",),
+    "runner_connection": ("timeout", "max_requests", "max_age"),
     "runner_probe": ("enabled", "timeout", "period"),
     "snapshot": ("warmable",),
     "ssl": (
@@ -82,6 +84,16 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 
 _TOP_LEVEL = tuple(key for key in _KEYS if "." not in key)
 _ARGUMENTS = ("name", "description", "path_prefix", "envs", "labels", "image", "cmd")
+_FREE = ("endpoints",)
+"""Sections whose keys are the user's."""
+
+_STRICT = ("resources",)
+"""Sections where BentoML refuses a key that it does not know, since what is asked for by it would
+be missing."""
+
+_LEAST_BACKLOG = 64
+"""BentoML's own limit."""
+
 _STAGES = ("all", "build", "runtime")
 
 
@@ -101,18 +113,20 @@ class EnvVar:
 
 
 def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
-    """Check a service's configuration.
+    """Check a service's configuration. An unknown key is warned of and stays without effect.
 
     Args:
         owner: The class's name, for messages.
         config: The keywords given to ``@bentofn.service``.
 
     Raises:
-        UserError: A key is unknown, or a value that the runtime acts on cannot be used.
+        UserError: A value that the runtime acts on cannot be used, or a key of ``resources`` is
+            unknown.
     """
-    _check_keys(owner, "", config, (*_TOP_LEVEL, *_ARGUMENTS))
+    _warn_of_keys(owner, "", config, _TOP_LEVEL, (*_TOP_LEVEL, *_ARGUMENTS))
     for section, value in config.items():
-        _check_section(owner, section, value)
+        if section in _KEYS:
+            _check_section(owner, section, value)
     traffic = config.get("traffic", {})
     _check_positive(owner, "traffic.timeout", traffic.get("timeout"), (int, float))
     _check_positive(owner, "traffic.max_concurrency", traffic.get("max_concurrency"), (int,))
@@ -123,6 +137,11 @@ def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
     warmable = config.get("snapshot", {}).get("warmable", False)
     if not isinstance(warmable, bool):
         raise UserError(f"{owner}: snapshot.warmable must be True or False, not {warmable!r}.")
+    backlog = config.get("backlog", _LEAST_BACKLOG)
+    if isinstance(backlog, bool) or not isinstance(backlog, int) or backlog < _LEAST_BACKLOG:
+        raise UserError(
+            f"{owner}: backlog must be a whole number from {_LEAST_BACKLOG} up, not {backlog!r}."
+        )
     duration = config.get("metrics", {}).get("duration", {})
     _check_positive(owner, "metrics.duration.min", duration.get("min"), (int, float))
     if duration.get("factor", 2) <= 1:
@@ -130,13 +149,13 @@ def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
     return dict(config)
 
 
-def check_envs(owner: str, envs: Iterable[Mapping[str, Any]] | None) -> tuple[EnvVar, ...]:
+def check_envs(owner: str, envs: Iterable[Mapping[str, Any]] | None) -> list[EnvVar]:
     """Check a service's environment variables.
 
     Raises:
         UserError: An entry has no name, an unknown key or an unknown stage.
     """
-    return tuple(_env(owner, env) for env in envs or ())
+    return [_env(owner, env) for env in envs or ()]
 
 
 def _env(owner: str, env: Mapping[str, Any]) -> EnvVar:
@@ -161,7 +180,10 @@ def _check_section(owner: str, section: str, value: Any) -> None:
         raise UserError(
             f"{owner}: {section} is a mapping with the keys {', '.join(keys)}, not {value!r}."
         )
-    _check_keys(owner, section, value, keys)
+    if section in _STRICT:
+        _check_keys(owner, section, value, keys)
+    elif section not in _FREE:
+        _warn_of_keys(owner, section, value, keys, keys)
     for key, inner in value.items():
         if f"{section}.{key}" in _KEYS:
             _check_section(owner, f"{section}.{key}", inner)
@@ -170,12 +192,32 @@ def _check_section(owner: str, section: str, value: Any) -> None:
 def _check_keys(owner: str, section: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
     for key in given:
         if key not in known:
-            path = f"{section}.{key}" if section else key
-            near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.0)
-            raise UserError(
-                f"{owner}: unknown configuration key {path!r} in @bentofn.service; "
-                f"did you mean {near[0]!r}?"
-            )
+            raise UserError(f"{_unknown(owner, section, key)}; did you mean {_near(key, known)!r}?")
+
+
+def _warn_of_keys(
+    owner: str, section: str, given: Mapping[str, Any], known: Iterable[str], near: Iterable[str]
+) -> None:
+    for key in given:
+        if key not in known:
+            _warn(f"{_unknown(owner, section, key)} is ignored; did you mean {_near(key, near)!r}?")
+
+
+def _unknown(owner: str, section: str, key: str) -> str:
+    path = f"{section}.{key}" if section else key
+    return f"{owner}: unknown configuration key {path!r} in @bentofn.service"
+
+
+def _near(key: str, known: Iterable[str]) -> str:
+    return difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.0)[0]
+
+
+def _warn(message: str) -> None:
+    """Warn at the line of the user's declaration; a line that is run again warns once."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno)
 
 
 def _check_positive(owner: str, path: str, value: Any, types: tuple[type[Any], ...]) -> None:

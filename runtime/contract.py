@@ -39,5 +39,5 @@ def describe(service: Service[object]) -> ServiceContract:
         has_deployment_hook=bool(marked(service.inner, "on_deployment")),
         path_prefix=service.path_prefix,
         envs={env.name: env.value for env in service.envs if env.stage != "build"},
-        labels=dict(service.labels or {}),
+        labels=dict(service.labels),
     )

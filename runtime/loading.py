@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bentofn.runtime import surface
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.service import Service
 
 _BENTOML = ("bentoml", "_bentoml_sdk")
-_ONE_IMPORT = (
-    "write `import bentofn as bentoml` for `import bentoml`, and the rest of the code can stay."
-)
+_OWN = f"bentofn serves it by its own bentoml where {surface.STOCK} is not set."
 
 
 def load_service(target: str, directory: Path | None = None) -> Service[Any]:
@@ -52,9 +52,11 @@ def _module_name(source: str, project: Path) -> str:
 
 
 def _put_first(project: Path) -> None:
-    entry = str(project)
-    if sys.path[:1] != [entry]:
-        sys.path[:] = [entry, *(each for each in sys.path if each != entry)]
+    first = [str(project)]
+    if os.environ.get(surface.STOCK) != "1" and surface.dropin() not in sys.path:
+        first.append(surface.dropin())
+    if sys.path[: len(first)] != first:
+        sys.path[:] = [*first, *(each for each in sys.path if each not in first)]
     importlib.invalidate_caches()
 
 
@@ -72,7 +74,7 @@ def _import(module_name: str, target: str, project: Path) -> ModuleType:
                 'name it as "module:Class" or "file.py:Class".'
             ) from error
         if error.name == "bentoml":
-            raise UserError(f"{_place(error, project)}: {error}; {_ONE_IMPORT}") from error
+            raise UserError(f"{_place(error, project)}: {error}; {_OWN}") from error
         raise UserError(
             f"{_place(error, project)}: {error}, while importing {target!r}; install it, and "
             "list it under python.packages in bentofile.yaml."
@@ -126,7 +128,7 @@ def _named(module: ModuleType, name: str, target: str) -> Service[Any]:
     services = _services(module)
     known = f"it declares {', '.join(sorted(services))}" if services else "it declares none"
     if type(value).__module__.partition(".")[0] in _BENTOML:
-        raise UserError(f"{target}: {name} is a service of BentoML's own package; {_ONE_IMPORT}")
+        raise UserError(f"{target}: {name} is a service of BentoML's own package; {_OWN}")
     if isinstance(value, type):
         raise UserError(f"{target}: the class {name} is not decorated with @bentofn.service.")
     raise UserError(f"{target}: {module.__name__} has no service {name!r}; {known}.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from bentofn.runtime.api import APIMethod, find_apis
 from bentofn.runtime.config import EnvVar, ServiceConfig, check_config, check_envs
+from bentofn.runtime.context import ServiceContext
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import check_hooks
 from bentofn.runtime.members import declared_members
-from bentofn.runtime.models import ModelDescriptor
+from bentofn.runtime.models import BentoModel, Model, ModelDescriptor
+from bentofn.runtime.mounts import Mount
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.app import ServiceApp
@@ -19,50 +22,110 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, eq=False)
+class _Nothing:
+    """The class of a service that is nothing but a command or mounted applications."""
+
+
 class Service(Generic[T]):
     """A class declared as a service. Calling it makes a local instance of the class.
 
+    Its attributes may be changed until it serves, as code written for BentoML does.
+
     Args:
-        name: The service's name; by default the class's.
+        name: The service's name.
+        config: Its BentoML configuration.
         inner: The class.
-        config: Its BentoML configuration, as given.
-        apis: Its endpoints by method name, inherited ones included.
+        image: What the user says about the image to build.
+        description: The user's text.
+        path_prefix: Path put before every route.
         envs: Environment variables that it needs.
         labels: The user's labels.
-        description: The user's text.
-        path_prefix: Path put before every route, without a trailing slash.
-        image: What the user says about the image to build.
-        import_string: ``module:Class``.
+        models: Models that it uses beside those declared as class attributes.
+        cmd: The command of a server that answers in the service's place.
+        apis: Endpoints by method name beside those that the class declares.
+
+    Raises:
+        UserError: A value of the configuration cannot be used.
     """
 
-    name: str
-    inner: type[T]
-    config: ServiceConfig
-    apis: dict[str, APIMethod]
-    envs: tuple[EnvVar, ...] = ()
-    labels: Mapping[str, str] | None = None
-    description: str = ""
-    path_prefix: str = ""
-    image: Any = None
-    import_string: str = ""
+    def __init__(
+        self,
+        name: str,
+        config: Mapping[str, Any] | None = None,
+        inner: type[T] | None = None,
+        image: Any = None,
+        description: str | None = None,
+        path_prefix: str | None = None,
+        envs: Iterable[Mapping[str, Any]] | None = None,
+        labels: Mapping[str, str] | None = None,
+        models: Iterable[ModelDescriptor] = (),
+        cmd: Sequence[str] | None = None,
+        apis: Mapping[str, APIMethod] | None = None,
+    ) -> None:
+        cls: Any = _Nothing if inner is None else inner
+        check_hooks(cls)
+        prefix = (path_prefix or "").strip("/")
+        self.name = name
+        self.inner: type[T] = cls
+        self.config: ServiceConfig = check_config(name, config or {})
+        self.image = image
+        self.description = description or ""
+        self.path_prefix = f"/{prefix}" if prefix else ""
+        self.envs: list[EnvVar] = check_envs(name, envs)
+        self.labels: dict[str, str] = dict(labels or {})
+        self.models: list[ModelDescriptor] = [*models, *_declared_models(cls)]
+        self.cmd = list(cmd) if cmd is not None else None
+        self.apis: dict[str, APIMethod] = {**(apis or {}), **find_apis(cls)}
+        self.dependencies: dict[str, Any] = {}
+        self.mounts: list[Mount] = []
+        self.middlewares: list[tuple[type[Any], dict[str, Any]]] = []
+        self.context = ServiceContext()
+        self.working_dir = os.getcwd()  # noqa: PTH109 - pathlib's import costs a cold start
+        self.declared_in = _caller()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name!r}>"
 
     def __call__(self) -> T:
-        """Make a local instance."""
-        return self.inner()
+        """Make a local instance, which knows its service as ``bento_service``."""
+        instance: Any = self.inner()
+        instance.bento_service = self
+        made: T = instance
+        return made
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type]:
         """Let a class inherit from a service, as it would from the service's class."""
         return (self.inner,)
 
     @property
-    def models(self) -> list[ModelDescriptor]:
-        """The models declared as class attributes."""
-        members = declared_members(self.inner).values()
-        return [member for member in members if isinstance(member, ModelDescriptor)]
+    def import_string(self) -> str:
+        """As :func:`import_string`."""
+        return import_string(self)
 
-    def to_asgi(self) -> ServiceApp:
+    @property
+    def doc(self) -> str:
+        """What the user says about the service."""
+        import inspect
+
+        return self.description or inspect.cleandoc(self.inner.__doc__ or "")
+
+    def has_custom_command(self) -> bool:
+        """Whether a server of the user's own answers."""
+        return self.cmd is not None or hasattr(self.inner, "__command__")
+
+    def mount_asgi_app(self, app: Any, path: str = "/", name: str | None = None) -> None:
+        """Answer with an ASGI application below a path."""
+        self.mounts.append(Mount(app, f"{self.path_prefix}/{path.strip('/')}", name))
+
+    def add_asgi_middleware(self, middleware: type[Any], **options: Any) -> None:
+        """Wrap everything that answers; the middleware is called with the application first."""
+        self.middlewares.append((middleware, options))
+
+    def to_asgi(self, is_main: bool = True) -> ServiceApp:
         """An ASGI application around a new instance.
+
+        Args:
+            is_main: Accepted for BentoML's sake.
 
         Raises:
             UserError: An endpoint's annotation cannot be served.
@@ -70,6 +133,26 @@ class Service(Generic[T]):
         from bentofn.runtime.http.app import ServiceApp
 
         return ServiceApp(self, self())
+
+
+def import_string(service: Service[Any]) -> str:
+    """``module:Name`` by which a service can be imported: the variable that holds it.
+
+    Raises:
+        UserError: No variable of a module holds it.
+    """
+    preferred = (service.inner.__module__, service.declared_in)
+    for name in dict.fromkeys((*preferred, *sys.modules)):
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        held = [key for key, value in list(vars(module).items()) if value is service]
+        if held:
+            own = service.inner.__name__
+            return f"{name}:{own if own in held else held[0]}"
+    raise UserError(
+        f"The service {service.name} cannot be imported: assign it to a variable of a module."
+    )
 
 
 @overload
@@ -85,7 +168,8 @@ def service(
     envs: Iterable[Mapping[str, Any]] | None = ...,
     labels: Mapping[str, str] | None = ...,
     image: Any = ...,
-    cmd: Any = ...,
+    cmd: Sequence[str] | None = ...,
+    service_class: type[Service[Any]] = ...,
     **config: Any,
 ) -> Callable[[type[T]], Service[T]]: ...
 
@@ -100,7 +184,8 @@ def service(
     envs: Iterable[Mapping[str, Any]] | None = None,
     labels: Mapping[str, str] | None = None,
     image: Any = None,
-    cmd: Any = None,
+    cmd: Sequence[str] | None = None,
+    service_class: type[Service[Any]] = Service,
     **config: Any,
 ) -> Service[T] | Callable[[type[T]], Service[T]]:
     """Declare a class as a service.
@@ -113,35 +198,49 @@ def service(
         envs: Environment variables, as ``{"name", "value", "stage": "all"|"build"|"runtime"}``.
         labels: Labels of the bento.
         image: What the image to build looks like.
-        cmd: Not supported yet: the command of a service that is not Python.
+        cmd: The command of a server that answers in the service's place.
+        service_class: What to make; a subclass of :class:`Service`.
         **config: BentoML's service configuration: ``traffic``, ``resources``, ``workers``,
             ``threads``...
 
     Raises:
-        UserError: A configuration key is unknown or a value cannot be used.
+        TypeError: The class is a service already.
+        UserError: It is no class, or a value of the configuration cannot be used.
     """
-    if cmd is not None:
-        raise UserError(
-            "@bentofn.service(cmd=...) is not supported yet: declare the endpoints with "
-            "@bentofn.api."
-        )
 
     def declare(cls: type[T]) -> Service[T]:
+        if isinstance(cls, Service):
+            raise TypeError("service() decorator can only be applied once")
         if not isinstance(cls, type):
             raise UserError(f"@bentofn.service is for classes, not for {cls!r}.")
-        check_hooks(cls)
-        prefix = (path_prefix or "").strip("/")
-        return Service(
+        return service_class(
             name=name or cls.__name__,
+            config=config,
             inner=cls,
-            config=check_config(cls.__name__, config),
-            apis=find_apis(cls),
-            envs=check_envs(cls.__name__, envs),
-            labels=dict(labels or {}),
-            description=description or "",
-            path_prefix=f"/{prefix}" if prefix else "",
             image=image,
-            import_string=f"{cls.__module__}:{cls.__qualname__}",
+            description=description,
+            path_prefix=path_prefix,
+            envs=envs,
+            labels=labels,
+            cmd=cmd,
         )
 
     return declare if inner is None else declare(inner)
+
+
+def _declared_models(cls: type) -> list[ModelDescriptor]:
+    """The models among a class's attributes, none of them resolved."""
+    members = declared_members(cls).values()
+    return [
+        BentoModel(member.tag) if isinstance(member, Model) else member
+        for member in members
+        if isinstance(member, (Model, ModelDescriptor))
+    ]
+
+
+def _caller() -> str:
+    """The module whose code declares the service that is being made."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__"))

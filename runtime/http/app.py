@@ -85,7 +85,7 @@ class ServiceApp:
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self._metrics: Metrics | None = None
         self._version = _version()
-        state: dict[str, Any] = {}
+        state = service.context.state
         self._endpoints = [
             Endpoint(build_spec(method), instance, state) for method in service.apis.values()
         ]

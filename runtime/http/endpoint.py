@@ -144,8 +144,8 @@ class Endpoint:
         else:
             result = await self._call(*positional, **named, **self._context_argument(context))
         await self._respond(exchange, result, headers, context)
-        if context is not None and context.response.background is not None:
-            await context.response.background()
+        if context is not None:
+            await context.response.run_background()
 
     async def _call_batch(self, value: Any) -> Any:
         # A batch has many callers and the method takes one context: as in BentoML, the latest's.
@@ -240,7 +240,7 @@ def _cookie(cookie: Cookie) -> bytes:
     if cookie.max_age is not None:
         morsel["max-age"] = str(cookie.max_age)
     if cookie.expires is not None:
-        morsel["expires"] = cookie.expires
+        morsel["expires"] = str(cookie.expires)
     if cookie.domain is not None:
         morsel["domain"] = cookie.domain
     if cookie.secure:

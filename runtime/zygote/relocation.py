@@ -34,9 +34,9 @@ def enter(root: str, former: Mapping[str, str]) -> dict[str, str]:
     """
     where = boot.places({"root": root}, "")
     moves = {former[name]: where[name] for name in ("runtime", "env")}
-    rest = [moved(entry, moves) for entry in sys.path if entry != former["runtime"]]
-    rest.remove(where["env"])
-    sys.path[:] = [where["source"], where["runtime"], where["env"], *rest]
+    own = boot.own_places(where)
+    rest = [moved(entry, moves) for entry in sys.path]
+    sys.path[:] = [*own, *(entry for entry in rest if entry not in own)]
     sys.argv[:] = [moved(sys.argv[0], moves), "instance"]
     for module in list(sys.modules.values()):
         _move(module, moves)

@@ -72,7 +72,9 @@ class Service:
         "bentofn.runtime.manifest",
         "bentofn.runtime.members",
         "bentofn.runtime.models",
+        "bentofn.runtime.mounts",
         "bentofn.runtime.service",
+        "bentofn.runtime.surface",
     }
 
 

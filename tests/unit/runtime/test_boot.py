@@ -77,7 +77,8 @@ def test_only_the_bento_and_the_standard_library_are_importable(tmp_path: Path) 
     )
     assert done.returncode == 7, done.stderr
     path, cwd, named_root, no_bytecode, port = __import__("json").loads(done.stdout)
-    assert path[:3] == [str(root / name) for name in ("src", "runtime", "env")]
+    dropin = "runtime/bentofn/runtime/dropin"
+    assert path[:4] == [str(root / name) for name in ("src", "runtime", dropin, "env")]
     assert path[-1] == str(extra)
     assert str(package) not in path
     assert not any("site-packages" in entry or "dist-packages" in entry for entry in path)

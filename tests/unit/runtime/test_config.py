@@ -1,11 +1,31 @@
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
 
 from bentofn.runtime.config import check_config, check_envs
 from bentofn.runtime.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"resources": {"gpus": 1}}, "unknown configuration key 'resources.gpus'.*mean 'gpu'"),
+        ({"backlog": 63}, "backlog must be a whole number from 64 up, not 63"),
+        ({"traffic": 5}, "traffic is a mapping with the keys timeout"),
+        ({"traffic": {"timeout": 0}}, "traffic.timeout must be a positive number, not 0"),
+        ({"traffic": {"max_concurrency": 1.5}}, "must be a positive whole number, not 1.5"),
+        ({"threads": True}, "threads must be a positive whole number"),
+        ({"workers": "many"}, "workers must be"),
+        ({"metrics": {"duration": {"min": 1, "max": 2, "factor": 1}}}, "factor must be above 1"),
+    ],
+)
+def test_a_value_that_cannot_be_used(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        check_config("Service", config)
+    assert str(caught.value).startswith("Service: ")
 
 
 @pytest.mark.parametrize(
@@ -19,18 +39,12 @@ from bentofn.runtime.errors import UserError
             {"http": {"cors": {"access_control_allow_origin": "*"}}},
             "'http.cors.access_control_allow_origin'.*'access_control_allow_origins'",
         ),
-        ({"traffic": 5}, "traffic is a mapping with the keys timeout"),
-        ({"traffic": {"timeout": 0}}, "traffic.timeout must be a positive number, not 0"),
-        ({"traffic": {"max_concurrency": 1.5}}, "must be a positive whole number, not 1.5"),
-        ({"threads": True}, "threads must be a positive whole number"),
-        ({"workers": "many"}, "workers must be"),
-        ({"metrics": {"duration": {"min": 1, "max": 2, "factor": 1}}}, "factor must be above 1"),
     ],
 )
-def test_a_key_or_value_that_cannot_be_used(config: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        check_config("Service", config)
-    assert str(caught.value).startswith("Service: ")
+def test_an_unknown_key_is_warned_of(config: dict[str, Any], message: str) -> None:
+    with pytest.warns(UserWarning, match=f"^Service: .*{message}") as caught:
+        assert check_config("Service", config) == config
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_bentomls_keys_are_taken() -> None:
@@ -39,10 +53,13 @@ def test_bentomls_keys_are_taken() -> None:
         "workers": "cpu_count",
         "logging": {"access": {"enabled": True}},
         "tracing": {"sample_rate": 1.0, "otlp": {"protocol": "http"}},
-        "endpoints": {"livez": "/alive"},
+        "endpoints": {"livez": "/alive", "other": "/path"},
+        "runner_connection": {"max_requests": 10, "max_age": 3.0},
         "monitoring": {"enabled": False},
     }
-    assert check_config("Service", config) == config
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_config("Service", config) == config
 
 
 @pytest.mark.parametrize(

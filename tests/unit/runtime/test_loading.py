@@ -8,6 +8,7 @@ import pytest
 
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.loading import load_service
+from bentofn.runtime.service import Service
 
 SERVICE = """
 import bentofn
@@ -92,10 +93,10 @@ def test_an_imported_service_does_not_hide_the_modules_own(tmp_path: Path) -> No
         ("raise SystemExit(3)", "service", r"^service\.py:1: SystemExit: 3"),
         ("raise ValueError", "service", r"^service\.py:1: ValueError: no message"),
         (
-            "import bentofn\n@bentofn.service(worker=1)\nclass A: ...",
+            "import bentofn\n@bentofn.service(threads=0)\nclass A: ...",
             "service",
             # Python 3.10 applies a decorator on the line of the class.
-            r"^service\.py:[23]: A: unknown configuration key 'worker'",
+            r"^service\.py:[23]: A: threads must be a positive whole number",
         ),
         ("", "absent", "There is no module 'absent' in"),
         ("", "absent.deep:A", "There is no module 'absent' in"),
@@ -117,6 +118,14 @@ def test_an_error_in_a_helper_module_is_placed_there(tmp_path: Path) -> None:
         load_service("service", directory)
 
 
+def test_a_service_that_imports_bentoml_is_bentofns(tmp_path: Path) -> None:
+    service = load_service(
+        "service", project(tmp_path, service=SERVICE.replace("bentofn", "bentoml"))
+    )
+    assert isinstance(service, Service)
+    assert service.import_string == "service:Greeter"
+
+
 BENTOML = "class Service: ...\ndef service(inner): return Service()"
 ABSENT = "raise ModuleNotFoundError(\"No module named 'bentoml'\", name='bentoml')"
 
@@ -124,11 +133,14 @@ ABSENT = "raise ModuleNotFoundError(\"No module named 'bentoml'\", name='bentoml
 @pytest.mark.parametrize(
     ("bentoml", "message"),
     [
-        (BENTOML, "service:A: A is a service of BentoML's own package; write `import bentofn as "),
-        (ABSENT, "No module named 'bentoml'; write `import bentofn as bentoml` for "),
+        (BENTOML, "service:A: A is a service of BentoML's own package; bentofn serves it by"),
+        (ABSENT, "No module named 'bentoml'; bentofn serves it by its own bentoml where BENTOFN_"),
     ],
 )
-def test_a_service_of_bentomls_own_package(tmp_path: Path, bentoml: str, message: str) -> None:
+def test_bentomls_own_package_is_left_in_place_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bentoml: str, message: str
+) -> None:
+    monkeypatch.setenv("BENTOFN_STOCK", "1")
     service = "import bentoml\n@bentoml.service\nclass A: ..."
     with pytest.raises(UserError, match=message):
         load_service("service:A", project(tmp_path, service=service, bentoml=bentoml))

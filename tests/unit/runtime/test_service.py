@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import bentofn
@@ -90,7 +92,7 @@ def test_arguments_of_the_decorator() -> None:
         pass
 
     assert (Service.name, Service.description, Service.path_prefix) == ("named", "text", "/v1")
-    assert Service.envs == (EnvVar("KEY", "1", "build"), EnvVar("TOKEN"))
+    assert Service.envs == [EnvVar("KEY", "1", "build"), EnvVar("TOKEN")]
     assert Service.labels == {"team": "a"}
     assert Service.config["resources"] == {"gpu": 1, "gpu_type": "nvidia-l4"}
 
@@ -98,5 +100,39 @@ def test_arguments_of_the_decorator() -> None:
 def test_what_cannot_be_a_service() -> None:
     with pytest.raises(UserError, match="is for classes"):
         bentofn.service(lambda: None)  # type: ignore[arg-type, call-overload]
-    with pytest.raises(UserError, match="cmd"):
-        bentofn.service(cmd=["serve"])
+    with pytest.raises(TypeError, match="only be applied once"):
+        bentofn.service(Bare)  # type: ignore[arg-type]
+
+
+def test_a_service_made_by_hand_may_be_changed() -> None:
+    class Other(Bare.inner):  # type: ignore[misc, name-defined]
+        pass
+
+    made = bentofn.Service("made", {"workers": 2}, Bare.inner, cmd=["serve", "--fast"])
+    made.inner = Other
+    made.config["traffic"] = {"timeout": 5}
+    assert (made.name, made.cmd, made.has_custom_command()) == ("made", ["serve", "--fast"], True)
+    assert list(made.apis) == ["inherited", "greet"]
+    assert isinstance(made(), Other)
+    assert made in {made: 1}
+
+
+def test_a_class_of_services_of_ones_own() -> None:
+    class Mine(bentofn.Service[Any]):
+        pass
+
+    declared = bentofn.service(service_class=Mine)(Bare.inner)
+    assert type(declared) is Mine
+
+
+def test_an_instance_knows_its_service() -> None:
+    assert Bare().bento_service is Bare  # type: ignore[attr-defined]
+
+
+renamed = bentofn.service(name="renamed")(Base)
+
+
+def test_a_service_is_imported_by_the_variable_that_holds_it() -> None:
+    assert renamed.import_string == f"{__name__}:renamed"
+    with pytest.raises(UserError, match="assign it to a variable of a module"):
+        bentofn.Service("lost").import_string  # noqa: B018

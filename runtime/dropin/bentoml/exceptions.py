@@ -1,0 +1,3 @@
+"""``bentoml.exceptions``."""
+
+from bentofn.exceptions import *  # noqa: F403

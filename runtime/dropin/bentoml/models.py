@@ -1,0 +1,3 @@
+"""``bentoml.models``."""
+
+from bentofn.models import *  # noqa: F403

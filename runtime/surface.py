@@ -1,0 +1,151 @@
+"""The names that services import: bentofn's own, which are BentoML's, and where each stands.
+
+``bentofn`` and the drop-in (the ``bentoml`` below :func:`dropin`) both look them up here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+BENTOML_VERSION = "1.4.39"
+"""The BentoML whose surface this is."""
+
+STOCK = "BENTOFN_STOCK"
+"""Variable that, set to 1, leaves ``import bentoml`` to BentoML's own package."""
+
+HOMES: Mapping[str, str] = {
+    "Context": "context",
+    "Cookie": "context",
+    "Service": "service",
+    "after_restore": "hooks",
+    "api": "api",
+    "before_snapshot": "hooks",
+    "on_deployment": "hooks",
+    "on_shutdown": "hooks",
+    "on_startup": "hooks",
+    "register_after_restore": "hooks",
+    "register_before_snapshot": "hooks",
+    "service": "service",
+}
+"""Name to its module in ``bentofn.runtime``."""
+
+MODULES = ("exceptions", "models")
+"""Submodules, each a file of ``bentofn`` and one of the drop-in."""
+
+_ANNOTATE = "declare the endpoints with @bentoml.api and annotate their parameters"
+_CLOUD = "deploy with `bentofn deploy`"
+_SOON = "bentofn does not have it yet"
+_STORE = "put the model's files into the store with bentoml.models.create"
+
+ABSENT: Mapping[str, str] = {
+    "ApiToken": _CLOUD,
+    "ApiTokenAPI": _CLOUD,
+    "AsyncHTTPClient": _SOON,
+    "Bento": _SOON,
+    "BentoCloudClient": _CLOUD,
+    "Dependency": _SOON,
+    "Field": _SOON,
+    "IODescriptor": _SOON,
+    "Model": _SOON,
+    "Runner": "make it a service of its own and name it with bentoml.depends",
+    "SyncHTTPClient": _SOON,
+    "Tag": _SOON,
+    "api_token": _CLOUD,
+    "asgi_app": _SOON,
+    "batch": _CLOUD,
+    "bentos": "use bentofn list, get, delete, export and import",
+    "build": _SOON,
+    "catboost": _SOON,
+    "client": "import SyncHTTPClient or AsyncHTTPClient from bentoml",
+    "cloud": _CLOUD,
+    "container": "use `bentofn containerize`",
+    "delete": _SOON,
+    "depends": _SOON,
+    "deployment": _CLOUD,
+    "detectron": _STORE,
+    "diffusers": _STORE,
+    "diffusers_simple": _STORE,
+    "easyocr": _STORE,
+    "export_bento": _SOON,
+    "fastai": _STORE,
+    "flax": _STORE,
+    "get": _SOON,
+    "get_current_service": _SOON,
+    "gradio": _SOON,
+    "grpc": "bentofn serves HTTP",
+    "images": _SOON,
+    "import_bento": _SOON,
+    "importing": _SOON,
+    "io": _ANNOTATE,
+    "keras": _STORE,
+    "legacy": _ANNOTATE,
+    "lightgbm": _SOON,
+    "list": _SOON,
+    "load": _SOON,
+    "load_config": "set BENTOML_CONFIG, or the configuration of @bentoml.service",
+    "metrics": "import prometheus_client",
+    "mlflow": _SOON,
+    "monitor": _SOON,
+    "monitoring": _SOON,
+    "mount_asgi_app": _SOON,
+    "onnx": _STORE,
+    "picklable_model": _STORE,
+    "pull": "use `bentofn pull`",
+    "push": "use `bentofn push`",
+    "pytorch": _STORE,
+    "pytorch_lightning": _STORE,
+    "ray": _CLOUD,
+    "runner_service": "make the runner's class a service with @bentoml.service",
+    "save_config": "set BENTOML_CONFIG, or the configuration of @bentoml.service",
+    "serve": _SOON,
+    "server": "use `bentofn serve`",
+    "server_context": _SOON,
+    "set_serialization_strategy": "bentofn serializes no runners",
+    "sklearn": _SOON,
+    "task": _SOON,
+    "tensorflow": _STORE,
+    "torchscript": _STORE,
+    "transformers": "use bentoml.models.HuggingFaceModel",
+    "triton": "start it with @bentoml.service(cmd=...)",
+    "unsloth": _STORE,
+    "use_arguments": _SOON,
+    "validators": _SOON,
+    "xgboost": _SOON,
+}
+"""Name of BentoML's that there is not, to what to do in its place."""
+
+
+def dropin() -> str:
+    """The folder that stands in for BentoML's package on the import path.
+
+    It is found where this module stands now: the copy of a process may have moved.
+    """
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "dropin")  # noqa: PTH100, PTH118, PTH120
+
+
+def find(package: str, name: str) -> Any:
+    """What a name of ``bentofn`` or ``bentoml`` stands for.
+
+    Args:
+        package: The package that is asked, for messages and for its submodules.
+        name: The name.
+
+    Raises:
+        AttributeError: There is no such name; the message names the alternative.
+    """
+    if name in MODULES:
+        return importlib.import_module(f"{package}.{name}")
+    if name in HOMES:
+        return getattr(importlib.import_module(f"bentofn.runtime.{HOMES[name]}"), name)
+    if name in ABSENT:
+        raise AttributeError(absent(f"{package}.{name}"))
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+
+def absent(dotted: str) -> str:
+    """One sentence for a name of BentoML's that there is not."""
+    name = dotted.partition(".")[2]
+    return f"bentofn carries no {dotted}: {ABSENT[name]}."

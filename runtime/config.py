@@ -192,7 +192,8 @@ def _check_section(owner: str, section: str, value: Any) -> None:
 def _check_keys(owner: str, section: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
     for key in given:
         if key not in known:
-            raise UserError(f"{_unknown(owner, section, key)}; did you mean {_near(key, known)!r}?")
+            near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.0)[0]
+            raise UserError(f"{_unknown(owner, section, key)}; did you mean {near!r}?")
 
 
 def _warn_of_keys(
@@ -200,16 +201,14 @@ def _warn_of_keys(
 ) -> None:
     for key in given:
         if key not in known:
-            _warn(f"{_unknown(owner, section, key)} is ignored; did you mean {_near(key, near)!r}?")
+            alike = difflib.get_close_matches(str(key), list(near), n=1)
+            advice = f"; did you mean {alike[0]!r}?" if alike else "."
+            _warn(f"{_unknown(owner, section, key)} is ignored{advice}")
 
 
 def _unknown(owner: str, section: str, key: str) -> str:
     path = f"{section}.{key}" if section else key
     return f"{owner}: unknown configuration key {path!r} in @bentofn.service"
-
-
-def _near(key: str, known: Iterable[str]) -> str:
-    return difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.0)[0]
 
 
 def _warn(message: str) -> None:

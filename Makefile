@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean
@@ -13,7 +14,7 @@ demo: .venv/installed  ## The tour: build the example, deploy it locally, answer
 test: .venv/installed-dev  ## All tests
 	@said=$$($(BIN)/bentofn snapshot setup 2>&1 >/dev/null) || echo "MISSING: criu cannot be had" \
 	"here ($$(echo "$$said" | tail -n 1 | sed "s,^Error: ,,")); the tests that need it are skipped"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: .venv/installed-dev  ## Style, imports and types
 	$(BIN)/ruff check .
@@ -40,5 +41,5 @@ clean:  ## Remove what the targets above made
 	touch $@
 
 .venv/installed-dev: pyproject.toml .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	touch $@

@@ -56,7 +56,7 @@ def environment(name: str, distributions: Sequence[str], home: Home) -> Path:
 def versions(python: Path, distributions: Sequence[str]) -> dict[str, str]:
     """The versions of distributions in an environment."""
     names = [each.partition("[")[0] for each in distributions]
-    code = "import sys, importlib.metadata as m; print(*[m.version(n) for n in sys.argv[1:]], sep='\\n')"
+    code = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]))"
     done = subprocess.run(
         [str(python), "-c", code, *names], check=True, capture_output=True, text=True
     )

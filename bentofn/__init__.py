@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from bentofn import exceptions as exceptions
     from bentofn import models as models
     from bentofn.runtime.api import api as api
+    from bentofn.runtime.client import AsyncHTTPClient as AsyncHTTPClient
+    from bentofn.runtime.client import SyncHTTPClient as SyncHTTPClient
     from bentofn.runtime.context import Context as Context
     from bentofn.runtime.context import Cookie as Cookie
     from bentofn.runtime.hooks import after_restore as after_restore

@@ -17,9 +17,11 @@ STOCK = "BENTOFN_STOCK"
 """Variable that, set to 1, leaves ``import bentoml`` to BentoML's own package."""
 
 HOMES: Mapping[str, str] = {
+    "AsyncHTTPClient": "client",
     "Context": "context",
     "Cookie": "context",
     "Service": "service",
+    "SyncHTTPClient": "client",
     "after_restore": "hooks",
     "api": "api",
     "before_snapshot": "hooks",
@@ -43,7 +45,6 @@ _STORE = "put the model's files into the store with bentoml.models.create"
 ABSENT: Mapping[str, str] = {
     "ApiToken": _CLOUD,
     "ApiTokenAPI": _CLOUD,
-    "AsyncHTTPClient": _SOON,
     "Bento": _SOON,
     "BentoCloudClient": _CLOUD,
     "Dependency": _SOON,
@@ -51,7 +52,6 @@ ABSENT: Mapping[str, str] = {
     "IODescriptor": _SOON,
     "Model": _SOON,
     "Runner": "make it a service of its own and name it with bentoml.depends",
-    "SyncHTTPClient": _SOON,
     "Tag": _SOON,
     "api_token": _CLOUD,
     "asgi_app": _SOON,

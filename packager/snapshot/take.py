@@ -109,14 +109,13 @@ def take_parked(
         raw = staging / "rehearsal" / RAW
         memory = [
             Span(each.address, each.address + each.length)
-            for each in (seen.touched[-1] if seen.touched else ())
+            for each in seen.touched
             if each.path == raw
         ]
         images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire, memory)
         if seen.touched:
-            target = staging / IMAGES / RAW
-            stages = [moved(each, raw, images.placed, target) for each in seen.touched]
-            save_hot_set(hot_set(stages, staging), staging)
+            touched = moved(seen.touched, raw, images.placed, staging / IMAGES / RAW)
+            save_hot_set(hot_set(touched, staging), staging)
     except DumpFailed as error:
         failure = SnapshotRefused if error.of_the_service else TakeFailed
         raise failure(str(error)) from error

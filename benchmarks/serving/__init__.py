@@ -1,1 +1,0 @@
-"""What ``benchmarks/serving.py`` is made of: workloads, peers, their environments, load."""

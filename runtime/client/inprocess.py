@@ -1,0 +1,110 @@
+"""An ASGI application called by a synchronous client, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from bentofn.runtime.errors import BentoMLException
+
+
+class AppTransport(httpx.BaseTransport):
+    """Runs an application on an event loop of its own thread, from its startup to its shutdown.
+
+    Args:
+        app: The ASGI application. As of httpx's own transport, an answer is passed on when it is
+            whole.
+
+    Raises:
+        BentoMLException: The application does not start.
+    """
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._inner = httpx.ASGITransport(app=app)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="bentofn-client", daemon=True
+        )
+        self._thread.start()
+        self._life = Lifespan(app)
+        try:
+            self._run(self._life.startup())
+        except BaseException:
+            self._end()
+            raise
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request.
+
+        Raises:
+            Exception: Whatever the application raises.
+        """
+        request.read()
+        answer: httpx.Response = self._run(self._answer(request))
+        return answer
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._inner.handle_async_request(request)
+        content = await answer.aread()
+        return httpx.Response(answer.status_code, headers=answer.headers, content=content)
+
+    def close(self) -> None:
+        """Shut the application down, and end the thread."""
+        try:
+            self._run(self._life.shutdown())
+        finally:
+            self._end()
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Lifespan:
+    """An application's startup and shutdown; one that has none is left alone.
+
+    Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+    """
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = app
+        self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def startup(self) -> None:
+        """Start it.
+
+        Raises:
+            BentoMLException: It says that it cannot start.
+        """
+        self._task = asyncio.ensure_future(self._live())
+        await self._ask("startup")
+
+    async def shutdown(self) -> None:
+        """Stop it."""
+        if self._task is not None:
+            await self._ask("shutdown")
+            await self._task
+
+    async def _live(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        try:
+            await self._app(scope, self._told.get, self._said.put)
+        except Exception:  # what the specification has an application without a lifespan do
+            self._task = None
+        await self._said.put({"type": "none"})
+
+    async def _ask(self, what: str) -> None:
+        await self._told.put({"type": f"lifespan.{what}"})
+        said = await self._said.get()
+        if said["type"] == f"lifespan.{what}.failed":
+            raise BentoMLException(f"The application's {what} failed: {said.get('message', '')}")

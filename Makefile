@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean
@@ -13,7 +14,7 @@ demo: .venv/installed  ## The tour: build the example, deploy it locally, answer
 test: .venv/installed-dev  ## All tests
 	@said=$$($(BIN)/bentofn snapshot setup 2>&1 >/dev/null) || echo "MISSING: criu cannot be had" \
 	"here ($$(echo "$$said" | tail -n 1 | sed "s,^Error: ,,")); the tests that need it are skipped"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: .venv/installed-dev  ## Style, imports and types
 	$(BIN)/ruff check .
@@ -29,6 +30,7 @@ bench: .venv/installed-dev  ## Measure, and write the tables to benchmarks/resul
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/artifact.py
 	$(BIN)/python benchmarks/import_cost.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/render.py
 
 clean:  ## Remove what the targets above made
@@ -40,5 +42,5 @@ clean:  ## Remove what the targets above made
 	touch $@
 
 .venv/installed-dev: pyproject.toml .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	touch $@

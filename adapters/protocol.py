@@ -161,7 +161,7 @@ class InstanceStatus:
         id: Its name.
         state: ``starting``, ``ready``, ``retiring`` (takes no more requests), ``parking`` (what it
             has become is being kept) or ``stopping``.
-        start: ``cold``, ``zygote`` (a fork of a process that has its packages imported) or
+        start: ``cold``, ``zygote`` (a copy of a process that has its packages imported) or
             ``restored``.
         in_flight: Requests that it has.
         pid: Its process, once known.

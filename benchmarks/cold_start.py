@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,6 @@ from bentofn.packager.snapshot.obtain import Subject as Snapshotted
 from bentofn.packager.snapshot.store import SnapshotStore
 
 CLONES = 50
-LEARNING = 2.0
-"""Idle timeout in seconds of a function whose hot set is learnt: an instance must live a second."""
 
 
 @dataclass(frozen=True)
@@ -172,12 +169,14 @@ def start_many(bench: Bench, subject: Subject, truth: Any) -> None:
 
 def start_evicted(bench: Bench, subject: Subject, truth: Any) -> None:
     """Measure a start whose snapshot is on disk only."""
-    function = bench.deployer.deploy(subject, "criu", LEARNING)
+    function = bench.deployer.deploy(subject, "criu")
     function.first_reply(truth, "restored")
     tag = bench.deployer.build(subject)
     kept = SnapshotStore(bench.deployer.home).list()
     snapshot = next(each for each in kept if each.origin.bento == tag)
-    hot = wait_for_hot_set(snapshot.path)
+    hot = load_hot_set(snapshot.path)
+    if hot is None:
+        raise SystemExit("the snapshot has no hot set")
     inside = [file for file in hot.files if file.path.is_relative_to(snapshot.path)]
     probe = bench.folder / "sequential"
     write_file(probe, HotSet(tuple(inside)).size)
@@ -193,16 +192,6 @@ def start_evicted(bench: Bench, subject: Subject, truth: Any) -> None:
     bench.table.add(Row(case, "sequential read of its hot set", "wall", "ms", read))
     bench.table.add(Row(case, "criu", "beyond that read", "ms", over, "<= 100"))
     function.remove()
-
-
-def wait_for_hot_set(snapshot: Path) -> HotSet:
-    """The hot set of a snapshot, which is measured after its first start."""
-    deadline = time.monotonic() + 30
-    while (hot := load_hot_set(snapshot)) is None:
-        if time.monotonic() > deadline:
-            raise SystemExit("the snapshot has no hot set")
-        time.sleep(0.1)
-    return hot
 
 
 def measure(bench: Bench) -> None:

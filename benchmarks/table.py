@@ -70,11 +70,13 @@ class Table:
     Args:
         name: The benchmark's name and the stem of its file in ``benchmarks/results``.
         distributions: Distributions whose versions matter.
+        others: Versions of what is not installed beside bentofn.
         rows: The rows so far.
     """
 
     name: str
     distributions: Sequence[str] = ()
+    others: dict[str, str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
@@ -91,7 +93,7 @@ class Table:
         """Write the table as JSON, by default to ``benchmarks/results/NAME.json``."""
         document = {
             "machine": machine(),
-            "versions": versions(self.distributions),
+            "versions": versions(self.distributions) | self.others,
             "rows": [row.to_json() for row in self.rows],
         }
         path = path or RESULTS / f"{self.name}.json"

@@ -1,5 +1,42 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("bentofn", deadline=None)
 settings.load_profile("bentofn")
+
+TOGETHER = (
+    (
+        "tests/integration/test_embeddings.py",
+        "tests/integration/test_onnx.py",
+        "tests/integration/test_readme.py",
+        "tests/integration/test_torch_programs.py",
+        "tests/integration/lazy/test_example.py",
+    ),
+    ("tests/integration/containerize/",),
+    ("tests/integration/proof/",),
+)
+"""Files, or the beginnings of their names, whose tests share what takes long to make or count what
+all of them leave: one worker of ``pytest -n`` runs them. Every other file goes to any worker."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return next((together[0] for together in TOGETHER if file.startswith(together)), file)
+
+    # The order of collection has the integration tests, which take long, before the many others.
+    config.option.loadscopereorder = False
+    return ByFile(config, log)

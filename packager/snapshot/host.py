@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bentofn.packager.snapshot.capabilities import own_capabilities
 from bentofn.runtime.manifest import canonical_json
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -75,6 +76,7 @@ class HostClass:
         kernel: The release of the kernel: its vDSO is mapped into every process.
         libc: Name and version of the C library.
         driver: Version of the GPU driver; empty where there is none.
+        capabilities: Sorted privileges that a process can be given here.
     """
 
     machine: str
@@ -83,6 +85,7 @@ class HostClass:
     kernel: str
     libc: str
     driver: str = ""
+    capabilities: tuple[str, ...] = ()
 
     def mismatch(self, here: HostClass) -> str | None:
         """Why memory of this class does not fit another; completes "it was taken ..."."""
@@ -102,11 +105,18 @@ class HostClass:
             return f"with {_named(self.libc)}, and this machine has {_named(here.libc)}"
         if self.driver != here.driver:
             return f"with {_driver(self.driver)}, and this machine has {_driver(here.driver)}"
+        lacking = sorted(set(self.capabilities) - set(here.capabilities))
+        if lacking:
+            return f"with the privileges {_listed(lacking)}, which this process lacks"
+        new = sorted(set(here.capabilities) - set(self.capabilities))
+        if new:
+            return f"without the privileges {_listed(new)}, which this process has"
         return None
 
     def to_json(self) -> dict[str, Any]:
         """The class as JSON."""
-        return {**asdict(self), "features": list(self.features)}
+        lists = {"features": list(self.features), "capabilities": list(self.capabilities)}
+        return {**asdict(self), **lists}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> HostClass:
@@ -122,6 +132,7 @@ class HostClass:
             kernel=_text(raw["kernel"]),
             libc=_text(raw["libc"]),
             driver=_text(raw["driver"]),
+            capabilities=tuple(sorted(_text(each) for each in raw["capabilities"])),
         )
 
     def canonical(self) -> bytes:
@@ -138,6 +149,7 @@ def this_host() -> HostClass:
         kernel=platform.release(),
         libc=_libc(),
         driver=_read(_NVIDIA).strip(),
+        capabilities=own_capabilities(),
     )
 
 

@@ -64,11 +64,12 @@ class Rehearsal:
     """How a rehearsal went.
 
     Args:
-        touched: What the process had touched when it had answered.
+        touched: What the process had touched when CRIU let it go, when it served, and when it had
+            answered.
         note: Why it did not come to an answer where that says nothing of the images, else empty.
     """
 
-    touched: tuple[Touched, ...]
+    touched: tuple[tuple[Touched, ...], ...]
     note: str = ""
 
 
@@ -98,12 +99,14 @@ def rehearse(
     """
     with _Wires.open() as wires, _restored(images, criu, env, wires.given, timeout) as pid:
         try:
+            restored = touched_by(pid)
             failure = wires.wait(timeout)
             if failure is not None:
                 return Rehearsal((), failure)
+            serving = touched_by(pid)
             for question in questions:
                 wires.ask(question, timeout)
-            return Rehearsal(touched_by(pid))
+            return Rehearsal((restored, serving, touched_by(pid)))
         except (OSError, http.client.HTTPException) as error:
             for line in wires.output():
                 log("stderr", line)

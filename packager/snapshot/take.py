@@ -109,13 +109,14 @@ def take_parked(
         raw = staging / "rehearsal" / RAW
         memory = [
             Span(each.address, each.address + each.length)
-            for each in seen.touched
+            for each in (seen.touched[-1] if seen.touched else ())
             if each.path == raw
         ]
         images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire, memory)
         if seen.touched:
-            touched = moved(seen.touched, raw, images.placed, staging / IMAGES / RAW)
-            save_hot_set(hot_set(touched, staging), staging)
+            target = staging / IMAGES / RAW
+            stages = [moved(each, raw, images.placed, target) for each in seen.touched]
+            save_hot_set(hot_set(stages, staging), staging)
     except DumpFailed as error:
         failure = SnapshotRefused if error.of_the_service else TakeFailed
         raise failure(str(error)) from error

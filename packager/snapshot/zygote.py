@@ -69,6 +69,11 @@ class ZygoteSnapshot:
     snapshot: Snapshot
     read: frozenset[str]
 
+    @property
+    def tree(self) -> Path:
+        """Where it imported the packages from: those of any bento that has them."""
+        return _trees(self.snapshot)[1]
+
 
 def zygote_name(packages: Packages) -> str:
     """What people call a zygote."""
@@ -93,7 +98,6 @@ def zygote_command(packages: Packages, tree: Path, *options: str) -> list[str]:
 def recall_zygote(
     store: SnapshotStore,
     packages: Packages,
-    tree: Path,
     environment: Mapping[str, str],
     criu: Criu,
     tell: Progress,
@@ -103,7 +107,6 @@ def recall_zygote(
     Args:
         store: Where.
         packages: The function's.
-        tree: Where they stand.
         environment: The function's.
         criu: What restores it.
         tell: Told why one cannot be used.
@@ -112,7 +115,7 @@ def recall_zygote(
         UserError: The interpreter does not run, or the home cannot be written.
     """
     for each in _kept(store, packages):
-        key = _key(store, packages, tree, that_matter(environment, each.read), criu)
+        key = _key(store, packages, each.tree, that_matter(environment, each.read), criu)
         if each.snapshot.key == key and recall(store, key, tell) is not None:
             return each
     return None
@@ -132,7 +135,8 @@ def take_zygote(
     """The zygote that is kept for a function, else a new one. Blocks.
 
     Args:
-        store: As for :func:`recall_zygote`, with ``packages``, ``tree`` and ``environment``.
+        store: As for :func:`recall_zygote`, with ``packages`` and ``environment``.
+        tree: Where the function's packages stand.
         criu: What dumps it.
         timeout: Seconds in which the packages must be imported, and again for the dump.
         log: Told what the zygote writes.
@@ -147,7 +151,7 @@ def take_zygote(
     limit = size_limit()
     # What the modules look at is known once they are imported, so it may take two.
     for _ in range(ATTEMPTS):
-        kept = recall_zygote(store, packages, tree, environment, criu, tell)
+        kept = recall_zygote(store, packages, environment, criu, tell)
         if kept is not None:
             return kept
         read = frozenset[str]().union(*(each.read for each in _kept(store, packages)))
@@ -167,8 +171,7 @@ def orphaned_zygotes(store: SnapshotStore) -> list[Snapshot]:
     return [
         each
         for each in store.list()
-        if (each.path / _READ).exists()
-        and not all(Path(path).is_dir() for path in each.key.root.split(os.pathsep))
+        if (each.path / _READ).exists() and not all(path.is_dir() for path in _trees(each))
     ]
 
 
@@ -228,8 +231,15 @@ def _kept(store: SnapshotStore, packages: Packages) -> list[ZygoteSnapshot]:
             names = json.loads((snapshot.path / _READ).read_bytes())
         except (OSError, ValueError):
             continue  # removed meanwhile, or damaged
-        found.append(ZygoteSnapshot(snapshot, frozenset(map(str, names))))
+        if all(path.is_dir() for path in _trees(snapshot)):
+            found.append(ZygoteSnapshot(snapshot, frozenset(map(str, names))))
     return found
+
+
+def _trees(snapshot: Snapshot) -> tuple[Path, Path]:
+    """The trees that a zygote imported its modules from: of the runtime, and of the packages."""
+    runtime, _, tree = snapshot.key.root.partition(os.pathsep)
+    return Path(runtime), Path(tree)
 
 
 def _key(

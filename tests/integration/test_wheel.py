@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,27 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from bentofn.packager.environment.pip_config import read_pip_config
+from bentofn.packager.environment.uv import run_uv, uv_binary
+from bentofn.packager.home import Home
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # From a copy: setuptools would mix an old build/ folder of the checkout into the wheel.
-    source = tmp_path_factory.mktemp("source") / "bentofn"
-    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
-    shutil.copytree(REPOSITORY, source, symlinks=True, ignore=left_out)
-    target = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(target)]
-    subprocess.run([*command, str(source)], check=True)
-    return next(target.glob("bentofn-*.whl"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    settings = read_pip_config(os.environ)
+    subprocess.run([uv_binary(), "venv", "-q", "-p", sys.executable, environment], check=True)
+    run_uv(
+        ["install", "--quiet", "--python", str(python), str(wheel)],
+        settings,
+        folder=environment,
+        what="The wheel cannot be installed",
+        home=Home(environment),
+    )
     return python
 
 

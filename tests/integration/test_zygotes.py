@@ -14,7 +14,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -340,19 +340,23 @@ async def test_a_package_that_starts_a_thread_is_left_out_by_name(
         "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
     )
     async with stage(sockets, home) as made:
-        engine = made.engine(alpha, root)
+        engine = made.engine(replace(alpha, packages="env-of-threads"), root)
         await asyncio.wait_for(engine.prepare(), PATIENCE)
         assert [line for line in made.lines if "starts threads and is left out" in line]
         assert (await call(await started(engine, InstanceSpec("one")), "look"))["before"] == []
 
 
 async def test_a_kept_zygote_outlives_its_platform_and_is_let_go_where_it_fails(
-    built: Built, sockets: Path, criu: Criu
+    built: Built, sockets: Path, criu: Criu, tmp_path: Path
 ) -> None:
     alpha, beta = built.bento("alpha"), built.bento("beta_two")
     async with stage(sockets, built.home) as made:
         await asyncio.wait_for(made.engine(alpha).prepare(), PATIENCE)
     before = descendants(os.getpid())
+    # Bentos with the same packages may differ in what of them is compiled.
+    other_tree = variant(beta, tmp_path / "root", {})
+    (other_tree / "env").unlink()
+    shutil.copytree((beta.root.path / "env").resolve(), other_tree / "env")
     async with stage(sockets, built.home) as made:
         engine = made.engine(beta)
         assert not engine.available
@@ -363,7 +367,9 @@ async def test_a_kept_zygote_outlives_its_platform_and_is_let_go_where_it_fails(
         first = await call(instance, "look")
         os.kill(instance.pid, signal.SIGKILL)
         assert await asyncio.wait_for(instance.wait(), PATIENCE) == -signal.SIGKILL
-        second = await call(await started(engine, InstanceSpec("two")), "look")
+        other = made.engine(beta, other_tree)
+        await asyncio.wait_for(other.recall(), PATIENCE)
+        second = await call(await started(other, InstanceSpec("two")), "look")
         assert first["before"] == second["before"] == ["heavy", "heavy.part"]
         assert not set(first["random"]) & set(second["random"])
         assert made.kept is not None

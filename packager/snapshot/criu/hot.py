@@ -16,7 +16,7 @@ from bentofn.packager.snapshot.criu.layout import Placed
 HOT = "hot.json"
 """Name of the hot set, in the snapshot's directory."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 _TOUCHED = re.compile(rb"[\x40-\xff]+")
 """Runs of pages that are present or swapped out: bits 63 and 62 of an entry of pagemap, seen in
@@ -36,7 +36,12 @@ class HotFile:
 
 @dataclass(frozen=True)
 class HotSet:
-    """The hot parts of a snapshot's images and of the files that its process maps."""
+    """The hot parts of a snapshot's images and of the files that its process maps.
+
+    Args:
+        files: In the order in which a start needs them. A file of which parts are needed sooner
+            and parts later is there several times; no part is in two.
+    """
 
     files: tuple[HotFile, ...]
 
@@ -113,22 +118,30 @@ def moved(
     return result
 
 
-def hot_set(touched: Iterable[Touched], snapshot: Path) -> HotSet:
+def hot_set(stages: Iterable[Iterable[Touched]], snapshot: Path) -> HotSet:
     """The hot set of a snapshot of whose process something was touched.
 
     Args:
-        touched: What; once the first answer was there.
+        stages: What, at some moments up to the first answer; each holds what the earlier ones do.
         snapshot: The snapshot's directory; its images, all of which a restore reads, are in
             ``images`` below it.
     """
-    ranges: dict[Path, list[tuple[int, int]]] = {}
+    files = []
     for image in sorted((snapshot / "images").glob("*.img")):
-        ranges[image] = [(0, image.stat().st_size)]
-    for each in touched:
-        ranges.setdefault(each.path, []).append((each.offset, each.length))
-    return HotSet(
-        tuple(HotFile(path, tuple(_joined(found))) for path, found in ranges.items() if found)
-    )
+        if size := image.stat().st_size:
+            files.append(HotFile(image, ((0, size),)))
+    known: dict[Path, list[tuple[int, int]]] = {}
+    for touched in stages:
+        ranges: dict[Path, list[tuple[int, int]]] = {}
+        for each in touched:
+            ranges.setdefault(each.path, []).append((each.offset, each.length))
+        for path, found in ranges.items():
+            before = known.get(path, [])
+            new = [part for each in _joined(found, _GAP) for part in _outside(each, before)]
+            known[path] = sorted(before + new)
+            if new:
+                files.append(HotFile(path, tuple(new)))
+    return HotSet(tuple(files))
 
 
 def save_hot_set(hot: HotSet, snapshot: Path) -> None:
@@ -137,7 +150,7 @@ def save_hot_set(hot: HotSet, snapshot: Path) -> None:
     Raises:
         UserError: The disk is full, or the directory cannot be written.
     """
-    files = {_name(file.path, snapshot): file.ranges for file in hot.files}
+    files = [[_name(file.path, snapshot), file.ranges] for file in hot.files]
     content = json.dumps({"format": _FORMAT, "files": files}, separators=(",", ":"))
     atomic_write(snapshot / HOT, content.encode(), 0o600)
 
@@ -157,7 +170,7 @@ def load_hot_set(snapshot: Path) -> HotSet | None:
                     snapshot / name,
                     tuple(_joined((int(offset), int(length)) for offset, length in ranges)),
                 )
-                for name, ranges in document["files"].items()
+                for name, ranges in document["files"]
             )
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -179,13 +192,27 @@ def _file_mappings(pid: int) -> Iterator[tuple[int, int, int, Path]]:
                 yield start, end, int(columns[2], 16), path
 
 
-def _joined(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The ranges sorted, those made one that overlap or nearly touch."""
+def _outside(
+    wanted: tuple[int, int], known: Iterable[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """The parts of a range that are in none of some others, which are sorted and apart."""
+    position, end = wanted[0], wanted[0] + wanted[1]
+    for offset, length in known:
+        if position < offset < end:
+            yield position, offset - position
+        if offset < end:
+            position = max(position, offset + length)
+    if position < end:
+        yield position, end - position
+
+
+def _joined(ranges: Iterable[tuple[int, int]], gap: int = 0) -> Iterator[tuple[int, int]]:
+    """The ranges sorted, those made one that overlap or have at most so many bytes between them."""
     first, last = -1, -1
     for offset, length in sorted(ranges):
         if length <= 0 or offset < 0:
             continue
-        if first >= 0 and offset <= last + _GAP:
+        if first >= 0 and offset <= last + gap:
             last = max(last, offset + length)
             continue
         if first >= 0:

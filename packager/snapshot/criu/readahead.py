@@ -44,7 +44,7 @@ class ReadAhead:
         if self.known:
             return
         with suppress(OSError, UserError):
-            save_hot_set(hot_set(touched_by(pid), self._snapshot), self._snapshot)
+            save_hot_set(hot_set([touched_by(pid)], self._snapshot), self._snapshot)
             self._prefetch = _load(self._snapshot)
 
     def close(self) -> None:

@@ -262,7 +262,7 @@ def test_the_hot_set_of_a_restored_process_is_read_ahead(
         """
     )
     answer = snapshot.start(stack)()
-    hot = hot_set(touched_by(answer["pid"]), snapshot.root)
+    hot = hot_set([touched_by(answer["pid"])], snapshot.root)
     raw = next(file for file in hot.files if file.path == snapshot.images / RAW)
     assert 8 << 20 <= sum(length for _, length in raw.ranges) < 40 << 20
     assert {path.name for path in snapshot.images.glob("*.img")} <= {f.path.name for f in hot.files}

@@ -48,7 +48,7 @@ class ZygoteEngine:
     async def recall(self) -> None:
         """Take up what is kept on disk from earlier."""
         if self._kept is not None:
-            await self._kept.recall(self._packages, self._tree(), self.launch.environment())
+            await self._kept.recall(self._packages, self.launch.environment())
 
     async def prepare(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Engine`."""

@@ -48,7 +48,6 @@ class KeptZygote:
 
     Args:
         packages: What it is for.
-        tree: Where the packages stand.
         environment: What of an environment its modules looked at.
         kept: It, on disk.
         ahead: Reads it where the page cache lost it.
@@ -57,7 +56,6 @@ class KeptZygote:
     """
 
     packages: Packages
-    tree: Path
     environment: Mapping[str, str]
     kept: ZygoteSnapshot
     ahead: ReadAhead
@@ -71,12 +69,12 @@ class KeptZygote:
 
     def fits(self, packages: Packages, environment: Mapping[str, str]) -> bool:
         """Whether a function with these packages and this environment may start from it."""
-        usable = self.tree.is_dir() and self.snapshot.images.is_dir()
+        usable = self.kept.tree.is_dir() and self.snapshot.images.is_dir()
         matters = that_matter(environment, self.kept.read)
         return usable and packages == self.packages and matters == dict(self.environment)
 
 
-_Question = tuple[Packages, Path, frozenset[tuple[str, str]]]
+_Question = tuple[Packages, frozenset[tuple[str, str]]]
 
 
 class KeptZygotes:
@@ -102,11 +100,11 @@ class KeptZygotes:
         """The zygote that a function may start from, of those that were taken up."""
         return next((each for each in self.known() if each.fits(packages, environment)), None)
 
-    async def recall(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
+    async def recall(self, packages: Packages, environment: Mapping[str, str]) -> None:
         """Take up the zygote that is kept from earlier, if there is one; asked again, nothing."""
-        question = _question(packages, tree, environment)
+        question = _question(packages, environment)
         if question not in self._asked:
-            work = self._background(self._recall(packages, tree, environment))
+            work = self._background(self._recall(packages, environment))
             self._asked[question] = work
         await asyncio.shield(self._asked[question])
 
@@ -186,24 +184,24 @@ class KeptZygotes:
         zygote.ahead.start()
         return hold
 
-    async def _recall(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
+    async def _recall(self, packages: Packages, environment: Mapping[str, str]) -> None:
         if self.find(packages, environment) is not None:
             return
         try:
             criu = await self._restorer.criu()
             kept = await asyncio.to_thread(
-                recall_zygote, self._restorer.store, packages, tree, environment, criu, self._log
+                recall_zygote, self._restorer.store, packages, environment, criu, self._log
             )
         except (EngineRefused, UserError):
             return  # who prepares one hears it
         if kept is not None:
-            await self._take_up(packages, tree, environment, kept)
+            await self._take_up(packages, environment, kept)
             await self._restorer.warm()
 
     async def _prepare(
         self, packages: Packages, tree: Path, environment: Mapping[str, str]
     ) -> None:
-        question = _question(packages, tree, environment)
+        question = _question(packages, environment)
         async with self._turn, self._restorer.taking:
             if self.find(packages, environment) is not None:
                 return
@@ -217,7 +215,7 @@ class KeptZygotes:
                 raise EngineRefused(self._given_up[question]) from error
             if _identity(kept.snapshot) in self._unfit:
                 raise EngineRefused(f"the snapshot {kept.snapshot.id[:12]} could not be restored")
-            await self._take_up(packages, tree, environment, kept)
+            await self._take_up(packages, environment, kept)
             await self._restorer.warm()
 
     def _take(
@@ -232,14 +230,13 @@ class KeptZygotes:
     async def _take_up(
         self,
         packages: Packages,
-        tree: Path,
         environment: Mapping[str, str],
         kept: ZygoteSnapshot,
     ) -> None:
         ahead = await asyncio.to_thread(ReadAhead, kept.snapshot.path)
         if self.find(packages, environment) is None:  # or another function has just done it
             matters = that_matter(environment, kept.read)
-            self._known.append(KeptZygote(packages, tree, matters, kept, ahead))
+            self._known.append(KeptZygote(packages, matters, kept, ahead))
 
     def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -250,8 +247,8 @@ class KeptZygotes:
         return task
 
 
-def _question(packages: Packages, tree: Path, environment: Mapping[str, str]) -> _Question:
-    return packages, tree, frozenset(environment.items())
+def _question(packages: Packages, environment: Mapping[str, str]) -> _Question:
+    return packages, frozenset(environment.items())
 
 
 def _identity(snapshot: Snapshot) -> tuple[str, datetime]:

@@ -6,7 +6,10 @@ import pytest
 
 from bentofn.packager.snapshot.host import HostClass, features_of, this_host
 
-HOST = HostClass("x86_64", "GenuineIntel", ("avx2", "avx512_bf16"), "6.18.1", "glibc 2.36", "580.1")
+HOST = HostClass(
+    "x86_64", "GenuineIntel", ("avx2", "avx512_bf16"), "6.18.1", "glibc 2.36", "580.1",
+    ("chown", "sys_time"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,14 @@ HOST = HostClass("x86_64", "GenuineIntel", ("avx2", "avx512_bf16"), "6.18.1", "g
         (
             replace(HOST, driver=""),
             "with the GPU driver 580.1, and this machine has no GPU driver",
+        ),
+        (
+            replace(HOST, capabilities=("chown",)),
+            "with the privileges sys_time, which this process lacks",
+        ),
+        (
+            replace(HOST, capabilities=("bpf", "chown", "sys_time")),
+            "without the privileges bpf, which this process has",
         ),
     ],
 )

@@ -34,7 +34,7 @@ def test_what_a_process_touched(tmp_path: Path) -> None:
     with raw.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
         memory.madvise(mmap.MADV_RANDOM)
         assert memory[20 * WINDOW] + memory[40 * WINDOW] >= 0
-        hot = hot_set(touched_by(os.getpid()), tmp_path)
+        hot = hot_set([touched_by(os.getpid())], tmp_path)
     files = {file.path: file.ranges for file in hot.files}
     assert files[images / "mm-1.img"] == ((0, 5),)
     ranges = files[raw]
@@ -57,6 +57,21 @@ def test_what_was_touched_is_found_where_it_stands_now() -> None:
         Touched(6 * PAGE, 2 * PAGE, now, 50 * PAGE),
         touched[2],
     ]
+
+
+def test_what_is_needed_sooner_comes_first_and_once(tmp_path: Path) -> None:
+    raw, library = tmp_path / "images" / "mem.raw", Path("/lib/libc.so.6")
+    far = 1 << 30
+    stages = [
+        [Touched(0, PAGE, raw, far)],
+        [Touched(0, PAGE, raw, far), Touched(0, 2 * PAGE, library, 0)],
+        [Touched(0, 3 * PAGE, raw, far - PAGE), Touched(0, 2 * PAGE, library, 0)],
+    ]
+    assert hot_set(stages, tmp_path).files == (
+        HotFile(raw, ((far, PAGE),)),
+        HotFile(library, ((0, 2 * PAGE),)),
+        HotFile(raw, ((far - PAGE, PAGE), (far + PAGE, PAGE))),
+    )
 
 
 ranges = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 9)), min_size=1, max_size=8).map(
@@ -82,7 +97,7 @@ def test_a_hot_set_comes_back(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"format":9,"files":{}}', b'{"format":1,"files":{"a":[1]}}']
+    "content", [b"", b"[]", b"{}", b'{"format":9,"files":{}}', b'{"format":2,"files":[["a",[1]]]}']
 )
 def test_a_damaged_hot_set_is_none(tmp_path: Path, content: bytes) -> None:
     assert load_hot_set(tmp_path) is None

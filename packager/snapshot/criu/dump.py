@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,8 @@ _MOUNT_POINT = "proc.crtools"
 """A directory that CRIU makes in a process's own. Source: get_proc_fd of criu/pie/parasite.c."""
 
 _MNT_DETACH = 2  # sys/mount.h
+
+_POLL = 0.02
 
 _DEATH_SECONDS = 10.0
 """How long a killed process may take to give its memory back."""
@@ -62,7 +66,7 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
         raise DumpFailed("the service ended before it could be dumped") from None
     try:
         make_directory(directory, mode=0o700)
-        with _no_mount_left(pid):
+        with _directory_to_itself(pid, timeout):
             _run(criu, pid, directory, timeout)
     except BaseException:
         remove_tree(directory)
@@ -73,21 +77,44 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
 
 
 @contextmanager
-def _no_mount_left(pid: int) -> Iterator[None]:
-    """Take away what CRIU mounts in the process's working directory, before and after.
+def _directory_to_itself(pid: int, timeout: float) -> Iterator[None]:
+    """Keep other dumps out of a process's working directory; what CRIU mounts there goes.
 
-    Its code in the process mounts a ``/proc`` of the namespace there for a moment. If it is killed
-    in that moment, it stays, and no later dump could make it.
+    Its code in the process makes a directory there for a moment, always of the same name, and
+    mounts a ``/proc`` of the namespace on it: of two dumps in one directory, as of two functions of
+    one bento, one would fail. If it is killed in that moment, the mount stays, and no later dump
+    could make it.
     """
     try:
         place = Path(f"/proc/{pid}/cwd").readlink() / _MOUNT_POINT
+        directory = os.open(f"/proc/{pid}/cwd", os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         raise DumpFailed("the service ended before it could be dumped") from None
-    _remove_mount(place)
     try:
-        yield
-    finally:
+        _lock(directory, timeout)
         _remove_mount(place)
+        try:
+            yield
+        finally:
+            _remove_mount(place)
+    finally:
+        os.close(directory)
+
+
+def _lock(directory: int, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise DumpFailed(
+                    f"CRIU did not begin within {timeout:g} s, because somebody else keeps the "
+                    "service's working directory locked; have it let go"
+                ) from None
+            time.sleep(_POLL)
+        else:
+            return
 
 
 def _remove_mount(place: Path) -> None:

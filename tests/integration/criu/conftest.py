@@ -67,7 +67,10 @@ def sleeper(tmp_path: Path) -> Iterator[StartSleeper]:
         script = _BEFORE + textwrap.dedent(lines) + _AFTER
         python = [sys.executable, "-I", "-c", script, str(ready)]
         outside = subprocess.Popen(
-            ["unshare", "--pid", "--fork", *python], stdin=subprocess.DEVNULL, pass_fds=keep
+            ["unshare", "--pid", "--fork", *python],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            pass_fds=keep,
         )
         deadline = time.monotonic() + _SECONDS
         while not ready.exists():

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,20 @@ def test_io_uring_is_named(criu: Criu, sleeper: StartSleeper, tmp_path: Path) ->
         pytest.skip("this kernel lets nobody use io_uring")
     lines = f"assert libc.syscall({setup}, 8, ctypes.create_string_buffer(120)) >= 0"
     assert "uses io_uring" in refusal(criu, sleeper, tmp_path / "images", lines)
+
+
+def test_processes_of_one_directory_are_dumped_at_once(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    processes = [sleeper() for _ in range(4)]
+    with ThreadPoolExecutor(len(processes)) as pool:
+        done = [
+            pool.submit(dump, criu, process.pid, tmp_path / str(process.pid), SECONDS)
+            for process in processes
+        ]
+        for each in done:
+            each.result()
+    assert all((tmp_path / str(process.pid) / "pstree.img").exists() for process in processes)
 
 
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="this host has no /dev/fuse")

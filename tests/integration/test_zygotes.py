@@ -259,7 +259,8 @@ async def test_two_functions_start_from_one_zygote_and_share_nothing_of_their_pr
             heavy = root / "env" / "heavy"
             assert each["spec"] == [str(heavy / "__init__.py"), str(heavy), each["files"][0]]
             assert each["main"] == str(BentoRoot(root).boot_script)
-            places = [root / "src", root / "runtime", root / "env"]
+            dropin = root / "runtime" / "bentofn" / "runtime" / "dropin"
+            places = [root / "src", root / "runtime", dropin, root / "env"]
             assert each["path"] == [str((root / "src").resolve()), *map(str, places)]
             assert Path(each["cwd"]) == (root / "src").resolve()
             assert each["env"]["BENTOFN_ROOT"] == str(root)

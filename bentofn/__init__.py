@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from bentofn import exceptions as exceptions
     from bentofn import models as models
     from bentofn.runtime.api import api as api
+    from bentofn.runtime.arguments import use_arguments as use_arguments
     from bentofn.runtime.client import AsyncHTTPClient as AsyncHTTPClient
     from bentofn.runtime.client import SyncHTTPClient as SyncHTTPClient
     from bentofn.runtime.context import Context as Context
     from bentofn.runtime.context import Cookie as Cookie
+    from bentofn.runtime.current import get_current_service as get_current_service
+    from bentofn.runtime.current import importing as importing
+    from bentofn.runtime.current import server_context as server_context
     from bentofn.runtime.hooks import after_restore as after_restore
     from bentofn.runtime.hooks import before_snapshot as before_snapshot
     from bentofn.runtime.hooks import on_deployment as on_deployment
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from bentofn.runtime.hooks import register_before_snapshot as register_before_snapshot
     from bentofn.runtime.service import Service as Service
     from bentofn.runtime.service import service as service
+    from bentofn.runtime.tags import Tag as Tag
 
 __version__ = "0.1.0"
 

@@ -1,21 +1,41 @@
-"""The exceptions that a service raises to answer with an HTTP status."""
+"""The exceptions that a service raises to answer with an HTTP status, and BentoML's others."""
 
 from bentofn.runtime.errors import (
+    APIDeprecated,
     BadInput,
+    BentoMLConfigException,
     BentoMLException,
+    CLIException,
+    CloudRESTApiClientError,
+    ImportServiceError,
     InternalServerError,
     InvalidArgument,
+    MissingDependencyException,
     NotFound,
+    RemoteException,
+    ServerStateException,
     ServiceUnavailable,
+    StateException,
     UnprocessableEntity,
+    UnservableException,
 )
 
 __all__ = [
+    "APIDeprecated",
     "BadInput",
+    "BentoMLConfigException",
     "BentoMLException",
+    "CLIException",
+    "CloudRESTApiClientError",
+    "ImportServiceError",
     "InternalServerError",
     "InvalidArgument",
+    "MissingDependencyException",
     "NotFound",
+    "RemoteException",
+    "ServerStateException",
     "ServiceUnavailable",
+    "StateException",
     "UnprocessableEntity",
+    "UnservableException",
 ]

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bentofn.packager.code.gpu import asks_for_gpu
 from bentofn.packager.code.sources import HashedTree, collect
@@ -30,6 +30,7 @@ from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.runtime_files import runtime_digest, runtime_files
 from bentofn.packager.slim.level import Slimming, find_slimming
 from bentofn.packager.trust.kinds import ADMISSION_RULES
+from bentofn.runtime.arguments import with_arguments
 from bentofn.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class BuildOptions:
         signer: The private key that signs the bento.
         allow_secrets: Files that may hold secrets.
         allow_pickles: Files that may hold pickles which import what is dangerous.
+        arguments: What the service reads with ``use_arguments``, over those of the bentofile.
     """
 
     name: str | None = None
@@ -70,6 +72,7 @@ class BuildOptions:
     signer: Signer | None = None
     allow_secrets: tuple[str, ...] = ()
     allow_pickles: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class BuildInputs:
         config: The build file.
         description: The user's text, read from its file if it stands in one.
         image: What an image of it holds.
-        envs: The environment variables that have a value.
+        envs: The environment variables that have a value; one holds the arguments.
         tree: The project's files.
         runtime: Path to file of the runtime.
         runtime_digest: Its digest.
@@ -165,13 +168,14 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
         read_requirements(project, config.python, settings), target, home
     )
     own_envs = {env.name: env.value for env in config.envs if env.value is not None}
+    envs = {**read_env(project, config.docker), **own_envs}
     return BuildInputs(
         project=project,
         options=options,
         config=config,
         description=_description(project, config.description),
         image=read_image(project, config.docker),
-        envs={**read_env(project, config.docker), **own_envs},
+        envs=with_arguments(envs, {**config.arguments, **options.arguments}),
         tree=hash_tree(project, found.files, home),
         runtime=runtime,
         runtime_digest=runtime_digest(runtime),

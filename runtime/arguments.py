@@ -1,6 +1,8 @@
-"""Arguments of a bento: given to a build, fixed in the manifest, overridden where it is served.
+"""Arguments of a bento: given to a build, and others perhaps where it is served.
 
-A service reads them with ``bentoml.use_arguments()`` while it is imported.
+A service reads them with ``bentoml.use_arguments()`` while it is imported. They travel as one
+variable of the bento's environment, so that a build's import, an image, a template and a snapshot's
+key all know them.
 """
 
 from __future__ import annotations
@@ -12,10 +14,9 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, overload
 
 from bentofn.runtime.errors import InvalidArgument
-from bentofn.runtime.layout import BentoRoot
 
 VARIABLE = "BENTOFN_ARGS"
-"""Environment variable that holds arguments as a JSON object; they override the manifest's."""
+"""Environment variable that holds them, as a JSON object."""
 
 M = TypeVar("M")
 
@@ -41,7 +42,7 @@ def use_arguments(model: type[Any] | None = None) -> Any:
     Raises:
         InvalidArgument: They do not fit the model.
     """
-    values = arguments()
+    values = arguments_of(os.environ)
     if model is None:
         return SimpleNamespace(**values)
     from pydantic import ValidationError
@@ -56,40 +57,36 @@ def use_arguments(model: type[Any] | None = None) -> Any:
         ) from error
 
 
-def arguments() -> dict[str, Any]:
-    """The arguments of this process: the manifest's, and over them the environment's."""
-    return {**_of_bento(), **decode(os.environ.get(VARIABLE, "{}"))}
+def with_arguments(env: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+    """An environment with arguments, over those that it has.
+
+    Raises:
+        InvalidArgument: Those that it has cannot be read.
+    """
+    if not values:
+        return dict(env)
+    merged = {**arguments_of(env), **values}
+    text = json.dumps(
+        merged, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    )
+    return {**env, VARIABLE: text}
 
 
 def set_arguments(values: Mapping[str, Any]) -> None:
     """Give arguments to this process and its children, over those that it has."""
-    os.environ[VARIABLE] = encode({**decode(os.environ.get(VARIABLE, "{}")), **values})
+    os.environ.update(with_arguments(os.environ, values))
 
 
-def encode(values: Mapping[str, Any]) -> str:
-    """Arguments as the value of :data:`VARIABLE`."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def decode(text: str) -> dict[str, Any]:
-    """The inverse of :func:`encode`.
+def arguments_of(env: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments that an environment holds.
 
     Raises:
-        InvalidArgument: It is no JSON object.
+        InvalidArgument: They are no JSON object.
     """
     try:
-        values = json.loads(text)
+        values = json.loads(env.get(VARIABLE, "{}"))
     except ValueError:
         values = None
     if not isinstance(values, dict):
         raise InvalidArgument(f"{VARIABLE} is no JSON object; give arguments by --arg NAME=VALUE.")
     return values
-
-
-def _of_bento() -> Mapping[str, Any]:
-    root = BentoRoot.current()
-    if root is None:
-        return {}
-    from bentofn.runtime.manifest import BentoManifest
-
-    return BentoManifest.read(root.manifest).arguments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any, ClassVar
 
 
 class BentoMLException(Exception):  # noqa: N818 - the name is BentoML's and services import it
@@ -14,6 +15,13 @@ class BentoMLException(Exception):  # noqa: N818 - the name is BentoML's and ser
     """
 
     error_code: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
+    error_mapping: ClassVar[dict[HTTPStatus, type[BentoMLException]]] = {}
+    """Status to the class that stands for it: the first that was declared."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "error_code" in vars(cls):
+            cls.error_mapping.setdefault(cls.error_code, cls)
 
     def __init__(self, message: str = "", *, error_code: HTTPStatus | int | None = None) -> None:
         super().__init__(message)
@@ -55,6 +63,57 @@ class ServiceUnavailable(BentoMLException):
 
 class InternalServerError(BentoMLException):
     """The service broke its own contract: 500."""
+
+
+class RemoteException(BentoMLException):
+    """Another service failed.
+
+    Args:
+        message: What it said.
+        payload: Its own error, if it is known.
+    """
+
+    def __init__(self, message: str, payload: BentoMLException | None = None) -> None:
+        super().__init__(message)
+        self.payload = payload
+
+
+class APIDeprecated(BentoMLException):
+    """What is called is not there any more."""
+
+
+class BentoMLConfigException(BentoMLException):
+    """A configuration is wrong or missing."""
+
+
+class MissingDependencyException(BentoMLException):
+    """A package that is needed is not installed."""
+
+
+class CLIException(BentoMLException):
+    """A command failed."""
+
+
+class CloudRESTApiClientError(BentoMLException):
+    """BentoCloud failed; here so that code which expects it can name it."""
+
+
+class ImportServiceError(BentoMLException):
+    """A service cannot be imported."""
+
+
+class StateException(Exception):  # noqa: N818
+    """Something is asked for at the wrong time."""
+
+    error_code: HTTPStatus = HTTPStatus.BAD_REQUEST
+
+
+class UnservableException(StateException):
+    """A service cannot be served."""
+
+
+class ServerStateException(StateException):
+    """A server is asked that does not run."""
 
 
 class UserError(Exception):

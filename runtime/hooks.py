@@ -18,13 +18,19 @@ Hook = Callable[[], Any]
 
 _MARK = "__bentofn_hooks__"
 
+_BY_NAME = ("on_deployment", "on_startup", "on_shutdown")
+
 _before_snapshot: list[Hook] = []
 _after_restore: list[Hook] = []
 
 
-def on_deployment(func: F) -> F:
-    """Mark a static method that runs once, before the instances of a deployment start."""
-    return _mark(func, "on_deployment")
+def on_deployment(func: Callable[..., Any]) -> staticmethod[..., Any]:
+    """Mark a static method that runs once, before the instances of a deployment start.
+
+    A plain function becomes static, as in BentoML.
+    """
+    marked = _mark(func, "on_deployment")
+    return marked if isinstance(marked, staticmethod) else staticmethod(marked)
 
 
 def on_startup(func: F) -> F:
@@ -65,7 +71,10 @@ def register_after_restore(func: F, *args: Any, **kwargs: Any) -> F:
 
 
 def marked(instance_or_cls: object, kind: str) -> list[Hook]:
-    """The methods marked for a turning point, in the order of their definition.
+    """The methods marked for a turning point.
+
+    Those of BentoML's own kinds come in the order of their names, as in BentoML, the others in
+    the order of their definition.
 
     Args:
         instance_or_cls: A service's instance, or its class for ``on_deployment``.
@@ -75,6 +84,8 @@ def marked(instance_or_cls: object, kind: str) -> list[Hook]:
     cls = cast(type, instance_or_cls) if is_class else type(instance_or_cls)
     members = declared_members(cls)
     names = [name for name, member in members.items() if kind in getattr(member, _MARK, ())]
+    if kind in _BY_NAME:
+        names.sort()
     return [getattr(instance_or_cls, name) for name in names]
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bentofn.runtime import renew, threads
+from bentofn.runtime import current, renew, threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore, run_before_snapshot
 from bentofn.runtime.http.app import ServiceApp
@@ -102,6 +102,7 @@ def prepare(options: Mapping[str, str]) -> Prepared:
     """
     # Imports make many objects and little garbage: the collector would walk them for nothing.
     gc.disable()
+    current.become_worker()
     try:
         service = load(options)
     finally:
@@ -111,11 +112,22 @@ def prepare(options: Mapping[str, str]) -> Prepared:
 
 def prepare_service(service: Service[Any]) -> Prepared:
     """Bring a service that is imported to its snapshot point; raises as :func:`prepare` does."""
+    current.serve_as(service.name, [each.route for each in service.apis.values()], _bento())
     instance = service()
+    current.set_current_service(instance)
     app = ServiceApp(service, instance)
     warm_up(app)
     run_before_snapshot(instance)
     return Prepared(service, instance, app)
+
+
+def _bento() -> tuple[str, str] | None:
+    """Name and version of the running bento; None in a project."""
+    root = BentoRoot.current()
+    if root is None:
+        return None
+    manifest = BentoManifest.read(root.manifest)
+    return manifest.name, manifest.version
 
 
 def settle() -> None:

@@ -14,7 +14,7 @@ from bentofn.runtime.service import Service
 
 
 def run_hooks(service: Service[Any]) -> None:
-    """Run the service's ``on_deployment`` methods in the order of their definition."""
+    """Run the service's ``on_deployment`` methods in the order of their names."""
     for hook in marked(service.inner, "on_deployment"):
         result = hook()
         if inspect.iscoroutine(result):

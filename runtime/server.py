@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bentofn.runtime import asgi, lifecycle, on_deployment, threads
+from bentofn.runtime import asgi, current, lifecycle, on_deployment, threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.loading import load_service
@@ -88,6 +88,7 @@ def _port(text: str) -> int:
 
 
 def _serve(load: Callable[[], Service[Any]], listener: socket.socket) -> None:
+    current.become_worker()
     try:
         prepared = _start(load())
         config = asgi.configure(prepared.app)

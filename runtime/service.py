@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from bentofn.runtime.api import APIMethod, find_apis
 from bentofn.runtime.config import EnvVar, ServiceConfig, check_config, check_envs
 from bentofn.runtime.context import ServiceContext
+from bentofn.runtime.current import set_current_service
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import check_hooks
 from bentofn.runtime.members import declared_members
@@ -132,7 +133,9 @@ class Service(Generic[T]):
         """
         from bentofn.runtime.http.app import ServiceApp
 
-        return ServiceApp(self, self())
+        instance = self()
+        set_current_service(instance)
+        return ServiceApp(self, instance)
 
 
 def import_string(service: Service[Any]) -> str:

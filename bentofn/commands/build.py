@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bentofn.commands.arguments import argument_options, read_arguments
 from bentofn.commands.keys import FILE, read_signer
 from bentofn.commands.labels import parse_labels
 from bentofn.commands.output import (
@@ -68,6 +69,7 @@ BENTO_FILE = "bento.yaml"
     help="Pack this pickle although loading it could run any code; of a bento of BentoML also "
     "the name of a model.",
 )  # fmt: skip
+@argument_options
 @click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
 @json_option
 def build(
@@ -84,6 +86,8 @@ def build(
     release: bool,
     allow_secrets: tuple[str, ...],
     allow_pickles: tuple[str, ...],
+    arguments: tuple[str, ...],
+    argument_file: Path | None,
     sign_key: Path | None,
     as_json: bool,
 ) -> None:
@@ -104,6 +108,7 @@ def build(
         release=release,
         allow_secrets=allow_secrets,
         allow_pickles=allow_pickles,
+        arguments=read_arguments(arguments, argument_file),
         signer=None if sign_key is None else read_signer(sign_key),
     )
     with progress() as report, ExitStack() as stack:

@@ -24,6 +24,7 @@ from bentofn.adapters.protocol import (
     Snapshot,
 )
 from bentofn.adapters.registry import get_adapter
+from bentofn.commands.arguments import argument_options, read_arguments
 from bentofn.commands.output import (
     Command,
     json_option,
@@ -56,10 +57,18 @@ def adapter_of(target: str) -> Adapter:
     type=click.Choice(["auto", "criu", "template", "none"]),
     help="Override the file's.",
 )
+@argument_options
 @click.option("--wait/--no-wait", default=True, help="Return when fast starts are prepared too.")
 @json_option
 def deploy(
-    source: str, target: str, only: str | None, snapshot: str | None, wait: bool, as_json: bool
+    source: str,
+    target: str,
+    only: str | None,
+    snapshot: str | None,
+    arguments: tuple[str, ...],
+    argument_file: Path | None,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Deploy SOURCE: a project's folder (with or without serverless.yml) or a bento's tag.
 
@@ -68,15 +77,16 @@ def deploy(
     # Here, because invoke and status must not wait for a YAML parser.
     from bentofn.commands.sources import declared, to_deploy
 
+    given = read_arguments(arguments, argument_file)
     home = Home.default()
     adapter = adapter_of(target)
     deployed: list[Deployed] = []
     failed: dict[str, str] = {}
     with progress() as report:
-        functions = declared(source, only, home, report)
+        functions = declared(source, only, given, home, report)
         for function in functions:
             try:
-                spec = to_deploy(function, home, report)
+                spec = to_deploy(function, given, home, report)
                 if snapshot is not None:
                     spec = _with_snapshot(spec, cast(Snapshot, snapshot))
                 deployed.append(adapter.apply(spec, report, wait=wait))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from bentofn.commands.arguments import argument_options, read_arguments
 from bentofn.packager.home import Home
+from bentofn.runtime.arguments import set_arguments, with_arguments
 from bentofn.runtime.errors import UserError
 
 
@@ -22,25 +26,37 @@ from bentofn.runtime.errors import UserError
     "--working-dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder to import from, where TARGET is module:Class.",
 )  # fmt: skip
-def serve(target: str, host: str, port: int, working_dir: Path | None) -> None:
+@argument_options
+def serve(
+    target: str,
+    host: str,
+    port: int,
+    working_dir: Path | None,
+    arguments: tuple[str, ...],
+    argument_file: Path | None,
+) -> None:
     """Run one instance of TARGET: a project's folder, module:Class, a file, or a bento's tag."""
+    given = read_arguments(arguments, argument_file)
     if Path(target).is_dir():
-        _serve_project(Path(target), host, port)
+        _serve_project(Path(target), given, host, port)
     elif working_dir is not None or target.endswith(".py") or ".py:" in target:
+        set_arguments(given)
         _serve_module(target, working_dir or Path(), host, port)
     elif Path(f"{target.split(':')[0].replace('.', '/')}.py").is_file():
+        set_arguments(given)
         _serve_module(target, Path(), host, port)
     else:
-        _serve_bento(target, host, port)
+        _serve_bento(target, given, host, port)
 
 
-def _serve_project(project: Path, host: str, port: int) -> None:
+def _serve_project(project: Path, arguments: Mapping[str, Any], host: str, port: int) -> None:
     from bentofn.packager.config.discovery import load_config
 
     config = load_config(project, Home.default())
     for env in config.envs:
         if env.value is not None:
             os.environ.setdefault(env.name, env.value)
+    set_arguments({**config.arguments, **arguments})
     _serve_module(config.service, project / config.source_root, host, port)
 
 
@@ -50,7 +66,7 @@ def _serve_module(target: str, directory: Path, host: str, port: int) -> None:
     server.serve(target, directory.absolute(), host, port)
 
 
-def _serve_bento(tag: str, host: str, port: int) -> None:
+def _serve_bento(tag: str, arguments: Mapping[str, Any], host: str, port: int) -> None:
     from bentofn.adapters.local.engines.python import boot_command, check_platform, find_python
     from bentofn.packager.roots.materialise import materialise
     from bentofn.packager.roots.providers import tree_providers
@@ -66,5 +82,5 @@ def _serve_bento(tag: str, host: str, port: int) -> None:
     python = find_python(manifest.python)
     root = materialise(home, entry, tree_providers(home))
     command = boot_command(python, root, "serve", "--host", host, "--port", str(port))
-    environment = {**manifest.envs, **os.environ}
+    environment = with_arguments({**manifest.envs, **os.environ}, arguments)
     os.execve(command[0], command, environment)

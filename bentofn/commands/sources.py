@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.adapters.spec import DeploymentSpec, FunctionDeclaration, default_spec, load_spec
@@ -10,24 +13,28 @@ from bentofn.commands.output import Report
 from bentofn.packager.build import BuildOptions, build
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store
+from bentofn.runtime.arguments import VARIABLE, with_arguments
 from bentofn.runtime.errors import UserError
+
+Arguments: TypeAlias = "Mapping[str, Any]"
 
 
 def declared(
-    source: str, only: str | None, home: Home, report: Report
+    source: str, only: str | None, arguments: Arguments, home: Home, report: Report
 ) -> list[FunctionDeclaration]:
     """The functions that a source declares.
 
     Args:
         source: A project's folder, with or without ``serverless.yml``, or a bento's tag.
         only: The one function of ``serverless.yml`` that is meant, or None for all.
+        arguments: What the services read with ``use_arguments``, over those of their build files.
         home: Where bentos are.
         report: Told about each step and each warning.
 
     Raises:
         UserError: There is no such project, bento or function.
     """
-    functions = _declared(source, home, report).functions
+    functions = _declared(source, arguments, home, report).functions
     if only is None:
         return list(functions.values())
     if only not in functions:
@@ -37,24 +44,46 @@ def declared(
     return [functions[only]]
 
 
-def to_deploy(function: FunctionDeclaration, home: Home, report: Report) -> FunctionSpec:
+def to_deploy(
+    function: FunctionDeclaration, arguments: Arguments, home: Home, report: Report
+) -> FunctionSpec:
     """What is deployed for a function; its project is built.
+
+    Args:
+        function: The function.
+        arguments: As for :func:`declared`; a bento that is built already gets them too.
+        home: Where bentos are.
+        report: Told about each step and each warning.
 
     Raises:
         UserError: There is no such bento, or the project cannot be built.
     """
-    spec = function.spec(_tag(function, home, report))
+    spec = function.spec(_tag(function, arguments, home, report))
+    spec = _with_arguments(spec, arguments, home)
     _warn_of_missing_variables(spec, home, report)
     return spec
 
 
-def _declared(source: str, home: Home, report: Report) -> DeploymentSpec:
+def _with_arguments(spec: FunctionSpec, arguments: Arguments, home: Home) -> FunctionSpec:
+    """Override the arguments of the bento, where they are others."""
+    store = Store(home)
+    own = store.bento(store.get("bento", spec.bento)).envs
+    settings = spec.settings
+    found = {**own, **settings.environment}
+    wanted = with_arguments(found, arguments)
+    if wanted.get(VARIABLE) == found.get(VARIABLE):
+        return spec
+    environment = {**settings.environment, VARIABLE: wanted[VARIABLE]}
+    return replace(spec, settings=replace(settings, environment=environment))
+
+
+def _declared(source: str, arguments: Arguments, home: Home, report: Report) -> DeploymentSpec:
     project = Path(source)
     if project.is_dir():
         found = load_spec(project)
         if found is not None:
             return found
-        tag = _build(project, home, report)
+        tag = _build(project, arguments, home, report)
         return default_spec(tag.split(":")[0], bento=tag)
     if project.is_file():
         raise UserError(
@@ -66,16 +95,19 @@ def _declared(source: str, home: Home, report: Report) -> DeploymentSpec:
     return default_spec(entry.name, bento=entry.tag)
 
 
-def _tag(function: FunctionDeclaration, home: Home, report: Report) -> str:
+def _tag(function: FunctionDeclaration, arguments: Arguments, home: Home, report: Report) -> str:
     if function.project is not None:
-        return _build(function.project, home, report, gpu=function.settings.gpu is not None)
+        gpu = function.settings.gpu is not None
+        return _build(function.project, arguments, home, report, gpu=gpu)
     assert function.bento is not None
     return Store(home).get("bento", function.bento).tag
 
 
-def _build(project: Path, home: Home, report: Report, *, gpu: bool = False) -> str:
+def _build(
+    project: Path, arguments: Arguments, home: Home, report: Report, *, gpu: bool = False
+) -> str:
     report(f"Building {project.absolute().name}")
-    built = build(project, home, BuildOptions(gpu=gpu or None), report)
+    built = build(project, home, BuildOptions(gpu=gpu or None, arguments=arguments), report)
     for warning in built.warnings:
         report(f"Warning: {warning}")
     return built.tag

@@ -157,6 +157,7 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         docker=docker,
         allow_secrets=tuple(file.allow_secrets),
         allow_pickles=tuple(file.allow_pickles),
+        arguments=file.args,
         source_root="src" if file.python.is_src_layout else "",
         warnings=tuple(f"{origin}: {text}" for text in (*_unapplied(file), *notes, *warnings)),
     )
@@ -164,7 +165,6 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
 
 def _unapplied(file: Bentofile) -> list[str]:
     keys = [f"models of {model.tag}: filter" for model in file.models if model.filter]
-    keys += ["args"] if file.args else []
     texts = [f"{key} is recorded but not applied yet." for key in keys]
     build_only = [env.name for env in file.envs if env.stage == "build"]
     if build_only:

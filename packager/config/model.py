@@ -153,6 +153,7 @@ class BuildConfig:
         allow_secrets: Files that may hold what looks like secrets, relative to the project, and
             ``env:NAME`` of such variables.
         allow_pickles: Files that may hold any pickle.
+        arguments: What the service reads with ``use_arguments``, as JSON types.
         source_root: Directory below the project whose content becomes the code's root:
             ``""`` or ``"src"``.
         warnings: What was accepted but is not applied, one sentence each.
@@ -172,6 +173,7 @@ class BuildConfig:
     docker: DockerOptions = DockerOptions()
     allow_secrets: tuple[str, ...] = ()
     allow_pickles: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     source_root: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -207,8 +208,14 @@ class BentoManifest:
 
     @classmethod
     def read(cls, path: Path) -> BentoManifest:
-        """Read a manifest file."""
-        return cls.from_json(path.read_bytes())
+        """Read a manifest file; one that has not changed since is read once."""
+        status = path.stat()
+        return _read(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _inode: int, _size: int, _changed_ns: int) -> BentoManifest:
+    return BentoManifest.from_json(path.read_bytes())
 
 
 def contract_from_json(data: bytes | str) -> ServiceContract:

@@ -18,4 +18,6 @@ def declared_members(cls: type) -> dict[str, Any]:
 
 def underlying(value: Any) -> Any:
     """The function of a static or class method, or the value itself."""
-    return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+    while isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    return value

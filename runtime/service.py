@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from bentofn.runtime.api import APIMethod, find_apis
 from bentofn.runtime.config import EnvVar, ServiceConfig, check_config, check_envs
 from bentofn.runtime.context import ServiceContext
-from bentofn.runtime.current import set_current_service
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import check_hooks
 from bentofn.runtime.members import declared_members
@@ -131,6 +130,7 @@ class Service(Generic[T]):
         Raises:
             UserError: An endpoint's annotation cannot be served.
         """
+        from bentofn.runtime.current import set_current_service
         from bentofn.runtime.http.app import ServiceApp
 
         instance = self()

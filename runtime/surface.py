@@ -57,8 +57,6 @@ ABSENT: Mapping[str, str] = {
     "IODescriptor": _SOON,
     "Model": _SOON,
     "Runner": "make it a service of its own and name it with bentoml.depends",
-    "Tag": _SOON,
-    "SyncHTTPClient": _SOON,
     "api_token": _CLOUD,
     "asgi_app": _SOON,
     "batch": _CLOUD,

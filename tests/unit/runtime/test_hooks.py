@@ -53,7 +53,7 @@ class Child(Base):
         return "prepared too"
 
     @bentofn.on_deployment
-    def prepare_plain() -> str:  # type: ignore[misc]
+    def prepare_plain() -> str:
         return "prepared plainly"
 
 
@@ -66,7 +66,9 @@ def test_marked_methods_are_bound_and_in_order() -> None:
 
 def test_deployment_hooks_need_no_instance() -> None:
     results = [hook() for hook in hooks.marked(Child, "on_deployment")]
-    assert results == ["prepared", "prepared too", "prepared plainly"]
+    # By name, as in BentoML.
+    assert results == ["prepared", "prepared plainly", "prepared too"]
+    assert Child.prepare_plain() == "prepared plainly"
 
 
 def test_a_deployment_hook_with_an_instance_is_refused() -> None:

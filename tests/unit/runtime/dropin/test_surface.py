@@ -57,6 +57,10 @@ def test_every_absent_name_says_what_to_do_instead() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_no_name_is_there_and_absent() -> None:
+    assert not surface.ABSENT.keys() & {*surface.HOMES, *surface.MODULES}
+
+
 def test_a_name_that_bentoml_does_not_have() -> None:
     with pytest.raises(AttributeError, match="module 'bentofn' has no attribute 'nonsense'"):
         bentofn.nonsense  # noqa: B018

@@ -8,13 +8,23 @@ import os
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import bentofn
-from bentofn.adapters.local.engines import Engine, Instance, InstanceSpec
+from bentofn.adapters.local.engines import (
+    CriuEngine,
+    Engine,
+    Instance,
+    InstanceSpec,
+    Launch,
+    Restorer,
+)
+from bentofn.packager.home import Home
+from bentofn.packager.snapshot.obtain import Subject
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.manifest import BentoManifest, ServiceContract
 
 PATIENCE = 60.0  # seconds; a bound for a busy machine, not a claim
@@ -41,6 +51,20 @@ async def started(engine: Engine, spec: InstanceSpec) -> Instance:
     instance = await asyncio.wait_for(engine.start(spec), PATIENCE)
     await asyncio.wait_for(instance.ready(), PATIENCE)
     return instance
+
+
+@asynccontextmanager
+async def restoring(
+    launch: Launch, subject: Subject, home: Home, timeout: float = PATIENCE
+) -> AsyncIterator[CriuEngine]:
+    """An engine that restores, on workers of its own."""
+    restorer = Restorer(SnapshotStore(home))
+    engine = CriuEngine(launch, subject, restorer, timeout)
+    try:
+        yield engine
+    finally:
+        await asyncio.wait_for(engine.close(), PATIENCE)
+        await asyncio.wait_for(restorer.close(), PATIENCE)
 
 
 async def call(instance: Instance, route: str, **body: object) -> Any:
@@ -88,8 +112,11 @@ def alive(pid: int) -> bool:
 
 
 def holding(links: Iterable[str]) -> list[int]:
-    """Processes but this one that hold one of these descriptors, by what they are called."""
-    wanted, found = set(links), []
+    """Processes but this one that hold one of these sockets, by what they are called.
+
+    Other files are let pass: their names are those of others' once they are closed.
+    """
+    wanted, found = {link for link in links if link.startswith("socket:")}, []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             held = {str(link.readlink()) for link in process.glob("fd/*")}

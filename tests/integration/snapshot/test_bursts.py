@@ -12,19 +12,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from instances import PATIENCE, alive, call, parent_of, started
+from instances import PATIENCE, alive, call, parent_of, restoring, started
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.engines import InstanceSpec, find_python
 from bentofn.adapters.local.engines.base import Launch
 from bentofn.adapters.local.engines.restored.bursts import LEAST
 from bentofn.adapters.local.engines.restored.criu import CriuEngine
-from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.packager.build import BuildOptions, build
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.obtain import Subject
-from bentofn.packager.snapshot.store import SnapshotStore
 
 SERVICE = """
 import os
@@ -44,18 +42,14 @@ class Service:
 @asynccontextmanager
 async def engine_of(bento: LocalBento, home: Home) -> AsyncIterator[CriuEngine]:
     python = find_python(bento.manifest.python)
-    root, restorer = bento.root.path, Restorer(SnapshotStore(home))
+    root = bento.root.path
     with tempfile.TemporaryDirectory(prefix="bfn") as sockets:
         env = {"PATH": os.environ["PATH"]}
         launch = Launch(root, python, env, Path(sockets), lambda *_: None)
         environment = launch.environment()
         subject = Subject(bento.tag, bento.digest, root, python, environment, bento.manifest.envs)
-        engine = CriuEngine(launch, subject, restorer, PATIENCE)
-        try:
+        async with restoring(launch, subject, home) as engine:
             yield engine
-        finally:
-            await asyncio.wait_for(engine.close(), PATIENCE)
-            await asyncio.wait_for(restorer.close(), PATIENCE)
 
 
 def named(name: str) -> InstanceSpec:

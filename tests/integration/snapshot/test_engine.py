@@ -25,6 +25,7 @@ from instances import (
     eventually,
     holding,
     make_root,
+    restoring,
     started,
 )
 
@@ -33,7 +34,6 @@ from bentofn.adapters.local.engines import (
     EngineRefused,
     InstanceSpec,
     Launch,
-    Restorer,
     StartFailed,
     find_python,
 )
@@ -42,7 +42,6 @@ from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.rpc import Restored
 from bentofn.packager.snapshot.criu.worker import prime
 from bentofn.packager.snapshot.obtain import Subject
-from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.namespaces import Namespaces
 
 ECHO = """
@@ -133,13 +132,8 @@ async def running(
     env = {"WHEN": "at the snapshot"}
     launch = Launch(root, find_python(PYTHON), env, sockets, log or Lines())
     subject = Subject("test:1", str(root), root, launch.python, launch.environment(), {})
-    restorer = Restorer(SnapshotStore(home))
-    engine = CriuEngine(launch, subject, restorer, timeout)
-    try:
+    async with restoring(launch, subject, home, timeout) as engine:
         yield engine
-    finally:
-        await asyncio.wait_for(engine.close(), PATIENCE)
-        await asyncio.wait_for(restorer.close(), PATIENCE)
 
 
 def descendants(pid: int) -> set[int]:

@@ -74,7 +74,8 @@ def _show(
             document |= {"url": endpoint.url, "pid": endpoint.pid, "started": endpoint.started}
             document |= {"zygotes": zygotes}
         print_json(document)
-    elif endpoint is None:
+        return
+    if endpoint is None:
         click.echo("The local platform does not run; bentofn emulator start starts it.")
     else:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(endpoint.started))

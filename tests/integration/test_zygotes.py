@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -44,6 +45,7 @@ from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.zygote import Packages
 from bentofn.runtime.layout import BentoRoot
 
+Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteWheel = Callable[..., Path]
 
 
@@ -534,7 +536,7 @@ def test_the_platform_starts_a_second_function_from_the_zygote_and_survives_its_
 
 
 def test_a_function_of_a_platform_that_was_just_started_starts_from_the_kept_zygote(
-    built: Built, criu: Criu
+    built: Built, criu: Criu, bentofn: Bentofn
 ) -> None:
     adapter = LocalAdapter(built.home, port=0)
     settings = FunctionSettings(cpu=1, environment={"PLATFORM": "another zygote's not"})
@@ -561,7 +563,8 @@ def test_a_function_of_a_platform_that_was_just_started_starts_from_the_kept_zyg
         assert [instance.start for instance in found.instances] == ["zygote"]
         reply = adapter.invoke("beta_two", b"{}")
         assert json.loads(b"".join(reply.body))["helper"] == "beta_two"
-        assert [each["instances"] for each in zygotes()] == [1]
+        told = json.loads(bentofn("emulator", "status", "--json", home=built.home.path).stdout)
+        assert [each["instances"] for each in told["zygotes"]] == [1]
         pids = [i.pid for status in adapter.status() for i in status.instances if i.pid]
         platform = daemon.status(built.home)
         assert platform is not None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.field_defaults import keep_signature
 from bentofn.runtime.members import declared_members
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +31,7 @@ class APIMethod:
         max_batch_size: Items in one batch at most.
         max_latency_ms: Milliseconds after which a waiting call is answered with 503.
         examples: Request bodies that the method answers correctly.
+        signature: The function's signature as declared, where it was changed since.
     """
 
     name: str
@@ -42,6 +44,12 @@ class APIMethod:
     max_batch_size: int = 100
     max_latency_ms: int = 60_000
     examples: tuple[Mapping[str, Any], ...] = ()
+    signature: inspect.Signature | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the method is a generator."""
+        return inspect.isgeneratorfunction(self.func) or inspect.isasyncgenfunction(self.func)
 
     @property
     def doc(self) -> str:
@@ -124,6 +132,7 @@ def api(
             max_batch_size=max_batch_size,
             max_latency_ms=max_latency_ms,
             examples=tuple(examples or ()),
+            signature=keep_signature(function),
         )
         _check(method)
         setattr(function, _MARK, method)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextvars import ContextVar, Token
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,8 @@ from bentofn.runtime.errors import BentoMLException
 if TYPE_CHECKING:
     from starlette.background import BackgroundTask, BackgroundTasks
     from starlette.datastructures import MutableHeaders
-    from starlette.requests import Request
+
+    from bentofn.runtime.http.request import ServiceRequest
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,56 @@ class ResponseContext:
 class Context:
     """The parameter named ``ctx`` or ``context`` of an endpoint.
 
+    What a method does not ask for is not made: every request has one.
+
     Args:
-        request: The request.
+        scope: The request's ASGI scope.
+        source: Its body, or the ASGI channel that the body comes from.
         state: A mapping that lives as long as the service's instance.
+        request_id: Identifies the request.
     """
 
-    def __init__(self, request: Request, state: dict[str, Any]) -> None:
-        from starlette.datastructures import MutableHeaders
+    __slots__ = ("_request", "_response", "_scope", "_source", "_temp_dir", "request_id", "state")
 
-        self.request = request
-        self.response = ResponseContext(headers=MutableHeaders())
+    def __init__(
+        self,
+        scope: MutableMapping[str, Any],
+        source: bytes | Callable[[], Awaitable[MutableMapping[str, Any]]],
+        state: dict[str, Any],
+        request_id: str = "",
+    ) -> None:
         self.state = state
+        self.request_id = request_id
+        self._scope = scope
+        self._source = source
+        self._request: ServiceRequest | None = None
+        self._response: ResponseContext | None = None
         self._temp_dir: str | None = None
+
+    @property
+    def request(self) -> ServiceRequest:
+        """The request."""
+        if self._request is None:
+            from bentofn.runtime.http.request import ServiceRequest, replay
+
+            source = self._source
+            receive = replay(source) if isinstance(source, bytes) else source
+            self._request = ServiceRequest(self._scope, receive)
+        return self._request
+
+    @property
+    def response(self) -> ResponseContext:
+        """What is added to the response."""
+        if self._response is None:
+            from starlette.datastructures import MutableHeaders
+
+            self._response = ResponseContext(MutableHeaders())
+        return self._response
+
+    @property
+    def answered(self) -> ResponseContext | None:
+        """What is added to the response; None if nobody asked for it."""
+        return self._response
 
     @property
     def temp_dir(self) -> str:
@@ -121,12 +160,8 @@ class Context:
             self._temp_dir = None
 
 
-_current: ContextVar[Context] = ContextVar("bentofn_context")
-
-
-def enter(context: Context) -> Token[Context]:
-    """Make a context the one of the request that this task, and what it calls, answers."""
-    return _current.set(context)
+current_context: ContextVar[Context] = ContextVar("current_context")
+"""The context of the request that this task, and what it calls, answers."""
 
 
 class ServiceContext:
@@ -137,7 +172,7 @@ class ServiceContext:
         """A mapping that lives as long as the service."""
 
     @property
-    def request(self) -> Request:
+    def request(self) -> ServiceRequest:
         """The request."""
         return _running().request
 
@@ -154,7 +189,7 @@ class ServiceContext:
 
 def _running() -> Context:
     try:
-        return _current.get()
+        return current_context.get()
     except LookupError:
         raise BentoMLException(
             "There is no request: a service's context has one only while an endpoint answers."

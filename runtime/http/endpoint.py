@@ -15,15 +15,15 @@ from typing import Any
 
 from pydantic_core import ValidationError
 from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
 from bentofn.runtime.batching.dispatcher import BatchDispatcher
-from bentofn.runtime.context import Context, Cookie
+from bentofn.runtime.context import Context, Cookie, current_context
 from bentofn.runtime.errors import BadInput
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
 from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, invalid
-from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Receive, Reply
+from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.io.inputs import Arguments
 from bentofn.runtime.io.outputs import EVENT_STREAM
@@ -51,7 +51,6 @@ class Endpoint:
         self.spec = spec
         self._bound = getattr(instance, spec.method.name)
         self._state = state
-        self._needs_context = spec.signature.context is not None or spec.input.takes_files
         self._latest: Context | None = None
 
     def open(self, executor: Executor, on_batch: Callable[[int, float], None]) -> None:
@@ -90,14 +89,12 @@ class Endpoint:
             # curl -d labels whatever it sends as a form.
             is_form = media_type == _URLENCODED and not self.spec.input.is_raw
             if is_form and not _is_json(body):
-                await self._answer_form(exchange, _replay(body))
+                await self._answer_form(exchange, body)
             else:
                 await self._answer_body(exchange, body)
 
     async def _answer_body(self, exchange: Exchange, body: bytes) -> None:
-        context = None
-        if self._needs_context:
-            context = Context(Request(exchange.scope, _replay(body)), self._state)
+        context = Context(exchange.scope, body, self._state, exchange.request_id)
         try:
             read = partial(self.spec.input.from_body, body, exchange.content_type, context)
             arguments = await self._read(read)
@@ -106,12 +103,11 @@ class Endpoint:
         else:
             await self._answer_call(exchange, arguments, context)
         finally:
-            if context is not None:
-                context.close()
+            context.close()
 
-    async def _answer_form(self, exchange: Exchange, receive: Receive) -> None:
-        request = Request(exchange.scope, receive)
-        context = Context(request, self._state)
+    async def _answer_form(self, exchange: Exchange, source: bytes | Receive) -> None:
+        context = Context(exchange.scope, source, self._state, exchange.request_id)
+        request = context.request
         try:
             form = await request.form(max_part_size=_MAX_FIELD_BYTES)
             arguments = await self._read(partial(self.spec.input.from_form, form, context))
@@ -132,8 +128,9 @@ class Endpoint:
         return await asyncio.to_thread(read) if self.spec.input.takes_files else read()
 
     async def _answer_call(
-        self, exchange: Exchange, arguments: Arguments, context: Context | None
+        self, exchange: Exchange, arguments: Arguments, context: Context
     ) -> None:
+        current_context.set(context)
         positional, named = arguments
         headers: list[Header] = []
         if self._batches is not None:
@@ -144,22 +141,25 @@ class Endpoint:
         else:
             result = await self._call(*positional, **named, **self._context_argument(context))
         await self._respond(exchange, result, headers, context)
-        if context is not None:
-            await context.response.run_background()
+        if context.answered is not None:
+            await context.answered.run_background()
 
     async def _call_batch(self, value: Any) -> Any:
         # A batch has many callers and the method takes one context: as in BentoML, the latest's.
-        context = self._context_argument(self._latest)
+        latest = self._latest
+        assert latest is not None
+        current_context.set(latest)
+        context = self._context_argument(latest)
         if self.spec.signature.is_root:
             return await self._call(value, **context)
         return await self._call(**{self.spec.signature.parameters[0].name: value}, **context)
 
-    def _context_argument(self, context: Context | None) -> dict[str, Any]:
+    def _context_argument(self, context: Context) -> dict[str, Any]:
         name = self.spec.signature.context
         return {} if name is None else {name: context}
 
     async def _respond(
-        self, exchange: Exchange, result: Any, headers: list[Header], context: Context | None
+        self, exchange: Exchange, result: Any, headers: list[Header], context: Context
     ) -> None:
         if isinstance(result, Response):
             await result(exchange.scope, exchange.receive, exchange.send)
@@ -176,7 +176,7 @@ class Endpoint:
             media_type = head.media_type or body.media_type
             await exchange.reply(Reply(head.status, body.content, media_type, tuple(headers)))
 
-    async def _stream(self, exchange: Exchange, stream: Any, context: Context | None) -> None:
+    async def _stream(self, exchange: Exchange, stream: Any, context: Context) -> None:
         encode = self.spec.output.encode_chunk
         with WhileConnected(exchange):
             async with aclosing(chunks_of(stream, self._executor)) as chunks:
@@ -222,10 +222,13 @@ class _Head:
     headers: tuple[Header, ...] = ()
 
 
-def _head(context: Context | None) -> _Head:
-    if context is None:
-        return _Head()
-    response = context.response
+_NO_HEAD = _Head()
+
+
+def _head(context: Context) -> _Head:
+    response = context.answered
+    if response is None:
+        return _NO_HEAD
     given = [each for each in response.headers.raw if each[0] != b"content-type"]
     cookies = [(b"set-cookie", _cookie(each)) for each in response.cookies]
     return _Head(response.status_code, response.headers.get("content-type"), (*given, *cookies))
@@ -256,13 +259,3 @@ def _is_json(body: bytes) -> bool:
     A form's keys are percent-encoded, so that none starts with a brace or a bracket.
     """
     return body.lstrip()[:1] in (b"{", b"[")
-
-
-def _replay(body: bytes) -> Receive:
-    """An ASGI channel that gives a body which was already read."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Message:
-        return messages.pop() if messages else {"type": "http.disconnect"}
-
-    return receive

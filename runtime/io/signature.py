@@ -65,7 +65,8 @@ def read_signature(method: APIMethod) -> Signature:
         UserError: An annotation cannot be resolved, or the form of the signature is not supported.
     """
     hints = _hints(method)
-    declared = list(inspect.signature(method.func).parameters.values())[1:]
+    signature = method.signature or inspect.signature(method.func)
+    declared = list(signature.parameters.values())[1:]
     context = _context(method, declared, hints)
     taken = [each for each in declared if each.name != context]
     rest = next((each.name for each in taken if each.kind is each.VAR_KEYWORD), None)

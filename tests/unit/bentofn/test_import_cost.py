@@ -67,6 +67,7 @@ class Service:
         "bentofn.runtime.config",
         "bentofn.runtime.context",
         "bentofn.runtime.errors",
+        "bentofn.runtime.field_defaults",
         "bentofn.runtime.hooks",
         "bentofn.runtime.layout",
         "bentofn.runtime.manifest",

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -317,22 +318,24 @@ class Podman:
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory, base_layout: Path) -> Iterator[Podman]:
+def podman(base_layout: Path) -> Iterator[Podman]:
     """Podman, if it can run containers here."""
     if shutil.which("podman") is None or os.geteuid() != 0:
         pytest.skip("podman is not installed, or this is not root (apt-get install podman runc)")
-    folder = tmp_path_factory.mktemp("podman")
     runc = shutil.which("runc") or shutil.which("runc", path="/usr/sbin")
     runtime = ("--runtime", runc) if runc else ()
-    podman = Podman(("--root", f"{folder}/root", "--runroot", f"{folder}/run", *runtime))
-    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")
-    run = ("run", "--rm", *limits, "--network", "host", f"oci:{base_layout}:base", "/bin/id")
-    tried = podman(*run, check=False)
-    if tried.returncode:
-        pytest.skip(f"podman cannot run containers here: {tried.stderr[-300:]}")
-    yield podman
-    podman("rm", "--all", "--force", check=False)
-    subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder:  # 50 characters at most
+        podman = Podman(("--root", f"{folder}/root", "--runroot", f"{folder}/run", *runtime))
+        limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")
+        run = ("run", "--rm", *limits, "--network", "host", f"oci:{base_layout}:base", "/bin/id")
+        try:
+            tried = podman(*run, check=False)
+            if tried.returncode:
+                pytest.skip(f"podman cannot run containers here: {tried.stderr[-300:]}")
+            yield podman
+            podman("rm", "--all", "--force", check=False)
+        finally:
+            subprocess.run(["umount", f"{folder}/root/overlay"], capture_output=True, check=False)
 
 
 def join_layouts(lower: Path, upper: Path, target: Path) -> Path:

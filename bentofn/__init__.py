@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pydantic import Field as Field
+
     from bentofn import exceptions as exceptions
+    from bentofn import io as io
     from bentofn import models as models
     from bentofn.runtime.api import api as api
     from bentofn.runtime.arguments import use_arguments as use_arguments
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from bentofn.runtime.hooks import on_startup as on_startup
     from bentofn.runtime.hooks import register_after_restore as register_after_restore
     from bentofn.runtime.hooks import register_before_snapshot as register_before_snapshot
+    from bentofn.runtime.models import Model as Model
     from bentofn.runtime.service import Service as Service
     from bentofn.runtime.service import service as service
     from bentofn.runtime.tags import Tag as Tag

@@ -1,4 +1,4 @@
-"""Tells what to do in place of a name of BentoML's that the drop-in does not carry."""
+"""Tells what to do in place of a module of BentoML's that the drop-in does not carry."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from types import ModuleType
 
 from bentofn.runtime import surface
 
+_PACKAGES = ("bentoml", "_bentoml_impl", "_bentoml_sdk")
+
 
 class AbsentModules:
-    """A finder for ``from bentoml import pytorch``: its ImportError says what to do.
+    """The last finder that is asked: its ImportError says what to do.
 
-    The module's own AttributeError would be replaced by one that says nothing.
+    It answers for ``from bentoml import pytorch`` too, where the package's own AttributeError would
+    be replaced by an error that says nothing.
     """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> None:
-        """Refuse what is known to be absent.
+        """Refuse a module of BentoML's that nobody has found.
 
         Raises:
-            ImportError: The module is BentoML's, and the drop-in does not carry it.
+            ImportError: The module is BentoML's.
         """
-        package, _, rest = name.partition(".")
-        if package == "bentoml" and rest in surface.ABSENT:
+        if "." in name and name.partition(".")[0] in _PACKAGES:
             raise ImportError(surface.absent(name), name=name)
 
 
 def tell() -> None:
-    """Have imports of what is absent say so; asked first, once in a process."""
+    """Have imports of what is absent say so."""
     if not any(isinstance(finder, AbsentModules) for finder in sys.meta_path):
-        sys.meta_path.insert(0, AbsentModules())
+        sys.meta_path.append(AbsentModules())

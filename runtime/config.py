@@ -17,6 +17,15 @@ from bentofn.runtime.errors import UserError
 
 ServiceConfig = dict[str, Any]
 
+ResourceSchema = dict[str, Any]
+"""``resources``: cpu, memory, gpu..."""
+
+TracingSchema = dict[str, Any]
+"""``tracing``."""
+
+TrafficSchema = dict[str, Any]
+"""``traffic``: timeout, max_concurrency..."""
+
 _CORS_KEYS = (
     "enabled",
     "access_control_allow_origins",

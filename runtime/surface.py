@@ -20,6 +20,8 @@ HOMES: Mapping[str, str] = {
     "AsyncHTTPClient": "client",
     "Context": "context",
     "Cookie": "context",
+    "Field": "pydantic:Field",
+    "Model": "models",
     "Service": "service",
     "SyncHTTPClient": "client",
     "Tag": "tags",
@@ -37,9 +39,9 @@ HOMES: Mapping[str, str] = {
     "service": "service",
     "use_arguments": "arguments",
 }
-"""Name to its module in ``bentofn.runtime``."""
+"""Name to its module in ``bentofn.runtime``, or ``module:name`` of another package."""
 
-MODULES = ("exceptions", "models")
+MODULES = ("exceptions", "io", "models")
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 
 _ANNOTATE = "declare the endpoints with @bentoml.api and annotate their parameters"
@@ -53,9 +55,7 @@ ABSENT: Mapping[str, str] = {
     "Bento": _SOON,
     "BentoCloudClient": _CLOUD,
     "Dependency": _SOON,
-    "Field": _SOON,
     "IODescriptor": _SOON,
-    "Model": _SOON,
     "Runner": "make it a service of its own and name it with bentoml.depends",
     "api_token": _CLOUD,
     "asgi_app": _SOON,
@@ -81,7 +81,6 @@ ABSENT: Mapping[str, str] = {
     "grpc": "bentofn serves HTTP",
     "images": _SOON,
     "import_bento": _SOON,
-    "io": _ANNOTATE,
     "keras": _STORE,
     "legacy": _ANNOTATE,
     "lightgbm": _SOON,
@@ -139,13 +138,20 @@ def find(package: str, name: str) -> Any:
     if name in MODULES:
         return importlib.import_module(f"{package}.{name}")
     if name in HOMES:
-        return getattr(importlib.import_module(f"bentofn.runtime.{HOMES[name]}"), name)
-    if name in ABSENT:
-        raise AttributeError(absent(f"{package}.{name}"))
-    raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, _, attribute = HOMES[name].partition(":")
+        home = module if attribute else f"bentofn.runtime.{module}"
+        return getattr(importlib.import_module(home), name)
+    if name.startswith("__"):
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    raise AttributeError(absent(f"{package}.{name}"))
 
 
 def absent(dotted: str) -> str:
-    """One sentence for a name of BentoML's that there is not."""
-    name = dotted.partition(".")[2]
-    return f"bentofn carries no {dotted}: {ABSENT[name]}."
+    """One sentence for a name of BentoML's that there is not.
+
+    Args:
+        dotted: The name, with its package.
+    """
+    name = dotted.partition(".")[2].partition(".")[0]
+    instead = f": {ABSENT[name]}" if name in ABSENT else ""
+    return f"bentofn carries no {dotted}{instead}."

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import bentofn
-from bentofn.runtime import surface
+from bentofn.runtime import inside, surface
 
 NAMES = sorted(surface.HOMES)
 SUBMODULES = sorted(surface.MODULES)
@@ -62,13 +62,57 @@ def test_no_name_is_there_and_absent() -> None:
 
 
 def test_a_name_that_bentoml_does_not_have() -> None:
-    with pytest.raises(AttributeError, match="module 'bentofn' has no attribute 'nonsense'"):
+    with pytest.raises(AttributeError, match=r"^bentofn carries no bentofn\.nonsense\.$"):
         bentofn.nonsense  # noqa: B018
-    assert (
-        "ImportError: cannot import name 'nonsense'" in run("from bentoml import nonsense").stderr
+    for statement in ("from bentoml import nonsense", "import bentoml.nonsense.deep"):
+        assert "ImportError: bentofn carries no bentoml.nonsense" in run(statement).stderr
+
+
+def test_bentomls_inside_is_there_as_far_as_services_import_it() -> None:
+    code = (
+        "import importlib, bentoml\n"
+        "from bentofn.runtime import inside, surface\n"
+        "for module in inside.NAMES:\n"
+        "    imported = importlib.import_module(module)\n"
+        "    for name in inside.names_of(module):\n"
+        "        if name not in surface.ABSENT and not hasattr(imported, name):\n"
+        "            print(module, name)\n"
+        "import _bentoml_sdk.service.factory\n"
+        "from _bentoml_sdk import service, Service\n"
+        "assert service is bentoml.service and Service is bentoml.Service\n"
+        "from _bentoml_sdk.service.config import ServiceConfig, TrafficSchema\n"
+        "from bentoml._internal.utils.uri import uri_to_path\n"
+        "assert uri_to_path('file:///a%20b/../c') == '/c'\n"
     )
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    missing = [line.split()[0] for line in done.stdout.splitlines()]
+    # Their public modules are not there yet.
+    assert set(missing) <= {"_bentoml_sdk.images", "_bentoml_sdk.validators"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bentoml._internal.configuration", "_bentoml_impl.server", "_bentoml_sdk.nothing"],
+)
+def test_what_of_bentomls_inside_is_absent(name: str) -> None:
+    assert f"ImportError: bentofn carries no {name}" in run(f"import {name}").stderr
+
+
+def test_what_is_carried_is_told() -> None:
+    carried = inside.carried()
+    assert {"bentoml", "bentoml.service", "bentoml.exceptions.NotFound"} <= carried
+    assert {"_bentoml_sdk.Service", "bentoml._internal.utils.uri.uri_to_path"} <= carried
+    assert not carried & {f"bentoml.{name}" for name in surface.ABSENT}
+    assert "bentoml._internal.configuration" not in carried
+
+
+def test_an_old_descriptor_can_be_imported_and_not_used() -> None:
+    code = "from bentoml.io import JSON, NumpyNdarray, Image\nNumpyNdarray.from_sample(1)"
+    assert "annotate the parameter or the result of a @bentoml.api method" in run(code).stderr
 
 
 def test_a_submodule_for_each_that_the_table_names() -> None:
     folder = Path(surface.dropin()) / "bentoml"
     assert {path.stem for path in folder.glob("*.py")} == {"__init__", *surface.MODULES}
+    assert {path.stem for path in Path(bentofn.__file__).parent.glob("*.py")} >= {*surface.MODULES}

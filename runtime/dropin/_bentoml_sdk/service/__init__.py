@@ -1,0 +1,5 @@
+"""``_bentoml_sdk.service``: BentoML's inside, as far as services import it."""
+
+from bentofn.runtime import inside
+
+__getattr__ = inside.reader(__name__)

@@ -1,0 +1,5 @@
+"""``bentoml._internal``: BentoML's inside, as far as services import it."""
+
+from bentofn.runtime import inside
+
+__getattr__ = inside.reader(__name__)

@@ -1,0 +1,3 @@
+"""``bentoml.io``."""
+
+from bentofn.io import *  # noqa: F403

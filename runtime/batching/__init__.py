@@ -1,18 +1,20 @@
 """Request batching: what waits while a batch runs forms the next batch."""
 
-from bentofn.runtime.batching.core import Batcher, Dispatch, Expire, Slice, WakeAt
-from bentofn.runtime.batching.dispatcher import BatchDispatcher, BatchResult, BatchTimeout
+from bentofn.runtime.batching.dispatcher import (
+    BatchDispatcher,
+    BatchReport,
+    BatchResult,
+    BatchTimeout,
+)
+from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.payload import BatchLengthMismatch, NotBatchable
 
 __all__ = [
     "BatchDispatcher",
     "BatchLengthMismatch",
+    "BatchReport",
     "BatchResult",
     "BatchTimeout",
-    "Batcher",
-    "Dispatch",
-    "Expire",
+    "InFlight",
     "NotBatchable",
-    "Slice",
-    "WakeAt",
 ]

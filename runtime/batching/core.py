@@ -2,170 +2,276 @@
 
 Every method takes the time of the event and returns the commands that its driver carries out. The
 policy is work-conserving: a free callee gets what is queued at once, in order of arrival, and what
-arrives while a batch runs forms the next one. There is no wait window, so a lone request pays
-nothing and batches grow only where the callee is slower than the arrivals.
+arrives while a batch runs forms the next one. A lone request pays nothing, and batches grow only
+where the callee is slower than the arrivals.
+
+Where the learned times say that a request's limit is near, less is joined, and where they say that
+it cannot be met, the oldest request is refused while those behind it still can be answered in time
+(the "early drop" of Shen et al., Nexus, SOSP 2019).
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import takewhile
 
-
-@dataclass(frozen=True)
-class Slice:
-    """Items ``start:stop`` of one request."""
-
-    request_id: int
-    start: int
-    stop: int
+from bentofn.runtime.batching.in_flight import InFlight
+from bentofn.runtime.batching.latency import LatencyModel
+from bentofn.runtime.batching.lines import Line, Lines, Slice, Waiting
 
 
 @dataclass(frozen=True)
 class Dispatch:
-    """Run these slices as one batch, joined in this order, and then call ``Batcher.finished``."""
+    """Run these slices as one batch, joined in this order; then call ``finished`` or ``failed``."""
 
+    batch_id: int
     batch: tuple[Slice, ...]
 
 
 @dataclass(frozen=True)
 class Expire:
-    """The request waited longer than the limit: answer 503."""
+    """The request is late, or will be: answer 503. Nothing of it runs any more."""
+
+    request_id: int
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Answer the request with the error of the batch that has just failed."""
 
     request_id: int
 
 
 @dataclass(frozen=True)
 class WakeAt:
-    """Call ``Batcher.wake`` at this time; replaces a later time asked for before."""
+    """Call ``Batcher.wake`` at this time.
+
+    One that lies ahead replaces a later one; one for now comes besides it.
+    """
 
     time: float
 
 
-Command = Dispatch | Expire | WakeAt
+Command = Dispatch | Expire | Fail | WakeAt
 
 
 @dataclass
-class _Waiting:
-    request_id: int
-    size: int
-    kind: Hashable
-    deadline: float
-    taken: int = 0
+class _Running:
+    batch: tuple[Slice, ...]
+    since: float
+    beside: int
 
     @property
-    def started(self) -> bool:
-        return self.taken > 0
+    def items(self) -> int:
+        return sum(piece.size for piece in self.batch)
 
 
 class Batcher:
     """The queue of one batchable method.
 
     Args:
-        max_batch_size: items of a batch at most. Only a request that is larger is split over
+        max_batch_size: Items of a batch at most. Only a request that is larger is split over
             batches; any other runs whole.
-        max_latency: seconds that a request may wait; one that is running never expires.
-        max_in_flight: batches that run at the same time at most.
+        max_latency: Seconds from a request's arrival to its answer; a later one is an error. What
+            began at once and by itself may take as long as the method does.
+        in_flight: How many batches may run at the same time.
 
     The driver may wake the batcher early or more often than asked; its clock must not go backwards.
     """
 
-    def __init__(self, max_batch_size: int, max_latency: float, max_in_flight: int = 1) -> None:
-        if max_batch_size < 1 or max_in_flight < 1 or not max_latency > 0:
-            raise ValueError("max_batch_size, max_latency and max_in_flight must be positive")
+    def __init__(
+        self, max_batch_size: int, max_latency: float, in_flight: InFlight | None = None
+    ) -> None:
+        if max_batch_size < 1 or not max_latency > 0:
+            raise ValueError("max_batch_size and max_latency must be positive")
         self._max_batch_size = max_batch_size
         self._max_latency = max_latency
-        self._max_in_flight = max_in_flight
-        self._queue: OrderedDict[int, _Waiting] = OrderedDict()
-        self._running = 0
-        self._asked = math.inf
+        self._in_flight = in_flight or InFlight(1)
+        self._model = LatencyModel()
+        self._requests: dict[int, Waiting] = {}
+        self._due: OrderedDict[int, Waiting] = OrderedDict()
+        self._lines = Lines()
+        self._retries: deque[Slice] = deque()
+        self._running: dict[int, _Running] = {}
+        self._arrivals = self._batches = 0
+        self._last = (1, 0)
+        self._woken_soon = False
+        self._woken_later = math.inf
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing runs."""
-        return not self._queue and not self._running
+        return not self._requests and not self._running
 
     def submit(
         self, request_id: int, size: int, now: float, kind: Hashable = None
     ) -> list[Command]:
         """Queue a request of ``size`` items (0 is allowed: it rides along with others, or alone).
 
-        Only requests of equal ``kind`` run in one batch; another kind starts the next batch.
-        Nothing is dispatched before the driver's next ``wake``, so that requests that arrive in
-        the same instant share a batch.
+        Only requests of equal ``kind`` run in one batch. Nothing is dispatched before the driver's
+        next ``wake``, so that requests that arrive in the same instant share a batch.
         """
-        if size < 0 or request_id in self._queue:
+        if size < 0 or request_id in self._requests:
             raise ValueError(f"request {request_id} of size {size} cannot be queued")
-        self._queue[request_id] = _Waiting(request_id, size, kind, now + self._max_latency)
+        prompt = self._has_room() and not self._waits()
+        self._arrivals += 1
+        deadline = now + self._max_latency
+        request = Waiting(request_id, self._arrivals, size, kind, now, deadline, prompt)
+        self._requests[request_id] = self._due[request_id] = request
+        self._lines.add(request)
         return self._ask(now)
 
     def wake(self, now: float) -> list[Command]:
         """Expire what is due, then dispatch while there is work and the callee is free."""
-        self._asked = math.inf
+        self._woken_soon = False
+        if self._woken_later <= now:
+            self._woken_later = math.inf
         commands: list[Command] = list(self._expire(now))
-        while self._queue and self._running < self._max_in_flight:
-            self._running += 1
-            commands.append(Dispatch(self._take()))
-        return commands + self._ask(now)
+        held = -math.inf
+        while held <= now and self._has_room() and self._waits():
+            held = self._hold()
+            if held <= now:
+                commands.append(self._start(now))
+        return commands + self._ask(now, held)
 
-    def finished(self, now: float) -> list[Command]:
-        """A batch has ended, well or badly."""
-        if not self._running:
-            raise ValueError("no batch is running")
-        self._running -= 1
+    def finished(self, batch_id: int, now: float) -> list[Command]:
+        """A batch was answered."""
+        ended = self._running.pop(batch_id)
+        seconds = now - ended.since
+        self._model.observe(ended.items, seconds)
+        self._in_flight.ended(ended.items, seconds, ended.beside, self._max_batch_size)
+        for piece in ended.batch:
+            request = self._requests.get(piece.request_id)
+            if request is not None:
+                request.answered += piece.size
+                if request.answered == request.size:
+                    self._forget(request)
         return self._ask(now)
 
+    def failed(self, batch_id: int, now: float) -> list[Command]:
+        """A batch raised an error.
+
+        Its members run once more, each by itself, so that one that cannot be answered fails alone.
+        """
+        ended = self._running.pop(batch_id)
+        alive = [piece for piece in ended.batch if piece.request_id in self._requests]
+        if len(ended.batch) > 1:
+            self._retries.extend(alive)
+            return self._ask(now)
+        for piece in alive:
+            self.cancel(piece.request_id)
+        return [*(Fail(piece.request_id) for piece in alive), *self._ask(now)]
+
     def cancel(self, request_id: int) -> None:
-        """Forget what still waits of a request; unknown and finished ones are ignored."""
-        self._queue.pop(request_id, None)
+        """Forget a request: nothing of it starts any more. Unknown and ended ones are ignored."""
+        request = self._requests.get(request_id)
+        if request is not None:
+            self._forget(request)
 
     def drain(self) -> list[int]:
         """Forget every request of which nothing has run, and return their ids."""
-        dropped = [waiting.request_id for waiting in self._queue.values() if not waiting.started]
-        for request_id in dropped:
-            del self._queue[request_id]
-        return dropped
+        dropped = [request for request in self._requests.values() if not request.started]
+        for request in dropped:
+            self._forget(request)
+        return [request.request_id for request in dropped]
+
+    def _forget(self, request: Waiting) -> None:
+        del self._requests[request.request_id]
+        self._due.pop(request.request_id, None)
+        self._lines.remove(request)
+        if self._retries:
+            others = (each for each in self._retries if each.request_id != request.request_id)
+            self._retries = deque(others)
 
     def _expire(self, now: float) -> list[Expire]:
-        # Deadlines rise along the queue; only its head can have started.
-        due = takewhile(lambda each: each.started or each.deadline <= now, self._queue.values())
-        expired = [Expire(each.request_id) for each in due if not each.started]
-        for command in expired:
-            del self._queue[command.request_id]
-        return expired
+        # Every request has the same time, so deadlines rise in the order of arrival.
+        late = list(takewhile(lambda request: request.deadline <= now, self._due.values()))
+        for request in late:
+            self._forget(request)
+        return [Expire(request.request_id) for request in late]
 
-    def _take(self) -> tuple[Slice, ...]:
-        batch: list[Slice] = []
-        room = self._max_batch_size
-        kind = self._head().kind
-        while self._queue and self._head().kind == kind:
-            head = self._head()
-            left = head.size - head.taken
-            fits_whole_later = head.size <= self._max_batch_size
-            if left > room and (fits_whole_later or not room):
-                break
-            count = min(left, room)
-            batch.append(Slice(head.request_id, head.taken, head.taken + count))
-            head.taken += count
-            room -= count
-            if head.taken == head.size:
-                del self._queue[head.request_id]
-        return tuple(batch)
+    def _has_room(self) -> bool:
+        return len(self._running) < self._in_flight.limit
 
-    def _head(self) -> _Waiting:
-        return next(iter(self._queue.values()))
+    def _waits(self) -> bool:
+        return bool(self._retries) or bool(self._lines)
 
-    def _ask(self, now: float) -> list[Command]:
-        due = self._due(now)
-        if due >= self._asked:
+    def _start(self, now: float) -> Dispatch | Expire:
+        if self._retries:
+            return self._dispatch((self._retries.popleft(),), now)
+        line = self._lines.oldest()
+        head = line.head
+        room = self._room(line, now)
+        if room is None:
+            self._forget(head)
+            return Expire(head.request_id)
+        batch = self._lines.take(line, room, self._max_batch_size)
+        if len(batch) == 1 and head.prompt:
+            self._due.pop(head.request_id, None)
+            head.deadline = math.inf
+        self._last = len(batch), sum(piece.size for piece in batch)
+        return self._dispatch(batch, now)
+
+    def _dispatch(self, batch: tuple[Slice, ...], now: float) -> Dispatch:
+        beside = len(self._running) + 1
+        for other in self._running.values():
+            other.beside = max(other.beside, beside)
+        self._batches += 1
+        self._running[self._batches] = _Running(batch, now, beside)
+        return Dispatch(self._batches, batch)
+
+    def _room(self, line: Line, now: float) -> int | None:
+        """Items of the next batch at most; None if its oldest request is to be refused."""
+        largest = self._max_batch_size
+        full = min(line.items, largest)
+        left = line.head.deadline - now
+        if self._model.predict(full) <= left or len(self._lines) == 1:
+            return largest
+        room = self._model.largest_within(left)
+        if full > self._model.largest:
+            return room  # a larger batch than any before: what it takes is a guess
+        if room < min(line.head.left, largest):
+            return None
+        # Less than half of what waits is worth a batch only if the rest does not pay for it.
+        return room if 2 * room >= full or self._rest_in_time(line, room, now) else None
+
+    def _rest_in_time(self, line: Line, room: int, now: float) -> bool:
+        behind = line.behind(room)
+        rest = min(line.items - room, self._max_batch_size)
+        seconds = self._model.predict(room) + self._model.predict(rest)
+        return behind is None or now + seconds <= behind.deadline
+
+    def _hold(self) -> float:
+        """The time until which the next batch waits for more requests; in the past if it does not.
+
+        Where a batch takes more than half of the limit, who comes just after one has begun cannot
+        be answered in time any more. The clients of the last batch come back together, so their
+        number is awaited, for half of the time to spare; a lone client's request never waits.
+        """
+        requests, items = self._last
+        if requests <= 1 or self._retries or not self._model.known:
+            return -math.inf
+        line = self._lines.oldest()
+        seconds = self._model.predict(items)
+        gathered = len(line) >= requests or line.items >= self._max_batch_size
+        if gathered or 2 * seconds <= self._max_latency:
+            return -math.inf
+        return line.head.arrived + (self._max_latency - seconds) / 2
+
+    def _ask(self, now: float, held: float = -math.inf) -> list[Command]:
+        if self._woken_soon:
             return []
-        self._asked = due
-        return [WakeAt(due)]
-
-    def _due(self, now: float) -> float:
-        if self._queue and self._running < self._max_in_flight:
-            return now
-        return next((each.deadline for each in self._queue.values() if not each.started), math.inf)
+        if held <= now and self._has_room() and self._waits():
+            self._woken_soon = True
+            return [WakeAt(now)]
+        first = next(iter(self._due.values()), None)
+        later = held if held > now else math.inf
+        if first is not None:
+            later = min(later, first.deadline)
+        if later < self._woken_later:
+            self._woken_later = later
+            return [WakeAt(later)]
+        return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import copy
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,12 +12,16 @@ from itertools import count
 from typing import Any
 
 from bentofn.runtime.batching import payload
-from bentofn.runtime.batching.core import Batcher, Command, Dispatch, Expire, Slice, WakeAt
+from bentofn.runtime.batching.core import Batcher, Command, Dispatch, Fail, WakeAt
+from bentofn.runtime.batching.in_flight import InFlight
+from bentofn.runtime.batching.lines import Slice
 from bentofn.runtime.errors import ServiceUnavailable
+
+logger = logging.getLogger("bentofn.server")
 
 
 class BatchTimeout(ServiceUnavailable):
-    """A request waited longer than max_latency for its batch: 503."""
+    """A request was not, or would not have been, answered within max_latency: 503."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,34 @@ class BatchResult:
     batch_size: int
 
 
+@dataclass(frozen=True)
+class BatchReport:
+    """A batch that ended, well or badly.
+
+    Args:
+        items: Its items.
+        requests: The requests that they are of.
+        seconds: How long it ran.
+        waits: Seconds that each request of which it held the beginning had waited.
+    """
+
+    items: int
+    requests: int
+    seconds: float
+    waits: tuple[float, ...]
+
+
 @dataclass
 class _Request:
     value: Any
+    context: Any
     size: int
+    arrived: float
     answer: asyncio.Future[BatchResult]
     parts: dict[int, Any] = field(default_factory=dict)
     answered: int = 0
     batch_size: int = 0
+    started: bool = False
 
     def add(self, piece: Slice, value: Any, batch_size: int, axis: int) -> None:
         """Take the answer to one slice; the last one completes the request."""
@@ -62,57 +86,70 @@ class BatchDispatcher:
     """Answers single requests by calling ``call`` with batches of them.
 
     Args:
-        call: answers a joined batch; its result holds one item for each, in order. It runs in the
-            context (``contextvars``) of the code that made the dispatcher, not of any one request.
-        max_batch_size: items of a batch at most; a larger request is split and rejoined.
-        max_latency: seconds that a request may wait before it fails with BatchTimeout.
-        batch_dim: the axis along which arrays are joined, and that along which answers are split.
-        max_in_flight: batches that run at the same time at most.
-        clock: seconds, never going backwards.
-        on_batch: told of each batch that ended, its items and the seconds it ran.
+        call: Answers a joined batch; its result holds one item for each, in order. It is also given
+            the context of the batch's latest request. It runs in the ``contextvars`` of the code
+            that made the dispatcher, not of any one request.
+        max_batch_size: Items of a batch at most; a larger request is split and rejoined.
+        max_latency: Seconds from a request to its answer, after which it fails with BatchTimeout.
+        batch_dim: The axis along which arrays are joined, and that along which answers are split.
+        in_flight: How many batches may run at the same time; one if left out.
+        clock: Seconds, never going backwards.
+        on_batch: Told of each batch that ended.
     """
 
     def __init__(
         self,
-        call: Callable[[Any], Awaitable[Any]],
+        call: Callable[[Any, Any], Awaitable[Any]],
         *,
         max_batch_size: int,
         max_latency: float,
         batch_dim: tuple[int, int] = (0, 0),
-        max_in_flight: int = 1,
+        in_flight: InFlight | None = None,
         clock: Callable[[], float] = time.monotonic,
-        on_batch: Callable[[int, float], None] | None = None,
+        on_batch: Callable[[BatchReport], None] | None = None,
     ) -> None:
         self._call = call
         self._axis_in, self._axis_out = batch_dim
         self._clock = clock
         self._on_batch = on_batch
-        self._batcher = Batcher(max_batch_size, max_latency, max_in_flight)
+        self._batcher = Batcher(max_batch_size, max_latency, in_flight)
         self._max_latency = max_latency
-        self._context = contextvars.copy_context()
+        self._variables = contextvars.copy_context()
         self._ids = count()
         self._requests: dict[int, _Request] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def submit(self, value: Any) -> BatchResult:
+    async def submit(self, value: Any, context: Any = None) -> BatchResult:
         """Answer one request; cancelling the call takes it out of the queue.
 
-        Raises BatchTimeout if it waited too long, ServiceUnavailable once closed, InvalidArgument
-        or NotBatchable if the value cannot be batched, BatchLengthMismatch if the answer has
-        another length than the batch, and whatever ``call`` raised for the batch.
+        If a batch fails, each of its requests runs once more by itself, so that one that cannot be
+        answered fails alone.
+
+        Args:
+            value: The request's items.
+            context: What ``call`` is told besides.
+
+        Raises:
+            BatchTimeout: It was not answered in time, or would not have been.
+            ServiceUnavailable: The dispatcher is closed.
+            InvalidArgument: The value has no such axis.
+            NotBatchable: The value is of a type that cannot be joined.
+            BatchLengthMismatch: The answer has another length than the request.
+            Exception: Whatever ``call`` raised.
         """
         if self._closed:
             raise ServiceUnavailable("The service is stopping.")
         size = payload.size(value, self._axis_in)
         kind = payload.kind(value, self._axis_in)
-        request = _Request(value, size, asyncio.get_running_loop().create_future())
+        now = self._clock()
+        answer: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
         request_id = next(self._ids)
-        self._requests[request_id] = request
+        self._requests[request_id] = _Request(value, context, size, now, answer)
         try:
-            self._carry_out(self._batcher.submit(request_id, size, self._clock(), kind))
-            return await request.answer
+            self._carry_out(self._batcher.submit(request_id, size, now, kind))
+            return await answer
         finally:
             del self._requests[request_id]
             self._batcher.cancel(request_id)
@@ -127,90 +164,78 @@ class BatchDispatcher:
             await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
         self._stop_timer()
 
-    def _carry_out(self, commands: list[Command]) -> None:
+    def _carry_out(self, commands: list[Command], error: Exception | None = None) -> None:
         for command in commands:
             if isinstance(command, WakeAt):
                 self._wake_at(command.time)
-            elif isinstance(command, Expire):
-                self._requests[command.request_id].fail(
-                    BatchTimeout(f"No batch was free within {self._max_latency * 1000:g} ms.")
-                )
-            else:
+            elif isinstance(command, Dispatch):
                 self._start(command)
+            elif isinstance(command, Fail) and error is not None:
+                self._requests[command.request_id].fail(error)
+            else:
+                self._requests[command.request_id].fail(
+                    BatchTimeout(f"No batch could answer within {self._max_latency * 1000:g} ms.")
+                )
 
     def _wake_at(self, when: float) -> None:
-        # Also at once means the next turn of the loop: requests of this turn share the batch, and
-        # the answers of the last batch leave before a callee that blocks the loop starts the next.
-        self._stop_timer()
         loop = asyncio.get_running_loop()
         delay = when - self._clock()
         if delay <= 0:
-            self._timer = loop.call_soon(self._wake, context=self._context)
+            # The next turn of the loop: requests of this turn share the batch, and the answers of
+            # the last batch leave before a callee that blocks the loop starts the next.
+            loop.call_soon(self._wake, context=self._variables)
         else:
-            self._timer = loop.call_later(delay, self._wake, context=self._context)
+            self._stop_timer()
+            self._timer = loop.call_later(delay, self._wake, context=self._variables)
 
     def _wake(self) -> None:
-        self._stop_timer()
         self._carry_out(self._batcher.wake(self._clock()))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
 
     def _start(self, command: Dispatch) -> None:
         members = [(piece, self._requests[piece.request_id]) for piece in command.batch]
-        task = asyncio.get_running_loop().create_task(self._run(members))
+        task = asyncio.get_running_loop().create_task(self._run(command.batch_id, members))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, members: list[tuple[Slice, _Request]]) -> None:
-        items = sum(piece.stop - piece.start for piece, _ in members)
+    async def _run(self, batch_id: int, members: list[tuple[Slice, _Request]]) -> None:
         started = self._clock()
+        items = sum(piece.size for piece, _ in members)
+        waits = tuple(started - each.arrived for _, each in members if not each.started)
+        for _, request in members:
+            request.started = True
         try:
             parts = await self._answer(members)
         except Exception as error:
-            _fail_all([request for _, request in members], error)
+            self._failed(batch_id, len(members), error)
         except BaseException:
-            _fail_all([request for _, request in members], ServiceUnavailable("Batch cancelled."))
+            for piece, request in members:
+                request.fail(ServiceUnavailable("The batch was cancelled."))
+                self._batcher.cancel(piece.request_id)
+            self._carry_out(self._batcher.failed(batch_id, self._clock()))
             raise
         else:
             for (piece, request), part in zip(members, parts, strict=True):
                 request.add(piece, part, items, self._axis_out)
-        finally:
-            ended = self._clock()
-            self._carry_out(self._batcher.finished(ended))
+            self._carry_out(self._batcher.finished(batch_id, self._clock()))
         if self._on_batch is not None:
-            self._on_batch(items, ended - started)
+            self._on_batch(BatchReport(items, len(members), self._clock() - started, waits))
+
+    def _failed(self, batch_id: int, members: int, error: Exception) -> None:
+        if members > 1:
+            logger.warning("A batch of %d requests failed; each is tried alone: %r", members, error)
+        self._carry_out(self._batcher.failed(batch_id, self._clock()), error)
 
     async def _answer(self, members: list[tuple[Slice, _Request]]) -> list[Any]:
         values = [
             request.value
-            if piece.stop - piece.start == request.size
+            if piece.size == request.size
             else payload.take(request.value, piece.start, piece.stop, self._axis_in)
             for piece, request in members
         ]
-        answer = await self._call(payload.join(values, self._axis_in))
-        return payload.split(
-            answer, [piece.stop - piece.start for piece, _ in members], self._axis_out
-        )
-
-
-def _fail_all(requests: list[_Request], error: Exception) -> None:
-    # Each waiter raises its error, which adds frames to the traceback: a shared one would show
-    # every member's frames in each member's report. A waiter's own copy is made before that.
-    for request, own in [(requests[0], error), *((each, _copy(error)) for each in requests[1:])]:
-        request.fail(own)
-
-
-def _copy(error: Exception) -> Exception:
-    """A copy of an exception, or itself where its class cannot be copied faithfully."""
-    try:
-        twin = copy.copy(error)
-        if type(twin) is not type(error) or twin.args != error.args:
-            return error
-    except Exception:
-        return error
-    twin.__cause__, twin.__context__ = error.__cause__, error.__context__
-    twin.__suppress_context__ = error.__suppress_context__
-    return twin.with_traceback(error.__traceback__)
+        latest = members[-1][1].context
+        answer = await self._call(payload.join(values, self._axis_in), latest)
+        return payload.split(answer, [piece.size for piece, _ in members], self._axis_out)

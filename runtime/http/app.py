@@ -118,8 +118,8 @@ class ServiceApp:
         )
         self._metrics = metrics
         for endpoint in self._endpoints:
-            count = partial(_count_batch, metrics, endpoint.spec.method.name)
-            endpoint.open(self._executor, count)
+            count = partial(metrics.batch, endpoint.spec.method.name)
+            endpoint.open(self._executor, self._threads, count)
         if hooks:
             await _run_all(marked(self.instance, "on_startup"))
         self.ready = True
@@ -287,10 +287,6 @@ def _version() -> str:
     """The running bento's version; BentoML's words where there is no bento."""
     root = BentoRoot.current()
     return "not available" if root is None else BentoManifest.read(root.manifest).version
-
-
-def _count_batch(metrics: Metrics, method: str, items: int, seconds: float) -> None:
-    metrics.batch(method, items)
 
 
 async def _fixed(reply: Reply) -> Reply:

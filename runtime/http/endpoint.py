@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import mimetypes
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -18,7 +19,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 
-from bentofn.runtime.batching.dispatcher import BatchDispatcher
+from bentofn.runtime.batching import BatchDispatcher, BatchReport, InFlight
 from bentofn.runtime.context import Context, Cookie, current_context
 from bentofn.runtime.errors import BadInput
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
@@ -37,6 +38,15 @@ _PICKLE = "application/vnd.bentoml+pickle"
 _MAX_FIELD_BYTES = 64 * 1024 * 1024
 _END = object()
 
+_ASYNC_BATCHES = (4, 16)
+"""Batches of an async method that run at the same time: at first, and at most."""
+
+_PATIENCE = 0.025
+"""Seconds that a request waits for its batch before it is watched whether its client has left.
+
+To watch costs a task, which fast methods' requests do without.
+"""
+
 
 class Endpoint:
     """One endpoint of an instance.
@@ -51,20 +61,29 @@ class Endpoint:
         self.spec = spec
         self._bound = getattr(instance, spec.method.name)
         self._state = state
-        self._latest: Context | None = None
 
-    def open(self, executor: Executor, on_batch: Callable[[int, float], None]) -> None:
-        """Get ready to answer; needs a running loop."""
+    def open(
+        self, executor: Executor, threads: int, on_batch: Callable[[BatchReport], None]
+    ) -> None:
+        """Get ready to answer; needs a running loop.
+
+        Args:
+            executor: Runs sync methods.
+            threads: Its threads.
+            on_batch: Told of each batch that ended.
+        """
         method = self.spec.method
         self._executor = executor
         self._call = caller(self._bound, executor)
         self._batches: BatchDispatcher | None = None
         if method.batchable:
+            is_async = inspect.iscoroutinefunction(self._bound)
             self._batches = BatchDispatcher(
                 self._call_batch,
                 max_batch_size=method.max_batch_size,
                 max_latency=method.max_latency_ms / 1000,
                 batch_dim=method.batch_dim,
+                in_flight=InFlight(*_ASYNC_BATCHES) if is_async else InFlight(threads),
                 on_batch=on_batch,
             )
 
@@ -134,8 +153,9 @@ class Endpoint:
         positional, named = arguments
         headers: list[Header] = []
         if self._batches is not None:
-            self._latest = context
-            batch = await self._batches.submit((*positional, *named.values())[0])
+            value = (*positional, *named.values())[0]
+            with WhileConnected(exchange, after=_PATIENCE):
+                batch = await self._batches.submit(value, context)
             result = batch.value
             headers.append((BATCH_SIZE_HEADER, str(batch.batch_size).encode()))
         else:
@@ -144,10 +164,8 @@ class Endpoint:
         if context.answered is not None:
             await context.answered.run_background()
 
-    async def _call_batch(self, value: Any) -> Any:
+    async def _call_batch(self, value: Any, latest: Context) -> Any:
         # A batch has many callers and the method takes one context: as in BentoML, the latest's.
-        latest = self._latest
-        assert latest is not None
         current_context.set(latest)
         context = self._context_argument(latest)
         if self.spec.signature.is_root:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
+    from bentofn.runtime.batching import BatchReport
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NAMESPACE = "bentoml_service"
 DURATION_BUCKETS = (
@@ -55,6 +57,21 @@ class Distribution:
         return values
 
 
+class _Batches:
+    """The batches of one method: BentoML counts their requests, and we their items as well."""
+
+    def __init__(self, sizes: Sequence[float], seconds: Sequence[float]) -> None:
+        self.requests = Distribution(sizes)
+        self.items = Distribution(sizes)
+        self.waits = Distribution(seconds)
+
+    def add(self, batch: BatchReport) -> None:
+        self.requests.add(batch.requests)
+        self.items.add(batch.items)
+        for seconds in batch.waits:
+            self.waits.add(seconds)
+
+
 class Metrics:
     """The metrics of one instance; they start from zero when it is made.
 
@@ -76,7 +93,7 @@ class Metrics:
         self._in_progress: Counter[str] = Counter()
         self._totals: Counter[tuple[str, int]] = Counter()
         self._durations: dict[tuple[str, int], Distribution] = {}
-        self._batches: dict[str, Distribution] = {}
+        self._batches: dict[str, _Batches] = {}
         self._last_request: float | None = None
 
     def began(self, route: str) -> None:
@@ -93,11 +110,11 @@ class Metrics:
         self._totals[key] += 1
         self._in_progress[route] -= 1
 
-    def batch(self, method: str, items: int) -> None:
-        """Count a batch of some items."""
+    def batch(self, method: str, batch: BatchReport) -> None:
+        """Count a batch of a method."""
         if method not in self._batches:
-            self._batches[method] = Distribution(self._batch_bounds)
-        self._batches[method].add(items)
+            self._batches[method] = _Batches(self._batch_bounds, self._duration_bounds)
+        self._batches[method].add(batch)
 
     def render(self) -> str:
         """The metrics in Prometheus' text format."""
@@ -149,16 +166,20 @@ class Metrics:
         if self._last_request is not None:
             last.add_metric(self._labels, self._last_request)
         yield last
-        batches = family(
-            HistogramMetricFamily,
-            "adaptive_batch_size",
-            "Adaptive batch size",
-            "method_name",
-            "worker_index",
+        yield from self._collect_batches(HistogramMetricFamily)
+
+    def _collect_batches(self, histogram: Any) -> Iterable[Metric]:
+        families = (
+            (f"{self._namespace}_adaptive_batch_size", "Adaptive batch size", "requests"),
+            ("bentofn_batch_items", "Items of a batch", "items"),
+            ("bentofn_batch_wait_seconds", "Time that a request waited for its batch", "waits"),
         )
-        for method, each in self._batches.items():
-            batches.add_metric([method, "1", *self._labels], each.cumulative(), each.total)
-        yield batches
+        for name, text, counted in families:
+            found = histogram(name, text, labels=["method_name", "worker_index", *_SERVICE])
+            for method, batches in self._batches.items():
+                each: Distribution = getattr(batches, counted)
+                found.add_metric([method, "1", *self._labels], each.cumulative(), each.total)
+            yield found
 
 
 def duration_buckets(config: Mapping[str, Any]) -> Sequence[float]:

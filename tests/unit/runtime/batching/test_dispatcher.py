@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import traceback
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,10 @@ from hypothesis import strategies as st
 from bentofn.runtime.batching import (
     BatchDispatcher,
     BatchLengthMismatch,
+    BatchReport,
     BatchResult,
     BatchTimeout,
+    InFlight,
 )
 from bentofn.runtime.errors import BentoMLException, ServiceUnavailable
 
@@ -30,7 +35,7 @@ class Callee:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, batch: Any) -> Any:
+    async def __call__(self, batch: Any, context: Any = None) -> Any:
         self.batches.append(batch)
         await self.gate.wait()
         return batch * 2 if isinstance(batch, np.ndarray) else [item * 2 for item in batch]
@@ -108,7 +113,7 @@ async def test_arrays_of_other_shapes_get_batches_of_their_own() -> None:
     batcher = dispatcher(callee)
     shapes = [(1, 2), (1, 2), (1, 3), (1, 2)]
     results = await asyncio.gather(*(batcher.submit(np.ones(shape)) for shape in shapes))
-    assert [batch.shape for batch in callee.batches] == [(2, 2), (1, 3), (1, 2)]
+    assert [batch.shape for batch in callee.batches] == [(3, 2), (1, 3)]
     assert [result.value.shape for result in results] == shapes
 
 
@@ -178,7 +183,7 @@ async def test_every_member_of_a_batch_gets_the_error_and_the_next_batch_runs(
 ) -> None:
     failing = True
 
-    def call(batch: list[int]) -> Any:
+    def call(batch: list[int], context: Any) -> Any:
         if failing:
             raise error
         return asyncio.sleep(0, batch)
@@ -192,7 +197,7 @@ async def test_every_member_of_a_batch_gets_the_error_and_the_next_batch_runs(
 
 
 async def test_members_do_not_share_an_errors_traceback() -> None:
-    async def call(batch: Any) -> Any:
+    async def call(batch: Any, context: Any) -> Any:
         raise BentoMLException("broken", error_code=418)
 
     async def client(batcher: BatchDispatcher) -> tuple[BaseException, str]:
@@ -212,9 +217,9 @@ async def test_members_do_not_share_an_errors_traceback() -> None:
         assert report.count("in call") == 1
 
 
-async def test_an_answer_of_another_length_fails_the_batch() -> None:
-    async def call(batch: list[int]) -> list[int]:
-        return [1]
+async def test_an_answer_of_another_length_is_nobodys() -> None:
+    async def call(batch: list[int], context: Any) -> list[int]:
+        return batch[1:]
 
     batcher = dispatcher(call)
     found = await asyncio.gather(*(batcher.submit([n]) for n in (1, 2)), return_exceptions=True)
@@ -222,7 +227,7 @@ async def test_an_answer_of_another_length_fails_the_batch() -> None:
 
 
 async def test_answers_of_a_split_request_that_do_not_fit_together_fail_it() -> None:
-    async def call(batch: list[int]) -> Any:
+    async def call(batch: list[int], context: Any) -> Any:
         return np.zeros((len(batch), len(batch)))
 
     with pytest.raises(ValueError, match="must match exactly"):
@@ -250,7 +255,7 @@ async def test_close_rejects_what_waits_and_waits_for_what_runs() -> None:
 
 
 async def test_a_cancelled_call_leaves_nobody_waiting() -> None:
-    async def call(batch: Any) -> Any:
+    async def call(batch: Any, context: Any) -> Any:
         raise asyncio.CancelledError
 
     with pytest.raises(ServiceUnavailable):
@@ -260,7 +265,7 @@ async def test_a_cancelled_call_leaves_nobody_waiting() -> None:
 async def test_the_callee_sees_no_single_requests_context() -> None:
     who = contextvars.ContextVar("who", default="nobody")
 
-    async def call(batch: list[int]) -> list[str]:
+    async def call(batch: list[int], context: Any) -> list[str]:
         return [who.get()] * len(batch)
 
     batcher = dispatcher(call)
@@ -269,41 +274,150 @@ async def test_the_callee_sees_no_single_requests_context() -> None:
 
 
 async def test_batches_are_reported_with_their_items_and_seconds() -> None:
-    seen: list[tuple[int, float]] = []
+    seen: list[BatchReport] = []
     callee, clock = Callee(), Clock()
-    batcher = dispatcher(
-        callee, clock=clock, on_batch=lambda items, seconds: seen.append((items, seconds))
-    )
+    batcher = dispatcher(callee, clock=clock, on_batch=seen.append)
     first = await occupy(batcher, callee)
+    others = [asyncio.create_task(batcher.submit([n, n])) for n in (1, 2)]
+    await turns()
     clock.now = 2.5
     callee.gate.set()
-    await first
+    await asyncio.gather(first, *others)
     await batcher.close()
-    assert seen == [(1, 2.5)]
+    assert seen == [BatchReport(1, 1, 2.5, (0.0,)), BatchReport(4, 2, 0.0, (2.5, 2.5))]
 
 
-@settings(max_examples=50)
-@given(
-    requests=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=20),
-    max_in_flight=st.integers(1, 3),
+async def test_a_poisonous_request_fails_alone_and_its_neighbours_are_tried_once_more() -> None:
+    batches: list[list[int]] = []
+
+    async def call(batch: list[int], context: Any) -> list[int]:
+        batches.append(batch)
+        if 2 in batch:
+            raise BentoMLException("not two", error_code=422)
+        return [item * 2 for item in batch]
+
+    batcher = dispatcher(call)
+    found = await asyncio.gather(*(batcher.submit([n]) for n in range(4)), return_exceptions=True)
+    assert [each.value for each in found if isinstance(each, BatchResult)] == [[0], [2], [6]]
+    assert isinstance(found[2], BentoMLException)
+    assert found[2].error_code == 422
+    assert batches == [[0, 1, 2, 3], [0], [1], [2], [3]]
+
+
+async def test_a_batch_that_runs_too_long_is_late_at_its_limit_and_a_lone_call_is_not() -> None:
+    callee = Callee()
+    callee.gate.clear()
+    batcher = dispatcher(callee, max_latency=0.05)
+    late = await asyncio.gather(*(batcher.submit([n]) for n in range(2)), return_exceptions=True)
+    assert [type(each) for each in late] == [BatchTimeout] * 2
+    callee.gate.set()
+    await turns()
+    callee.gate.clear()
+    alone = asyncio.create_task(batcher.submit([3]))
+    await asyncio.sleep(0.06)
+    callee.gate.set()
+    assert (await alone).value == [6]
+
+
+async def test_the_callee_gets_the_context_of_the_batchs_latest_request() -> None:
+    async def call(batch: list[int], context: str) -> list[str]:
+        return [context] * len(batch)
+
+    batcher = dispatcher(call)
+    results = await asyncio.gather(*(batcher.submit([n], f"context {n}") for n in range(5)))
+    assert [each.value for each in results] == [["context 3"]] * 4 + [["context 4"]]
+
+
+class VirtualTime(asyncio.SelectorEventLoop):
+    """A loop whose clock jumps to the next timer whenever it would wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        wait = self._selector.select
+
+        def select(timeout: float | None = None) -> Any:
+            self.now += timeout or 0.0
+            return wait(0)
+
+        self._selector.select = select
+
+    def time(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Client:
+    after: float
+    size: int
+    patience: float
+    poisonous: bool
+
+
+LIMIT = 1.0
+CLIENTS = st.builds(
+    Client,
+    after=st.floats(0, 3),
+    size=st.integers(0, 9),
+    patience=st.floats(0, 3) | st.just(100.0),
+    poisonous=st.sampled_from([False, False, False, True]),
 )
-def test_everyone_gets_the_answer_to_their_own_items(
-    requests: list[tuple[int, int]], max_in_flight: int
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    clients=st.lists(CLIENTS, max_size=25),
+    durations=st.lists(st.floats(0, 1.2), min_size=1),
+    in_flight=st.sampled_from([(1,), (2,), (4, 16)]),
+)
+def test_everyone_gets_their_own_answer_in_time_or_an_error(
+    clients: list[Client], durations: list[float], in_flight: tuple[int, ...]
 ) -> None:
-    async def call(batch: list[tuple[int, int]]) -> list[tuple[str, int, int]]:
+    loop = VirtualTime()
+    ran: Counter[tuple[int, int]] = Counter()
+    first: dict[int, int] = {}
+    times = cycle(durations)
+
+    async def call(batch: list[tuple[int, int]], context: Any) -> list[tuple[str, int, int]]:
         assert len(batch) <= 4
-        await turns(len(batch))
+        ran.update(batch)
+        members = {who for who, _ in batch}
+        for who in members:
+            first.setdefault(who, len(members))
+        await asyncio.sleep(next(times))
+        if any(clients[who].poisonous for who in members):
+            raise ValueError("poison")
         return [("answer", *item) for item in batch]
 
-    async def client(batcher: BatchDispatcher, who: int, size: int, delay: int) -> None:
-        await turns(delay)
-        result = await batcher.submit([(who, item) for item in range(size)])
-        assert result.value == [("answer", who, item) for item in range(size)]
+    async def one(batcher: BatchDispatcher, who: int, client: Client) -> None:
+        await asyncio.sleep(client.after)
+        items = [(who, item) for item in range(client.size)]
+        began = loop.time()
+        try:
+            result = await asyncio.wait_for(batcher.submit(items), client.patience)
+        except BatchTimeout:
+            assert loop.time() - began <= LIMIT + 1e-9
+        except asyncio.TimeoutError:
+            assert client.patience < 100
+        except ValueError:
+            assert client.poisonous
+        else:
+            assert not client.poisonous or not client.size
+            assert result.value == [("answer", *item) for item in items]
+            # What began by itself may take as long as the method does.
+            assert loop.time() - began <= LIMIT + 1e-9 or first.get(who, 1) == 1
 
     async def everyone() -> None:
-        batcher = dispatcher(call, max_in_flight=max_in_flight)
-        clients = (client(batcher, who, *each) for who, each in enumerate(requests))
-        await asyncio.gather(*clients)
+        batcher = dispatcher(
+            call, max_latency=LIMIT, in_flight=InFlight(*in_flight), clock=loop.time
+        )
+        tasks = [asyncio.ensure_future(one(batcher, *each)) for each in enumerate(clients)]
+        await asyncio.gather(*tasks)
         await batcher.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    asyncio.run(everyone())
+    try:
+        loop.run_until_complete(everyone())
+    finally:
+        loop.close()
+    assert all(times_run <= 2 for times_run in ran.values())

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from bentofn.runtime.batching import BatchReport
 from bentofn.runtime.http.metrics import DURATION_BUCKETS, Distribution, Metrics, duration_buckets
 
 
@@ -25,7 +26,7 @@ def test_families_and_labels_are_bentomls() -> None:
     metrics.began("/embed")
     metrics.began("/embed")
     metrics.ended("/embed", 200, 0.3)
-    metrics.batch("embed", 5)
+    metrics.batch("embed", BatchReport(items=40, requests=5, seconds=0.1, waits=(0.02, 0.3)))
     found = samples(metrics)
 
     def value(name: str, **labels: str) -> float:
@@ -42,6 +43,10 @@ def test_families_and_labels_are_bentomls() -> None:
     assert value("adaptive_batch_size_bucket", le="4.0", **batch) == 0
     assert value("adaptive_batch_size_bucket", le="8.0", **batch) == 1
     assert value("adaptive_batch_size_bucket", le="128.0", **batch) == 1
+    ours = frozenset({**SERVICE, **batch}.items())
+    assert found["bentofn_batch_items_sum", ours] == 40
+    assert found["bentofn_batch_wait_seconds_count", ours] == 2
+    assert found["bentofn_batch_wait_seconds_sum", ours] == pytest.approx(0.32)
 
 
 def test_a_new_instance_starts_from_zero() -> None:

@@ -14,6 +14,7 @@ from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
+from bentofn.adapters.local.engines.restored.orphans import end_orphans
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.functions import Function
@@ -65,6 +66,7 @@ class Platform:
         """Take up what was deployed, at zero instances, and prepare fast starts one by one."""
         # One that was killed may have left groups, and in them what its services had started.
         await asyncio.to_thread(self._confinement.close)
+        await asyncio.to_thread(end_orphans, self._home.snapshots)
         self._listen_to_lazy_trees()
         deployments = await asyncio.to_thread(self._state.live)
         for deployment in deployments:

@@ -38,6 +38,9 @@ _PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
 """Command prefix that gives a worker, and so what it restores, mounts of its own. What the host
 mounts later (a bento's tree) is seen there, and nothing of it keeps the host from unmounting."""
 
+OWNER = "BENTOFN_SNAPSHOTS"
+"""Variable that says to whose snapshots a worker, and what it has forked, belongs."""
+
 _LOG_READ = 1 << 16
 _NAMESPACE = re.compile(r"^NSpid:(\s+\d+)+\s+1$", re.MULTILINE)
 
@@ -188,11 +191,12 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def prime(command: Sequence[str]) -> Worker:
+def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
     """Start a worker.
 
     Args:
         command: CRIU's.
+        owner: The snapshots that it restores, by which it is known if it outlives this process.
 
     Raises:
         OSError: It cannot be started; nothing stays open.
@@ -212,6 +216,7 @@ def prime(command: Sequence[str]) -> Worker:
             stderr=log,
             pass_fds=[remote_rpc.fileno(), remote_wire.fileno()],
             cwd="/",
+            env=None if owner is None else {**os.environ, OWNER: os.fspath(owner)},
             start_new_session=True,
         )
         try:

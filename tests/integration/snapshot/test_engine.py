@@ -37,6 +37,7 @@ from bentofn.adapters.local.engines import (
     StartFailed,
     find_python,
 )
+from bentofn.adapters.local.engines.restored.orphans import end_orphans
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.rpc import Restored
@@ -459,3 +460,34 @@ def test_workers_end_with_the_group_of_a_process_that_is_killed(images: Path, de
     links = done.stdout.strip().split("|")
     assert len(links) == 6
     eventually(lambda: not holding(links))
+
+
+KILLED_TOGETHER = """
+import os, signal, sys, time
+from pathlib import Path
+from bentofn.packager.snapshot.criu.binary import find_criu
+from bentofn.packager.snapshot.criu.worker import prime
+
+images = Path(sys.argv[1])
+worker = prime(find_criu().command, images.parent.parent)
+worker.request(images)
+print("|".join(worker.links), flush=True)
+time.sleep(float(sys.argv[2]))
+worker.process.kill()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@given(delay=st.floats(0, 0.012))
+@settings(max_examples=20, deadline=None)
+def test_what_a_worker_leaves_that_is_killed_with_its_platform_ends_with_the_next(
+    images: Path, delay: float
+) -> None:
+    arguments = [sys.executable, "-c", KILLED_TOGETHER, str(images), str(delay)]
+    links = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=False).stdout
+
+    def ended() -> bool:
+        end_orphans(images.parent.parent)
+        return not holding(links.strip().split("|"))
+
+    eventually(ended)

@@ -140,7 +140,7 @@ class Restorer:
                 self._let_go(asyncio.to_thread(worker.dismiss))
                 worker = None
         self._stock.taken(len(self._workers), loop.time())
-        return worker or _prime(command)
+        return worker or self._prime(command)
 
     async def _restore(
         self, command: Sequence[str], images: Path, request: Restore, given: Sequence[int]
@@ -152,7 +152,7 @@ class Restorer:
                 result = await self._ask(self._take(command), images, request, given)
                 if isinstance(result, RestoreFailed) and result.unanswered:
                     # Somebody killed the worker, which says nothing of the images.
-                    result = await self._ask(_prime(command), images, request, given)
+                    result = await self._ask(self._prime(command), images, request, given)
         finally:
             for fd in given:
                 os.close(fd)
@@ -202,13 +202,19 @@ class Restorer:
             self._let_go(asyncio.to_thread(self._workers.pop().dismiss))
         elif len(self._workers) < wanted:
             try:
-                self._workers.append(prime(self._criu.command))
+                self._workers.append(prime(self._criu.command, self.store.path))
             except OSError:
                 return  # the next restore says why, and tries again
         if len(self._workers) != wanted:
             self._schedule(0.0)
         elif wanted > self._stock.least:
             self._schedule(CALM)
+
+    def _prime(self, command: Sequence[str]) -> Worker:
+        try:
+            return prime(command, self.store.path)
+        except OSError as error:
+            raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
 
     def _let_go(self, work: Coroutine[Any, Any, None]) -> None:
         release = asyncio.create_task(work)
@@ -223,13 +229,6 @@ def _find() -> Criu:
     restore_request(Path("/"), WIRE, 0)
     parse_response(b"")
     return criu
-
-
-def _prime(command: Sequence[str]) -> Worker:
-    try:
-        return prime(command)
-    except OSError as error:
-        raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
 
 
 async def _reap_later(ended: Sequence[int]) -> None:

@@ -1,0 +1,62 @@
+"""What a platform leaves that is killed in the same moment as its CRIU: half-restored processes.
+
+A restored process ends with its platform, but only once it runs. Where both are killed while CRIU
+restores, what CRIU has forked by then waits for a parent that never comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from bentofn.packager.snapshot.criu.worker import OWNER
+
+
+def end_orphans(snapshots: Path) -> list[int]:
+    """Kill what earlier platforms of a home began to restore; call it before anything is restored.
+
+    Args:
+        snapshots: The home's snapshots.
+
+    Returns:
+        The processes that were killed.
+    """
+    adopters = {1, *_ancestors()}
+    killed = []
+    for pid in _processes():
+        with contextlib.suppress(OSError, ValueError):
+            # Who has a parent of its own is another command's, which takes a snapshot for instance.
+            if _parent(pid) in adopters and _is_of(pid, snapshots):
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+    return killed
+
+
+def _is_of(pid: int, snapshots: Path) -> bool:
+    """Whether a process was forked by a worker of these snapshots, or has memory out of one."""
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    if os.fsencode(f"{OWNER}={snapshots}") in environment:
+        return True
+    return b" %b/" % os.fsencode(snapshots.resolve()) in Path(f"/proc/{pid}/maps").read_bytes()
+
+
+def _processes() -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            yield int(entry.name)
+
+
+def _parent(pid: int) -> int:
+    # The name before it, in brackets, may hold anything.
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+
+
+def _ancestors() -> Iterator[int]:
+    """To one of them, if it asked for that, go those whose parent has ended."""
+    pid = os.getpid()
+    with contextlib.suppress(OSError, ValueError):
+        while (pid := _parent(pid)) > 1:
+            yield pid

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bentofn import exceptions as exceptions
     from bentofn import io as io
     from bentofn import models as models
+    from bentofn import monitoring as monitoring
     from bentofn.runtime.api import api as api
     from bentofn.runtime.arguments import use_arguments as use_arguments
     from bentofn.runtime.client import AsyncHTTPClient as AsyncHTTPClient
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bentofn.runtime.hooks import register_after_restore as register_after_restore
     from bentofn.runtime.hooks import register_before_snapshot as register_before_snapshot
     from bentofn.runtime.models import Model as Model
+    from bentofn.runtime.monitoring import monitor as monitor
     from bentofn.runtime.service import Service as Service
     from bentofn.runtime.service import service as service
     from bentofn.runtime.tags import Tag as Tag

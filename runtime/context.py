@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from bentofn.runtime.http.request import ServiceRequest
 
 
+EXAMPLE = "bentofn.example"
+"""The ASGI extension by which a warm-up marks its requests."""
+
+
 @dataclass(frozen=True)
 class Cookie:
     """A cookie to set. Fields as in RFC 6265; ``max_age`` in seconds."""
@@ -145,6 +149,11 @@ class Context:
     def answered(self) -> ResponseContext | None:
         """What is added to the response; None if nobody asked for it."""
         return self._response
+
+    @property
+    def is_example(self) -> bool:
+        """Whether the request is an example of the service's own, sent to warm it up."""
+        return EXAMPLE in self._scope.get("extensions", ())
 
     @property
     def temp_dir(self) -> str:

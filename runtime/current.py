@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,6 +105,12 @@ def get_current_service() -> Any:
     if not _instances:
         raise BentoMLException("service isn't instantiated yet")
     return _instances[0]
+
+
+def service_config() -> Mapping[str, Any]:
+    """The configuration of the service of this process; empty where there is none."""
+    service = getattr(_instances[0], "bento_service", None) if _instances else None
+    return service.config if service is not None else {}
 
 
 @contextmanager

@@ -30,6 +30,7 @@ HOMES: Mapping[str, str] = {
     "before_snapshot": "hooks",
     "get_current_service": "current",
     "importing": "current",
+    "monitor": "monitoring",
     "on_deployment": "hooks",
     "on_shutdown": "hooks",
     "on_startup": "hooks",
@@ -41,7 +42,7 @@ HOMES: Mapping[str, str] = {
 }
 """Name to its module in ``bentofn.runtime``, or ``module:name`` of another package."""
 
-MODULES = ("exceptions", "io", "models")
+MODULES = ("exceptions", "io", "models", "monitoring")
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 
 _ANNOTATE = "declare the endpoints with @bentoml.api and annotate their parameters"
@@ -89,8 +90,6 @@ ABSENT: Mapping[str, str] = {
     "load_config": "set BENTOML_CONFIG, or the configuration of @bentoml.service",
     "metrics": "import prometheus_client",
     "mlflow": _SOON,
-    "monitor": _SOON,
-    "monitoring": _SOON,
     "mount_asgi_app": _SOON,
     "onnx": _STORE,
     "picklable_model": _STORE,

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bentofn.runtime.context import EXAMPLE
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.exchange import Message, Scope
@@ -88,6 +89,7 @@ async def _post(app: ServiceApp, path: str, body: bytes, content_type: str) -> t
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": b"",
+        "extensions": {EXAMPLE: {}},
         "headers": [
             (b"host", b"warm-up"),
             (b"content-type", content_type.encode()),

@@ -1,0 +1,3 @@
+"""``bentoml.monitoring``."""
+
+from bentofn.monitoring import *  # noqa: F403

@@ -29,9 +29,7 @@ def test_a_bento_writes_below_the_users_home(env: pytest.MonkeyPatch, tmp_path: 
     assert state_folder("name") == Path("/said")
 
 
-def test_without_a_home_it_writes_temporary_files(
-    env: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_a_home_it_writes_temporary_files(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
     env.setenv("BENTOFN_ROOT", "/opt/bento")
     env.setenv("HOME", str(tmp_path / "missing"))
     env.setattr("tempfile.tempdir", str(tmp_path))

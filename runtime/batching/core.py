@@ -16,7 +16,6 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
-from itertools import takewhile
 
 from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.latency import LatencyModel
@@ -58,15 +57,12 @@ class WakeAt:
 Command = Dispatch | Expire | Fail | WakeAt
 
 
-@dataclass
+@dataclass(slots=True)
 class _Running:
     batch: tuple[Slice, ...]
+    items: int
     since: float
     beside: int
-
-    @property
-    def items(self) -> int:
-        return sum(piece.size for piece in self.batch)
 
 
 class Batcher:
@@ -91,8 +87,7 @@ class Batcher:
         self._max_latency = max_latency
         self._in_flight = in_flight or InFlight(1)
         self._model = LatencyModel()
-        self._requests: dict[int, Waiting] = {}
-        self._due: OrderedDict[int, Waiting] = OrderedDict()
+        self._requests: OrderedDict[int, Waiting] = OrderedDict()
         self._lines = Lines()
         self._retries: deque[Slice] = deque()
         self._running: dict[int, _Running] = {}
@@ -120,7 +115,7 @@ class Batcher:
         self._arrivals += 1
         deadline = now + self._max_latency
         request = Waiting(request_id, self._arrivals, size, kind, now, deadline, prompt)
-        self._requests[request_id] = self._due[request_id] = request
+        self._requests[request_id] = request
         self._lines.add(request)
         return self._ask(now)
 
@@ -180,18 +175,27 @@ class Batcher:
 
     def _forget(self, request: Waiting) -> None:
         del self._requests[request.request_id]
-        self._due.pop(request.request_id, None)
         self._lines.remove(request)
         if self._retries:
             others = (each for each in self._retries if each.request_id != request.request_id)
             self._retries = deque(others)
 
     def _expire(self, now: float) -> list[Expire]:
-        # Every request has the same time, so deadlines rise in the order of arrival.
-        late = list(takewhile(lambda request: request.deadline <= now, self._due.values()))
+        late: list[Waiting] = []
+        # Every request has the same time, so deadlines rise in the order of arrival; those that
+        # have none are few.
+        for request in self._requests.values():
+            if request.deadline <= now:
+                late.append(request)
+            elif request.deadline < math.inf:
+                break
         for request in late:
             self._forget(request)
         return [Expire(request.request_id) for request in late]
+
+    def _first_deadline(self) -> float:
+        deadlines = (request.deadline for request in self._requests.values())
+        return next((deadline for deadline in deadlines if deadline < math.inf), math.inf)
 
     def _has_room(self) -> bool:
         return len(self._running) < self._in_flight.limit
@@ -210,17 +214,18 @@ class Batcher:
             return Expire(head.request_id)
         batch = self._lines.take(line, room, self._max_batch_size)
         if len(batch) == 1 and head.prompt:
-            self._due.pop(head.request_id, None)
             head.deadline = math.inf
-        self._last = len(batch), sum(piece.size for piece in batch)
-        return self._dispatch(batch, now)
+        dispatch = self._dispatch(batch, now)
+        self._last = len(batch), self._running[dispatch.batch_id].items
+        return dispatch
 
     def _dispatch(self, batch: tuple[Slice, ...], now: float) -> Dispatch:
         beside = len(self._running) + 1
         for other in self._running.values():
             other.beside = max(other.beside, beside)
         self._batches += 1
-        self._running[self._batches] = _Running(batch, now, beside)
+        items = sum(piece.size for piece in batch)
+        self._running[self._batches] = _Running(batch, items, now, beside)
         return Dispatch(self._batches, batch)
 
     def _room(self, line: Line, now: float) -> int | None:
@@ -267,10 +272,9 @@ class Batcher:
         if held <= now and self._has_room() and self._waits():
             self._woken_soon = True
             return [WakeAt(now)]
-        first = next(iter(self._due.values()), None)
-        later = held if held > now else math.inf
-        if first is not None:
-            later = min(later, first.deadline)
+        later = self._first_deadline()
+        if held > now:
+            later = min(later, held)
         if later < self._woken_later:
             self._woken_later = later
             return [WakeAt(later)]

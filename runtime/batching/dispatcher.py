@@ -52,7 +52,7 @@ class BatchReport:
     waits: tuple[float, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Request:
     value: Any
     context: Any
@@ -66,16 +66,22 @@ class _Request:
 
     def add(self, piece: Slice, value: Any, batch_size: int, axis: int) -> None:
         """Take the answer to one slice; the last one completes the request."""
-        self.parts[piece.start] = value
-        self.answered += piece.stop - piece.start
-        self.batch_size = max(self.batch_size, batch_size)
-        if self.answered < self.size or self.answer.done():
+        if self.answer.done():
             return
-        ordered = [self.parts[start] for start in sorted(self.parts)]
-        try:
-            self.answer.set_result(BatchResult(payload.join(ordered, axis), self.batch_size))
-        except Exception as error:  # the answers of the parts differ in shape or type
-            self.fail(error)
+        if piece.size == self.size:
+            self.answer.set_result(BatchResult(value, batch_size))
+            return
+        self.parts[piece.start] = value
+        self.answered += piece.size
+        self.batch_size = max(self.batch_size, batch_size)
+        if self.answered == self.size:
+            ordered = [self.parts[start] for start in sorted(self.parts)]
+            try:
+                whole = payload.join(ordered, axis)
+            except Exception as error:  # the answers of the parts differ in shape or type
+                self.fail(error)
+            else:
+                self.answer.set_result(BatchResult(whole, self.batch_size))
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():

@@ -15,6 +15,9 @@ _HELPED = 1.1
 _HARMED = 1.25
 """Seconds of batches side by side, relative to those of one batch of all their items."""
 
+_IN_TURN = 0.8
+"""Share of the seconds that batches take one after another, from which on they gain nothing."""
+
 
 class InFlight:
     """A limit of batches in flight.
@@ -73,10 +76,11 @@ class InFlight:
             return
         full, rest = divmod(items * beside, largest)
         joined = full * self._alone.predict(largest) + (self._alone.predict(rest) if rest else 0)
-        if seconds <= _HELPED * joined and beside >= self._limit:
-            self._votes += 1
-        elif seconds >= _HARMED * joined:
+        in_turn = beside * self._alone.predict(items)
+        if seconds >= min(_IN_TURN * in_turn, _HARMED * joined):
             self._votes -= 1
+        elif seconds <= _HELPED * joined and beside >= self._limit:
+            self._votes += 1
         if abs(self._votes) >= _VOTES:
             self._move(1 if self._votes > 0 else -1)
 

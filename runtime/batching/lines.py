@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
     """Items ``start:stop`` of one request."""
 
@@ -21,7 +21,7 @@ class Slice:
         return self.stop - self.start
 
 
-@dataclass
+@dataclass(slots=True)
 class Waiting:
     """A request that is not answered yet.
 
@@ -33,9 +33,10 @@ class Waiting:
         arrived: When it came.
         deadline: When it is late.
         prompt: Whether it found a free place and nobody before it.
-        started: Whether any of it was handed out.
+        in_line: Whether something of it still waits.
         taken: Its items that were handed out.
         answered: Its items that were answered.
+        started: Whether any of it was handed out.
     """
 
     request_id: int
@@ -45,9 +46,10 @@ class Waiting:
     arrived: float
     deadline: float
     prompt: bool
-    started: bool = False
+    in_line: bool = True
     taken: int = 0
     answered: int = 0
+    started: bool = False
 
     @property
     def left(self) -> int:
@@ -59,26 +61,31 @@ class Line:
     """Requests of one kind, the oldest first."""
 
     def __init__(self) -> None:
-        self._requests: OrderedDict[int, Waiting] = OrderedDict()
+        self._queue: deque[Waiting] = deque()
+        self._count = 0
         self.items = 0
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return self._count
 
     @property
     def head(self) -> Waiting:
         """The oldest request."""
-        return next(iter(self._requests.values()))
+        while not self._queue[0].in_line:
+            self._queue.popleft()
+        return self._queue[0]
 
     def add(self, request: Waiting) -> None:
         """A request joins at the end."""
-        self._requests[request.request_id] = request
-        self.items += request.left
+        self._queue.append(request)
+        self._count += 1
+        self.items += request.size
 
     def remove(self, request: Waiting) -> None:
-        """A request leaves, wherever it stands; one that is not here is ignored."""
-        if self._requests.pop(request.request_id, None) is not None:
-            self.items -= request.left
+        """A request that stands in the line leaves it, wherever it stands."""
+        request.in_line = False
+        self._count -= 1
+        self.items -= request.left
 
     def take(self, room: int, largest: int) -> tuple[Slice, ...]:
         """The next batch, in order of arrival.
@@ -88,27 +95,29 @@ class Line:
             largest: Items from which on a request is torn; any smaller one is taken whole.
         """
         batch: list[Slice] = []
-        while self._requests:
+        while self._count:
             head = self.head
+            left = head.left
             torn = head.size > largest
-            if batch and head.left > room and (not torn or room < 1):
+            if batch and left > room and (not torn or room < 1):
                 break
-            count = min(head.left, max(room, 1)) if torn else head.left
+            count = min(left, max(room, 1)) if torn else left
             batch.append(Slice(head.request_id, head.taken, head.taken + count))
             head.started = True
             head.taken += count
             room -= count
             self.items -= count
-            if not head.left:
-                del self._requests[head.request_id]
+            if count == left:
+                self.remove(head)
         return tuple(batch)
 
     def behind(self, room: int) -> Waiting | None:
         """The first request that a batch of ``room`` items would leave."""
-        for request in self._requests.values():
-            room -= request.left
-            if room < 0:
-                return request
+        for request in self._queue:
+            if request.in_line:
+                room -= request.left
+                if room < 0:
+                    return request
         return None
 
 
@@ -126,26 +135,29 @@ class Lines:
 
     def add(self, request: Waiting) -> None:
         """A request joins the line of its kind."""
-        self._lines.setdefault(request.kind, Line()).add(request)
+        line = self._lines.get(request.kind)
+        if line is None:
+            line = self._lines[request.kind] = Line()
+        line.add(request)
 
     def remove(self, request: Waiting) -> None:
-        """A request leaves; one that is not in a line is ignored."""
-        line = self._lines.get(request.kind)
-        if line is not None:
+        """A request leaves; one of which nothing waits is ignored."""
+        if request.in_line:
+            line = self._lines[request.kind]
             line.remove(request)
-            self._drop_if_empty(request.kind)
+            if not line:
+                del self._lines[request.kind]
 
     def oldest(self) -> Line:
         """The line whose head came first, so that no kind holds up another."""
+        if len(self._lines) == 1:
+            return next(iter(self._lines.values()))
         return min(self._lines.values(), key=lambda line: line.head.number)
 
     def take(self, line: Line, room: int, largest: int) -> tuple[Slice, ...]:
         """:meth:`Line.take`."""
         kind = line.head.kind
         batch = line.take(room, largest)
-        self._drop_if_empty(kind)
-        return batch
-
-    def _drop_if_empty(self, kind: Hashable) -> None:
-        if not self._lines[kind]:
+        if not line:
             del self._lines[kind]
+        return batch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 
 import aiohttp
 import numpy as np
@@ -14,17 +15,43 @@ import uvicorn
 
 import bentofn
 
+CHUNK = 1 << 16
+CHUNKS = 2000
+"""125 MiB, many times what the kernel and the server hold for one connection."""
+
 
 @bentofn.service(name="live", traffic={"timeout": 30})
 class Live:
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.largest = 0
+        self.gate = threading.Event()
+        self.batches: list[list[int]] = []
+        self.produced = 0
 
     @bentofn.api(batchable=True, max_batch_size=16)
     def embed(self, texts: list[str]) -> np.ndarray:
         self.largest = max(self.largest, len(texts))
         return np.array([[len(text), 1.0] for text in texts])
+
+    @bentofn.api(batchable=True, max_batch_size=16)
+    def gated(self, numbers: list[int]) -> list[int]:
+        self.batches.append(numbers)
+        self.gate.wait(30)
+        return numbers
+
+    @bentofn.api
+    async def large(self) -> AsyncGenerator[bytes, None]:
+        for self.produced in range(1, CHUNKS + 1):
+            yield b"x" * CHUNK
+
+    @bentofn.api
+    def sync_endless(self) -> Generator[str, None, None]:
+        try:
+            while True:
+                yield "x"
+        finally:
+            self.gate.set()
 
     @bentofn.api
     async def tokens(self, text: str, /) -> AsyncGenerator[str, None]:
@@ -64,6 +91,15 @@ async def served() -> AsyncIterator[tuple[aiohttp.ClientSession, Live]]:
         await serving
 
 
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that another connection or thread brings about."""
+    for _ in range(1000):
+        if await condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come about within 10 s")
+
+
 async def test_requests_and_batches(served: tuple[aiohttp.ClientSession, Live]) -> None:
     client, instance = served
 
@@ -95,6 +131,62 @@ async def test_a_connection_that_closes_ends_the_stream(
         assert await response.content.read(1) == b"x"
         response.close()
     await asyncio.wait_for(instance.closed.wait(), 10)
+
+
+async def test_a_connection_that_closes_ends_a_sync_stream(
+    served: tuple[aiohttp.ClientSession, Live],
+) -> None:
+    client, instance = served
+    async with client.post("/sync_endless", json={}) as response:
+        assert await response.content.read(1) == b"x"
+        response.close()
+    assert await asyncio.to_thread(instance.gate.wait, 10)
+
+
+async def test_a_slow_reader_slows_the_stream_and_gets_all_of_it(
+    served: tuple[aiohttp.ClientSession, Live],
+) -> None:
+    client, instance = served
+    async with client.post("/large", json={}) as response:
+        before = -1
+
+        async def stalled() -> bool:
+            nonlocal before
+            same, before = before == instance.produced, instance.produced
+            return same and before > 0
+
+        await until(stalled)
+        assert instance.produced < CHUNKS / 4
+        size = 0
+        async for data in response.content.iter_any():
+            size += len(data)
+    assert size == CHUNK * CHUNKS
+
+
+async def test_a_client_that_leaves_the_queue_is_not_run(
+    served: tuple[aiohttp.ClientSession, Live],
+) -> None:
+    client, instance = served
+
+    async def in_progress(count: int) -> bool:
+        async with client.get("/metrics") as response:
+            lines = (await response.text()).splitlines()
+        name = 'bentoml_service_request_in_progress{endpoint="/gated"'
+        return any(line.startswith(name) and line.endswith(f" {count}.0") for line in lines)
+
+    async def send(number: int) -> list[int]:
+        async with client.post("/gated", json={"numbers": [number]}) as response:
+            return await response.json()
+
+    first = asyncio.create_task(send(1))
+    await until(lambda: in_progress(1))
+    gone, stays = asyncio.create_task(send(2)), asyncio.create_task(send(3))
+    await until(lambda: in_progress(3))
+    gone.cancel()
+    await until(lambda: in_progress(2))
+    instance.gate.set()
+    assert await asyncio.gather(first, stays) == [[1], [3]]
+    assert instance.batches == [[1], [3]]
 
 
 async def test_a_stream_that_fails_does_not_look_whole(

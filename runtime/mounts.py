@@ -1,9 +1,15 @@
-"""ASGI applications that a service answers with beside its endpoints."""
+"""ASGI applications that a service answers with beside its endpoints, as they are declared."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+_DECLARED = "__bentofn_mounts__"
 
 
 @dataclass(frozen=True)
@@ -14,8 +20,66 @@ class Mount:
         app: The ASGI application.
         path: The path that it answers below, with a leading slash.
         name: The user's name for it.
+        opened: Called once the instance is there, before the application's own start, with the
+            requests that may run at a time; None for as many as there are.
     """
 
     app: Any
     path: str
     name: str | None = None
+    opened: Callable[[int | None], None] | None = None
+
+
+def asgi_app(app: Any, *, path: str = "/", name: str | None = None) -> Callable[[R], R]:
+    """Answer with an ASGI application below a path; above or below ``@service``.
+
+    The methods of the class that are endpoints of a FastAPI application get the service's instance
+    as their first argument.
+
+    Args:
+        app: The application.
+        path: The path that it answers below.
+        name: The user's name for it.
+    """
+    return mounting(Mount(app, path, name))
+
+
+def mount_asgi_app(app: Any, *, path: str = "/", name: str | None = None) -> Callable[[R], R]:
+    """As :func:`asgi_app`, by its older name."""
+    return asgi_app(app, path=path, name=name)
+
+
+def mounting(mount: Mount) -> Callable[[R], R]:
+    """A decorator of a service, or of the class that becomes one, that adds a mount to it."""
+
+    def declare(target: Any) -> Any:
+        from bentofn.runtime.service import Service
+
+        if isinstance(target, Service):
+            target.add_mount(mount)
+        else:
+            setattr(target, _DECLARED, [*declared_mounts(target), mount])
+            bind_views(target, mount.app)
+        return target
+
+    return declare
+
+
+def declared_mounts(cls: object) -> list[Mount]:
+    """The mounts that a class was decorated with, the first applied first."""
+    mounts: list[Mount] = getattr(cls, _DECLARED, [])
+    return mounts
+
+
+def bind_views(cls: object, app: Any) -> None:
+    """Give the service's instance to the methods of a class that a FastAPI application calls."""
+    if is_fastapi(app):
+        from bentofn.runtime.class_views import class_views
+
+        class_views(app, cls)
+
+
+def is_fastapi(app: Any) -> bool:
+    """Whether an application is FastAPI's, which is not imported to find out."""
+    fastapi = sys.modules.get("fastapi")
+    return fastapi is not None and isinstance(app, fastapi.FastAPI)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from bentofn.runtime.api import APIMethod, find_apis
@@ -14,7 +15,7 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import check_hooks
 from bentofn.runtime.members import declared_members
 from bentofn.runtime.models import BentoModel, Model, ModelDescriptor
-from bentofn.runtime.mounts import Mount
+from bentofn.runtime.mounts import Mount, bind_views, declared_mounts
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.app import ServiceApp
@@ -77,7 +78,7 @@ class Service(Generic[T]):
         self.cmd = list(cmd) if cmd is not None else None
         self.apis: dict[str, APIMethod] = {**(apis or {}), **find_apis(cls)}
         self.dependencies: dict[str, Any] = {}
-        self.mounts: list[Mount] = []
+        self.mounts: list[Mount] = [self._prefixed(each) for each in declared_mounts(cls)]
         self.middlewares: list[tuple[type[Any], dict[str, Any]]] = []
         self.context = ServiceContext()
         self.working_dir = os.getcwd()  # noqa: PTH109 - pathlib's import costs a cold start
@@ -114,8 +115,31 @@ class Service(Generic[T]):
         return self.cmd is not None or hasattr(self.inner, "__command__")
 
     def mount_asgi_app(self, app: Any, path: str = "/", name: str | None = None) -> None:
-        """Answer with an ASGI application below a path."""
-        self.mounts.append(Mount(app, f"{self.path_prefix}/{path.strip('/')}", name))
+        """Answer with an ASGI application below a path, as :func:`mounts.asgi_app` does."""
+        self.add_mount(Mount(app, path, name))
+
+    def mount_wsgi_app(self, app: Any, path: str = "/", name: str | None = None) -> None:
+        """Answer with a WSGI application below a path, which as in BentoML has no prefix.
+
+        Raises:
+            UserError: a2wsgi is missing.
+        """
+        try:
+            from a2wsgi import WSGIMiddleware
+        except ImportError:
+            raise UserError(
+                f"{self.name} mounts a WSGI application, which needs a2wsgi: install it, and list "
+                "it under python.packages."
+            ) from None
+        self.mounts.append(Mount(WSGIMiddleware(app), f"/{path.strip('/')}", name))
+
+    def add_mount(self, mount: Mount) -> None:
+        """Answer with a mounted application below its path and the service's prefix."""
+        self.mounts.append(self._prefixed(mount))
+        bind_views(self.inner, mount.app)
+
+    def _prefixed(self, mount: Mount) -> Mount:
+        return replace(mount, path=f"{self.path_prefix}/{mount.path.strip('/')}")
 
     def add_asgi_middleware(self, middleware: type[Any], **options: Any) -> None:
         """Wrap everything that answers; the middleware is called with the application first."""

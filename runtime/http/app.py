@@ -5,55 +5,46 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import math
-import time
-import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ValidationError, to_json
-
-from bentofn.runtime.errors import BentoMLException, UserError
+from bentofn.runtime.context import Context, current_context
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import Hook, marked
+from bentofn.runtime.http.admission import Admission, failed
 from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.endpoint import Endpoint
-from bentofn.runtime.http.errors import (
-    NOT_FOUND,
-    TOO_MANY_REQUESTS,
-    faults,
-    method_not_allowed,
-    redirected,
-    reply_to,
-    timed_out,
-)
+from bentofn.runtime.http.errors import NOT_FOUND, NOT_READY, method_not_allowed, redirected
 from bentofn.runtime.http.exchange import (
-    CLIENT_CLOSED_REQUEST,
-    ClientLeftError,
+    ASGIApp,
     Exchange,
     Receive,
     Reply,
     Scope,
     Send,
+    handshake,
+    json_reply,
     text_reply,
 )
-from bentofn.runtime.http.interrupt import Deadline, DeadlineExceededError
+from bentofn.runtime.http.extra import Answer, Extra
 from bentofn.runtime.http.metrics import CONTENT_TYPE, Metrics
+from bentofn.runtime.http.middleware import wrapped
 from bentofn.runtime.http.openapi import openapi_document, schema_document
+from bentofn.runtime.http.templates import PathTemplates
 from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.service import Service
 
+if TYPE_CHECKING:
+    from bentofn.runtime.http.mounted import Mounted, Mounts
+
 logger = logging.getLogger("bentofn.server")
 
-DEFAULT_TIMEOUT = 60.0
-"""Seconds; BentoML's default of ``traffic.timeout``."""
-
 _HEALTHY = text_reply(200, "\n")
-_UNHEALTHY = text_reply(503, "\n")
 
 Page = Callable[[], Awaitable[Reply]]
 
@@ -78,30 +69,56 @@ class ServiceApp:
         self.instance = instance
         self.ready = False
         self._threads: int = service.config.get("threads", threads)
-        traffic = service.config.get("traffic", {})
-        self._timeout: float = traffic.get("timeout", DEFAULT_TIMEOUT)
-        self._max_running: float = traffic.get("max_concurrency", math.inf)
-        self._running = 0
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
-        self._metrics: Metrics | None = None
+        self.admission = Admission(service.config.get("traffic", {}))
         self._version = _version()
         state = service.context.state
         self._endpoints = [
             Endpoint(build_spec(method), instance, state) for method in service.apis.values()
         ]
         self.specs = [endpoint.spec for endpoint in self._endpoints]
-        self._posts = self._routes()
-        self._pages = self._page_table()
-        self._http = with_cors(self._answer_http, service.config.get("http", {}).get("cors", {}))
+        self._posts, templates = self._route_table()
+        self._templates = PathTemplates(templates)
+        self._pages, self._late_pages = self._page_tables()
+        self._extras: dict[tuple[str, str], Answer] = {}
+        self._added: list[Extra] = []
+        self._mounts = _mounts(service)
+        cors = service.config.get("http", {}).get("cors", {})
+        self._inner_http = self._http = with_cors(self._answer_http, cors)
+        self._others: ASGIApp = self.answer
+        if service.middlewares:
+            self._http = self._others = wrapped(self.answer, service.middlewares)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection as the application inside the user's middleware does."""
+        if scope["type"] == "http":
+            await self._inner_http(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1000})
+            await self._answer_websocket(scope, receive, send)
+
+    def add(self, extra: Extra) -> None:
+        """Answer further routes; before :meth:`start`.
+
+        Raises:
+            UserError: A path of them is taken.
+        """
+        for method, path in extra.routes:
+            if (method, path) in self._extras or method in self._allowed(path):
+                raise UserError(
+                    f"{self.service.name}: the route {path} is needed for itself; give the method "
+                    "that has it another route."
+                )
+        self._extras.update(extra.routes)
+        self._added.append(extra)
 
     async def start(self, *, hooks: bool = True) -> None:
         """Get ready to answer, with all counters at zero.
@@ -116,12 +133,16 @@ class ServiceApp:
             self.service.config.get("metrics", {}),
             max((spec.method.max_batch_size for spec in self.specs), default=1),
         )
-        self._metrics = metrics
+        self.admission.metrics = metrics
         for endpoint in self._endpoints:
             count = partial(metrics.batch, endpoint.spec.method.name)
             endpoint.open(self._executor, self._threads, count)
         if hooks:
             await _run_all(marked(self.instance, "on_startup"))
+            if self._mounts:
+                await self._mounts.start(self.admission.limit)
+            for extra in self._added:
+                await extra.start()
         self.ready = True
 
     async def stop(self, *, hooks: bool = True) -> None:
@@ -134,9 +155,13 @@ class ServiceApp:
         for endpoint in self._endpoints:
             await endpoint.close()
         if hooks:
+            for extra in reversed(self._added):
+                await extra.stop()
+            if self._mounts:
+                await self._mounts.stop()
             await _run_all(marked(self.instance, "on_shutdown"))
         self._executor.shutdown(wait=True, cancel_futures=True)
-        self._metrics = None
+        self.admission.metrics = None
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -160,77 +185,71 @@ class ServiceApp:
             await self._answer_api(self._posts[path], exchange)
         elif method in ("GET", "HEAD") and path in self._pages:
             await self._answer_page(self._pages[path], exchange)
-        elif path in self._posts or path in self._pages:
-            allowed = ["POST"] * (path in self._posts) + ["GET", "HEAD"] * (path in self._pages)
-            await exchange.reply(method_not_allowed(", ".join(allowed)))
         else:
-            other = path[:-1] if path.endswith("/") else f"{path}/"
-            known = other in self._posts or other in self._pages
-            await exchange.reply(redirected(scope) if known else NOT_FOUND)
+            await self._answer_other(method, path, exchange)
+
+    async def _answer_api(self, endpoint: Endpoint, exchange: Exchange) -> None:
+        method = endpoint.spec.method
+        route = self.service.path_prefix + method.route
+        await self.admission.answer(exchange, endpoint.answer, route, method.location)
 
     async def _answer_page(self, page: Page, exchange: Exchange) -> None:
         try:
             reply = await page()
         except Exception:
-            reply = self._failed(exchange, exchange.scope["path"])
+            reply = failed(exchange, exchange.scope["path"])
         await exchange.reply(reply)
 
-    async def _answer_api(self, endpoint: Endpoint, exchange: Exchange) -> None:
-        metrics = self._metrics
-        if metrics is None:
-            await exchange.reply(_UNHEALTHY)
-            return
-        if self._running >= self._max_running:
-            await exchange.reply(TOO_MANY_REQUESTS)
-            return
-        route = self.service.path_prefix + endpoint.spec.method.route
-        began = time.perf_counter()
-        self._running += 1
-        metrics.began(route)
-        try:
-            await self._within_deadline(endpoint, exchange)
-        finally:
-            self._running -= 1
-            status = exchange.status or CLIENT_CLOSED_REQUEST
-            metrics.ended(route, status, time.perf_counter() - began)
-
-    async def _within_deadline(self, endpoint: Endpoint, exchange: Exchange) -> None:
-        try:
-            with Deadline(self._timeout) as deadline:
-                exchange.on_start = deadline.lift
-                await endpoint.answer(exchange)
-        except ClientLeftError:
-            return
-        except DeadlineExceededError:
-            reply = timed_out(self._timeout)
-        except Exception as error:
-            reply = self._reply_to(error, endpoint.spec.method.location, exchange)
+    async def _answer_other(self, method: str, path: str, exchange: Exchange) -> None:
+        """Answer what no endpoint and no page has the path of, in BentoML's order of routes."""
+        scope = exchange.scope
+        template = self._templates.find(path) if method == "POST" else None
+        if (method, path) in self._extras:
+            await self._extras[method, path](exchange)
+        elif template is not None:
+            endpoint, scope["path_params"] = template
+            await self._answer_api(endpoint, exchange)
+        elif self._mounts and (mounted := self._mounts.find(scope)):
+            await self._answer_mounted(mounted, exchange)
+        elif method in ("GET", "HEAD") and path in self._late_pages:
+            await self._answer_page(self._late_pages[path], exchange)
+        elif allowed := self._allowed(path):
+            await exchange.reply(method_not_allowed(", ".join(allowed)))
+        elif self._mounts and (mounted := self._mounts.find(scope, partial=True)):
+            await self._answer_mounted(mounted, exchange)
         else:
+            await exchange.reply(redirected(scope) if self._knows_other(scope) else NOT_FOUND)
+
+    async def _answer_mounted(self, mounted: Mounted, exchange: Exchange) -> None:
+        state = self.service.context.state
+        current_context.set(Context(mounted.scope, exchange.receive, state, exchange.request_id))
+        await self.admission.answer(exchange, mounted.answer, mounted.route, mounted.route)
+
+    async def _answer_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        mounted = self._mounts.find(scope) if self._mounts else None
+        if mounted is None:
+            await send({"type": "websocket.close", "code": 1000})
             return
-        if not exchange.started:
-            await exchange.reply(reply)
+        exchange = Exchange(scope, receive, handshake(scope, send), self._server)
+        await self._answer_mounted(mounted, exchange)
 
-    def _reply_to(self, error: Exception, location: str, exchange: Exchange) -> Reply:
-        if isinstance(error, ValidationError):
-            # Its message holds the values, and its traceback ends with its message.
-            logger.error(
-                "%s made or returned what does not validate (request %s): %s\n%s",
-                location,
-                exchange.request_id,
-                faults(error),
-                "".join(traceback.format_tb(error.__traceback__)),
-            )
-        elif isinstance(error, BentoMLException) and int(error.error_code) < 500:
-            logger.info("%s refused request %s: %s", location, exchange.request_id, error)
-        else:
-            return self._failed(exchange, location, error)
-        return reply_to(error)
+    def _allowed(self, path: str) -> list[str]:
+        """The methods that a path of the service's own is answered with."""
+        takes_posts = path in self._posts or self._templates.find(path) is not None
+        is_page = path in self._pages or path in self._late_pages
+        extra = [method for method, taken in self._extras if taken == path]
+        return ["POST"] * takes_posts + ["GET", "HEAD"] * is_page + extra
 
-    def _failed(self, exchange: Exchange, location: str, error: Exception | None = None) -> Reply:
-        logger.error("%s failed (request %s)", location, exchange.request_id, exc_info=True)
-        return reply_to(error or RuntimeError())
+    def _knows_other(self, scope: Scope) -> bool:
+        """Whether the path with a slash more or less at its end is answered."""
+        path = scope["path"]
+        other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+        if self._allowed(other.removeprefix(scope.get("root_path", ""))):
+            return True
+        return bool(self._mounts and self._mounts.find({**scope, "path": other}, partial=True))
 
-    def _routes(self) -> dict[str, Endpoint]:
+    def _route_table(self) -> tuple[dict[str, Endpoint], dict[str, Endpoint]]:
+        """The endpoints by path: those of fixed paths, and those of templates."""
         routes: dict[str, Endpoint] = {}
         for endpoint in self._endpoints:
             method = endpoint.spec.method
@@ -241,31 +260,32 @@ class ServiceApp:
                     f"{routes[path].spec.method.location}; give one of them another route."
                 )
             routes[path] = endpoint
-        return routes
+        templates = {path: each for path, each in routes.items() if "{" in path}
+        return {path: routes[path] for path in routes.keys() - templates.keys()}, templates
 
-    def _page_table(self) -> dict[str, Page]:
+    def _page_tables(self) -> tuple[dict[str, Page], dict[str, Page]]:
+        """The pages by path: those that come before mounted applications, and those after."""
         prefix = self.service.path_prefix
-        documents = {
-            f"{prefix}/docs.json": openapi_document(self.service, self.specs, self._version),
-            "/schema.json": schema_document(self.service, self.specs),
-        }
-        pages: dict[str, Page] = {
-            path: partial(_fixed, Reply(200, to_json(content), "application/json"))
-            for path, content in documents.items()
-        }
-        page = Path(__file__).with_name("docs.html").read_bytes()
-        pages[f"{prefix}/"] = partial(_fixed, Reply(200, page, "text/html; charset=utf-8"))
+        pages: dict[str, Page] = {}
+        schema = schema_document(self.service, self.specs)
+        pages["/schema.json"] = partial(_fixed, json_reply(200, schema))
         pages[f"{prefix}/livez"] = pages[f"{prefix}/healthz"] = self._liveness
         pages[f"{prefix}/readyz"] = self._readiness
         if self.service.config.get("metrics", {}).get("enabled", True):
             pages[f"{prefix}/metrics"] = self._render_metrics
-        return pages
+        openapi = openapi_document(self.service, self.specs, self._version)
+        shown = Path(__file__).with_name("docs.html").read_bytes()
+        late: dict[str, Page] = {
+            f"{prefix}/docs.json": partial(_fixed, json_reply(200, openapi)),
+            f"{prefix}/": partial(_fixed, Reply(200, shown, "text/html; charset=utf-8")),
+        }
+        return pages, late
 
     async def _liveness(self) -> Reply:
         return await self._health("__is_alive__", "dead")
 
     async def _readiness(self) -> Reply:
-        return await self._health("__is_ready__", "not ready") if self.ready else _UNHEALTHY
+        return await self._health("__is_ready__", "not ready") if self.ready else NOT_READY
 
     async def _health(self, name: str, otherwise: str) -> Reply:
         check = getattr(self.instance, name, None)
@@ -274,9 +294,9 @@ class ServiceApp:
         return text_reply(503, f"Service is {otherwise} because .{name}() returns False.")
 
     async def _render_metrics(self) -> Reply:
-        if self._metrics is None:
-            return _UNHEALTHY
-        text = self._metrics.render()
+        if self.admission.metrics is None:
+            return NOT_READY
+        text = self.admission.metrics.render()
         hook = getattr(self.instance, "__metrics__", None)
         if hook is not None:
             text = await _off_loop(hook, text)
@@ -287,6 +307,14 @@ def _version() -> str:
     """The running bento's version; BentoML's words where there is no bento."""
     root = BentoRoot.current()
     return "not available" if root is None else BentoManifest.read(root.manifest).version
+
+
+def _mounts(service: Service[Any]) -> Mounts | None:
+    if not service.mounts:
+        return None
+    from bentofn.runtime.http.mounted import Mounts
+
+    return Mounts(service.mounts)
 
 
 async def _fixed(reply: Reply) -> Reply:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from bentofn.runtime.http.exchange import Receive, Scope, Send
-
-HTTPApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+from bentofn.runtime.http.exchange import ASGIApp
 
 
-def with_cors(app: HTTPApp, config: Mapping[str, Any]) -> HTTPApp:
+def with_cors(app: ASGIApp, config: Mapping[str, Any]) -> ASGIApp:
     """An application that answers other origins as configured; the same one when not enabled.
 
     Args:

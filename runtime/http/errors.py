@@ -50,6 +50,7 @@ def timed_out(seconds: float) -> Reply:
     return json_reply(504, {"error": message})
 
 
+NOT_READY = text_reply(503, "\n")
 TOO_MANY_REQUESTS = json_reply(429, {"error": "Too many requests"})
 NOT_FOUND = text_reply(404, "Not Found")
 UNSUPPORTED_MEDIA_TYPE = json_reply(

@@ -14,10 +14,19 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 CLIENT_CLOSED_REQUEST = 499
 """Status that stands in metrics for a client that left (nginx's number); it is never sent."""
+
+_STARTS = {
+    "http.response.start": 200,
+    "websocket.accept": 101,
+    "websocket.close": 403,
+    "websocket.http.response.start": 200,
+}
+"""Messages that begin an answer, and the HTTP status of those that name none."""
 
 _REQUEST_ID_HEADERS = (b"x-bentofn-request-id", b"x-bentoml-request-id")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -53,6 +62,24 @@ def json_reply(status: int, content: Any) -> Reply:
 def text_reply(status: int, text: str, headers: tuple[Header, ...] = ()) -> Reply:
     """A reply with a plain text body."""
     return Reply(status, text.encode(), "text/plain; charset=utf-8", headers)
+
+
+def handshake(scope: Scope, send: Send) -> Send:
+    """A websocket's channel on which an HTTP response refuses the connection.
+
+    Where the server cannot send one (ASGI's extension ``websocket.http.response``), it closes.
+    """
+    can_respond = "websocket.http.response" in scope.get("extensions", {})
+
+    async def refuse(message: Message) -> None:
+        if not message["type"].startswith("http."):
+            await send(message)
+        elif can_respond:
+            await send({**message, "type": f"websocket.{message['type']}"})
+        elif message["type"] == "http.response.start":
+            await send({"type": "websocket.close", "code": 1000})
+
+    return refuse
 
 
 class Exchange:
@@ -110,6 +137,14 @@ class Exchange:
                     raise ValueError(f"the response header {name!r} holds a line break")
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self._common]
+            if self.on_start is not None:
+                self.on_start()
+        await self._send(message)
+
+    async def relay(self, message: Message) -> None:
+        """Send an ASGI message of an application that makes its own responses, as it is."""
+        if not self.started and message["type"] in _STARTS:
+            self.status = message.get("status") or _STARTS[message["type"]]
             if self.on_start is not None:
                 self.on_start()
         await self._send(message)

@@ -56,8 +56,8 @@ async def test_a_warmed_application_counts_from_zero() -> None:
     await asyncio.to_thread(warm_up, app)
     await app.start()
     try:
-        assert app._metrics is not None
-        assert "request_total{" not in app._metrics.render()
+        assert app.admission.metrics is not None
+        assert "request_total{" not in app.admission.metrics.render()
     finally:
         await app.stop()
 

@@ -1,0 +1,123 @@
+"""How many requests an instance answers at a time, for how long, and what becomes of errors."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from pydantic_core import ValidationError
+
+from bentofn.runtime.errors import BentoMLException
+from bentofn.runtime.http.errors import (
+    NOT_READY,
+    TOO_MANY_REQUESTS,
+    faults,
+    reply_to,
+    timed_out,
+)
+from bentofn.runtime.http.exchange import (
+    CLIENT_CLOSED_REQUEST,
+    ClientLeftError,
+    Exchange,
+    Reply,
+)
+from bentofn.runtime.http.interrupt import Deadline, DeadlineExceededError
+from bentofn.runtime.http.metrics import Metrics
+
+logger = logging.getLogger("bentofn.server")
+
+DEFAULT_TIMEOUT = 60.0
+"""Seconds; BentoML's default of ``traffic.timeout``."""
+
+
+class Admission:
+    """Lets requests in, counts them, and turns what they raise into responses.
+
+    Args:
+        traffic: The ``traffic`` section of the service's configuration.
+    """
+
+    def __init__(self, traffic: Mapping[str, Any]) -> None:
+        self.limit: int | None = traffic.get("max_concurrency")
+        self.metrics: Metrics | None = None
+        """The instance's metrics; None while it answers nothing."""
+        self._timeout: float = traffic.get("timeout", DEFAULT_TIMEOUT)
+        self._most: float = math.inf if self.limit is None else self.limit
+        self._running = 0
+
+    async def answer(
+        self,
+        exchange: Exchange,
+        answer: Callable[[Exchange], Awaitable[None]],
+        route: str,
+        location: str,
+    ) -> None:
+        """Have a request answered, if it may be.
+
+        Args:
+            exchange: The request.
+            answer: Answers it.
+            route: The path that it is counted under.
+            location: What answers, for the log.
+        """
+        metrics = self.metrics
+        if metrics is None:
+            await exchange.reply(NOT_READY)
+            return
+        if self._running >= self._most:
+            await exchange.reply(TOO_MANY_REQUESTS)
+            return
+        began = time.perf_counter()
+        self._running += 1
+        metrics.began(route)
+        try:
+            await self._within_deadline(exchange, answer, location)
+        finally:
+            self._running -= 1
+            status = exchange.status or CLIENT_CLOSED_REQUEST
+            metrics.ended(route, status, time.perf_counter() - began)
+
+    async def _within_deadline(
+        self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[None]], location: str
+    ) -> None:
+        try:
+            with Deadline(self._timeout) as deadline:
+                exchange.on_start = deadline.lift
+                await answer(exchange)
+        except ClientLeftError:
+            return
+        except DeadlineExceededError:
+            reply = timed_out(self._timeout)
+        except Exception as error:
+            reply = _reply_to(error, location, exchange)
+        else:
+            return
+        if not exchange.started:
+            await exchange.reply(reply)
+
+
+def failed(exchange: Exchange, location: str, error: Exception | None = None) -> Reply:
+    """The response to an error that is nobody's but the service's; it is logged."""
+    logger.error("%s failed (request %s)", location, exchange.request_id, exc_info=True)
+    return reply_to(error or RuntimeError())
+
+
+def _reply_to(error: Exception, location: str, exchange: Exchange) -> Reply:
+    if isinstance(error, ValidationError):
+        # Its message holds the values, and its traceback ends with its message.
+        logger.error(
+            "%s made or returned what does not validate (request %s): %s\n%s",
+            location,
+            exchange.request_id,
+            faults(error),
+            "".join(traceback.format_tb(error.__traceback__)),
+        )
+    elif isinstance(error, BentoMLException) and int(error.error_code) < 500:
+        logger.info("%s refused request %s: %s", location, exchange.request_id, error)
+    else:
+        return failed(exchange, location, error)
+    return reply_to(error)

@@ -1,0 +1,121 @@
+"""Which of a service's mounted applications answers a request, and their starts and stops.
+
+Routes are Starlette's own, so that an application sees the paths that it would see below
+BentoML, whichever version of Starlette it came with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.routing import Match
+from starlette.routing import Mount as MountRoute
+
+from bentofn.runtime.http.exchange import ASGIApp, Exchange, Scope
+from bentofn.runtime.mounts import Mount
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """An application that answers a request.
+
+    Args:
+        app: The application.
+        scope: The request's scope, as the application sees it.
+        route: The path of the application's route, for metrics.
+    """
+
+    app: ASGIApp
+    scope: Scope
+    route: str
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer a request."""
+        await self.app(self.scope, exchange.receive, exchange.relay)
+
+
+class Mounts:
+    """The mounted applications of a service, in the order in which they are asked.
+
+    As below BentoML, one of Starlette (or FastAPI) answers only where it has a route, and any
+    other answers everything below its path.
+
+    Source: ``_bentoml_impl/server/mount.py`` of BentoML 1.4.
+
+    Args:
+        mounts: The mounts.
+    """
+
+    def __init__(self, mounts: Sequence[Mount]) -> None:
+        self._mounts = mounts
+        self._routes = [MountRoute(each.path, app=each.app, name=each.name) for each in mounts]
+        self._stack = AsyncExitStack()
+
+    def find(self, scope: Scope, *, partial: bool = False) -> Mounted | None:
+        """The application that answers a request or a websocket.
+
+        Args:
+            scope: The connection's scope.
+            partial: Whether to take one, too, that has the path but not the method, to say so.
+        """
+        second: Mounted | None = None
+        for route in self._routes:
+            match, below = route.matches(scope)
+            if match is Match.NONE:
+                continue
+            child: Scope = {**scope, **below}
+            mounted = Mounted(route.app, child, route.path or "/")
+            if not isinstance(route.app, Starlette):
+                return mounted
+            match, path = _match(route.app, child)
+            mounted = Mounted(route.app, child, route.path + path or "/")
+            if match is Match.FULL:
+                return mounted
+            if match is Match.PARTIAL and second is None:
+                second = mounted
+        return second if partial else None
+
+    async def start(self, limit: int | None) -> None:
+        """Start the applications, in the order of their declaration.
+
+        Args:
+            limit: Requests that may run at a time.
+
+        Raises:
+            Exception: Whatever keeps one from starting; those before it are stopped again.
+        """
+        async with AsyncExitStack() as stack:
+            for mount in self._mounts:
+                if mount.opened is not None:
+                    mount.opened(limit)
+                await _start(mount.app, stack)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Stop them, the last started first."""
+        await self._stack.aclose()
+
+
+def _match(app: Starlette, scope: Scope) -> tuple[Match, str]:
+    """Whether an application has a route, and the route's path."""
+    second = (Match.NONE, "")
+    for route in app.routes:
+        match, _ = route.matches(scope)
+        found = (match, getattr(route, "path", ""))
+        if match is Match.FULL:
+            return found
+        if match is Match.PARTIAL and second[0] is Match.NONE:
+            second = found
+    return second
+
+
+async def _start(app: Any, stack: AsyncExitStack) -> None:
+    if isinstance(app, Starlette):
+        await stack.enter_async_context(app.router.lifespan_context(app))
+    elif type(app).__module__.partition(".")[0] == "quart":
+        await app.startup()
+        stack.push_async_callback(app.shutdown)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from bentofn.runtime.current import get_current_service as get_current_service
     from bentofn.runtime.current import importing as importing
     from bentofn.runtime.current import server_context as server_context
+    from bentofn.runtime.frameworks import catboost as catboost
+    from bentofn.runtime.frameworks import lightgbm as lightgbm
+    from bentofn.runtime.frameworks import mlflow as mlflow
+    from bentofn.runtime.frameworks import sklearn as sklearn
+    from bentofn.runtime.frameworks import xgboost as xgboost
     from bentofn.runtime.hooks import after_restore as after_restore
     from bentofn.runtime.hooks import before_snapshot as before_snapshot
     from bentofn.runtime.hooks import on_deployment as on_deployment
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from bentofn.runtime.hooks import on_startup as on_startup
     from bentofn.runtime.hooks import register_after_restore as register_after_restore
     from bentofn.runtime.hooks import register_before_snapshot as register_before_snapshot
-    from bentofn.runtime.models import Model as Model
+    from bentofn.runtime.model import Model as Model
     from bentofn.runtime.monitoring import monitor as monitor
     from bentofn.runtime.service import Service as Service
     from bentofn.runtime.service import service as service
@@ -50,4 +55,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from bentofn.runtime import surface
 
-    return sorted({*surface.HOMES, *surface.MODULES, "__version__"})
+    return sorted({*surface.HOMES, *surface.MODULES, *surface.FRAMEWORKS, "__version__"})

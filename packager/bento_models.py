@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bentofn.packager.config.model import ModelChoice
 from bentofn.packager.modelsources.wanted import require_model
-from bentofn.packager.modelstore import model_layers
+from bentofn.packager.modelstore import ModelInfo, describe_model, model_layers
 from bentofn.packager.onnx.export import Exporter
 from bentofn.packager.store import Descriptor, Store
 from bentofn.runtime.errors import UserError
@@ -82,10 +82,23 @@ def collect_models(
             for reference in exported[entry.tag] if alias else ():
                 references[replace(reference, alias=alias)] = None
             continue
-        references[ModelReference(entry.name, entry.version, entry.digest, alias)] = None
+        info = describe_model(store, entry)
+        if info.was_made_here and info.pickles:
+            report(_told(info))
+        reference = ModelReference(entry.name, entry.version, entry.digest, alias, info=info.facts)
+        references[reference] = None
         layers.setdefault(entry.tag, model_layers(store, entry))
     return BentoModels(
         tuple(references), wanted, tuple(layer for each in layers.values() for layer in each)
+    )
+
+
+def _told(info: ModelInfo) -> str:
+    names = sorted({name for names in info.pickles.values() for name in names})
+    return (
+        f"The model {info.name}:{info.version} was made here and holds pickles "
+        f"({', '.join(info.pickles)}), carried as they are: loading them imports "
+        f"{', '.join(names) or 'nothing'}."
     )
 
 

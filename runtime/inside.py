@@ -82,6 +82,9 @@ def carried() -> frozenset[str]:
     for module in surface.MODULES:
         names = importlib.import_module(f"bentofn.{module}").__all__
         found |= {f"bentoml.{module}", *(f"bentoml.{module}.{name}" for name in names)}
+    for module in surface.FRAMEWORKS:
+        names = surface.find("bentofn", module).__all__
+        found |= {f"bentoml.{module}", *(f"bentoml.{module}.{name}" for name in names)}
     for module, entries in NAMES.items():
         found.add(module)
         for name, resolve in map(_entry, entries):

@@ -111,6 +111,8 @@ class ModelReference:
         alias: Name that the service may use instead.
         runtime: What computes it, such as ``onnx``; None where the service's own code does.
         exported: Of an exported model, what it was made from.
+        info: What its store says of it: ``labels``, ``metadata``, and what
+            :data:`bentofn.runtime.modelinfo.FACTS` names.
     """
 
     name: str
@@ -119,6 +121,7 @@ class ModelReference:
     alias: str | None = None
     runtime: str | None = None
     exported: ExportedFrom | None = None
+    info: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

@@ -3,79 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.errors import NotFound, UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ModelReference
+from bentofn.runtime.model import Model, ModelPath
+from bentofn.runtime.tags import Tag
 
 if TYPE_CHECKING:
     from bentofn.runtime.exports import Export
-    from bentofn.runtime.onnx import OnnxSession
-    from bentofn.runtime.torch_session import TorchSession
+
+__all__ = ["BentoModel", "HuggingFaceModel", "Model", "ModelDescriptor", "get", "list_models"]
 
 HUB_PREFIX = "hf:"
 """What a model of the Hugging Face hub starts with, where a source is named by a text."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model and its files.
-
-    Args:
-        name: Its name.
-        version: Its exact version.
-        path: The directory that holds its files.
-        labels: The user's labels.
-        metadata: The user's metadata.
-        export: How a build makes an ONNX model of it; None once it is built, or if none does.
-    """
-
-    name: str
-    version: str
-    path: Path
-    labels: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    export: Export | None = None
-
-    @property
-    def tag(self) -> str:
-        """``name:version``."""
-        return f"{self.name}:{self.version}"
-
-    def path_of(self, item: str) -> str:
-        """The path of one of its files."""
-        return str(self.path / item)
-
-    def session(self, file: str = "model.onnx") -> OnnxSession | TorchSession:
-        """Open an ONNX model, to be called with numpy arrays; do it once, in ``__init__``.
-
-        In a project that is not built, a model declared with ``runtime="onnx"`` is computed by its
-        torch module.
-
-        Args:
-            file: The ONNX file, as a path in the model.
-
-        Raises:
-            UserError: The model has no such file, or what it needs is not installed.
-        """
-        if (self.path / file).is_file():
-            from bentofn.runtime.onnx import OnnxSession
-
-            return OnnxSession(self.path / file)
-        if self.export is not None:
-            from bentofn.runtime.torch_session import TorchSession
-
-            return TorchSession(self.export, self.path)
-        raise UserError(
-            f"The model {self.tag} has no {file}: import one that has, or declare it with "
-            "runtime='onnx', which exports it when the bento is built."
-        )
-
-
-def get(tag: str) -> Model:
+def get(tag: Tag | str) -> Model:
     """Find a model.
 
     Args:
@@ -86,33 +32,41 @@ def get(tag: str) -> Model:
     """
     root = BentoRoot.current()
     if root is not None:
-        return _of_bento(root, tag)
+        return _of_bento(root, str(tag))
     # The packager is absent from an instance; a project that runs without being built is the one
     # case where the runtime reads the store.
-    from bentofn.packager.modelstore import local_path
+    from bentofn.packager.modelsources.project import store_model
 
-    return Model(*local_path(tag))
+    return store_model(str(tag))
 
 
-def list_models() -> list[Model]:
-    """The models that there are: the bento's in an instance, the store's in a project."""
+def list_models(tag: Tag | str | None = None) -> list[Model]:
+    """The models that there are: the bento's in an instance, the store's in a project.
+
+    Args:
+        tag: The name, or the name and the version, of those that are wanted; by default all.
+    """
     root = BentoRoot.current()
     if root is not None:
         references = BentoManifest.read(root.manifest).models
         found = {(each.name, each.version): _model(root, each) for each in references}
-        return list(found.values())
-    from bentofn.packager.home import Home
-    from bentofn.packager.modelstore import local_path
-    from bentofn.packager.store import Store
+    else:
+        from bentofn.packager.modelsources.project import store_models
 
-    return [Model(*local_path(entry.tag)) for entry in Store(Home.default()).list("model")]
+        found = {(each.name, each.version): each for each in store_models()}
+    name, _, version = str(tag or "").partition(":")
+    return [
+        model
+        for model in found.values()
+        if name in ("", model.name) and version in ("", model.version)
+    ]
 
 
 class ModelDescriptor:
     """A model declared as a class attribute; on an instance it reads as what it resolves to."""
 
-    def __init__(self, tag: str, export: Export | None = None) -> None:
-        self.tag = tag
+    def __init__(self, tag: Tag | str, export: Export | None = None) -> None:
+        self.tag = str(tag)
         self.export = export
 
     def __repr__(self) -> str:
@@ -141,7 +95,7 @@ class BentoModel(ModelDescriptor):
 
     def __init__(
         self,
-        tag: str,
+        tag: Tag | str,
         *,
         runtime: str | None = None,
         module: str | None = None,
@@ -158,7 +112,7 @@ class BentoModel(ModelDescriptor):
                     f"The model {tag} has no runtime {runtime!r}; there is {', '.join(RUNTIMES)}. "
                     "TorchScript and torch.export files are opened from its path."
                 )
-            export = declare(tag, module, example, dynamic)
+            export = declare(str(tag), module, example, dynamic)
         super().__init__(tag, export)
 
     def __get__(self, instance: object, owner: type | None = None) -> Model:
@@ -214,7 +168,7 @@ class HuggingFaceModel(ModelDescriptor):
         """
         root = BentoRoot.current()
         if root is not None:
-            return str(_of_bento(root, self.tag).path)
+            return _of_bento(root, self.tag).path
         from bentofn.packager.modelsources.project import hub_path
 
         return str(hub_path(self.tag))
@@ -254,8 +208,16 @@ def _of_bento(root: BentoRoot, tag: str) -> Model:
 
 
 def _model(root: BentoRoot, reference: ModelReference) -> Model:
-    path = root.models / reference.name / reference.version
-    return Model(reference.name, reference.version, path)
+    path = ModelPath(root.models / reference.name / reference.version)
+    info = reference.info
+    return Model(
+        reference.name,
+        reference.version,
+        path,
+        info.get("labels", {}),
+        info.get("metadata", {}),
+        facts=info,
+    )
 
 
 def _exported(root: BentoRoot, export: Export) -> Model:

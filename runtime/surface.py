@@ -21,7 +21,7 @@ HOMES: Mapping[str, str] = {
     "Context": "context",
     "Cookie": "context",
     "Field": "pydantic:Field",
-    "Model": "models",
+    "Model": "model",
     "Service": "service",
     "SyncHTTPClient": "client",
     "Tag": "tags",
@@ -47,6 +47,9 @@ HOMES: Mapping[str, str] = {
 MODULES = ("exceptions", "io", "models", "monitoring")
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 
+FRAMEWORKS = ("catboost", "lightgbm", "mlflow", "sklearn", "xgboost")
+"""Modules of ``bentofn.runtime.frameworks``, each a file of the drop-in."""
+
 _ANNOTATE = "declare the endpoints with @bentoml.api and annotate their parameters"
 _CLOUD = "deploy with `bentofn deploy`"
 _SOON = "bentofn does not have it yet"
@@ -64,7 +67,6 @@ ABSENT: Mapping[str, str] = {
     "batch": _CLOUD,
     "bentos": "use bentofn list, get, delete, export and import",
     "build": _SOON,
-    "catboost": _SOON,
     "client": "import SyncHTTPClient or AsyncHTTPClient from bentoml",
     "cloud": _CLOUD,
     "container": "use `bentofn containerize`",
@@ -85,12 +87,10 @@ ABSENT: Mapping[str, str] = {
     "import_bento": _SOON,
     "keras": _STORE,
     "legacy": _ANNOTATE,
-    "lightgbm": _SOON,
     "list": _SOON,
     "load": _SOON,
     "load_config": "set BENTOML_CONFIG, or the configuration of @bentoml.service",
     "metrics": "import prometheus_client",
-    "mlflow": _SOON,
     "onnx": _STORE,
     "picklable_model": _STORE,
     "pull": "use `bentofn pull`",
@@ -103,7 +103,6 @@ ABSENT: Mapping[str, str] = {
     "serve": _SOON,
     "server": "use `bentofn serve`",
     "set_serialization_strategy": "bentofn serializes no runners",
-    "sklearn": _SOON,
     "task": _SOON,
     "tensorflow": _STORE,
     "torchscript": _STORE,
@@ -111,7 +110,6 @@ ABSENT: Mapping[str, str] = {
     "triton": "start it with @bentoml.service(cmd=...)",
     "unsloth": _STORE,
     "validators": _SOON,
-    "xgboost": _SOON,
 }
 """Name of BentoML's that there is not, to what to do in its place."""
 
@@ -136,6 +134,8 @@ def find(package: str, name: str) -> Any:
     """
     if name in MODULES:
         return importlib.import_module(f"{package}.{name}")
+    if name in FRAMEWORKS:
+        return importlib.import_module(f"bentofn.runtime.frameworks.{name}")
     if name in HOMES:
         module, _, attribute = HOMES[name].partition(":")
         home = module if attribute else f"bentofn.runtime.{module}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +13,9 @@ from bentofn.packager.bentoml.unpack import holds, unpack
 from bentofn.packager.files import make_directory
 from bentofn.packager.modelsources.source import Fetched, Report
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.modelinfo import FACTS
 
 MODEL_FILE = "model.yaml"
-_CONTEXT = ("module", "context", "signatures", "options", "api_version", "creation_time")
 
 
 class BentoMLSource:
@@ -49,6 +50,19 @@ def model_folder(path: Path) -> Path | None:
     return model_folder(path / version)
 
 
+def home_model(tag: str) -> Path | None:
+    """The folder of a model in BentoML's own store on this machine, ``$BENTOML_HOME/models``.
+
+    Args:
+        tag: ``name:version``, ``name:latest`` or ``name``.
+    """
+    home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
+    parts = tag.lower().removesuffix(":latest").split(":")
+    if len(parts) > 2 or not all(part and Path(part).name == part for part in parts):
+        return None
+    return model_folder(home.joinpath("models", *parts))
+
+
 def read_model(folder: Path) -> Fetched:
     """A model as its folder says it is; its description stays among its files.
 
@@ -56,7 +70,7 @@ def read_model(folder: Path) -> Fetched:
         UserError: Its description is none that BentoML wrote.
     """
     model = read_document(folder / MODEL_FILE)
-    origin = {"source": "bentoml", **{key: model[key] for key in _CONTEXT if key in model}}
+    origin = {"source": "bentoml", **{key: model[key] for key in FACTS if key in model}}
     return Fetched(
         folder,
         str(model.get("name", "")),

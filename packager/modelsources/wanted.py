@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from bentofn.packager.modelsources.bentoml import home_model
 from bentofn.packager.modelsources.resolved import find
 from bentofn.packager.modelsources.source import Report
+from bentofn.packager.modelstore import describe_model
+from bentofn.packager.modelstore.policy import Policy
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.models import HUB_PREFIX
 
 
-def find_model(store: Store, tag: str) -> Entry:
-    """The model that a tag means now.
+def find_model(store: Store, tag: str, report: Report = lambda _: None) -> Entry:
+    """The model that a tag means now; of BentoML's own store it is imported on the way.
+
+    Args:
+        store: The store.
+        tag: ``name:version``, ``name:latest`` or ``name``.
+        report: Told what is imported.
 
     Raises:
-        UserError: The store has none; the message says how to import it.
+        UserError: Neither store has it, and the message says how to import it; or it is refused.
     """
     entry = find(store, tag)
+    folder = home_model(tag)
+    if folder is not None and _is_wanted(store, entry, folder):
+        from bentofn.packager.modelsources.importing import import_source
+
+        policy = Policy(pickle_option=f"`bentofn models import --allow-pickle {folder}`")
+        return import_source(store, str(folder), policy=policy, report=report)
     if entry is None:
         name, _, version = tag.partition(":")
         option = f" --version {version}" if version not in ("", "latest") else ""
@@ -24,6 +40,15 @@ def find_model(store: Store, tag: str) -> Entry:
             f"`bentofn models import PATH --name {name}{option}`."
         )
     return entry
+
+
+def _is_wanted(store: Store, entry: Entry | None, folder: Path) -> bool:
+    """Whether a model of BentoML's store is what the tag means, rather than what ours has."""
+    if entry is None:
+        return True
+    # A newer version of what came from there.
+    is_known = store.find("model", f"{entry.name}:{folder.name}") is not None
+    return not is_known and describe_model(store, entry).origin.get("source") == "bentoml"
 
 
 def require_model(store: Store, wanted: str, report: Report, *, refresh: bool = False) -> Entry:
@@ -39,7 +64,7 @@ def require_model(store: Store, wanted: str, report: Report, *, refresh: bool = 
         UserError: There is no such model, or it cannot be fetched.
     """
     if not wanted.startswith(HUB_PREFIX):
-        return find_model(store, wanted)
+        return find_model(store, wanted, report)
     entry = None if refresh else find(store, wanted)
     if entry is None:
         from bentofn.packager.modelsources.importing import import_source

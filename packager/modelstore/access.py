@@ -32,9 +32,13 @@ from bentofn.packager.store.descriptors import (
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json
+from bentofn.runtime.modelinfo import FACTS
 
 FILES_TITLE = "files"
 """Name of the layer that holds all of a model's files but its weights."""
+
+MADE_HERE = "bentofn"
+"""What the origin of a model that the user's own code made has as its source."""
 
 _DETAILS = "io.bentofn.model"
 
@@ -69,6 +73,18 @@ class ModelInfo:
     def format(self) -> str:
         """The format of its weights, or nothing."""
         return "safetensors" if self.tensors else min(self.formats.values(), default="")
+
+    @property
+    def was_made_here(self) -> bool:
+        """Whether the user's own code made it, with this home as its store."""
+        return self.origin.get("source") == MADE_HERE
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a service may ask of it: labels, metadata, and what BentoML's model.yaml says."""
+        said = {"labels": self.labels, "metadata": self.metadata}
+        said |= {name: self.origin[name] for name in FACTS if name in self.origin}
+        return {name: value for name, value in said.items() if value}
 
 
 def put_config(store: Store, model: ModelInfo, digests: list[str]) -> Descriptor:

@@ -14,12 +14,15 @@ class Policy:
         trust: Types that a skops file may name besides those that skops trusts.
         allow_pickle: Whether pickles are carried as they are, and reported.
         pickle_option: How the command line says so, for messages.
+        made_here: Whether the user's own code wrote the files for this store: they stay as they
+            are, pickles too.
     """
 
     format: str | None = None
     trust: tuple[str, ...] = ()
     allow_pickle: bool = False
     pickle_option: str = "--allow-pickle"
+    made_here: bool = False
 
 
 ANYTHING_SAFE = Policy()

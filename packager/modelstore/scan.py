@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from bentofn.packager.modelstore.convert import CHECKPOINT_SUFFIXES, INDEX_SUFFIX
-from bentofn.packager.modelstore.formats import detect, named
+from bentofn.packager.modelstore.formats import Format, detect, named
 from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
 from bentofn.packager.store.blobs import open_source
 from bentofn.packager.trust.pickles import PickleReport, read_pickles
@@ -159,6 +159,8 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
         return Found(path, source, "file", beside=_beside(path, source))
     known = detect(source, start) if policy.format is None else named(policy.format)
     raw = source.stat().st_size >= RAW_MINIMUM
+    if policy.made_here:
+        return _made_here(path, source, start, known, raw)
     if known is not None:
         checked = known.check(source, policy)
         folder = PurePosixPath(path).parent
@@ -183,6 +185,17 @@ def _look(path: str, source: Path, policy: Policy) -> Found:
             f"{source} holds an array of Python objects, which is a pickle and can run any code "
             "when it is loaded; leave it out, or save its numbers with a plain dtype."
         )
+    return Found(path, source, "file", raw=raw)
+
+
+def _made_here(path: str, source: Path, start: bytes, known: Format | None, raw: bool) -> Found:
+    """A file of the user's own, kept as it is: their code opens it by its name."""
+    if known is not None:
+        return Found(path, source, "file", known.name, (), raw or known.mapped)
+    pickled = source.suffix.lower() in _PICKLES or _PICKLE_START.match(start)
+    zipped = start[:4] == _ZIP and _may_hold_pickle(source)
+    if pickled or zipped or _has_objects(source, start):
+        return Found(path, source, "file", "pickle", (), raw, _own_pickle(source))
     return Found(path, source, "file", raw=raw)
 
 
@@ -224,6 +237,20 @@ def _allowed_pickle(source: Path, policy: Policy) -> PickleReport:
             "nobody can say what it runs; save it again."
         )
     return content
+
+
+def _own_pickle(source: Path) -> tuple[str, ...]:
+    """What a pickle of the user's own imports, as far as it can be followed."""
+    if not zipfile.is_zipfile(source):
+        with source.open("rb") as file:
+            return read_pickles(file).names
+    names: set[str] = set()
+    with zipfile.ZipFile(source) as archive:
+        for member in archive.namelist():
+            if member.lower().endswith(_PICKLES):
+                with archive.open(member) as file:
+                    names.update(read_pickles(file).names)
+    return tuple(sorted(names))
 
 
 def _instead(names: tuple[str, ...], option: str) -> str:

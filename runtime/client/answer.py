@@ -13,27 +13,17 @@ from pathlib import PurePath
 from typing import Any, Protocol
 
 from bentofn.runtime.client.endpoint import Endpoint
-from bentofn.runtime.errors import (
-    BentoMLException,
-    InvalidArgument,
-    NotFound,
-    ServiceUnavailable,
-    UnprocessableEntity,
-)
-
-_BY_STATUS: Mapping[int, type[BentoMLException]] = {
-    int(each.error_code): each
-    for each in (InvalidArgument, NotFound, UnprocessableEntity, ServiceUnavailable)
-}
+from bentofn.runtime.errors import BentoMLException, MissingDependencyException
 
 
 def error_of(status: int, text: str) -> BentoMLException:
     """The exception that an answer of 400 or more stands for; its message is the answer's body."""
-    known = _BY_STATUS.get(status, BentoMLException)
     try:
-        return known(text, error_code=HTTPStatus(status))
-    except ValueError:  # a status that nobody has registered
-        return known(text, error_code=HTTPStatus(400 if status < 500 else 500))
+        registered = HTTPStatus(status)
+    except ValueError:
+        registered = HTTPStatus(400 if status < 500 else 500)
+    known = BentoMLException.error_mapping.get(registered, BentoMLException)
+    return known(text, error_code=registered)
 
 
 def decode(endpoint: Endpoint, body: bytes, media_type: str) -> Any:
@@ -46,7 +36,7 @@ def decode(endpoint: Endpoint, body: bytes, media_type: str) -> Any:
 
     Raises:
         ValueError: The body is not what the schema says.
-        BentoMLException: The library of the answer's type is not installed.
+        MissingDependencyException: The library of the answer's type is not installed.
     """
     schema = endpoint.output
     is_json = media_type.partition(";")[0].strip() == "application/json"
@@ -79,10 +69,9 @@ def shape(value: Any, schema: Mapping[str, Any]) -> Any:
     if kind == "array" and isinstance(value, list):
         return [shape(each, schema.get("items") or {}) for each in value]
     if kind == "object" and isinstance(value, dict):
+        # As BentoML's client: what has no name of its own in the schema stays plain.
         properties = schema.get("properties", {})
-        others = schema.get("additionalProperties")
-        rest = others if isinstance(others, Mapping) else {}
-        return {name: shape(each, properties.get(name, rest)) for name, each in value.items()}
+        return {name: shape(each, properties.get(name, {})) for name, each in value.items()}
     return value
 
 
@@ -101,7 +90,9 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise BentoMLException(f"The answer is a value of {name}: install {name}.") from error
+        raise MissingDependencyException(
+            f"The answer is a value of {name}: install {name}."
+        ) from error
 
 
 def file_name(disposition: str) -> str:

@@ -15,7 +15,12 @@ from urllib.parse import unquote, urlsplit
 from bentofn.runtime.client.answer import file_name
 from bentofn.runtime.client.endpoint import Endpoint, endpoints_of
 from bentofn.runtime.client.message import JSON, Message, compose
-from bentofn.runtime.errors import BentoMLException, NotFound, ServiceUnavailable
+from bentofn.runtime.errors import (
+    BentoMLException,
+    MissingDependencyException,
+    NotFound,
+    ServiceUnavailable,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -252,12 +257,12 @@ def import_httpx() -> Any:
     """httpx, which only clients need.
 
     Raises:
-        BentoMLException: It is not installed.
+        MissingDependencyException: It is not installed.
     """
     try:
         import httpx
     except ImportError as error:
-        raise BentoMLException(
+        raise MissingDependencyException(
             "SyncHTTPClient and AsyncHTTPClient need httpx: install httpx, and list it under "
             "python.packages if a service uses them."
         ) from error

@@ -20,4 +20,12 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*surface.HOMES, *surface.MODULES, "__bentofn_version__", "__version__"})
+    return sorted(
+        {
+            *surface.HOMES,
+            *surface.MODULES,
+            *surface.FRAMEWORKS,
+            "__bentofn_version__",
+            "__version__",
+        }
+    )

@@ -72,10 +72,12 @@ class Service:
         "bentofn.runtime.layout",
         "bentofn.runtime.manifest",
         "bentofn.runtime.members",
+        "bentofn.runtime.model",
         "bentofn.runtime.models",
         "bentofn.runtime.mounts",
         "bentofn.runtime.service",
         "bentofn.runtime.surface",
+        "bentofn.runtime.tags",
     }
 
 

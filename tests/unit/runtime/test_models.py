@@ -32,8 +32,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("tag", ["minilm", "minilm:latest", "minilm:v2", "encoder"])
 def test_a_model_of_a_bento(root: Path, tag: str) -> None:
     model = bentofn.models.get(tag)
-    assert (model.tag, model.name, model.version) == ("minilm:v2", "minilm", "v2")
-    assert model.path == root / "models" / "minilm" / "v2"
+    assert (str(model.tag), model.name, model.version) == ("minilm:v2", "minilm", "v2")
+    assert model.path == str(root / "models" / "minilm" / "v2")
     assert model.path_of("a.bin") == str(root / "models" / "minilm" / "v2" / "a.bin")
 
 
@@ -44,7 +44,7 @@ def test_a_model_that_the_bento_does_not_carry(root: Path, tag: str) -> None:
 
 
 def test_all_models_of_a_bento(root: Path) -> None:
-    assert [model.tag for model in bentofn.models.list()] == ["minilm:v2", "org--bert:c0ffee"]
+    assert [str(model.tag) for model in bentofn.models.list()] == ["minilm:v2", "org--bert:c0ffee"]
 
 
 class Uses:
@@ -55,7 +55,7 @@ class Uses:
 
 
 def test_descriptors_resolve_on_an_instance(root: Path) -> None:
-    assert Uses().model.tag == "minilm:v2"
+    assert str(Uses().model.tag) == "minilm:v2"
     assert Uses().weights == str(root / "models" / "org--bert" / "c0ffee") == Uses().tagged
     with pytest.raises(NotFound, match="hf:org/other@main' is not in this bento"):
         _ = Uses().missing
@@ -73,8 +73,8 @@ def test_a_model_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (source / "config.json").write_text("{}")
     import_model(Store(Home.default()), source, "small", "v1")
     model = bentofn.models.get("small:latest")
-    assert (model.tag, (model.path / "config.json").read_text()) == ("small:v1", "{}")
-    assert [each.tag for each in bentofn.models.list()] == ["small:v1"]
+    assert (str(model.tag), (model.path / "config.json").read_text()) == ("small:v1", "{}")
+    assert [str(each.tag) for each in bentofn.models.list()] == ["small:v1"]
     with pytest.raises((NotFound, UserError), match="other"):
         bentofn.models.get("other")
 

@@ -58,7 +58,7 @@ def test_every_absent_name_says_what_to_do_instead() -> None:
 
 
 def test_no_name_is_there_and_absent() -> None:
-    assert not surface.ABSENT.keys() & {*surface.HOMES, *surface.MODULES}
+    assert not surface.ABSENT.keys() & {*surface.HOMES, *surface.MODULES, *surface.FRAMEWORKS}
 
 
 def test_a_name_that_bentoml_does_not_have() -> None:
@@ -114,5 +114,9 @@ def test_an_old_descriptor_can_be_imported_and_not_used() -> None:
 
 def test_a_submodule_for_each_that_the_table_names() -> None:
     folder = Path(surface.dropin()) / "bentoml"
-    assert {path.stem for path in folder.glob("*.py")} == {"__init__", *surface.MODULES}
+    assert {path.stem for path in folder.glob("*.py")} == {
+        "__init__",
+        *surface.MODULES,
+        *surface.FRAMEWORKS,
+    }
     assert {path.stem for path in Path(bentofn.__file__).parent.glob("*.py")} >= {*surface.MODULES}

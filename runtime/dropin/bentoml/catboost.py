@@ -1,0 +1,3 @@
+"""``bentoml.catboost``."""
+
+from bentofn.runtime.frameworks.catboost import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""``bentoml.lightgbm``."""
+
+from bentofn.runtime.frameworks.lightgbm import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""``bentoml.mlflow``."""
+
+from bentofn.runtime.frameworks.mlflow import *  # noqa: F403

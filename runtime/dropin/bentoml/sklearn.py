@@ -1,0 +1,3 @@
+"""``bentoml.sklearn``."""
+
+from bentofn.runtime.frameworks.sklearn import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""``bentoml.xgboost``."""
+
+from bentofn.runtime.frameworks.xgboost import *  # noqa: F403

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bentofn.runtime.current import get_current_service as get_current_service
     from bentofn.runtime.current import importing as importing
     from bentofn.runtime.current import server_context as server_context
+    from bentofn.runtime.dependency import Dependency as Dependency
+    from bentofn.runtime.dependency import depends as depends
     from bentofn.runtime.frameworks import catboost as catboost
     from bentofn.runtime.frameworks import lightgbm as lightgbm
     from bentofn.runtime.frameworks import mlflow as mlflow

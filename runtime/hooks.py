@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from bentofn.runtime.dependency import in_process
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.members import declared_members, underlying
 
@@ -79,7 +80,19 @@ def marked(instance_or_cls: object, kind: str) -> list[Hook]:
     Args:
         instance_or_cls: A service's instance, or its class for ``on_deployment``.
         kind: The name of the decorator.
+
+    An instance's come after those of its dependencies in this process, at its end before them.
     """
+    service = getattr(instance_or_cls, "bento_service", None)
+    if isinstance(instance_or_cls, type) or service is None or not service.dependencies:
+        return _own(instance_or_cls, kind)
+    instances = [*in_process(service), instance_or_cls]
+    if kind == "on_shutdown":
+        instances.reverse()
+    return [hook for each in instances for hook in _own(each, kind)]
+
+
+def _own(instance_or_cls: object, kind: str) -> list[Hook]:
     is_class = isinstance(instance_or_cls, type)
     cls = cast(type, instance_or_cls) if is_class else type(instance_or_cls)
     members = declared_members(cls)

@@ -25,6 +25,7 @@ from bentofn.runtime.http.warmup import warm_up
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.manifest import BentoManifest
+from bentofn.runtime.proxy import disconnect
 from bentofn.runtime.service import Service
 
 
@@ -116,7 +117,11 @@ def prepare_service(service: Service[Any]) -> Prepared:
     instance = service()
     current.set_current_service(instance)
     app = ServiceApp(service, instance)
+    for dependency in service.dependencies.values():
+        dependency.get()
     warm_up(app)
+    if service.dependencies:
+        disconnect(service)
     run_before_snapshot(instance)
     return Prepared(service, instance, app)
 

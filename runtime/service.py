@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from bentofn.runtime.api import APIMethod, find_apis
 from bentofn.runtime.config import EnvVar, ServiceConfig, check_config, check_envs
 from bentofn.runtime.context import ServiceContext
-from bentofn.runtime.errors import UserError
+from bentofn.runtime.dependency import Dependency, all_services, find_dependencies
+from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.hooks import check_hooks
 from bentofn.runtime.members import declared_members
 from bentofn.runtime.models import BentoModel, Model, ModelDescriptor
@@ -19,6 +20,7 @@ from bentofn.runtime.mounts import Mount, bind_views, declared_mounts
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.app import ServiceApp
+    from bentofn.runtime.proxy.local import LocalTransport
 
 T = TypeVar("T")
 
@@ -77,7 +79,8 @@ class Service(Generic[T]):
         self.models: list[ModelDescriptor] = [*models, *_declared_models(cls)]
         self.cmd = list(cmd) if cmd is not None else None
         self.apis: dict[str, APIMethod] = {**(apis or {}), **find_apis(cls)}
-        self.dependencies: dict[str, Any] = {}
+        self.dependencies: dict[str, Dependency[Any]] = find_dependencies(cls)
+        self.shared: LocalTransport | None = None
         self.mounts: list[Mount] = [self._prefixed(each) for each in declared_mounts(cls)]
         self.middlewares: list[tuple[type[Any], dict[str, Any]]] = []
         self.context = ServiceContext()
@@ -113,6 +116,21 @@ class Service(Generic[T]):
     def has_custom_command(self) -> bool:
         """Whether a server of the user's own answers."""
         return self.cmd is not None or hasattr(self.inner, "__command__")
+
+    def all_services(self, exclude_urls: bool = False) -> dict[str, Service[Any]]:
+        """As :func:`bentofn.runtime.dependency.all_services`."""
+        return all_services(self, exclude_urls=exclude_urls)
+
+    def find_dependent_by_name(self, name: str) -> Service[Any]:
+        """A service that this one depends on, directly or not.
+
+        Raises:
+            BentoMLException: There is none of this name.
+        """
+        try:
+            return self.all_services()[name]
+        except KeyError:
+            raise BentoMLException(f"Service {name} not found") from None
 
     def mount_asgi_app(self, app: Any, path: str = "/", name: str | None = None) -> None:
         """Answer with an ASGI application below a path, as :func:`mounts.asgi_app` does."""

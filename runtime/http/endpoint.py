@@ -29,6 +29,9 @@ from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.io.inputs import Arguments
 from bentofn.runtime.io.outputs import EVENT_STREAM
 from bentofn.runtime.io.spec import EndpointSpec
+from bentofn.runtime.proxy import wire
+from bentofn.runtime.proxy.addresses import is_sibling
+from bentofn.runtime.proxy.answering import answer_sibling
 
 BATCH_SIZE_HEADER = b"x-bentofn-batch-size"
 
@@ -60,7 +63,7 @@ class Endpoint:
     def __init__(self, spec: EndpointSpec, instance: object, state: dict[str, Any]) -> None:
         self.spec = spec
         self._bound = getattr(instance, spec.method.name)
-        self._state = state
+        self.state = state
 
     def open(
         self, executor: Executor, threads: int, on_batch: Callable[[BatchReport], None]
@@ -73,7 +76,7 @@ class Endpoint:
             on_batch: Told of each batch that ended.
         """
         method = self.spec.method
-        self._executor = executor
+        self.executor = executor
         self._call = caller(self._bound, executor)
         self._batches: BatchDispatcher | None = None
         if method.batchable:
@@ -99,7 +102,9 @@ class Endpoint:
             Exception: Whatever the method raised; ClientLeftError when the client left.
         """
         media_type = exchange.content_type.partition(";")[0].strip().lower()
-        if media_type == _PICKLE:
+        if media_type == wire.MEDIA_TYPE and is_sibling(exchange.scope["headers"]):
+            await answer_sibling(self, exchange)
+        elif media_type in (_PICKLE, wire.MEDIA_TYPE):
             await exchange.reply(UNSUPPORTED_MEDIA_TYPE)
         elif media_type == _MULTIPART:
             await self._answer_form(exchange, exchange.receive)
@@ -113,7 +118,7 @@ class Endpoint:
                 await self._answer_body(exchange, body)
 
     async def _answer_body(self, exchange: Exchange, body: bytes) -> None:
-        context = Context(exchange.scope, body, self._state, exchange.request_id)
+        context = Context(exchange.scope, body, self.state, exchange.request_id)
         try:
             read = partial(self.spec.input.from_body, body, exchange.content_type, context)
             arguments = await self._read(read)
@@ -125,7 +130,7 @@ class Endpoint:
             context.close()
 
     async def _answer_form(self, exchange: Exchange, source: bytes | Receive) -> None:
-        context = Context(exchange.scope, source, self._state, exchange.request_id)
+        context = Context(exchange.scope, source, self.state, exchange.request_id)
         request = context.request
         try:
             form = await request.form(max_part_size=_MAX_FIELD_BYTES)
@@ -149,6 +154,22 @@ class Endpoint:
     async def _answer_call(
         self, exchange: Exchange, arguments: Arguments, context: Context
     ) -> None:
+        result, headers = await self.call(exchange, arguments, context)
+        await self._respond(exchange, result, headers, context)
+        if context.answered is not None:
+            await context.answered.run_background()
+
+    async def call(
+        self, exchange: Exchange, arguments: Arguments, context: Context
+    ) -> tuple[Any, list[Header]]:
+        """Call the method for a request, alone or in a batch.
+
+        Returns:
+            The result, and what the response says about the call.
+
+        Raises:
+            Exception: Whatever the method raised; ClientLeftError when the client left.
+        """
         current_context.set(context)
         positional, named = arguments
         headers: list[Header] = []
@@ -160,9 +181,7 @@ class Endpoint:
             headers.append((BATCH_SIZE_HEADER, str(batch.batch_size).encode()))
         else:
             result = await self._call(*positional, **named, **self._context_argument(context))
-        await self._respond(exchange, result, headers, context)
-        if context.answered is not None:
-            await context.answered.run_background()
+        return result, headers
 
     async def _call_batch(self, value: Any, latest: Context) -> Any:
         # A batch has many callers and the method takes one context: as in BentoML, the latest's.
@@ -197,7 +216,7 @@ class Endpoint:
     async def _stream(self, exchange: Exchange, stream: Any, context: Context) -> None:
         encode = self.spec.output.encode_chunk
         with WhileConnected(exchange):
-            async with aclosing(chunks_of(stream, self._executor)) as chunks:
+            async with aclosing(chunks_of(stream, self.executor)) as chunks:
                 # An error before the first chunk can still become an HTTP error, and what the
                 # generator says about the response before it can still be sent.
                 first = await anext(chunks, _END)

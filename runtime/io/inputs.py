@@ -70,6 +70,16 @@ class Input:
         value = self._validator.validate_python(data, context=context)
         return self._call(value) if self._root is None else ((value,), {})
 
+    def from_values(self, values: Mapping[str, Any], context: Context | None) -> Arguments:
+        """Check the arguments of a call from another service of the bento."""
+        if self._root is None:
+            fields = {name: value for name, value in values.items() if name in self._types}
+            if self._rest is not None:
+                fields[REST] = {name: v for name, v in values.items() if name not in self._types}
+            return self._call(self._validator.validate_python(fields, context=context))
+        value = next(iter(values.values()), None)
+        return (self._validator.validate_python(value, context=context),), {}
+
     def example_body(self, example: Mapping[str, Any]) -> tuple[bytes, str]:
         """The request body of a declared example, and its content type.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from bentofn.runtime.dependency import in_process
 from bentofn.runtime.renew.clocks import find_clocks
 from bentofn.runtime.renew.environment import renew_environment
 from bentofn.runtime.renew.generators import find_generators, renew_generator
@@ -41,10 +42,20 @@ def find(instance: object) -> list[Renewal]:
         *find_wiped(),
         *find_native(),
         *find_libraries(),
-        *(partial(renew_generator, generator) for generator in find_generators(instance)),
+        *(
+            partial(renew_generator, generator)
+            for each in (*_siblings(instance), instance)
+            for generator in find_generators(each)
+        ),
         *find_names(),
         *find_identity(),
     ]
+
+
+def _siblings(instance: object) -> list[object]:
+    """The instances of what the service depends on in this process."""
+    service = getattr(instance, "bento_service", None)
+    return [] if service is None else in_process(service)
 
 
 def renew(renewals: Iterable[Renewal]) -> None:

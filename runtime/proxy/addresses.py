@@ -1,0 +1,58 @@
+"""Where the services of a bento that have processes of their own are, as the environment says it.
+
+The address is read when a connection is made: the copy of a process has an environment of its own.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+VARIABLE = "BENTOFN_SERVICES"
+"""Variable with the sockets of the services, as :func:`variable` writes it."""
+
+ROLE = "BENTOFN_SERVICE"
+"""Variable with the name of the service that a process is for; unset for the entry's."""
+
+HEADER = "x-bentofn-sibling"
+"""Header of a request between services of one bento: it holds their secret."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The sockets of a bento's services.
+
+    Args:
+        sockets: Name of a service to the path of its AF_UNIX socket.
+        secret: What only the bento's processes know.
+    """
+
+    sockets: Mapping[str, str]
+    secret: str
+
+    def to_text(self) -> str:
+        """The value of :data:`VARIABLE`."""
+        return json.dumps({"secret": self.secret, "sockets": dict(self.sockets)}, sort_keys=True)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Addresses:
+        """Those of this process; none where it has all services in itself."""
+        raw = json.loads(environ.get(VARIABLE) or "{}")
+        return cls(raw.get("sockets", {}), raw.get("secret", ""))
+
+
+def names(environ: Mapping[str, str] = os.environ) -> Iterable[str]:
+    """The services that have processes of their own."""
+    return Addresses.read(environ).sockets
+
+
+def is_sibling(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request comes from a process of the same bento, to one that takes such requests."""
+    if ROLE not in os.environ:
+        return False
+    secret = Addresses.read().secret.encode()
+    given = next((value for name, value in headers if name == HEADER.encode()), b"")
+    return bool(secret) and hmac.compare_digest(secret, given)

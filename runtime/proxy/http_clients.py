@@ -1,0 +1,60 @@
+"""httpx clients for the routes of a service in another process: mounted applications, for one.
+
+They may be made in a service's constructor: they open nothing and read no address before their
+first request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+
+def sync_client(url: str, address: Callable[[], str], timeout: float) -> httpx.Client:
+    """A client.
+
+    Args:
+        url: The URL that its requests begin with.
+        address: Gives the path of the service's AF_UNIX socket.
+        timeout: Seconds without a byte after which a request fails.
+    """
+    return httpx.Client(base_url=url, transport=_Transport(address), timeout=timeout)
+
+
+def async_client(url: str, address: Callable[[], str], timeout: float) -> httpx.AsyncClient:
+    """An asynchronous client, with the arguments of :func:`sync_client`."""
+    return httpx.AsyncClient(base_url=url, transport=_AsyncTransport(address), timeout=timeout)
+
+
+class _Transport(httpx.BaseTransport):
+    def __init__(self, address: Callable[[], str]) -> None:
+        self._address = address
+        self._inner: Any = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._inner is None:
+            self._inner = httpx.HTTPTransport(uds=self._address())
+        answer: httpx.Response = self._inner.handle_request(request)
+        return answer
+
+    def close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
+
+
+class _AsyncTransport(httpx.AsyncBaseTransport):
+    def __init__(self, address: Callable[[], str]) -> None:
+        self._address = address
+        self._inner: Any = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._inner is None:
+            self._inner = httpx.AsyncHTTPTransport(uds=self._address())
+        answer: httpx.Response = await self._inner.handle_async_request(request)
+        return answer
+
+    async def aclose(self) -> None:
+        if self._inner is not None:
+            await self._inner.aclose()

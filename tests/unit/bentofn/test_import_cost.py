@@ -66,6 +66,7 @@ class Service:
         "bentofn.runtime.api",
         "bentofn.runtime.config",
         "bentofn.runtime.context",
+        "bentofn.runtime.dependency",
         "bentofn.runtime.errors",
         "bentofn.runtime.field_defaults",
         "bentofn.runtime.hooks",

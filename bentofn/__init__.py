@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pydantic import Field as Field
 
     from bentofn import exceptions as exceptions
+    from bentofn import images as images
     from bentofn import io as io
     from bentofn import models as models
     from bentofn import monitoring as monitoring

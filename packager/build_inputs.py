@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bentofn.packager.code.declared import Declared, declared
 from bentofn.packager.code.gpu import asks_for_gpu
 from bentofn.packager.code.sources import HashedTree, collect
 from bentofn.packager.config.discovery import load_config
 from bentofn.packager.config.docker_files import read_env, read_image
+from bentofn.packager.config.image_options import merge_image, with_commands
 from bentofn.packager.config.model import BuildConfig, ImageOptions
 from bentofn.packager.digest_cache import hash_tree
 from bentofn.packager.environment.pip_config import read_pip_config
@@ -25,6 +27,7 @@ from bentofn.packager.environment.requirements import (
 from bentofn.packager.environment.resolve import lock_key
 from bentofn.packager.environment.target import Target, base_interpreter, find_target
 from bentofn.packager.environment.torch_build import CPU_INDEX
+from bentofn.packager.environment.uv_lock import locked_versions
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.runtime_files import runtime_digest, runtime_files
@@ -32,6 +35,7 @@ from bentofn.packager.slim.level import Slimming, find_slimming
 from bentofn.packager.trust.kinds import ADMISSION_RULES
 from bentofn.runtime.arguments import with_arguments
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.surface import STOCK
 
 if TYPE_CHECKING:
     from bentofn.packager.trust.keys import Signer
@@ -57,6 +61,7 @@ class BuildOptions:
         allow_secrets: Files that may hold secrets.
         allow_pickles: Files that may hold pickles which import what is dangerous.
         arguments: What the service reads with ``use_arguments``, over those of the bentofile.
+        service: The service, instead of the bentofile's.
     """
 
     name: str | None = None
@@ -73,6 +78,7 @@ class BuildOptions:
     allow_secrets: tuple[str, ...] = ()
     allow_pickles: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    service: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,8 +125,7 @@ class BuildInputs:
     @property
     def service(self) -> str:
         """The service, relative to the code's root in the bento."""
-        root = self.config.source_root
-        return self.config.service.removeprefix(f"{root}/") if root else self.config.service
+        return _service_of(self.config)
 
     @property
     def resolves_again(self) -> bool:
@@ -158,33 +163,87 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     """
     project = project.resolve()
     config = load_config(project, home, options.bentofile)
+    if options.service is not None:
+        config = replace(config, service=options.service)
     found = collect(project, config.include, config.exclude, config.source_root)
+    tree = hash_tree(project, found.files, home)
     runtime = runtime_files()
+    version = runtime_digest(runtime)
+    own_envs = {env.name: env.value for env in config.envs if env.value is not None}
+    envs = with_arguments(
+        {**read_env(project, config.docker), **own_envs},
+        {**config.arguments, **options.arguments},
+    )
+    said = declared(project, config.source_root, _service_of(config), tree, envs, version, home)
+    config, image, notes = _with_image(project, config, said)
+    if said.missing:
+        envs[STOCK] = "1"
     target = find_target(options.python or config.python_version, options.platform)
     slimming = find_slimming(options.slim, target)
-    gpu = asks_for_gpu(project, config) if options.gpu is None else options.gpu
+    gpu = _asks_for_gpu(project, config, said) if options.gpu is None else options.gpu
     settings = replace(read_pip_config(os.environ), torch_cpu_index=None if gpu else CPU_INDEX)
+    pins = locked_versions(project, settings, home) if config.python.uv_lock else ()
     requirements = with_wheel_folders(
-        read_requirements(project, config.python, settings), target, home
+        read_requirements(
+            project, config.python, settings, keeps_bentoml=bool(said.missing), pins=pins
+        ),
+        target,
+        home,
     )
-    own_envs = {env.name: env.value for env in config.envs if env.value is not None}
-    envs = {**read_env(project, config.docker), **own_envs}
     return BuildInputs(
         project=project,
         options=options,
         config=config,
         description=_description(project, config.description),
-        image=read_image(project, config.docker),
-        envs=with_arguments(envs, {**config.arguments, **options.arguments}),
-        tree=hash_tree(project, found.files, home),
+        image=image,
+        envs=envs,
+        tree=tree,
         runtime=runtime,
-        runtime_digest=runtime_digest(runtime),
+        runtime_digest=version,
         target=target,
         requirements=requirements,
         lock_key=lock_key(project, requirements, target),
         slimming=slimming,
-        warnings=(*config.warnings, *found.warnings, *requirements.notes, *slimming.warnings),
+        warnings=(
+            *config.warnings,
+            *notes,
+            *found.warnings,
+            *requirements.notes,
+            *slimming.warnings,
+        ),
     )
+
+
+def _with_image(
+    project: Path, config: BuildConfig, said: Declared
+) -> tuple[BuildConfig, ImageOptions, tuple[str, ...]]:
+    """The configuration and the image with what the service says; and what the user should know."""
+    notes: tuple[str, ...] = ()
+    if said.missing:
+        notes = (
+            f"The service uses {', '.join(said.missing)}, which bentofn does not carry: the bento "
+            "keeps BentoML's own package.",
+        )
+    if said.trouble is not None:
+        notes += (
+            f"What {config.service} says of its image could not be read ({said.trouble}); list its "
+            "packages under python.packages in bentofile.yaml.",
+        )
+    if said.image is None:
+        return config, read_image(project, config.docker), notes
+    config = merge_image(config, said.image, project)
+    image, more = with_commands(read_image(project, config.docker), said.image)
+    return config, image, (*notes, *more)
+
+
+def _service_of(config: BuildConfig) -> str:
+    """The service, relative to the code's root."""
+    root = config.source_root
+    return config.service.removeprefix(f"{root}/") if root else config.service
+
+
+def _asks_for_gpu(project: Path, config: BuildConfig, said: Declared) -> bool:
+    return asks_for_gpu(project, config) if said.gpu is None else said.gpu
 
 
 def check_unchanged(tree: HashedTree) -> None:

@@ -46,7 +46,7 @@ HOMES: Mapping[str, str] = {
 }
 """Name to its module in ``bentofn.runtime``, or ``module:name`` of another package."""
 
-MODULES = ("exceptions", "io", "models", "monitoring")
+MODULES = ("exceptions", "images", "io", "models", "monitoring")
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 
 FRAMEWORKS = ("catboost", "lightgbm", "mlflow", "sklearn", "xgboost")
@@ -83,7 +83,6 @@ ABSENT: Mapping[str, str] = {
     "get": _SOON,
     "gradio": _SOON,
     "grpc": "bentofn serves HTTP",
-    "images": _SOON,
     "import_bento": _SOON,
     "keras": _STORE,
     "legacy": _ANNOTATE,

@@ -22,15 +22,14 @@ from bentofn.packager.build import BuildOptions, BuildResult
 from bentofn.packager.build import build as build_project
 from bentofn.packager.home import Home
 from bentofn.packager.slim.level import LEVELS
+from bentofn.runtime.errors import UserError
 
 BENTO_FILE = "bento.yaml"
 """The file that a bento of BentoML's has at its top."""
 
 
 @click.command()
-@click.argument(
-    "project", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path()
-)
+@click.argument("target", default=".")
 @click.option(
     "-f", "--bentofile", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The build file; by default bentofile.yaml or pyproject.toml of the project.",
@@ -73,7 +72,7 @@ BENTO_FILE = "bento.yaml"
 @click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
 @json_option
 def build(
-    project: Path,
+    target: str,
     bentofile: Path | None,
     name: str | None,
     version: str | None,
@@ -91,10 +90,13 @@ def build(
     sign_key: Path | None,
     as_json: bool,
 ) -> None:
-    """Turn the PROJECT (by default the current directory) into a bento.
+    """Turn TARGET (by default the current directory) into a bento.
 
-    A folder that is a bento of BentoML's is built again, with its models.
+    It is a project's folder, or a service of the current directory as module:Class or file.py:Class
+    instead of the one that the build file names. A folder that is a bento of BentoML's is built
+    again, with its models.
     """
+    project, service = _split(target)
     options = BuildOptions(
         name=name,
         version=version,
@@ -110,6 +112,7 @@ def build(
         allow_pickles=allow_pickles,
         arguments=read_arguments(arguments, argument_file),
         signer=None if sign_key is None else read_signer(sign_key),
+        service=service,
     )
     with progress() as report, ExitStack() as stack:
         home = Home.default()
@@ -136,6 +139,17 @@ def build(
         click.echo()
     verb = "Nothing changed:" if result.reused else "Built"
     click.echo(f"{verb} {result.tag} in {result.seconds:.2f} s")
+
+
+def _split(target: str) -> tuple[Path, str | None]:
+    """A project's folder, and the service if the target names one."""
+    if Path(target).is_dir():
+        return Path(target), None
+    if ":" in target or target.endswith(".py"):
+        return Path(), target
+    raise UserError(
+        f"There is no directory {target}; name a project's folder, or a service as file.py:Class."
+    )
 
 
 def build_document(result: BuildResult) -> dict[str, object]:

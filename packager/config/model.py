@@ -53,6 +53,8 @@ class PythonOptions:
         wheels: Wheel files of the project.
         is_locked: Whether versions stay until the requirements change. Otherwise each build takes
             the newest that fit; what a bento holds is exact all the same.
+        lines: Lines of a requirements file besides, which an image says.
+        uv_lock: Whether the project's ``uv.lock`` says versions too.
         build_packages: Requirements that only the export of models needs; not in the bento.
     """
 
@@ -69,6 +71,8 @@ class PythonOptions:
     no_binary: tuple[str, ...] = ()
     wheels: tuple[str, ...] = ()
     is_locked: bool = True
+    lines: tuple[str, ...] = ()
+    uv_lock: bool = False
     build_packages: tuple[str, ...] = ()
 
 

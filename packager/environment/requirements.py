@@ -1,11 +1,11 @@
-"""A project's requirements as one list: files followed, options taken out, bentofn left out."""
+"""A project's requirements as one list: files followed, options and the SDK left out."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from bentofn.packager.environment.wheels import wheel_version
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
-PROVIDED = "bentofn"
-"""The distribution that the runtime layer provides."""
+PROVIDED = ("bentofn", "bentoml")
+"""The distributions that the runtime layer provides; of the second it has the names."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,12 @@ class Requirements:
 
 
 def read_requirements(
-    project: Path, options: PythonOptions, settings: IndexSettings
+    project: Path,
+    options: PythonOptions,
+    settings: IndexSettings,
+    *,
+    keeps_bentoml: bool = False,
+    pins: Sequence[str] = (),
 ) -> Requirements:
     """Collect a project's requirements.
 
@@ -58,6 +63,8 @@ def read_requirements(
         project: The project's folder.
         options: What the bentofile says.
         settings: What pip is configured to use.
+        keeps_bentoml: Whether the service needs BentoML's own package.
+        pins: Constraints besides, of a ``uv.lock``.
 
     Raises:
         UserError: A file is missing, or a requirement cannot be locked (a local folder, a
@@ -78,14 +85,21 @@ def read_requirements(
             prerelease=options.prerelease,
             only_binary=_names(options.only_binary),
             no_binary=_names(options.no_binary),
-        )
+        ),
+        PROVIDED[:1] if keeps_bentoml else PROVIDED,
     )
     for package in options.packages:
         reader.requirement(package, "python.packages")
     for name in options.requirements_files:
         reader.file(project / name, name)
+    for line in options.lines:
+        reader.line(line, project, "image=")
+    for pin in pins:
+        reader.requirement(pin, "uv.lock", constraint=True)
     for name in options.constraints_files:
         reader.file(project / name, name, constraint=True)
+    if keeps_bentoml and not any(requirement_name(each) == "bentoml" for each in reader.packages):
+        reader.packages.append("bentoml")
     builder = _Reader(reader.settings)
     for package in options.build_packages:
         builder.requirement(package, "python.build_packages")
@@ -110,8 +124,9 @@ def with_wheel_folders(requirements: Requirements, target: Target, home: Home) -
 
 
 class _Reader:
-    def __init__(self, settings: IndexSettings) -> None:
+    def __init__(self, settings: IndexSettings, provided: Sequence[str] = PROVIDED) -> None:
         self.settings = settings
+        self.provided = provided
         self.packages: list[str] = []
         self.constraints: list[str] = []
         self.notes: list[str] = []
@@ -120,17 +135,17 @@ class _Reader:
 
     def requirement(self, text: str, origin: str, *, constraint: bool = False) -> None:
         line = text.strip()
+        name = requirement_name(line)
+        if name in self.provided:
+            self.notes.append(f"{origin}: {name} is left out; every bento carries its runtime.")
+            return
         repository = parse_repository(_location(line, origin))
         if repository is not None and not constraint:
             self.repositories.append(repository)
             return
         _refuse_unlockable(line, origin)
-        name = requirement_name(line)
         if not name:
             raise UserError(f"{origin}: {line!r} is not a requirement, such as numpy>=1.26.")
-        if name == PROVIDED:
-            self.notes.append(f"{origin}: {PROVIDED} is left out; every bento carries its runtime.")
-            return
         (self.constraints if constraint else self.packages).append(line)
 
     def file(self, path: Path, origin: str, *, constraint: bool = False) -> None:
@@ -139,19 +154,22 @@ class _Reader:
             raise UserError(f"{origin} includes itself.")
         self._open.append(path)
         for line in _lines(path, origin):
-            if line.startswith("-"):
-                self._option(line, path, origin, constraint)
-            else:
-                self.requirement(line, origin, constraint=constraint)
+            self.line(line, path.parent, origin, constraint=constraint)
         self._open.pop()
 
-    def _option(self, line: str, path: Path, origin: str, constraint: bool) -> None:
+    def line(self, line: str, folder: Path, origin: str, *, constraint: bool = False) -> None:
+        if line.startswith("-"):
+            self._option(line, folder, origin, constraint)
+        else:
+            self.requirement(line, origin, constraint=constraint)
+
+    def _option(self, line: str, folder: Path, origin: str, constraint: bool) -> None:
         option, value = _split_option(line, origin)
         value = _location(value, origin)
         if option in ("-r", "--requirement"):
-            self.file(path.parent / value, value, constraint=constraint)
+            self.file(folder / value, value, constraint=constraint)
         elif option in ("-c", "--constraint"):
-            self.file(path.parent / value, value, constraint=True)
+            self.file(folder / value, value, constraint=True)
         elif option in ("-e", "--editable"):
             _refuse_unlockable(f"./{value}", origin)
         elif option == "--no-index":
@@ -159,7 +177,7 @@ class _Reader:
         elif option == "--pre":
             self.settings = self.settings.with_options(prerelease=True)
         elif option in ("-f", "--find-links"):
-            links = (_absolute(value, path.parent),)
+            links = (_absolute(value, folder),)
             self.settings = self.settings.with_options(find_links=links)
         elif option in ("-i", "--index-url"):
             self.settings = self.settings.with_options(index_url=value)

@@ -65,11 +65,35 @@ torch==2.0 \\
     assert found.notes == ("requirements.txt: the option --use-feature is not applied.",)
 
 
-@pytest.mark.parametrize("name", ["bentofn", "bentofn[torch]>=0.1", "BentoFN==1"])
-def test_bentofn_itself_is_left_out_and_said(tmp_path: Path, name: str) -> None:
-    found = read(tmp_path, name, "idna", "bentofn-tools", "bentoml")
-    assert found.packages == ("idna", "bentofn-tools", "bentoml")
-    assert "bentofn is left out" in found.notes[0]
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("bentofn", "bentofn[torch]>=0.1", "BentoFN==1", "bentoml", "bentoml[grpc]>=1.3,<2"),
+        "bentoml @ git+https://example.org/bentoml@main",
+    ],
+)
+def test_what_the_runtime_provides_is_left_out_and_said(tmp_path: Path, name: str) -> None:
+    found = read(tmp_path, name, "idna", "bentofn-tools", "bentoml-x")
+    assert found.packages == ("idna", "bentofn-tools", "bentoml-x")
+    assert "is left out" in found.notes[0]
+
+
+def test_a_service_may_keep_bentoml(tmp_path: Path) -> None:
+    def kept(*packages: str) -> tuple[str, ...]:
+        options = PythonOptions(packages)
+        found = read_requirements(tmp_path, options, IndexSettings(), keeps_bentoml=True)
+        return found.packages
+
+    assert kept("idna", "bentoml==1.3", "bentofn") == ("idna", "bentoml==1.3")
+    assert kept("idna") == ("idna", "bentoml")
+
+
+def test_lines_of_an_image_and_pins(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("certifi\n")
+    options = PythonOptions(("idna",), lines=("--pre", "-r more.txt", "six"))
+    found = read_requirements(tmp_path, options, IndexSettings(), pins=("idna==3.4",))
+    assert found.packages == ("idna", "certifi", "six")
+    assert (found.constraints, found.settings.prerelease) == (("idna==3.4",), True)
 
 
 @pytest.mark.parametrize(

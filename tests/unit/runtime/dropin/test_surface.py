@@ -87,8 +87,8 @@ def test_bentomls_inside_is_there_as_far_as_services_import_it() -> None:
     done = run(code)
     assert done.returncode == 0, done.stderr
     missing = [line.split()[0] for line in done.stdout.splitlines()]
-    # Their public modules are not there yet.
-    assert set(missing) <= {"_bentoml_sdk.images", "_bentoml_sdk.validators"}
+    # Its public module is not there yet.
+    assert set(missing) <= {"_bentoml_sdk.validators"}
 
 
 @pytest.mark.parametrize(

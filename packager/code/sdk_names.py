@@ -1,0 +1,133 @@
+"""The names of BentoML that a service's code uses, and those of them that bentofn does not carry.
+
+Such a service keeps BentoML's own package. Only modules that the service imports count: what a
+project's scripts use is not in the way.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+
+PACKAGES = frozenset({"bentoml", "_bentoml_sdk", "_bentoml_impl", "bentoml_cli"})
+
+
+def used_names(sources: Mapping[str, bytes], service: str) -> frozenset[str]:
+    """The dotted names of BentoML that a service and the modules that it imports use.
+
+    Args:
+        sources: Path in the bento to content of every Python file.
+        service: ``module:Class`` or ``file.py:Class``.
+    """
+    module = service.partition(":")[0]
+    waiting = [module if module.endswith(".py") else _path(module, sources)]
+    seen: set[str] = set()
+    names: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen or path not in sources:
+            continue
+        seen.add(path)
+        try:
+            tree = ast.parse(sources[path])
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        _forget_type_checking(tree)
+        names |= _names(tree)
+        waiting += [_path(name, sources) for name in _imported(tree, path)]
+    return frozenset(names)
+
+
+def missing_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of BentoML's names that the drop-in does not have, sorted."""
+    return tuple(sorted(name for name in names if not _is_carried(name)))
+
+
+def speaks_of_images(sources: Mapping[str, bytes]) -> bool:
+    """Whether a file of a project makes an image by BentoML's SDK."""
+    return any(
+        b"images" in text and (b"bentoml" in text or b"bentofn" in text)
+        for text in sources.values()
+    )
+
+
+def _is_carried(name: str) -> bool:
+    from bentofn.runtime import inside, surface
+
+    package, _, rest = name.partition(".")
+    if package == "bentoml" and not rest.startswith("_internal"):
+        first, _, deeper = rest.partition(".")
+        if first in surface.MODULES and deeper:
+            module = importlib.import_module(f"bentofn.{first}")
+            return deeper.partition(".")[0] in module.__all__
+        known = first in surface.MODULES or first in surface.HOMES
+        return known or not first or first.startswith("__")
+    if name in inside.NAMES:
+        return True
+    module_name, _, last = name.rpartition(".")
+    return module_name in inside.NAMES and last in inside.names_of(module_name)
+
+
+def _names(tree: ast.Module) -> set[str]:
+    """Dotted names that a module reaches through its imports of BentoML."""
+    found: set[str] = set()
+    bound: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] in PACKAGES:
+                    found.add(alias.name)
+                    top = alias.name if alias.asname else alias.name.partition(".")[0]
+                    bound[alias.asname or top] = top
+        elif isinstance(node, ast.ImportFrom) and _is_sdk(node):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}".removesuffix(".*")
+                found.add(name)
+                bound[alias.asname or alias.name] = name
+    for node in ast.walk(tree):
+        dotted = _dotted(node) if isinstance(node, ast.Attribute) else None
+        if dotted is not None and dotted[0] in bound:
+            found.add(".".join((bound[dotted[0]], *dotted[1:3])))
+    return found
+
+
+def _is_sdk(node: ast.ImportFrom) -> bool:
+    return not node.level and (node.module or "").partition(".")[0] in PACKAGES
+
+
+def _dotted(node: ast.expr) -> list[str] | None:
+    """The parts of ``a.b.c``, the first three at most."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    return [node.id, *reversed(parts)][:3]
+
+
+def _imported(tree: ast.Module, path: str) -> Iterator[str]:
+    """Dotted names of the modules of the project that a module may import."""
+    folder = path.split("/")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = folder[: len(folder) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _path(module: str, sources: Mapping[str, bytes]) -> str:
+    path = module.replace(".", "/")
+    return f"{path}.py" if f"{path}.py" in sources else f"{path}/__init__.py"
+
+
+def _forget_type_checking(tree: ast.Module) -> None:
+    """Drop the bodies of ``if TYPE_CHECKING``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            node.body = [ast.Pass()]

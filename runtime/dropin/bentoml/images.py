@@ -1,0 +1,3 @@
+"""``bentoml.images``."""
+
+from bentofn.images import *  # noqa: F403

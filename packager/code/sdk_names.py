@@ -7,7 +7,6 @@ project's scripts use is not in the way.
 from __future__ import annotations
 
 import ast
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 
 PACKAGES = frozenset({"bentoml", "_bentoml_sdk", "_bentoml_impl", "bentoml_cli"})
@@ -58,11 +57,10 @@ def _is_carried(name: str) -> bool:
     package, _, rest = name.partition(".")
     if package == "bentoml" and not rest.startswith("_internal"):
         first, _, deeper = rest.partition(".")
-        if first in surface.MODULES and deeper:
-            module = importlib.import_module(f"bentofn.{first}")
-            return deeper.partition(".")[0] in module.__all__
-        known = first in surface.MODULES or first in surface.HOMES
-        return known or not first or first.startswith("__")
+        if first in (*surface.MODULES, *surface.FRAMEWORKS):
+            module = surface.find("bentofn", first)
+            return not deeper or deeper.partition(".")[0] in module.__all__
+        return first in surface.HOMES or not first or first.startswith("__")
     if name in inside.NAMES:
         return True
     module_name, _, last = name.rpartition(".")

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import uvicorn
@@ -65,8 +65,16 @@ class Server(uvicorn.Server):
                 signal.signal(signum, handler)
 
 
-def configure(app: Any) -> uvicorn.Config:
-    """uvicorn's settings for an application, with everything that serving imports imported."""
+def configure(app: Any, tls: Mapping[str, Any] | None = None) -> uvicorn.Config:
+    """uvicorn's settings for an application, with everything that serving imports imported.
+
+    Args:
+        app: The application.
+        tls: BentoML's ``ssl`` section of a service that answers with HTTPS itself.
+
+    Raises:
+        UserError: The certificate or the key cannot be used.
+    """
     config = uvicorn.Config(
         app,
         http="httptools" if _importable("httptools") else "h11",
@@ -79,11 +87,30 @@ def configure(app: Any) -> uvicorn.Config:
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
+        **_tls_options(tls or {}),
     )
-    config.load()
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # ssl's errors are of both
+        if not config.is_ssl:
+            raise
+        raise UserError(
+            f"HTTPS cannot be served with the certificate {config.ssl_certfile} and the key "
+            f"{config.ssl_keyfile}: {error}; correct ssl of @bentoml.service."
+        ) from None
     config.lifespan_class = _Lifespan
     _importable("uvloop")
     return config
+
+
+def _tls_options(tls: Mapping[str, Any]) -> dict[str, Any]:
+    if not tls.get("enabled", False):
+        return {}
+    names = ("certfile", "keyfile", "keyfile_password", "ca_certs", "version", "cert_reqs")
+    given = {f"ssl_{name}": tls[name] for name in (*names, "ciphers") if tls.get(name) is not None}
+    if "ssl_certfile" not in given:
+        raise UserError("ssl of @bentoml.service is enabled and names no certfile.")
+    return given
 
 
 def run(

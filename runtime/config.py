@@ -7,6 +7,7 @@ Source of the keys: BentoML 1.4, ``_bentoml_sdk/service/config.py`` and
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -122,16 +123,22 @@ class EnvVar:
 
 
 def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
-    """Check a service's configuration. An unknown key is warned of and stays without effect.
+    """Check a service's configuration, with what BentoML's variables override.
+
+    An unknown key is warned of and stays without effect.
 
     Args:
-        owner: The class's name, for messages.
+        owner: The service's name.
         config: The keywords given to ``@bentofn.service``.
 
     Raises:
         UserError: A value that the runtime acts on cannot be used, or a key of ``resources`` is
             unknown.
     """
+    if any(name.startswith("BENTOML_CONFIG") for name in os.environ):
+        from bentofn.runtime.overrides import override
+
+        config = override(owner, config, _TOP_LEVEL)
     _warn_of_keys(owner, "", config, _TOP_LEVEL, (*_TOP_LEVEL, *_ARGUMENTS))
     for section, value in config.items():
         if section in _KEYS:

@@ -21,6 +21,7 @@ from bentofn.runtime import current, renew, threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore, run_before_snapshot
 from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.exchange import ASGIApp
 from bentofn.runtime.http.warmup import warm_up
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.loading import load_service
@@ -42,6 +43,16 @@ class Prepared:
     service: Service[Any]
     instance: object
     app: ServiceApp
+
+    @property
+    def served(self) -> ASGIApp:
+        """The application with what its service tells of requests."""
+        config = self.service.config
+        if "logging" not in config and "response" not in config.get("http", {}):
+            return self.app
+        from bentofn.runtime.http.observed import observed  # few services ask for it
+
+        return observed(self.app, config)
 
 
 @dataclass(frozen=True)

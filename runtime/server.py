@@ -16,9 +16,17 @@ from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.service import Service
 
+HOST, PORT = "127.0.0.1", 3000
+"""Where a service is served by default. BentoML's host is every address of the machine."""
 
-def listen(host: str, port: int) -> socket.socket:
+
+def listen(host: str, port: int, backlog: int = asgi.BACKLOG) -> socket.socket:
     """Open a listening TCP socket.
+
+    Args:
+        host: The address.
+        port: The port; 0 takes a free one.
+        backlog: Connections that wait to be accepted.
 
     Raises:
         UserError: The address cannot be bound.
@@ -35,7 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(asgi.BACKLOG)
+        listener.listen(backlog)
     except OSError as error:
         listener.close()
         raise UserError(_why_not_bound(host, port, error)) from None
@@ -50,29 +58,27 @@ def _why_not_bound(host: str, port: int, error: OSError) -> str:
     return f"Cannot listen on {host}:{port}: {error.strerror}; give an address of this machine."
 
 
-def serve(target: str, directory: Path, host: str, port: int) -> None:
+def serve(target: str, directory: Path, host: str | None, port: int | None) -> None:
     """Serve a project in this process, for ``bentofn serve``, until Ctrl-C or SIGTERM.
 
     Args:
         target: As :func:`bentofn.runtime.loading.load_service` takes it.
         directory: The project.
-        host: Address to bind.
-        port: Port to bind; 0 takes a free one.
+        host: Address to bind; None takes the service's ``http.host``, or this machine only.
+        port: Port to bind; 0 takes a free one, None the service's ``http.port``, or 3000.
 
     Raises:
         UserError: The service does not start, or the port cannot be bound.
     """
-    with listen(host, port) as listener:
-        _serve(lambda: load_service(target, directory), listener)
+    _serve(lambda: load_service(target, directory), host, port)
 
 
 def main(options: Mapping[str, str]) -> int:
     """The ``serve`` process of a bento: the same, from its root; ``PORT`` says where by default."""
     threads.calm(os.environ)
     try:
-        port = _port(options.get("port") or os.environ.get("PORT") or "3000")
-        with listen(options.get("host", "127.0.0.1"), port) as listener:
-            _serve(lambda: lifecycle.load(options), listener)
+        port = options.get("port") or os.environ.get("PORT")
+        _serve(lambda: lifecycle.load(options), options.get("host"), _port(port) if port else None)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -87,19 +93,33 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _serve(load: Callable[[], Service[Any]], listener: socket.socket) -> None:
+def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None) -> None:
     current.become_worker()
     try:
-        prepared = _start(load())
-        config = asgi.configure(prepared.app)
+        service = load()
+    except Exception as error:
+        raise UserError(lifecycle.explain(error)) from None
+    http = service.config.get("http", {})
+    port = http.get("port", PORT) if port is None else port
+    backlog = service.config.get("backlog", asgi.BACKLOG)
+    with listen(host or str(http.get("host", HOST)), port, backlog) as listener:
+        _answer(service, listener)
+
+
+def _answer(service: Service[Any], listener: socket.socket) -> None:
+    tls = service.config.get("ssl", {})
+    try:
+        prepared = _start(service)
+        config = asgi.configure(prepared.served, tls)
     except Exception as error:
         raise UserError(lifecycle.explain(error)) from None
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
 
     def on_ready() -> None:
-        name = prepared.service.name
-        print(f"{name} serves at http://{shown}:{port} (Ctrl-C stops it)", flush=True)
+        scheme = "https" if config.is_ssl else "http"
+        url = f"{scheme}://{shown}:{port}"
+        print(f"{service.name} serves at {url} (Ctrl-C stops it)", flush=True)
 
     asgi.run(config, listener, on_ready)
 

@@ -17,10 +17,10 @@ from bentofn.runtime.errors import UserError
 
 @click.command()
 @click.argument("target", default=".")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", help="By default http.host of the service, or 127.0.0.1.")
 @click.option(
-    "-p", "--port", type=click.IntRange(0, 65535), envvar="PORT", default=3000, show_default=True,
-    help="0 takes a free one; the variable PORT sets it too.",
+    "-p", "--port", type=click.IntRange(0, 65535), envvar="PORT",
+    help="0 takes a free one; by default the variable PORT, http.port of the service, or 3000.",
 )  # fmt: skip
 @click.option(
     "--working-dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -29,8 +29,8 @@ from bentofn.runtime.errors import UserError
 @argument_options
 def serve(
     target: str,
-    host: str,
-    port: int,
+    host: str | None,
+    port: int | None,
     working_dir: Path | None,
     arguments: tuple[str, ...],
     argument_file: Path | None,
@@ -49,7 +49,9 @@ def serve(
         _serve_bento(target, given, host, port)
 
 
-def _serve_project(project: Path, arguments: Mapping[str, Any], host: str, port: int) -> None:
+def _serve_project(
+    project: Path, arguments: Mapping[str, Any], host: str | None, port: int | None
+) -> None:
     from bentofn.packager.config.discovery import load_config
 
     config = load_config(project, Home.default())
@@ -60,13 +62,15 @@ def _serve_project(project: Path, arguments: Mapping[str, Any], host: str, port:
     _serve_module(config.service, project / config.source_root, host, port)
 
 
-def _serve_module(target: str, directory: Path, host: str, port: int) -> None:
+def _serve_module(target: str, directory: Path, host: str | None, port: int | None) -> None:
     from bentofn.runtime import server
 
     server.serve(target, directory.absolute(), host, port)
 
 
-def _serve_bento(tag: str, arguments: Mapping[str, Any], host: str, port: int) -> None:
+def _serve_bento(
+    tag: str, arguments: Mapping[str, Any], host: str | None, port: int | None
+) -> None:
     from bentofn.adapters.local.engines.python import boot_command, check_platform, find_python
     from bentofn.packager.roots.materialise import materialise
     from bentofn.packager.roots.providers import tree_providers
@@ -81,6 +85,8 @@ def _serve_bento(tag: str, arguments: Mapping[str, Any], host: str, port: int) -
     check_platform(manifest)
     python = find_python(manifest.python)
     root = materialise(home, entry, tree_providers(home))
-    command = boot_command(python, root, "serve", "--host", host, "--port", str(port))
+    where = ["--host", host] if host is not None else []
+    where += ["--port", str(port)] if port is not None else []
+    command = boot_command(python, root, "serve", *where)
     environment = with_arguments({**manifest.envs, **os.environ}, arguments)
     os.execve(command[0], command, environment)

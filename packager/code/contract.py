@@ -156,10 +156,13 @@ def _keep_tail(stream: BinaryIO, tail: bytearray) -> None:
 def child_environment(envs: Mapping[str, str]) -> dict[str, str]:
     """The builder's environment and the bento's, without what would steer this interpreter.
 
+    Nor with the builder's ``BENTOML_CONFIG``, which is for what it serves itself.
+
     Not -I, which would ignore the seed: with another one at each build, a contract that follows the
     order of a set (``Literal[tuple(NAMES)]``) would give another bento at each build.
     """
-    merged = {**os.environ, **envs}
+    own = {n: value for n, value in os.environ.items() if not n.startswith("BENTOML_CONFIG")}
+    merged = {**own, **envs}
     kept = {
         name: value
         for name, value in merged.items()

@@ -65,20 +65,25 @@ class Server(uvicorn.Server):
                 signal.signal(signum, handler)
 
 
-def configure(app: Any, tls: Mapping[str, Any] | None = None) -> uvicorn.Config:
+def configure(
+    app: Any, tls: Mapping[str, Any] | None = None, *, websockets: bool = False
+) -> uvicorn.Config:
     """uvicorn's settings for an application, with everything that serving imports imported.
 
     Args:
         app: The application.
         tls: BentoML's ``ssl`` section of a service that answers with HTTPS itself.
+        websockets: Whether it may take websockets.
 
     Raises:
         UserError: The certificate or the key cannot be used.
     """
+    # Of the libraries that uvicorn knows, wsproto takes the least time to import.
+    speaks_websocket = websockets and _importable("wsproto")
     config = uvicorn.Config(
         app,
         http="httptools" if _importable("httptools") else "h11",
-        ws="none",
+        ws="wsproto" if speaks_websocket else "none",
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -7,6 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import ValidationError
@@ -34,6 +35,21 @@ DEFAULT_TIMEOUT = 60.0
 """Seconds; BentoML's default of ``traffic.timeout``."""
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What answers requests that are let in.
+
+    Args:
+        answer: Answers one.
+        route: The path that they are counted under.
+        location: What answers, for the log.
+    """
+
+    answer: Callable[[Exchange], Awaitable[None]]
+    route: str
+    location: str
+
+
 class Admission:
     """Lets requests in, counts them, and turns what they raise into responses.
 
@@ -49,21 +65,8 @@ class Admission:
         self._most: float = math.inf if self.limit is None else self.limit
         self._running = 0
 
-    async def answer(
-        self,
-        exchange: Exchange,
-        answer: Callable[[Exchange], Awaitable[None]],
-        route: str,
-        location: str,
-    ) -> None:
-        """Have a request answered, if it may be.
-
-        Args:
-            exchange: The request.
-            answer: Answers it.
-            route: The path that it is counted under.
-            location: What answers, for the log.
-        """
+    async def answer(self, exchange: Exchange, target: Counted) -> None:
+        """Have a request answered, if it may be."""
         metrics = self.metrics
         if metrics is None:
             await exchange.reply(NOT_READY)
@@ -73,27 +76,25 @@ class Admission:
             return
         began = time.perf_counter()
         self._running += 1
-        metrics.began(route)
+        metrics.began(target.route)
         try:
-            await self._within_deadline(exchange, answer, location)
+            await self._within_deadline(exchange, target)
         finally:
             self._running -= 1
             status = exchange.status or CLIENT_CLOSED_REQUEST
-            metrics.ended(route, status, time.perf_counter() - began)
+            metrics.ended(target.route, status, time.perf_counter() - began)
 
-    async def _within_deadline(
-        self, exchange: Exchange, answer: Callable[[Exchange], Awaitable[None]], location: str
-    ) -> None:
+    async def _within_deadline(self, exchange: Exchange, target: Counted) -> None:
         try:
             with Deadline(self._timeout) as deadline:
                 exchange.on_start = deadline.lift
-                await answer(exchange)
+                await target.answer(exchange)
         except ClientLeftError:
             return
         except DeadlineExceededError:
             reply = timed_out(self._timeout)
         except Exception as error:
-            reply = _reply_to(error, location, exchange)
+            reply = _reply_to(error, target.location, exchange)
         else:
             return
         if not exchange.started:

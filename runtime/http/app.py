@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bentofn.runtime.context import Context, current_context
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import Hook, marked
-from bentofn.runtime.http.admission import Admission, failed
+from bentofn.runtime.http.admission import Admission, Counted, failed
 from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.endpoint import Endpoint
 from bentofn.runtime.http.errors import NOT_FOUND, NOT_READY, method_not_allowed, redirected
@@ -88,6 +88,11 @@ class ServiceApp:
         self._others: ASGIApp = self.answer
         if service.middlewares:
             self._http = self._others = wrapped(self.answer, service.middlewares)
+
+    @property
+    def has_mounts(self) -> bool:
+        """Whether applications of the user's answer too, which may take websockets."""
+        return self._mounts is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -182,16 +187,11 @@ class ServiceApp:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         method = scope["method"]
         if method == "POST" and path in self._posts:
-            await self._answer_api(self._posts[path], exchange)
+            await self.admission.answer(exchange, self._posts[path])
         elif method in ("GET", "HEAD") and path in self._pages:
             await self._answer_page(self._pages[path], exchange)
         else:
             await self._answer_other(method, path, exchange)
-
-    async def _answer_api(self, endpoint: Endpoint, exchange: Exchange) -> None:
-        method = endpoint.spec.method
-        route = self.service.path_prefix + method.route
-        await self.admission.answer(exchange, endpoint.answer, route, method.location)
 
     async def _answer_page(self, page: Page, exchange: Exchange) -> None:
         try:
@@ -207,8 +207,8 @@ class ServiceApp:
         if (method, path) in self._extras:
             await self._extras[method, path](exchange)
         elif template is not None:
-            endpoint, scope["path_params"] = template
-            await self._answer_api(endpoint, exchange)
+            counted, scope["path_params"] = template
+            await self.admission.answer(exchange, counted)
         elif self._mounts and (mounted := self._mounts.find(scope)):
             await self._answer_mounted(mounted, exchange)
         elif method in ("GET", "HEAD") and path in self._late_pages:
@@ -223,7 +223,8 @@ class ServiceApp:
     async def _answer_mounted(self, mounted: Mounted, exchange: Exchange) -> None:
         state = self.service.context.state
         current_context.set(Context(mounted.scope, exchange.receive, state, exchange.request_id))
-        await self.admission.answer(exchange, mounted.answer, mounted.route, mounted.route)
+        counted = Counted(mounted.answer, mounted.route, mounted.route)
+        await self.admission.answer(exchange, counted)
 
     async def _answer_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         mounted = self._mounts.find(scope) if self._mounts else None
@@ -248,18 +249,18 @@ class ServiceApp:
             return True
         return bool(self._mounts and self._mounts.find({**scope, "path": other}, partial=True))
 
-    def _route_table(self) -> tuple[dict[str, Endpoint], dict[str, Endpoint]]:
+    def _route_table(self) -> tuple[dict[str, Counted], dict[str, Counted]]:
         """The endpoints by path: those of fixed paths, and those of templates."""
-        routes: dict[str, Endpoint] = {}
+        routes: dict[str, Counted] = {}
         for endpoint in self._endpoints:
             method = endpoint.spec.method
             path = self.service.path_prefix + method.route
             if path in routes:
                 raise UserError(
                     f"{method.location}: the route {path} is already taken by "
-                    f"{routes[path].spec.method.location}; give one of them another route."
+                    f"{routes[path].location}; give one of them another route."
                 )
-            routes[path] = endpoint
+            routes[path] = Counted(endpoint.answer, path, method.location)
         templates = {path: each for path, each in routes.items() if "{" in path}
         return {path: routes[path] for path in routes.keys() - templates.keys()}, templates
 

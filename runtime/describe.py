@@ -15,6 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bentofn.runtime.service import Service
 
 
 def main(options: Mapping[str, str]) -> int:
@@ -36,6 +40,7 @@ def main(options: Mapping[str, str]) -> int:
         contract = describe(service)
         exports = [asdict(model.export) for model in service.models if model.export]
         import_what_a_start_imports(onnx=bool(exports))
+        _import_surroundings(service)
         _import_late(filter(None, options.get("late", "").split(",")))
         places = {_place(file, options) for file in tuple(executed)}
         files = sorted(filter(None, places))
@@ -73,6 +78,17 @@ def import_what_a_start_imports(*, onnx: bool) -> None:
     asgi.configure(main)
     threads.Pools.find()
     import_module("prometheus_client.core")
+
+
+def _import_surroundings(service: Service[Any]) -> None:
+    """Import what a start does for the applications and the middleware of the user's."""
+    from bentofn.runtime import asgi
+
+    if service.mounts:
+        import_module("bentofn.runtime.http.mounted")
+        asgi.configure(main, websockets=True)
+    if service.middlewares:
+        import_module("bentofn.runtime.http.middleware")
 
 
 def _import_late(names: Iterable[str]) -> None:

@@ -36,7 +36,7 @@ def start_service(options: Mapping[str, str], control: Channel) -> uvicorn.Confi
     """
     with lifeline.Watch(control.socket):
         prepared = lifecycle.prepare(options)
-        config = asgi.configure(prepared.served)
+        config = asgi.configure(prepared.served, websockets=prepared.app.has_mounts)
     lifecycle.settle()
     run_after_restore(prepared.instance)
     return config

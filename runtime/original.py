@@ -63,7 +63,7 @@ def prepare(options: Mapping[str, str], control: Channel, why_not: WhyNot) -> Or
     try:
         with lifeline.Watch(control.socket):
             prepared = lifecycle.prepare(options)
-            config = asgi.configure(prepared.served)
+            config = asgi.configure(prepared.served, websockets=prepared.app.has_mounts)
             rehearsal.rehearse(prepared.app, config)
     except Exception as error:
         control.send(Failed(lifecycle.explain(error)))

@@ -110,7 +110,7 @@ def _answer(service: Service[Any], listener: socket.socket) -> None:
     tls = service.config.get("ssl", {})
     try:
         prepared = _start(service)
-        config = asgi.configure(prepared.served, tls)
+        config = asgi.configure(prepared.served, tls, websockets=prepared.app.has_mounts)
     except Exception as error:
         raise UserError(lifecycle.explain(error)) from None
     host, port = listener.getsockname()[:2]

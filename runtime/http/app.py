@@ -31,7 +31,6 @@ from bentofn.runtime.http.exchange import (
 )
 from bentofn.runtime.http.extra import Answer, Extra
 from bentofn.runtime.http.metrics import CONTENT_TYPE, Metrics
-from bentofn.runtime.http.middleware import wrapped
 from bentofn.runtime.http.openapi import openapi_document, schema_document
 from bentofn.runtime.http.templates import PathTemplates
 from bentofn.runtime.io.spec import build_spec
@@ -87,6 +86,8 @@ class ServiceApp:
         self._inner_http = self._http = with_cors(self._answer_http, cors)
         self._others: ASGIApp = self.answer
         if service.middlewares:
+            from bentofn.runtime.http.middleware import wrapped
+
             self._http = self._others = wrapped(self.answer, service.middlewares)
 
     @property

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from bentofn.runtime.http.exchange import ASGIApp
+
+import_module("anyio._backends._asyncio")
+# Starlette's BaseHTTPMiddleware runs on it, and the first request would wait for its import.
 
 
 def wrapped(app: ASGIApp, middlewares: Sequence[tuple[type[Any], Mapping[str, Any]]]) -> ASGIApp:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,6 +18,9 @@ from starlette.routing import Mount as MountRoute
 
 from bentofn.runtime.http.exchange import ASGIApp, Exchange, Scope
 from bentofn.runtime.mounts import Mount
+
+import_module("anyio._backends._asyncio")
+# Starlette runs sync endpoints with it, and the first of them would wait for its import.
 
 
 @dataclass(frozen=True)

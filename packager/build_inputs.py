@@ -185,7 +185,12 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     pins = locked_versions(project, settings, home) if config.python.uv_lock else ()
     requirements = with_wheel_folders(
         read_requirements(
-            project, config.python, settings, keeps_bentoml=bool(said.missing), pins=pins
+            project,
+            config.python,
+            settings,
+            keeps_bentoml=bool(said.missing),
+            pins=pins,
+            needs=said.needs,
         ),
         target,
         home,

@@ -29,6 +29,7 @@ class Declared:
         gpu: Whether its resources name a GPU; None where nobody looked.
         models: Tags and sources of the models that it declares.
         missing: Names of BentoML that it uses and bentofn does not carry.
+        needs: Requirements of the runtime for what its code names.
         stand_ins: Packages that were not there when it was imported.
         trouble: Why it could not be imported; None if it could.
     """
@@ -37,6 +38,7 @@ class Declared:
     gpu: bool | None = None
     models: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
     trouble: str | None = None
 

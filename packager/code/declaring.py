@@ -16,6 +16,7 @@ from bentofn.packager.code.import_surface import import_surface
 from bentofn.packager.code.sdk_names import missing_names, speaks_of_images, used_names
 from bentofn.packager.code.sources import HashedTree
 from bentofn.packager.config.image_options import ImageSpec, check_image
+from bentofn.packager.environment.runtime_requirements import named_requirements
 from bentofn.packager.files import temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
@@ -36,8 +37,9 @@ def look(
     """Read the code, and import it where that is needed; as :func:`.declared.declared`."""
     sources = tree.python_sources()
     missing = missing_names(used_names(sources, service))
+    needs = named_requirements(sources.values())
     if not speaks_of_images(sources):
-        return Declared(missing=missing)
+        return Declared(missing=missing, needs=needs)
     others = {path: digest for path, digest in tree.digests.items() if path not in sources}
     key = layer_key("imported", import_surface(sources, others), service, envs, version)
     found = recall(home, key)
@@ -45,7 +47,7 @@ def look(
         with temporary_directory(home.directory(home.cache)) as scratch:
             found = import_declaration(project, source_root, service, envs, scratch)
         keep(home, key, found)
-    return replace(found, missing=missing)
+    return replace(found, missing=missing, needs=needs)
 
 
 def import_declaration(

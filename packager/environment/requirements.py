@@ -56,6 +56,7 @@ def read_requirements(
     *,
     keeps_bentoml: bool = False,
     pins: Sequence[str] = (),
+    needs: Sequence[str] = (),
 ) -> Requirements:
     """Collect a project's requirements.
 
@@ -65,6 +66,7 @@ def read_requirements(
         settings: What pip is configured to use.
         keeps_bentoml: Whether the service needs BentoML's own package.
         pins: Constraints besides, of a ``uv.lock``.
+        needs: What the runtime needs besides, unless the project says something of it.
 
     Raises:
         UserError: A file is missing, or a requirement cannot be locked (a local folder, a
@@ -100,6 +102,8 @@ def read_requirements(
         reader.file(project / name, name, constraint=True)
     if keeps_bentoml and not any(requirement_name(each) == "bentoml" for each in reader.packages):
         reader.packages.append("bentoml")
+    listed = {requirement_name(each) for each in reader.packages}
+    reader.packages += [each for each in needs if requirement_name(each) not in listed]
     builder = _Reader(reader.settings)
     for package in options.build_packages:
         builder.requirement(package, "python.build_packages")

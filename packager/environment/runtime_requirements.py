@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+from re import Pattern
+
 RUNTIME_REQUIREMENTS = (
     "httptools>=0.6",
     "prometheus-client>=0.20",
@@ -12,3 +16,23 @@ RUNTIME_REQUIREMENTS = (
     "uvicorn>=0.32",
     "uvloop>=0.21; platform_python_implementation == 'CPython' and sys_platform != 'win32'",
 )
+
+_WHERE_NAMED: Mapping[str, Pattern[bytes]] = {
+    "a2wsgi>=1.10": re.compile(rb"\bmount_wsgi_app\b"),
+    "httpx>=0.27,<1": re.compile(
+        rb"\b(Async|Sync)HTTPClient\b|\bclient_url\b|\bto_sync\.client\b"
+        rb"|\bdepends\([^)]*\burl\s*=|\bstate\[.client.\]"
+    ),
+    "wsproto>=1.2": re.compile(rb"\b(mount_)?asgi_app\b|\bmount_gradio_app\b"),
+}
+"""What the runtime needs besides for what a service's code names."""
+
+
+def named_requirements(sources: Iterable[bytes]) -> tuple[str, ...]:
+    """What the runtime needs besides, sorted.
+
+    Args:
+        sources: The project's Python files.
+    """
+    text = b"\n".join(sources)
+    return tuple(line for line, pattern in _WHERE_NAMED.items() if pattern.search(text))

@@ -163,7 +163,7 @@ class ModelInfo:
             ModelContext.from_dict(facts.get("context") or {}),
             {name: ModelSignature.from_dict(each) for name, each in signatures.items()},
             str(facts.get("api_version") or "v1"),
-            _time(facts.get("creation_time")),
+            read_time(facts.get("creation_time")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,8 +182,10 @@ class ModelInfo:
         }
 
 
-def _time(text: object) -> datetime:
+def read_time(text: object) -> datetime:
+    """A time as ``model.yaml`` has it; without a zone it is UTC, and what is none is 1970."""
     try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        read = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
     except ValueError:
         return _UNKNOWN_TIME
+    return read if read.tzinfo else read.replace(tzinfo=timezone.utc)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bentofn.packager.modelsources.bentoml import home_model
+from bentofn.packager.modelsources.bentoml import home_model, read_model
 from bentofn.packager.modelsources.resolved import find
 from bentofn.packager.modelsources.source import Report
 from bentofn.packager.modelstore import describe_model
 from bentofn.packager.modelstore.policy import Policy
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.modelinfo import read_time
 from bentofn.runtime.models import HUB_PREFIX
 
 
@@ -46,9 +47,12 @@ def _is_wanted(store: Store, entry: Entry | None, folder: Path) -> bool:
     """Whether a model of BentoML's store is what the tag means, rather than what ours has."""
     if entry is None:
         return True
-    # A newer version of what came from there.
-    is_known = store.find("model", f"{entry.name}:{folder.name}") is not None
-    return not is_known and describe_model(store, entry).origin.get("source") == "bentoml"
+    held = describe_model(store, entry).origin
+    if held.get("source") != "bentoml" or store.find("model", f"{entry.name}:{folder.name}"):
+        return False
+    # It came from there, and may have been made anew since.
+    made = read_model(folder).origin.get("creation_time")
+    return read_time(made) > read_time(held.get("creation_time"))
 
 
 def require_model(store: Store, wanted: str, report: Report, *, refresh: bool = False) -> Entry:

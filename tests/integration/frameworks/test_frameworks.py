@@ -37,23 +37,25 @@ def sklearn_model() -> Any:
 def lightgbm_model() -> Any:
     import lightgbm
 
-    options = {"objective": "binary", "verbose": -1, "num_leaves": 3}
+    options = {"objective": "binary", "verbose": -1, "num_leaves": 3, "num_threads": 1}
     return lightgbm.train(options, lightgbm.Dataset(ROWS, TARGETS), 3)
 
 
 def xgboost_model() -> Any:
     xgboost = pytest.importorskip("xgboost")
-    return xgboost.train({"objective": "binary:logistic"}, xgboost.DMatrix(ROWS, TARGETS), 3)
+    return xgboost.train(
+        {"objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(ROWS, TARGETS), 3
+    )
 
 
 def xgboost_estimator() -> Any:
     xgboost = pytest.importorskip("xgboost")
-    return xgboost.XGBClassifier(n_estimators=3).fit(ROWS, TARGETS)
+    return xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(ROWS, TARGETS)
 
 
 def catboost_model() -> Any:
     catboost = pytest.importorskip("catboost")
-    options = {"iterations": 3, "verbose": False, "allow_writing_files": False}
+    options = {"iterations": 3, "verbose": False, "allow_writing_files": False, "thread_count": 1}
     return catboost.CatBoostClassifier(**options).fit(ROWS, TARGETS)
 
 

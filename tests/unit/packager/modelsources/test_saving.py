@@ -146,12 +146,15 @@ def test_where_an_export_goes(homes: Path) -> None:
         bentofn.models.export_model("nothing", str(out))
 
 
-def theirs(home: Path, version: str, file: str = "words.txt", content: bytes = b"one") -> None:
+def theirs(
+    home: Path, version: str, day: int = 1, file: str = "words.txt", content: bytes = b"one"
+) -> None:
     """A model in BentoML's own store."""
     folder = home / "bentoml" / "models" / "words" / version
     folder.mkdir(parents=True)
     (folder / file).write_bytes(content)
     described = {"name": "words", "version": version, "module": "", "api_version": "v1"}
+    described["creation_time"] = f"2026-01-{day:02}T00:00:00+00:00"
     (folder / "model.yaml").write_text(yaml.safe_dump({**described, "metadata": {"v": version}}))
     (folder.parent / "latest").write_text(version)
 
@@ -160,7 +163,9 @@ def test_a_model_that_only_bentoml_has_is_imported(homes: Path) -> None:
     theirs(homes, "one")
     model = bentofn.models.get("Words:latest")
     assert (str(model.tag), model.info.metadata) == ("words:one", {"v": "one"})
-    theirs(homes, "two")
+    theirs(homes, "two", day=2)
+    assert str(bentofn.models.get("words").tag) == "words:two"
+    theirs(homes, "older", day=1)
     assert str(bentofn.models.get("words").tag) == "words:two"
     assert str(bentofn.models.get("words:one").tag) == "words:one"
     with pytest.raises(NotFound, match="bentofn models import"):
@@ -178,7 +183,7 @@ def test_a_model_of_ones_own_is_not_replaced_by_one_of_bentoml(homes: Path) -> N
 
 
 def test_a_pickle_of_bentoml_is_refused_with_the_command_that_takes_it(homes: Path) -> None:
-    theirs(homes, "one", "m.pkl", pickle.dumps({"a": 1}))
+    theirs(homes, "one", 1, "m.pkl", pickle.dumps({"a": 1}))
     with pytest.raises(NotFound, match=r"`bentofn models import --allow-pickle .*words/one`"):
         bentofn.models.get("words")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bentofn import models as models
     from bentofn import monitoring as monitoring
     from bentofn.runtime.api import api as api
+    from bentofn.runtime.api import task as task
     from bentofn.runtime.arguments import use_arguments as use_arguments
     from bentofn.runtime.client import AsyncHTTPClient as AsyncHTTPClient
     from bentofn.runtime.client import SyncHTTPClient as SyncHTTPClient

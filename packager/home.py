@@ -97,6 +97,11 @@ class Home:
         """The SQLite database of deployments."""
         return self.path / "deployments.db"
 
+    @property
+    def tasks(self) -> Path:
+        """The SQLite databases of tasks, one a function."""
+        return self.path / "tasks"
+
     def create(self) -> Home:
         """Make the directory, readable by its owner only; one that exists keeps its mode.
 

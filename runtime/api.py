@@ -32,6 +32,7 @@ class APIMethod:
         max_latency_ms: Milliseconds after which a waiting call is answered with 503.
         examples: Request bodies that the method answers correctly.
         signature: The function's signature as declared, where it was changed since.
+        is_task: Whether calls may be submitted, to be run later.
     """
 
     name: str
@@ -45,6 +46,7 @@ class APIMethod:
     max_latency_ms: int = 60_000
     examples: tuple[Mapping[str, Any], ...] = ()
     signature: inspect.Signature | None = None
+    is_task: bool = False
 
     @property
     def is_stream(self) -> bool:
@@ -114,11 +116,95 @@ def api(
     Raises:
         UserError: An argument cannot be used.
     """
+    mark = _marker(
+        "api",
+        route=route,
+        input_spec=input_spec,
+        output_spec=output_spec,
+        batchable=batchable,
+        batch_dim=batch_dim,
+        max_batch_size=max_batch_size,
+        max_latency_ms=max_latency_ms,
+        examples=examples,
+    )
+    return mark if func is None else mark(func)
+
+
+@overload
+def task(func: F, /) -> F: ...
+
+
+@overload
+def task(
+    *,
+    route: str | None = ...,
+    name: str | None = ...,
+    input_spec: Any = ...,
+    output_spec: Any = ...,
+    batchable: bool = ...,
+    batch_dim: int | tuple[int, int] = ...,
+    max_batch_size: int = ...,
+    max_latency_ms: int = ...,
+    examples: list[dict[str, Any]] | None = ...,
+) -> Callable[[F], F]: ...
+
+
+def task(
+    func: F | None = None,
+    /,
+    *,
+    route: str | None = None,
+    name: str | None = None,
+    input_spec: Any = None,
+    output_spec: Any = None,
+    batchable: bool = False,
+    batch_dim: int | tuple[int, int] = 0,
+    max_batch_size: int = 100,
+    max_latency_ms: int = 60_000,
+    examples: list[dict[str, Any]] | None = None,
+) -> F | Callable[[F], F]:
+    """Declare a method as an endpoint whose calls may be submitted, to be run when there is room.
+
+    Args:
+        func: The method, when the decorator is used bare; the others are those of :func:`api`.
+
+    Raises:
+        UserError: An argument cannot be used.
+        ValueError: The method is a generator.
+    """
+    mark = _marker(
+        "task",
+        route=route,
+        input_spec=input_spec,
+        output_spec=output_spec,
+        batchable=batchable,
+        batch_dim=batch_dim,
+        max_batch_size=max_batch_size,
+        max_latency_ms=max_latency_ms,
+        examples=examples,
+    )
+    return mark if func is None else mark(func)
+
+
+def _marker(
+    decorator: str,
+    *,
+    route: str | None,
+    input_spec: Any,
+    output_spec: Any,
+    batchable: bool,
+    batch_dim: int | tuple[int, int],
+    max_batch_size: int,
+    max_latency_ms: int,
+    examples: list[dict[str, Any]] | None,
+) -> Callable[[F], F]:
     dims = batch_dim if isinstance(batch_dim, tuple) else (batch_dim, batch_dim)
 
     def mark(function: F) -> F:
         if not inspect.isfunction(function):
-            raise UserError(f"@bentofn.api is for methods of a service, not for {function!r}.")
+            raise UserError(
+                f"@bentofn.{decorator} is for methods of a service, not for {function!r}."
+            )
         method_name = function.__name__
         default_route = "/" if method_name == "__call__" else f"/{method_name}"
         method = APIMethod(
@@ -133,12 +219,13 @@ def api(
             max_latency_ms=max_latency_ms,
             examples=tuple(examples or ()),
             signature=keep_signature(function),
+            is_task=decorator == "task",
         )
         _check(method)
         setattr(function, _MARK, method)
         return function
 
-    return mark if func is None else mark(func)
+    return mark
 
 
 def find_apis(cls: type) -> dict[str, APIMethod]:
@@ -149,7 +236,9 @@ def find_apis(cls: type) -> dict[str, APIMethod]:
 
 
 def _check(method: APIMethod) -> None:
-    where = f"@bentofn.api on {method.location}"
+    where = f"@bentofn.{'task' if method.is_task else 'api'} on {method.location}"
+    if method.is_task and method.is_stream:
+        raise ValueError(f"{where}: a task's result is asked for later and cannot be a stream.")
     if not method.route.startswith("/"):
         raise UserError(f"{where}: route {method.route!r} must start with a slash.")
     if len(method.batch_dim) != 2 or not all(isinstance(dim, int) for dim in method.batch_dim):

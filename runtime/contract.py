@@ -32,6 +32,7 @@ def describe(service: Service[object]) -> ServiceContract:
                 is_stream=spec.signature.is_stream,
                 doc=spec.method.doc,
                 examples=spec.method.examples,
+                is_task=spec.method.is_task,
             )
             for spec in specs
         ),

@@ -34,6 +34,7 @@ class APIContract:
         is_stream: Whether the response is a stream of chunks.
         doc: The method's docstring.
         examples: Request bodies that the service answers correctly.
+        is_task: Whether calls may be submitted, to be run later.
     """
 
     name: str
@@ -47,6 +48,7 @@ class APIContract:
     is_stream: bool = False
     doc: str = ""
     examples: tuple[Mapping[str, Any], ...] = ()
+    is_task: bool = False
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,10 @@ class Service(Generic[T]):
         self.apis: dict[str, APIMethod] = {**(apis or {}), **find_apis(cls)}
         self.dependencies: dict[str, Dependency[Any]] = find_dependencies(cls)
         self.shared: LocalTransport | None = None
+        if any(method.is_task for method in self.apis.values()):
+            # As BentoML: a queue in front of the service gives it so many calls at a time.
+            queued = {"concurrency": 1, **self.config.get("traffic", {}), "external_queue": True}
+            self.config["traffic"] = queued
         self.mounts: list[Mount] = [self._prefixed(each) for each in declared_mounts(cls)]
         self.middlewares: list[tuple[type[Any], dict[str, Any]]] = []
         self.context = ServiceContext()

@@ -42,6 +42,7 @@ HOMES: Mapping[str, str] = {
     "register_before_snapshot": "hooks",
     "server_context": "current",
     "service": "service",
+    "task": "api",
     "use_arguments": "arguments",
 }
 """Name to its module in ``bentofn.runtime``, or ``module:name`` of another package."""
@@ -102,7 +103,6 @@ ABSENT: Mapping[str, str] = {
     "serve": _SOON,
     "server": "use `bentofn serve`",
     "set_serialization_strategy": "bentofn serializes no runners",
-    "task": _SOON,
     "tensorflow": _STORE,
     "torchscript": _STORE,
     "transformers": "use bentoml.models.HuggingFaceModel",

@@ -14,6 +14,7 @@ from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.state import Deployment
 from bentofn.adapters.local.stats import Stats
+from bentofn.adapters.local.tasks import FunctionTasks
 from bentofn.adapters.protocol import FunctionSpec, FunctionStatus, Progress
 from bentofn.runtime.errors import UserError
 
@@ -28,6 +29,7 @@ class Function:
         make_directory: Names a fresh directory for a revision's sockets.
         shared: The platform's.
         isolate: What the instances of a function with these settings are held by.
+        tasks: The database of its tasks.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Function:
         make_directory: Callable[[], Path],
         shared: Shared,
         isolate: Callable[[FunctionSpec], Isolation],
+        tasks: Path,
     ) -> None:
         self.name = name
+        self.tasks = FunctionTasks(tasks, lambda: self.live)
         self.stats = Stats()
         self.deploying = asyncio.Lock()
         self.deployment: Deployment | None = None
@@ -123,6 +127,7 @@ class Function:
         Args:
             patience: Seconds for running requests to finish.
         """
+        await self.tasks.close(patience)
         revisions = list(self._retiring.values())
         for retiring in list(self._retiring):
             retiring.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,6 +81,7 @@ class Platform:
                 continue
             revision = function.revision(deployment.spec, bento, deployment.version)
             function.switch(revision, deployment)
+            await self._follow_tasks(function)
         self._background = asyncio.create_task(self._prepare_starts())
 
     async def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
@@ -124,6 +126,7 @@ class Platform:
                 await revision.close(0.0)
                 raise
             function.switch(revision, deployment)
+            await self._follow_tasks(function)
 
         # Once begun it is done to its end, or the database and the traffic would disagree.
         await asyncio.shield(asyncio.ensure_future(commit()))
@@ -139,6 +142,7 @@ class Platform:
         async with function.deploying:
             await asyncio.to_thread(self._state.remove, name)
             function.forget()
+            await function.tasks.discard()
             await function.close(self.profile.stop_grace)
             remove_logs(self._home.logs, name)
 
@@ -212,8 +216,9 @@ class Platform:
         if name not in self.functions:
             log = LogWriter(log_path(self._home.logs, name))
             self.functions[name] = Function(
-                name, self.profile, log, self._socket_directory, self._shared, self._isolate
-            )
+                name, self.profile, log, self._socket_directory, self._shared, self._isolate,
+                self._home.tasks / f"{name}.db",
+            )  # fmt: skip
         return self.functions[name]
 
     def _isolate(self, spec: FunctionSpec) -> Isolation:
@@ -222,6 +227,15 @@ class Platform:
 
     def _socket_directory(self) -> Path:
         return self._sockets / str(next(self._numbers))
+
+    async def _follow_tasks(self, function: Function) -> None:
+        """Have a function's tasks run by its live revision; without that it answers calls only."""
+        assert function.live is not None
+        try:
+            await function.tasks.follow(function.live)
+        except (OSError, sqlite3.Error) as error:
+            function.trouble = f"Its tasks cannot be kept in {self._home.tasks}: {error}"
+            print(f"{function.name}: {function.trouble}", file=sys.stderr)
 
     def _deployed(self, function: Function, *, changed: bool) -> Deployed:
         assert function.deployment is not None

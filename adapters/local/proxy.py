@@ -13,6 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from bentofn.adapters.local import cors
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.revision import Revision
+from bentofn.adapters.local.tasks import TASK
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
 from bentofn.adapters.protocol import Url
@@ -48,6 +49,9 @@ async def answer(
         return web.Response(status=204, headers=cors.preflight_headers(url.cors, request.headers))
     exchange = _Exchange(request, function, path, url)
     try:
+        asked = function.tasks.question(request.method, path.partition("?")[0])
+        if asked is not None:
+            return exchange.permit(await function.tasks.answer(asked, request, payload_limit))
         body = await read_body(request, payload_limit)
         return await exchange.run(body)
     except Refused as refusal:
@@ -175,9 +179,12 @@ class _Exchange:
             self._request.transport.abort()
         return self._response
 
-    def refuse(self, refusal: Refused) -> web.StreamResponse:
+    def refuse(self, refusal: Refused) -> web.Response:
         """The platform's answer."""
-        response = error_response(refusal.status, refusal.reason)
+        return self.permit(error_response(refusal.status, refusal.reason))
+
+    def permit(self, response: web.Response) -> web.Response:
+        """Say in an answer of the platform's who may read it."""
         if self._cors:
             response.headers.update(
                 cors.response_headers(self._cors, self._request.headers.get("Origin"))
@@ -195,6 +202,7 @@ class _Exchange:
         request = self._request
         headers = _end_to_end(request.headers)
         headers.popall("Content-Length", None)
+        headers.popall(TASK, None)
         peer = request.remote or "127.0.0.1"
         before = headers.get("X-Forwarded-For")
         headers["X-Forwarded-For"] = f"{before}, {peer}" if before else peer

@@ -78,7 +78,12 @@ class Revision:
         timeout = profile.start_timeout
         self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
         contract = bento.manifest.contract
-        rules = profile.pool_rules(spec.settings, contract.apis, warmable=is_warmable(contract))
+        rules = profile.pool_rules(spec.settings, contract, warmable=is_warmable(contract))
+        prefix = contract.path_prefix
+        self.task_routes = frozenset(prefix + api.route for api in contract.apis if api.is_task)
+        """Paths of the service's tasks."""
+        self.room = max(1, rules.concurrency * rules.max_instances)
+        """Requests that its instances take at a time, all together."""
         self._isolation = isolation
         self._pool = Pool(rules, f"v{version}-{os.urandom(2).hex()}-")
         self._grace = profile.stop_grace

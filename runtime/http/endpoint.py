@@ -32,6 +32,7 @@ from bentofn.runtime.io.spec import EndpointSpec
 from bentofn.runtime.proxy import wire
 from bentofn.runtime.proxy.addresses import is_sibling
 from bentofn.runtime.proxy.answering import answer_sibling
+from bentofn.runtime.tasks.stopping import stoppable
 
 BATCH_SIZE_HEADER = b"x-bentofn-batch-size"
 
@@ -62,7 +63,8 @@ class Endpoint:
 
     def __init__(self, spec: EndpointSpec, instance: object, state: dict[str, Any]) -> None:
         self.spec = spec
-        self._bound = getattr(instance, spec.method.name)
+        bound = getattr(instance, spec.method.name)
+        self._bound = stoppable(bound) if spec.method.is_task else bound
         self.state = state
 
     def open(

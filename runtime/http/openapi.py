@@ -64,7 +64,7 @@ def _route(prefix: str, spec: EndpointSpec) -> dict[str, Any]:
         "route": prefix + method.route,
         "doc": method.doc,
         "batchable": method.batchable,
-        "is_task": False,
+        "is_task": method.is_task,
         "is_stream": spec.signature.is_stream,
         "input": _inlined(spec.input.schema, spec.input.schema.get("$defs", {})),
         "output": _inlined(output, output.get("$defs", {})),

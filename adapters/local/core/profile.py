@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bentofn.adapters.local.core.rules import PoolRules
 from bentofn.adapters.protocol import FunctionSettings
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.manifest import APIContract
+from bentofn.runtime.manifest import ServiceContract
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -54,14 +53,17 @@ class Profile:
     recovered_templates: int
 
     def pool_rules(
-        self, settings: FunctionSettings, apis: Iterable[APIContract], *, warmable: bool = False
+        self, settings: FunctionSettings, contract: ServiceContract, *, warmable: bool = False
     ) -> PoolRules:
         """The rules of one function.
 
         An instance takes as many requests as its largest batch holds, at least, or the batch
-        could never form; a function that sets its own concurrency is taken at its word.
+        could never form; a function that sets its own concurrency is taken at its word, and so is
+        a service that asks for a queue in front of it.
         """
-        batch = max((api.max_batch_size for api in apis if api.batchable), default=1)
+        batch = max((api.max_batch_size for api in contract.apis if api.batchable), default=1)
+        traffic = contract.config.get("traffic", {})
+        queued = traffic.get("concurrency") if traffic.get("external_queue") else None
         maximum = settings.max_instances
         if maximum is None:
             maximum = max(self.max_instances, settings.min_instances)
@@ -70,7 +72,7 @@ class Profile:
             maximum = min(maximum, settings.reserved_concurrency)
         idle = settings.idle_timeout
         return PoolRules(
-            concurrency=settings.concurrency or max(self.concurrency, batch),
+            concurrency=settings.concurrency or queued or max(self.concurrency, batch),
             min_instances=settings.min_instances,
             max_instances=maximum,
             queue_limit=self.queue_limit,

@@ -1,0 +1,181 @@
+"""The tasks of deployed functions: the platform keeps them, and has the instances run them.
+
+A task that runs is a request of its instance's, which is therefore not stopped under it, and one
+that waits is on disk, where it survives the platform. No limit of time holds for a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+
+from bentofn.adapters.local.revision import Revision
+from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
+from bentofn.adapters.local.upstream import Unreachable
+from bentofn.runtime.tasks.routes import ACTIONS, MAX_BODY, Question, answer, lasting
+from bentofn.runtime.tasks.store import Replay, TaskRequest
+from bentofn.runtime.tasks.tasks import Interrupted, Tasks, failure
+
+TASK = "X-Bentofn-Task"
+"""Header that tells an instance which task a request runs; no caller's gets through."""
+
+_EXPLANATION = 3.0
+"""Seconds that a failure waits for the reason for which its instance broke off."""
+
+
+class FunctionTasks:
+    """The tasks of one function.
+
+    Args:
+        path: Their database.
+        live: The function's live revision.
+    """
+
+    def __init__(self, path: Path, live: Callable[[], Revision | None]) -> None:
+        self._path = path
+        self._live = live
+        self._tasks: Tasks | None = None
+        self._changing = asyncio.Lock()
+
+    async def follow(self, revision: Revision) -> None:
+        """Run the tasks with what a revision has room for, if it has tasks.
+
+        Raises:
+            OSError: The database's directory cannot be written.
+            sqlite3.Error: It is no database, or full.
+        """
+        async with self._changing:
+            if not revision.task_routes:
+                return
+            if self._tasks is None:
+                tasks = Tasks(self._path, self._run, revision.room)
+                await tasks.start()
+                self._tasks = tasks
+            else:
+                await self._tasks.set_limit(revision.room)
+
+    async def close(self, patience: float) -> None:
+        """Let what runs end, and keep the rest for the next start.
+
+        Args:
+            patience: Seconds for what runs.
+        """
+        async with self._changing:
+            if self._tasks is not None:
+                await self._tasks.stop(patience)
+                self._tasks = None
+
+    async def discard(self) -> None:
+        """End what runs and forget everything."""
+        await self.close(0.0)
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            path.unlink(missing_ok=True)
+
+    def question(self, method: str, path: str) -> tuple[str, str] | None:
+        """The action and the task's route that a request asks for; None if it is another's.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the function's name, as it came.
+        """
+        revision = self._live()
+        if self._tasks is None or revision is None or not revision.task_routes:
+            return None
+        route, _, action = unquote(path).rpartition("/")
+        known = (route or "/") in revision.task_routes and ACTIONS.get(action) == method
+        return (action, route or "/") if known else None
+
+    async def answer(
+        self, asked: tuple[str, str], request: web.BaseRequest, payload_limit: int
+    ) -> web.Response:
+        """Answer a request that :meth:`question` knows.
+
+        Args:
+            asked: What that returned.
+            request: The caller's request.
+            payload_limit: Bytes that the body may hold.
+
+        Raises:
+            Refused: Its body is too large, or the tasks cannot be kept.
+        """
+        # Not at the top: it imports this module's function.
+        from bentofn.adapters.local.proxy import read_body
+
+        tasks = self._tasks
+        if tasks is None:
+            raise Refused(503, "The function is being stopped.")
+        action, route = asked
+        body = await read_body(request, payload_limit) if action == "submit" else b""
+        headers = lasting(tuple((n.lower(), v) for n, v in request.headers.items()))
+        try:
+            replay = await answer(
+                tasks, Question(action, route, request.url.raw_query_string, headers, body)
+            )
+        except sqlite3.Error as error:
+            raise Refused(503, f"The tasks cannot be kept or read: {error}.") from error
+        return web.Response(
+            status=replay.status, headers=CIMultiDict(replay.headers), body=replay.body
+        )
+
+    async def _run(self, request: TaskRequest) -> Replay:
+        revision = self._live()
+        if revision is None:
+            raise Interrupted("the function is being stopped")
+        ticket = revision.submit()
+        cancelled = True
+        try:
+            assignment = await ticket.assigned
+            replay = await self._ask(ticket, assignment, request)
+            cancelled = False
+        except Refused as refusal:
+            raise Interrupted(refusal.reason) from refusal
+        except Unreachable as error:
+            revision.lost(assignment.instance)
+            raise Interrupted("its instance had ended before") from error
+        finally:
+            revision.release(ticket, cancelled=cancelled)
+        return replay
+
+    async def _ask(self, ticket: Ticket, assignment: Assignment, request: TaskRequest) -> Replay:
+        transfer = asyncio.create_task(_transfer(assignment, request))
+        waiting: set[asyncio.Future[Replay] | asyncio.Future[Refused]]
+        waiting = {transfer, ticket.interrupted}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not transfer.done():
+                raise ticket.interrupted.result()
+            return transfer.result()
+        except aiohttp.ClientError as error:
+            # An instance that was killed is known to be dead a moment later, and of what.
+            await asyncio.wait([ticket.interrupted], timeout=_EXPLANATION)
+            if ticket.interrupted.done():
+                raise ticket.interrupted.result() from error
+            raise Interrupted(f"its instance broke off: {error}") from error
+        finally:
+            transfer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError, Unreachable):
+                await transfer
+
+
+async def _transfer(assignment: Assignment, request: TaskRequest) -> Replay:
+    headers = CIMultiDict(request.headers)
+    headers[TASK] = request.id
+    query = f"?{request.query}" if request.query else ""
+    path = f"{request.route.rstrip('/')}/.run{query}"
+    response = await assignment.upstream.send("POST", path, headers, request.body)
+    async with response:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY:
+                return failure(f"The result is larger than {MAX_BODY} bytes, the limit of a task.")
+        kept = lasting(tuple((n.lower(), v) for n, v in response.headers.items()))
+        return Replay(response.status, kept, bytes(body))

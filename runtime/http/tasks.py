@@ -1,0 +1,252 @@
+"""The tasks of a service over HTTP: a lone instance keeps a queue, a platform's runs what it is told.
+
+A platform that keeps the queue posts each task to ``ROUTE/.run`` with its id in a header, which it
+takes from no caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import sqlite3
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.http.errors import NOT_FOUND
+from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Reply, Scope
+from bentofn.runtime.http.extra import Answer, Extra
+from bentofn.runtime.http.interrupt import WhileConnected
+from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.service import Service
+from bentofn.runtime.state import VARIABLE, state_folder
+from bentofn.runtime.tasks.routes import ACTIONS, MAX_BODY, Question, answer, lasting
+from bentofn.runtime.tasks.stopping import Stopper, current_stopper
+from bentofn.runtime.tasks.store import Headers, Replay, TaskRequest
+from bentofn.runtime.tasks.tasks import Tasks, failure
+
+logger = logging.getLogger("bentofn.server")
+
+TASK_HEADER = b"x-bentofn-task"
+"""A platform's header: the id of the task that a request runs."""
+
+_RUN = ".run"
+_PATIENCE = 5.0
+"""Seconds for tasks that run when the instance is stopped."""
+
+
+class Runner(Protocol):
+    """An application that runs the calls of its service's tasks."""
+
+    service: Service[object]
+
+    async def answer_task(self, path: str, exchange: Exchange) -> None:
+        """Answer a call that waited its turn: at once, and without a limit of time."""
+
+
+def task_routes(app: Runner) -> Extra | None:
+    """The routes of an application's tasks; None if it has none.
+
+    Raises:
+        UserError: A task's route is a template.
+    """
+    service = app.service
+    methods = [method for method in service.apis.values() if method.is_task]
+    for method in methods:
+        if "{" in method.route:
+            raise UserError(f"{method.location}: the route of a task takes no parameters.")
+    if not methods:
+        return None
+    kind = PlatformTasks if os.environ.get("BENTOFN_INSTANCE") else LoneTasks
+    return kind(app, [service.path_prefix + method.route for method in methods])
+
+
+class PlatformTasks:
+    """Runs the tasks that a platform keeps.
+
+    Args:
+        app: The application.
+        paths: The paths of its tasks.
+    """
+
+    def __init__(self, app: Runner, paths: list[str]) -> None:
+        self._app = app
+        self.routes: Mapping[tuple[str, str], Answer] = {
+            ("POST", f"{path.rstrip('/')}/{_RUN}"): partial(self._run, path) for path in paths
+        }
+
+    async def start(self) -> None:
+        """Nothing is kept here."""
+
+    async def stop(self) -> None:
+        """Nothing is kept here."""
+
+    async def _run(self, path: str, exchange: Exchange) -> None:
+        headers = dict(exchange.scope["headers"])
+        if TASK_HEADER not in headers:
+            await exchange.reply(NOT_FOUND)
+            return
+        task = headers[TASK_HEADER].decode("latin-1")
+        scope = {**exchange.scope, "path": path, "state": {"task_id": task}}
+        try:
+            body = await exchange.body()
+            with WhileConnected(exchange):
+                replay = await _run(self._app, path, scope, body)
+        except ClientLeftError:
+            return
+        await _send(exchange, replay)
+
+
+class LoneTasks:
+    """Keeps and runs the tasks of an instance that no platform looks after.
+
+    Args:
+        app: The application.
+        paths: The paths of its tasks.
+    """
+
+    def __init__(self, app: Runner, paths: list[str]) -> None:
+        self._app = app
+        self._tasks: Tasks | None = None
+        self.routes: Mapping[tuple[str, str], Answer] = {
+            (method, f"{path.rstrip('/')}/{action}"): partial(self._answer, action, path)
+            for path in paths
+            for action, method in ACTIONS.items()
+        }
+
+    async def start(self) -> None:
+        """Open the database and take up what was left."""
+        service = self._app.service
+        limit = service.config["traffic"]["concurrency"]
+        path = tasks_database(service.name)
+        tasks = Tasks(path, self._call, limit)
+        try:
+            await tasks.start()
+        except (OSError, sqlite3.Error) as error:
+            path = Path(tempfile.mkdtemp(prefix="bentofn-tasks-"), "tasks.db")
+            logger.warning(
+                "Tasks are kept in %s and end with this process, because %s cannot be written "
+                "(%s); set %s to a folder that can.", path, tasks.path, error, VARIABLE,
+            )  # fmt: skip
+            tasks = Tasks(path, self._call, limit)
+            await tasks.start()
+        else:
+            logger.info("Tasks are kept in %s", path)
+        self._tasks = tasks
+
+    async def stop(self) -> None:
+        """Let tasks end, or keep them for the next start."""
+        if self._tasks is not None:
+            await self._tasks.stop(_PATIENCE)
+            self._tasks = None
+
+    async def _answer(self, action: str, path: str, exchange: Exchange) -> None:
+        assert self._tasks is not None
+        scope = exchange.scope
+        try:
+            body = await exchange.body() if ACTIONS[action] == "POST" else b""
+        except ClientLeftError:
+            return
+        question = Question(
+            action, path, scope["query_string"].decode("latin-1"), _text(scope["headers"]), body
+        )
+        try:
+            replay = await answer(self._tasks, question)
+        except sqlite3.Error:
+            logger.exception("The tasks in %s cannot be read or written", self._tasks.path)
+            replay = failure(f"The tasks in {self._tasks.path} cannot be read or written.")
+        await _send(exchange, replay)
+
+    async def _call(self, request: TaskRequest) -> Replay:
+        path = request.route.encode()
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": request.route,
+            "raw_path": path,
+            "root_path": "",
+            "query_string": request.query.encode("latin-1"),
+            "headers": [
+                *_raw(request.headers),
+                (b"content-length", str(len(request.body)).encode()),
+            ],
+            "client": None,
+            "server": None,
+            "state": {"task_id": request.id},
+        }
+        return await _run(self._app, request.route, scope, request.body)
+
+
+def tasks_database(service: str) -> Path:
+    """Where a lone instance keeps its tasks.
+
+    In a bento below the folder of its state; of a project, whose own folder is packed, below
+    ``$BENTOFN_HOME`` (``~/.bentofn``), for each folder apart.
+    """
+    if os.environ.get(VARIABLE) or BentoRoot.current() is not None:
+        return state_folder(service) / "tasks" / f"{service}.db"
+    home = Path(os.environ.get("BENTOFN_HOME") or "~/.bentofn").expanduser()
+    project = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:12]
+    return home / "tasks" / "serve" / f"{service}-{project}.db"
+
+
+async def _run(app: Runner, path: str, scope: Scope, body: bytes) -> Replay:
+    """Run one task; if this is cancelled, so is the method that runs."""
+    answered = _Answered(body)
+    stopper = Stopper()
+    current_stopper.set(stopper)
+    try:
+        await app.answer_task(path, Exchange(scope, answered.receive, answered.send, b""))
+    except asyncio.CancelledError:
+        stopper.stop()
+        raise
+    return answered.replay()
+
+
+class _Answered:
+    """The two ends of a request that nobody waits for at a connection."""
+
+    def __init__(self, body: bytes) -> None:
+        self._request: list[Message] = [{"type": "http.request", "body": body}]
+        self._status = 500
+        self._headers: Headers = ()
+        self._body = bytearray()
+
+    async def receive(self) -> Message:
+        if self._request:
+            return self._request.pop()
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._headers = lasting(_text(message["headers"]))
+        elif len(self._body) <= MAX_BODY:
+            self._body += message.get("body", b"")
+
+    def replay(self) -> Replay:
+        if len(self._body) > MAX_BODY:
+            return failure(f"The result is larger than {MAX_BODY} bytes, the limit of a task.")
+        return Replay(self._status, self._headers, bytes(self._body))
+
+
+def _text(headers: list[tuple[bytes, bytes]]) -> Headers:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+
+
+def _raw(headers: Headers) -> tuple[Header, ...]:
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+
+
+async def _send(exchange: Exchange, replay: Replay) -> None:
+    media_type = next((v for name, v in replay.headers if name == "content-type"), "")
+    others = _raw(tuple(each for each in replay.headers if each[0] != "content-type"))
+    await exchange.reply(Reply(replay.status, replay.body, media_type, others))

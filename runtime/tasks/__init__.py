@@ -1,0 +1,1 @@
+"""Tasks: calls that are submitted now, run when there is room, and are asked for later."""

@@ -1,4 +1,4 @@
-"""The tasks of a service over HTTP: a lone instance keeps a queue, a platform's runs what it is told.
+"""The tasks of a service over HTTP: a lone instance keeps a queue, a platform's runs what comes.
 
 A platform that keeps the queue posts each task to ``ROUTE/.run`` with its id in a header, which it
 takes from no caller.
@@ -223,7 +223,8 @@ class _Answered:
     async def receive(self) -> Message:
         if self._request:
             return self._request.pop()
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.Event().wait()  # nobody leaves
+        raise AssertionError
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

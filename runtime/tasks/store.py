@@ -172,7 +172,10 @@ class TaskStore:
         row = self._database.execute(
             "SELECT id, route, query, headers, body FROM tasks WHERE id = ?", (task,)
         ).fetchone()
-        return None if row is None else TaskRequest(*row[:3], _headers(row[3]), row[4])
+        if row is None:
+            return None
+        found, route, query, headers, body = row
+        return TaskRequest(found, route, query, _headers(headers), body)
 
     def begin(self, task: str, now: float) -> TaskRequest | None:
         """A task is begun; None if it was cancelled meanwhile."""

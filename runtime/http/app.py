@@ -89,6 +89,10 @@ class ServiceApp:
             from bentofn.runtime.http.middleware import wrapped
 
             self._http = self._others = wrapped(self.answer, service.middlewares)
+        if any(method.is_task for method in service.apis.values()):
+            from bentofn.runtime.http.tasks import task_routes
+
+            self.add(task_routes(self))
 
     @property
     def has_mounts(self) -> bool:
@@ -193,6 +197,10 @@ class ServiceApp:
             await self._answer_page(self._pages[path], exchange)
         else:
             await self._answer_other(method, path, exchange)
+
+    def endpoint(self, path: str) -> Counted:
+        """What answers on the path of an endpoint."""
+        return self._posts[path]
 
     async def _answer_page(self, page: Page, exchange: Exchange) -> None:
         try:

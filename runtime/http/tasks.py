@@ -15,9 +15,10 @@ import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.http.admission import Admission, Counted
 from bentofn.runtime.http.errors import NOT_FOUND
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Reply, Scope
 from bentofn.runtime.http.extra import Answer, Extra
@@ -27,7 +28,7 @@ from bentofn.runtime.service import Service
 from bentofn.runtime.state import VARIABLE, state_folder
 from bentofn.runtime.tasks.routes import ACTIONS, MAX_BODY, Question, answer, lasting
 from bentofn.runtime.tasks.stopping import Stopper, current_stopper
-from bentofn.runtime.tasks.store import Headers, Replay, TaskRequest
+from bentofn.runtime.tasks.store import RETENTION, Headers, Replay, TaskRequest
 from bentofn.runtime.tasks.tasks import Tasks, failure
 
 logger = logging.getLogger("bentofn.server")
@@ -40,17 +41,18 @@ _PATIENCE = 5.0
 """Seconds for tasks that run when the instance is stopped."""
 
 
-class Runner(Protocol):
-    """An application that runs the calls of its service's tasks."""
+class Application(Protocol):
+    """What serves a service."""
 
-    service: Service[object]
+    service: Service[Any]
+    admission: Admission
 
-    async def answer_task(self, path: str, exchange: Exchange) -> None:
-        """Answer a call that waited its turn: at once, and without a limit of time."""
+    def endpoint(self, path: str) -> Counted:
+        """What answers on the path of an endpoint."""
 
 
-def task_routes(app: Runner) -> Extra | None:
-    """The routes of an application's tasks; None if it has none.
+def task_routes(app: Application) -> Extra:
+    """The routes of an application's tasks.
 
     Raises:
         UserError: A task's route is a template.
@@ -60,8 +62,6 @@ def task_routes(app: Runner) -> Extra | None:
     for method in methods:
         if "{" in method.route:
             raise UserError(f"{method.location}: the route of a task takes no parameters.")
-    if not methods:
-        return None
     kind = PlatformTasks if os.environ.get("BENTOFN_INSTANCE") else LoneTasks
     return kind(app, [service.path_prefix + method.route for method in methods])
 
@@ -74,7 +74,7 @@ class PlatformTasks:
         paths: The paths of its tasks.
     """
 
-    def __init__(self, app: Runner, paths: list[str]) -> None:
+    def __init__(self, app: Application, paths: list[str]) -> None:
         self._app = app
         self.routes: Mapping[tuple[str, str], Answer] = {
             ("POST", f"{path.rstrip('/')}/{_RUN}"): partial(self._run, path) for path in paths
@@ -110,7 +110,7 @@ class LoneTasks:
         paths: The paths of its tasks.
     """
 
-    def __init__(self, app: Runner, paths: list[str]) -> None:
+    def __init__(self, app: Application, paths: list[str]) -> None:
         self._app = app
         self._tasks: Tasks | None = None
         self.routes: Mapping[tuple[str, str], Answer] = {
@@ -198,13 +198,19 @@ def tasks_database(service: str) -> Path:
     return home / "tasks" / "serve" / f"{service}-{project}.db"
 
 
-async def _run(app: Runner, path: str, scope: Scope, body: bytes) -> Replay:
-    """Run one task; if this is cancelled, so is the method that runs."""
+async def _run(app: Application, path: str, scope: Scope, body: bytes) -> Replay:
+    """Run one task; if this is cancelled, so is the method that runs.
+
+    It has waited its turn: the service's limits of requests and of time are not for it.
+    """
+    admission = Admission({"timeout": RETENTION})
+    admission.metrics = app.admission.metrics
     answered = _Answered(body)
     stopper = Stopper()
     current_stopper.set(stopper)
     try:
-        await app.answer_task(path, Exchange(scope, answered.receive, answered.send, b""))
+        exchange = Exchange(scope, answered.receive, answered.send, b"")
+        await admission.answer(exchange, app.endpoint(path))
     except asyncio.CancelledError:
         stopper.stop()
         raise

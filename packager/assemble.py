@@ -30,6 +30,7 @@ from bentofn.packager.environment.torch_build import build_note, is_cpu
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.layers import FAST, SMALLEST, Packing
+from bentofn.packager.modelsources.resolved import find
 from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.obstacles.look import look_once
 from bentofn.packager.onnx.export import Exporter
@@ -214,7 +215,7 @@ class Assembler:
     def _description(self, key: str, late: Sequence[str], bench: Bench) -> Description:
         inputs = self.inputs
         found = cached_description(key, self.home)
-        if found is not None:
+        if found is not None and self._still_has(found.asked):
             return found
         self.report(f"Importing {inputs.service}")
         parts = Parts(
@@ -224,10 +225,22 @@ class Assembler:
         )
         with self.plan.explaining() if self.plan else nullcontext():
             description = describe(
-                parts, inputs.service, late, inputs.target, inputs.envs, self.home, self.scratch
+                parts,
+                inputs.service,
+                late,
+                inputs.target,
+                inputs.envs,
+                self.store,
+                self.scratch,
+                self.report,
             )
         keep_description(key, description, self.home)
         return description
+
+    def _still_has(self, asked: Mapping[str, str]) -> bool:
+        """Whether the models that an import looked at are those that their names mean now."""
+        found = {tag: find(self.store, tag) for tag in asked}
+        return all(entry and entry.digest == asked[tag] for tag, entry in found.items())
 
     @property
     def _is_for_cpu(self) -> bool:

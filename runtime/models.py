@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bentofn.runtime import asking
 from bentofn.runtime.errors import NotFound, UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ModelReference
@@ -33,6 +34,8 @@ def get(tag: Tag | str) -> Model:
     root = BentoRoot.current()
     if root is not None:
         return _of_bento(root, str(tag))
+    if asking.is_possible():
+        return asking.ask_model(str(tag))
     # The packager is absent from an instance; a project that runs without being built is the one
     # case where the runtime reads the store.
     from bentofn.packager.modelsources.project import store_model
@@ -169,6 +172,8 @@ class HuggingFaceModel(ModelDescriptor):
         root = BentoRoot.current()
         if root is not None:
             return _of_bento(root, self.tag).path
+        if asking.is_possible():
+            return asking.ask_model(self.tag).path
         from bentofn.packager.modelsources.project import hub_path
 
         return str(hub_path(self.tag))

@@ -12,13 +12,16 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from bentofn.packager.code.answering import Asked, answering
 from bentofn.packager.environment.target import Target
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
+from bentofn.packager.modelsources.source import Report
+from bentofn.packager.store import Store
 from bentofn.runtime import threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.exports import Export
@@ -41,11 +44,14 @@ class Description:
         files: The files of all modules that a start imports, below the root, such as
             ``env/torch/__init__.py``.
         exports: The models that it wants exported.
+        asked: The models that it looked at while it was imported, as it named them, to the digest
+            of each.
     """
 
     contract: ServiceContract
     files: tuple[str, ...]
     exports: tuple[Export, ...] = ()
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,9 @@ def describe(
     late: Sequence[str],
     target: Target,
     envs: Mapping[str, str],
-    home: Home,
+    store: Store,
     scratch: Path,
+    report: Report,
 ) -> Description:
     """Import a service in a process of its own and describe it.
 
@@ -80,8 +87,9 @@ def describe(
         late: What its functions import (see :mod:`bentofn.packager.code.late_imports`).
         target: Whose interpreter imports it.
         envs: The environment variables of the bento.
-        home: Its models are found there.
+        store: Where the models are that it asks for.
         scratch: A folder for the answer.
+        report: Told what takes time.
 
     Raises:
         UserError: It does not import, an endpoint cannot be served, or the import does not end.
@@ -98,19 +106,25 @@ def describe(
         ("output", answer),
     ):
         command += [f"--{name}", str(value)]
-    environment = {**child_environment(envs), "BENTOFN_HOME": str(home.path)}
+    environment = {**child_environment(envs), "BENTOFN_HOME": str(store.home.path)}
     try:
-        status, stderr = run_limited(command, environment)
+        with answering(store, report) as asked:
+            environment |= asked.environment
+            status, stderr = run_limited(command, environment, sockets=(asked.socket,))
     except subprocess.TimeoutExpired:
         raise UserError(
             f"Importing {service} did not end within {IMPORT_LIMIT} s; move what waits or serves "
             "out of the module level of your code."
         ) from None
-    return _read(answer, service, status, stderr, parts.source)
+    description = _read(answer, service, status, stderr, parts.source)
+    return _with_asked(description, asked)
 
 
 def run_limited(
-    command: list[str], environment: Mapping[str, str], limit: int = IMPORT_LIMIT
+    command: list[str],
+    environment: Mapping[str, str],
+    limit: int = IMPORT_LIMIT,
+    sockets: Sequence[int] = (),
 ) -> tuple[int, bytes]:
     """Run a command; its exit status and the end of its stderr.
 
@@ -118,6 +132,7 @@ def run_limited(
         command: The command.
         environment: Its whole environment.
         limit: Seconds that it may take.
+        sockets: Numbers of the files that it inherits.
 
     Raises:
         subprocess.TimeoutExpired: It did not end in time.
@@ -129,6 +144,7 @@ def run_limited(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        pass_fds=sockets,
     )
     assert process.stderr is not None
     tail = bytearray()
@@ -188,6 +204,7 @@ def keep_description(key: str, description: Description, home: Home) -> None:
         "contract": json.loads(canonical_json(description.contract)),
         "files": description.files,
         "exports": [asdict(export) for export in description.exports],
+        "asked": dict(description.asked),
     }
     atomic_write(path, canonical_json(raw))
 
@@ -219,7 +236,18 @@ def _description(raw: Mapping[str, object]) -> Description:
     exports = raw["exports"]
     if not isinstance(exports, list):
         raise TypeError("exports")
-    return Description(contract, tuple(files), tuple(map(Export.from_plain, exports)))
+    asked = raw.get("asked", {})
+    if not isinstance(asked, dict):
+        raise TypeError("asked")
+    return Description(contract, tuple(files), tuple(map(Export.from_plain, exports)), asked)
+
+
+def _with_asked(description: Description, asked: Asked) -> Description:
+    """A description whose bento carries what was asked for, by the names it was asked by."""
+    contract = description.contract
+    models = [tag for tag in contract.models if tag not in asked.tags]
+    wanted = tuple(dict.fromkeys((*models, *asked.models)))
+    return replace(description, contract=replace(contract, models=wanted), asked=dict(asked.models))
 
 
 def _last_words(stderr: bytes) -> str:

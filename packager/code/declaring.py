@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bentofn.packager.code.answering import answering
 from bentofn.packager.code.contract import child_environment, run_limited
 from bentofn.packager.code.declared import Declared, keep, recall
 from bentofn.packager.code.gpu import names_gpu
@@ -78,7 +79,9 @@ def import_declaration(
     )
     command = [sys.executable, "-B", "-c", code, json.dumps(said)]
     try:
-        run_limited(command, child_environment(envs), IMPORT_LIMIT)
+        with answering(None, lambda _: None) as asked:
+            environment = {**child_environment(envs), **asked.environment}
+            run_limited(command, environment, IMPORT_LIMIT, (asked.socket,))
         raw = json.loads(output.read_bytes())
     except subprocess.TimeoutExpired:
         raw = {"error": f"its import did not end within {IMPORT_LIMIT} s"}

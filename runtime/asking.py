@@ -1,0 +1,49 @@
+"""The models that a service wants while a build imports it: the build is asked over a socket.
+
+The process that imports it has the runtime alone, and neither the packager nor a bento yet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from bentofn.runtime.errors import NotFound
+from bentofn.runtime.model import Model, ModelPath
+
+VARIABLE = "BENTOFN_ASK"
+"""Holds the number of the socket, in a process that a build imports a service in."""
+
+
+def is_possible() -> bool:
+    """Whether a build may be asked."""
+    return VARIABLE in os.environ
+
+
+def ask_model(wanted: str) -> Model:
+    """The model that a tag or a source means now.
+
+    Args:
+        wanted: ``name:version``, ``name:latest``, ``name``, or ``hf:org/name@revision``.
+
+    Raises:
+        NotFound: There is none; the message says how to get it.
+    """
+    answer = _ask(wanted)
+    if "error" in answer:
+        raise NotFound(answer["error"])
+    path = ModelPath(answer.pop("path"))
+    return Model(path=path, **answer)
+
+
+def _ask(wanted: str) -> Any:
+    socket = int(os.environ[VARIABLE])
+    os.write(socket, json.dumps(wanted).encode() + b"\n")
+    read = b""
+    while not read.endswith(b"\n"):
+        piece = os.read(socket, 1 << 16)
+        if not piece:
+            raise NotFound(f"The build that imports this ended before it gave {wanted}.")
+        read += piece
+    return json.loads(read)

@@ -1,6 +1,7 @@
 """The models that a service wants while a build imports it: the build is asked over a socket.
 
 The process that imports it has the runtime alone, and neither the packager nor a bento yet.
+:data:`bentofn.runtime.models.ASK` holds the number of the socket.
 """
 
 from __future__ import annotations
@@ -11,14 +12,7 @@ from typing import Any
 
 from bentofn.runtime.errors import NotFound
 from bentofn.runtime.model import Model, ModelPath
-
-VARIABLE = "BENTOFN_ASK"
-"""Holds the number of the socket, in a process that a build imports a service in."""
-
-
-def is_possible() -> bool:
-    """Whether a build may be asked."""
-    return VARIABLE in os.environ
+from bentofn.runtime.models import ASK
 
 
 def ask_model(wanted: str) -> Model:
@@ -38,7 +32,7 @@ def ask_model(wanted: str) -> Model:
 
 
 def _ask(wanted: str) -> Any:
-    socket = int(os.environ[VARIABLE])
+    socket = int(os.environ[ASK])
     os.write(socket, json.dumps(wanted).encode() + b"\n")
     read = b""
     while not read.endswith(b"\n"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bentofn.runtime import asking
 from bentofn.runtime.errors import NotFound, UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ModelReference
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from bentofn.runtime.exports import Export
 
 __all__ = ["BentoModel", "HuggingFaceModel", "Model", "ModelDescriptor", "get", "list_models"]
+
+ASK = "BENTOFN_ASK"
+"""Variable of a process that a build imports a service in: it asks the build for models."""
 
 HUB_PREFIX = "hf:"
 """What a model of the Hugging Face hub starts with, where a source is named by a text."""
@@ -34,8 +37,10 @@ def get(tag: Tag | str) -> Model:
     root = BentoRoot.current()
     if root is not None:
         return _of_bento(root, str(tag))
-    if asking.is_possible():
-        return asking.ask_model(str(tag))
+    if ASK in os.environ:
+        from bentofn.runtime.asking import ask_model
+
+        return ask_model(str(tag))
     # The packager is absent from an instance; a project that runs without being built is the one
     # case where the runtime reads the store.
     from bentofn.packager.modelsources.project import store_model
@@ -172,8 +177,10 @@ class HuggingFaceModel(ModelDescriptor):
         root = BentoRoot.current()
         if root is not None:
             return _of_bento(root, self.tag).path
-        if asking.is_possible():
-            return asking.ask_model(self.tag).path
+        if ASK in os.environ:
+            from bentofn.runtime.asking import ask_model
+
+            return ask_model(self.tag).path
         from bentofn.packager.modelsources.project import hub_path
 
         return str(hub_path(self.tag))

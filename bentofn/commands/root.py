@@ -29,6 +29,7 @@ COMMANDS = {
     "models": ("models:models", "The model store: import, list, get, delete, export."),
     "pull": ("registry:pull", "Fetch a bento from an OCI registry."),
     "push": ("registry:push", "Send a bento to an OCI registry."),
+    "run": ("run:run", "Run a script of a project, with bentofn as its bentoml."),
     "sbom": ("trust:sbom", "Print a bento's parts list (CycloneDX)."),
     "serve": ("serve:serve", "Run one instance of a project or a bento."),
     "sign": ("trust:sign", "Sign a bento with a key of yours."),

@@ -14,8 +14,8 @@ from bentofn.packager.modelsources.source import Report
 from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.modelstore import describe_model, local_path
 from bentofn.packager.store import Store
-from bentofn.runtime.asking import VARIABLE
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.models import ASK
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Asked:
     @property
     def environment(self) -> dict[str, str]:
         """What tells the service where to ask."""
-        return {VARIABLE: str(self.socket)}
+        return {ASK: str(self.socket)}
 
 
 @contextmanager

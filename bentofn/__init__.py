@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import Field as Field
 
+    from bentofn import bentos as bentos
     from bentofn import exceptions as exceptions
     from bentofn import images as images
     from bentofn import io as io
@@ -39,6 +42,15 @@ if TYPE_CHECKING:
     from bentofn.runtime.hooks import on_startup as on_startup
     from bentofn.runtime.hooks import register_after_restore as register_after_restore
     from bentofn.runtime.hooks import register_before_snapshot as register_before_snapshot
+    from bentofn.runtime.management import Bento as Bento
+    from bentofn.runtime.management import build as build
+    from bentofn.runtime.management import delete as delete
+    from bentofn.runtime.management import export_bento as export_bento
+    from bentofn.runtime.management import get as get
+    from bentofn.runtime.management import import_bento as import_bento
+    from bentofn.runtime.management import list as list
+    from bentofn.runtime.management import load as load
+    from bentofn.runtime.management import serve as serve
     from bentofn.runtime.model import Model as Model
     from bentofn.runtime.monitoring import monitor as monitor
     from bentofn.runtime.service import Service as Service
@@ -56,7 +68,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> list[str]:
+def __dir__() -> Iterable[str]:
     from bentofn.runtime import surface
 
     return sorted({*surface.HOMES, *surface.MODULES, *surface.FRAMEWORKS, "__version__"})

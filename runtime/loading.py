@@ -139,13 +139,25 @@ def _only(module: ModuleType, target: str) -> Service[Any]:
     own = {
         name: each for name, each in services.items() if each.inner.__module__ == module.__name__
     }
-    candidates = own or services
+    candidates = _independent(own or services)
     if not candidates:
         raise UserError(f"{target} declares no service: decorate its class with @bentofn.service.")
     if len(set(candidates.values())) > 1:
         names = " or ".join(f"{target}:{name}" for name in sorted(candidates))
         raise UserError(f"{target} declares several services; say which one: {names}.")
     return next(iter(candidates.values()))
+
+
+def _independent(services: dict[str, Service[Any]]) -> dict[str, Service[Any]]:
+    """The services that no other one depends on, as BentoML chooses; all if that is none."""
+    needed = {
+        id(each)
+        for service in services.values()
+        for each in service.all_services().values()
+        if each is not service
+    }
+    entries = {name: each for name, each in services.items() if id(each) not in needed}
+    return entries or services
 
 
 def _services(module: ModuleType) -> dict[str, Service[Any]]:

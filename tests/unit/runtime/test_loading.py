@@ -75,6 +75,12 @@ def test_an_imported_service_does_not_hide_the_modules_own(tmp_path: Path) -> No
     assert load_service("second", directory).name == "Mine"
 
 
+def test_the_service_that_no_other_depends_on_is_the_one(tmp_path: Path) -> None:
+    outer = SERVICE.replace("Greeter", "Outer") + "    inner = bentofn.depends(Greeter)\n"
+    directory = project(tmp_path, service=SERVICE + outer.replace("class Plain: ...", ""))
+    assert load_service("service", directory).name == "Outer"
+
+
 @pytest.mark.parametrize(
     ("text", "target", "message"),
     [

@@ -1,0 +1,3 @@
+"""``bentoml.bentos``."""
+
+from bentofn.bentos import *  # noqa: F403

@@ -32,7 +32,7 @@ class ModelPath(str):
         return Path(self) / item
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Model:
     """A model and its files.
 
@@ -52,7 +52,13 @@ class Model:
     labels: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     export: Export | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f'Model(tag="{self.tag}")'
+
+    def __repr__(self) -> str:
+        return f'Model(tag="{self.tag}", path="{self.path}")'
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Model) and self.tag == other.tag

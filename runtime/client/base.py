@@ -31,6 +31,10 @@ _READY = "/readyz"
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 """Seconds between two questions whether a service is ready; each wait is twice the one before."""
 
+UNKEPT = {"Connection": "close"}
+"""Headers of what a client asks before its first call. It keeps no connection open until then, so
+that a service which makes a client when it starts can be snapshotted."""
+
 ASGIApp = Callable[..., Any]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import uvicorn
 from PIL import Image
 from pydantic import BaseModel
 
@@ -290,6 +292,23 @@ def test_answers_have_their_declared_types_where_the_class_is_at_hand() -> None:
 def test_an_asynchronous_client_is_set_up_first() -> None:
     with pytest.raises(RuntimeError, match="use it as an async context manager"):
         AsyncHTTPClient(URL).add  # noqa: B018
+
+
+def test_a_new_client_keeps_no_connection(tmp_path: Path) -> None:
+    """A service that makes a client when it starts can be snapshotted."""
+    path = tmp_path / "s"
+    server = uvicorn.Server(uvicorn.Config(Types.to_asgi(), uds=str(path), log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        with SyncHTTPClient(f"unix://{path}") as client:
+            pool = client.client._transport._pool
+            assert pool.connections == []
+            assert client.add(1) == 2
+            assert len(pool.connections) == 1
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def test_no_service_answers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,14 +21,14 @@ class Mount:
         app: The ASGI application.
         path: The path that it answers below, with a leading slash.
         name: The user's name for it.
-        opened: Called once the instance is there, before the application's own start, with the
-            requests that may run at a time; None for as many as there are.
+        lifespan: Entered once the instance is there and left before it ends, in place of the
+            application's own; it gets the number of requests that may run at a time, or None.
     """
 
     app: Any
     path: str
     name: str | None = None
-    opened: Callable[[int | None], None] | None = None
+    lifespan: Callable[[int | None], AbstractAsyncContextManager[Any]] | None = None
 
 
 def asgi_app(app: Any, *, path: str = "/", name: str | None = None) -> Callable[[R], R]:

@@ -71,6 +71,10 @@ class Service(Generic[T]):
         self.name = name
         self.inner: type[T] = cls
         self.config: ServiceConfig = check_config(name, config or {})
+        if prefix:  # BentoML's clients look there
+            names = ("livez", "readyz")
+            own = self.config.get("endpoints", {})
+            self.config["endpoints"] = {name: f"/{prefix}/{name}" for name in names} | dict(own)
         self.image = image
         self.description = description or ""
         self.path_prefix = f"/{prefix}" if prefix else ""

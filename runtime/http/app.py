@@ -36,9 +36,11 @@ from bentofn.runtime.http.templates import PathTemplates
 from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
+from bentofn.runtime.mounts import Mount
 from bentofn.runtime.service import Service
 
 if TYPE_CHECKING:
+    from bentofn.runtime.command.proxy import CommandProxy
     from bentofn.runtime.http.mounted import Mounted, Mounts
 
 logger = logging.getLogger("bentofn.server")
@@ -81,7 +83,8 @@ class ServiceApp:
         self._pages, self._late_pages = self._page_tables()
         self._extras: dict[tuple[str, str], Answer] = {}
         self._added: list[Extra] = []
-        self._mounts = _mounts(service)
+        self._command = _command(service, instance)
+        self._mounts = _mounts(service, self._command)
         cors = service.config.get("http", {}).get("cors", {})
         self._inner_http = self._http = with_cors(self._answer_http, cors)
         self._others: ASGIApp = self.answer
@@ -295,7 +298,9 @@ class ServiceApp:
         return await self._health("__is_alive__", "dead")
 
     async def _readiness(self) -> Reply:
-        return await self._health("__is_ready__", "not ready") if self.ready else NOT_READY
+        if not self.ready or (self._command and not await self._command.is_ready()):
+            return NOT_READY
+        return await self._health("__is_ready__", "not ready")
 
     async def _health(self, name: str, otherwise: str) -> Reply:
         check = getattr(self.instance, name, None)
@@ -319,12 +324,24 @@ def _version() -> str:
     return "not available" if root is None else BentoManifest.read(root.manifest).version
 
 
-def _mounts(service: Service[Any]) -> Mounts | None:
-    if not service.mounts:
+def _command(service: Service[Any], instance: object) -> CommandProxy | None:
+    if not service.has_custom_command():
+        return None
+    from bentofn.runtime.command.proxy import CommandProxy
+
+    return CommandProxy(service, instance)
+
+
+def _mounts(service: Service[Any], command: CommandProxy | None) -> Mounts | None:
+    """The user's applications, and last what stands for the server of a command."""
+    mounts = list(service.mounts)
+    if command is not None:
+        mounts.append(Mount(command, f"{service.path_prefix}/", "proxy", command.lifespan))
+    if not mounts:
         return None
     from bentofn.runtime.http.mounted import Mounts
 
-    return Mounts(service.mounts)
+    return Mounts(mounts)
 
 
 async def _fixed(reply: Reply) -> Reply:

@@ -94,9 +94,10 @@ class Mounts:
         """
         async with AsyncExitStack() as stack:
             for mount in self._mounts:
-                if mount.opened is not None:
-                    mount.opened(limit)
-                await _start(mount.app, stack)
+                if mount.lifespan is not None:
+                    await stack.enter_async_context(mount.lifespan(limit))
+                else:
+                    await _start(mount.app, stack)
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:

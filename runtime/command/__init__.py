@@ -1,0 +1,1 @@
+"""Services whose answers come from a server of the user's: ``cmd=`` and ``__command__``."""

@@ -71,10 +71,6 @@ class Service(Generic[T]):
         self.name = name
         self.inner: type[T] = cls
         self.config: ServiceConfig = check_config(name, config or {})
-        if prefix:  # BentoML's clients look there
-            names = ("livez", "readyz")
-            own = self.config.get("endpoints", {})
-            self.config["endpoints"] = {name: f"/{prefix}/{name}" for name in names} | dict(own)
         self.image = image
         self.description = description or ""
         self.path_prefix = f"/{prefix}" if prefix else ""
@@ -82,6 +78,10 @@ class Service(Generic[T]):
         self.labels: dict[str, str] = dict(labels or {})
         self.models: list[ModelDescriptor] = [*models, *_declared_models(cls)]
         self.cmd = list(cmd) if cmd is not None else None
+        if prefix and not self.has_custom_command():  # BentoML's clients look there
+            own = self.config.get("endpoints", {})
+            health = {name: f"/{prefix}/{name}" for name in ("livez", "readyz")}
+            self.config["endpoints"] = {**health, **own}
         self.apis: dict[str, APIMethod] = {**(apis or {}), **find_apis(cls)}
         self.dependencies: dict[str, Dependency[Any]] = find_dependencies(cls)
         self.shared: LocalTransport | None = None

@@ -52,7 +52,8 @@ def test_a_contract() -> None:
     contract = describe(Embeddings)
     assert (contract.name, contract.path_prefix) == ("embeddings", "/v1")
     assert contract.import_string == f"{__name__}:Embeddings"
-    assert contract.config == {"traffic": {"timeout": 9}}
+    endpoints = {"livez": "/v1/livez", "readyz": "/v1/readyz"}
+    assert contract.config == {"traffic": {"timeout": 9}, "endpoints": endpoints}
     assert contract.models == ("minilm:latest",)
     assert contract.has_deployment_hook
     assert contract.envs == {"MODE": "fast", "TOKEN": None}

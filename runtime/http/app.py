@@ -93,9 +93,9 @@ class ServiceApp:
 
             self._http = self._others = wrapped(self.answer, service.middlewares)
         if any(method.is_task for method in service.apis.values()):
-            from bentofn.runtime.http.tasks import task_routes
+            from bentofn.runtime.http.tasks import ServiceTasks
 
-            self.add(task_routes(self))
+            self.add(ServiceTasks(self))
 
     @property
     def has_mounts(self) -> bool:

@@ -12,7 +12,6 @@ import logging
 import os
 import sqlite3
 import tempfile
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +20,7 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.http.admission import Admission, Counted
 from bentofn.runtime.http.errors import NOT_FOUND
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Reply, Scope
-from bentofn.runtime.http.extra import Answer, Extra
+from bentofn.runtime.http.extra import Answer
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.service import Service
@@ -51,76 +50,38 @@ class Application(Protocol):
         """What answers on the path of an endpoint."""
 
 
-def task_routes(app: Application) -> Extra:
-    """The routes of an application's tasks.
+class ServiceTasks:
+    """The routes of a service's tasks.
+
+    Args:
+        app: The application.
 
     Raises:
         UserError: A task's route is a template.
     """
-    service = app.service
-    methods = [method for method in service.apis.values() if method.is_task]
-    for method in methods:
-        if "{" in method.route:
-            raise UserError(f"{method.location}: the route of a task takes no parameters.")
-    kind = PlatformTasks if os.environ.get("BENTOFN_INSTANCE") else LoneTasks
-    return kind(app, [service.path_prefix + method.route for method in methods])
 
-
-class PlatformTasks:
-    """Runs the tasks that a platform keeps.
-
-    Args:
-        app: The application.
-        paths: The paths of its tasks.
-    """
-
-    def __init__(self, app: Application, paths: list[str]) -> None:
-        self._app = app
-        self.routes: Mapping[tuple[str, str], Answer] = {
-            ("POST", f"{path.rstrip('/')}/{_RUN}"): partial(self._run, path) for path in paths
-        }
-
-    async def start(self) -> None:
-        """Nothing is kept here."""
-
-    async def stop(self) -> None:
-        """Nothing is kept here."""
-
-    async def _run(self, path: str, exchange: Exchange) -> None:
-        headers = dict(exchange.scope["headers"])
-        if TASK_HEADER not in headers:
-            await exchange.reply(NOT_FOUND)
-            return
-        task = headers[TASK_HEADER].decode("latin-1")
-        scope = {**exchange.scope, "path": path, "state": {"task_id": task}}
-        try:
-            body = await exchange.body()
-            with WhileConnected(exchange):
-                replay = await _run(self._app, path, scope, body)
-        except ClientLeftError:
-            return
-        await _send(exchange, replay)
-
-
-class LoneTasks:
-    """Keeps and runs the tasks of an instance that no platform looks after.
-
-    Args:
-        app: The application.
-        paths: The paths of its tasks.
-    """
-
-    def __init__(self, app: Application, paths: list[str]) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
         self._tasks: Tasks | None = None
-        self.routes: Mapping[tuple[str, str], Answer] = {
-            (method, f"{path.rstrip('/')}/{action}"): partial(self._answer, action, path)
-            for path in paths
-            for action, method in ACTIONS.items()
-        }
+        self._obeys = False
+        self.routes: dict[tuple[str, str], Answer] = {}
+        for method in app.service.apis.values():
+            if not method.is_task:
+                continue
+            if "{" in method.route:
+                raise UserError(f"{method.location}: the route of a task takes no parameters.")
+            path = app.service.path_prefix + method.route
+            below = path.rstrip("/")
+            self.routes["POST", f"{below}/{_RUN}"] = partial(self._run, path)
+            for action, verb in ACTIONS.items():
+                self.routes[verb, f"{below}/{action}"] = partial(self._answer, action, path)
 
     async def start(self) -> None:
-        """Open the database and take up what was left."""
+        """Open the database and take up what was left, unless a platform keeps the tasks."""
+        # Not earlier: a process that becomes instances learns only then of which platform.
+        self._obeys = bool(os.environ.get("BENTOFN_INSTANCE"))
+        if self._obeys:
+            return
         service = self._app.service
         limit = service.config["traffic"]["concurrency"]
         path = tasks_database(service.name)
@@ -136,7 +97,7 @@ class LoneTasks:
             tasks = Tasks(path, self._call, limit)
             await tasks.start()
         else:
-            logger.info("Tasks are kept in %s", path)
+            print(f"Tasks are kept in {path}", flush=True)
         self._tasks = tasks
 
     async def stop(self) -> None:
@@ -145,8 +106,26 @@ class LoneTasks:
             await self._tasks.stop(_PATIENCE)
             self._tasks = None
 
+    async def _run(self, path: str, exchange: Exchange) -> None:
+        """Run what the platform says."""
+        headers = dict(exchange.scope["headers"])
+        if not self._obeys or TASK_HEADER not in headers:
+            await exchange.reply(NOT_FOUND)
+            return
+        task = headers[TASK_HEADER].decode("latin-1")
+        scope = {**exchange.scope, "path": path, "state": {"task_id": task}}
+        try:
+            body = await exchange.body()
+            with WhileConnected(exchange):
+                replay = await _run(self._app, path, scope, body)
+        except ClientLeftError:
+            return
+        await _send(exchange, replay)
+
     async def _answer(self, action: str, path: str, exchange: Exchange) -> None:
-        assert self._tasks is not None
+        if self._tasks is None:
+            await exchange.reply(NOT_FOUND)
+            return
         scope = exchange.scope
         try:
             body = await exchange.body() if ACTIONS[action] == "POST" else b""

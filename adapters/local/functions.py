@@ -162,7 +162,7 @@ class Function:
             note="; ".join(filter(None, notes)),
             apis={a.name: a.route for a in live.bento.manifest.contract.apis} if live else {},
             instances=instances,
-            queued=live.queued if live else 0,
+            queued=(live.queued if live else 0) + self.tasks.waiting,
             requests=stats.requests,
             refused=stats.refused,
             starts=dict(stats.starts),

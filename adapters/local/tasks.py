@@ -45,6 +45,11 @@ class FunctionTasks:
         self._tasks: Tasks | None = None
         self._changing = asyncio.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait to be run."""
+        return self._tasks.waiting if self._tasks is not None else 0
+
     async def follow(self, revision: Revision) -> None:
         """Run the tasks with what a revision has room for, if it has tasks.
 

@@ -12,7 +12,7 @@ import math
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class Metrics:
         self._durations: dict[tuple[str, int], Distribution] = {}
         self._batches: dict[str, _Batches] = {}
         self._last_request: float | None = None
+        self.tasks: Callable[[], Mapping[str, int]] | None = None
+        """Says how many tasks are in which state; None where no tasks are kept."""
 
     def began(self, route: str) -> None:
         """Count a request that began."""
@@ -167,6 +169,13 @@ class Metrics:
             last.add_metric(self._labels, self._last_request)
         yield last
         yield from self._collect_batches(HistogramMetricFamily)
+        if self.tasks is not None:
+            tasks = GaugeMetricFamily(
+                "bentofn_tasks", "Tasks that have not ended", labels=["state", *_SERVICE]
+            )
+            for state, count in self.tasks().items():
+                tasks.add_metric([state, *self._labels], count)
+            yield tasks
 
     def _collect_batches(self, histogram: Any) -> Iterable[Metric]:
         families = (

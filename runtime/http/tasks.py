@@ -99,6 +99,11 @@ class ServiceTasks:
         else:
             print(f"Tasks are kept in {path}", flush=True)
         self._tasks = tasks
+        if self._app.admission.metrics is not None:
+            self._app.admission.metrics.tasks = lambda: {
+                "waiting": tasks.waiting,
+                "running": tasks.running,
+            }
 
     async def stop(self) -> None:
         """Let tasks end, or keep them for the next start."""

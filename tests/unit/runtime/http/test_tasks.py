@@ -156,6 +156,17 @@ async def test_a_task_knows_its_id_and_its_response_is_kept_whole(open_app: Open
         assert (answer.status, answer.text, answer.headers["x-mine"]) == (201, task, "yes")
 
 
+async def test_metrics_say_what_waits_and_runs(open_app: OpenApp) -> None:
+    async with open_app(Worker) as client:
+        body = {"n": 1, "seconds": 60}
+        tasks = [await submitted(client, "/double", body) for _ in range(3)]
+        text = (await client.get("/metrics")).text
+        lines = [line for line in text.splitlines() if line.startswith("bentofn_tasks{")]
+        assert sorted(line[-3:] for line in lines) == ["1.0", "2.0"]
+        for task in tasks:
+            await client.request("PUT", f"/double/cancel?task_id={task}")
+
+
 async def test_files_in_and_out(open_app: OpenApp) -> None:
     form = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nab\r\n--b--'

@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -124,6 +124,7 @@ def run(
     on_ready: Callable[[], None],
     control: socket.socket | None = None,
     heed: Callable[[socket.socket], bool] = lifeline.heed,
+    also: Sequence[socket.socket] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns when what ran has finished.
 
@@ -133,6 +134,7 @@ def run(
         on_ready: Called once requests are answered.
         control: The platform's control socket; its end of file ends the process at once.
         heed: Called with it whenever it can be read; says whether to stop serving.
+        also: Further listening sockets.
 
     Raises:
         UserError: The application's start-up failed, an ``on_startup`` hook for instance.
@@ -145,7 +147,7 @@ def run(
     async def serve() -> None:
         if control is not None:
             asyncio.get_running_loop().add_reader(control, hear, control)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[listener, *also])
 
     loop = new_event_loop()
     asyncio.set_event_loop(loop)

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from bentofn.runtime.hooks import marked
 from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.manifest import APIContract, ServiceContract
 from bentofn.runtime.service import Service
 
 
-def describe(service: Service[object]) -> ServiceContract:
-    """Describe a service without making an instance of it.
+def describe(service: Service[Any]) -> ServiceContract:
+    """Describe the entry of a bento, with what it depends on, without making an instance.
+
+    The entry's contract has the models and variables of all, since one bento carries them.
 
     Raises:
         UserError: An endpoint's annotation cannot be served.
+        BentoMLConfigException: Two services have one name.
     """
+    own = _describe_one(service)
+    others = [
+        _describe_one(each)
+        for each in service.all_services(exclude_urls=True).values()
+        if each is not service
+    ]
+    if not others:
+        return own
+    each_of_all = (own, *others)
+    return replace(
+        own,
+        models=tuple(dict.fromkeys(model for each in each_of_all for model in each.models)),
+        envs={name: value for each in reversed(each_of_all) for name, value in each.envs.items()},
+        has_deployment_hook=any(each.has_deployment_hook for each in each_of_all),
+        services=tuple(sorted(others, key=lambda each: each.name)),
+    )
+
+
+def _describe_one(service: Service[Any]) -> ServiceContract:
     specs = [build_spec(method) for method in service.apis.values()]
     return ServiceContract(
         name=service.name,
@@ -41,4 +66,8 @@ def describe(service: Service[object]) -> ServiceContract:
         path_prefix=service.path_prefix,
         envs={env.name: env.value for env in service.envs if env.stage != "build"},
         labels=dict(service.labels),
+        dependencies={
+            name: each.url or (each.on.name if each.on is not None else "")
+            for name, each in service.dependencies.items()
+        },
     )

@@ -38,7 +38,9 @@ def main(options: Mapping[str, str]) -> int:
     try:
         service = lifecycle.load(options)
         contract = describe(service)
-        exports = [asdict(model.export) for model in service.models if model.export]
+        services = service.all_services(exclude_urls=True).values()
+        models = [model for each in services for model in each.models]
+        exports = [asdict(model.export) for model in models if model.export]
         import_what_a_start_imports(onnx=bool(exports))
         _import_surroundings(service)
         _import_late(filter(None, options.get("late", "").split(",")))

@@ -26,7 +26,7 @@ from bentofn.runtime.http.warmup import warm_up
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.manifest import BentoManifest
-from bentofn.runtime.proxy import disconnect
+from bentofn.runtime.proxy import addresses, disconnect
 from bentofn.runtime.service import Service
 
 
@@ -76,7 +76,7 @@ class Renewable:
 
 
 def target_of(root: BentoRoot) -> str:
-    """The import string of a bento's service.
+    """The import string of a bento's service: the entry, or the one that this process is for.
 
     Raises:
         UserError: There is no bento, or it was built for another version of Python.
@@ -91,6 +91,10 @@ def target_of(root: BentoRoot) -> str:
             f"{manifest.tag} was built for Python {manifest.python} and this is Python {running}; "
             "start it with that version or build it again."
         )
+    role = os.environ.get(addresses.ROLE)
+    for each in manifest.contract.services:
+        if each.name == role:
+            return each.import_string
     return manifest.contract.import_string
 
 
@@ -124,7 +128,9 @@ def prepare(options: Mapping[str, str]) -> Prepared:
 
 def prepare_service(service: Service[Any]) -> Prepared:
     """Bring a service that is imported to its snapshot point; raises as :func:`prepare` does."""
-    current.serve_as(service.name, [each.route for each in service.apis.values()], _bento())
+    routes = [each.route for each in service.apis.values()]
+    is_entry = addresses.ROLE not in os.environ
+    current.serve_as(service.name, routes, _bento(), is_entry=is_entry)
     instance = service()
     current.set_current_service(instance)
     app = ServiceApp(service, instance)

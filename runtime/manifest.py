@@ -67,6 +67,9 @@ class ServiceContract:
         envs: The variables that it declares for running, to their value; None where only the
             deployment knows it.
         labels: The labels that it declares.
+        dependencies: Attribute to the name, or the URL, of a service that it depends on.
+        services: Of a bento's entry, all services that have processes of their own beside it;
+            those have none.
     """
 
     name: str
@@ -78,6 +81,8 @@ class ServiceContract:
     path_prefix: str = ""
     envs: Mapping[str, str | None] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    services: tuple[ServiceContract, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -259,4 +264,7 @@ def _contract(raw: dict[str, Any]) -> ServiceContract:
         )
         for api in raw["apis"]
     )
-    return ServiceContract(**{**raw, "apis": apis, "models": tuple(raw["models"])})
+    services = tuple(map(_contract, raw.get("services", ())))
+    return ServiceContract(
+        **{**raw, "apis": apis, "models": tuple(raw["models"]), "services": services}
+    )

@@ -14,11 +14,13 @@ from bentofn.runtime.service import Service
 
 
 def run_hooks(service: Service[Any]) -> None:
-    """Run the service's ``on_deployment`` methods in the order of their names."""
-    for hook in marked(service.inner, "on_deployment"):
-        result = hook()
-        if inspect.iscoroutine(result):
-            asyncio.run(result)
+    """Run the ``on_deployment`` methods of a service, in the order of their names, and of those
+    that it depends on."""
+    for each in service.all_services(exclude_urls=True).values():
+        for hook in marked(each.inner, "on_deployment"):
+            result = hook()
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
 
 
 def main(options: Mapping[str, str]) -> int:

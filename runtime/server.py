@@ -1,4 +1,4 @@
-"""``bentofn serve``: one instance in the foreground, of a project or of a bento."""
+"""``bentofn serve``: a project or a bento in the foreground, in one process or in several."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from bentofn.runtime import asgi, current, lifecycle, on_deployment, threads
+import uvicorn
+
+from bentofn.runtime import asgi, current, lifecycle, lifeline, on_deployment, threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.service import Service
+from bentofn.runtime.supervisor.plan import Process
+from bentofn.runtime.supervisor.run import processes_of, run
+from bentofn.runtime.supervisor.worker import INHERITED, Role, be, report
 
 HOST, PORT = "127.0.0.1", 3000
 """Where a service is served by default. BentoML's host is every address of the machine."""
@@ -59,7 +64,7 @@ def _why_not_bound(host: str, port: int, error: OSError) -> str:
 
 
 def serve(target: str, directory: Path, host: str | None, port: int | None) -> None:
-    """Serve a project in this process, for ``bentofn serve``, until Ctrl-C or SIGTERM.
+    """Serve a project, for ``bentofn serve``, until Ctrl-C or SIGTERM.
 
     Args:
         target: As :func:`bentofn.runtime.loading.load_service` takes it.
@@ -95,6 +100,9 @@ def _port(text: str) -> int:
 
 def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None) -> None:
     current.become_worker()
+    role = Role.inherited()
+    if role is not None:
+        _be(role, load)
     try:
         service = load()
     except Exception as error:
@@ -106,30 +114,55 @@ def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None)
         _answer(service, listener)
 
 
+def _be(role: Role, load: Callable[[], Service[Any]]) -> NoReturn:
+    """Be a process of a supervisor that could not copy itself."""
+    os.environ.update(role.env)
+    del os.environ[INHERITED]
+    env = dict(os.environ)
+    os.setpgid(0, 0)
+    lifeline.die_with_parent()
+    if role.is_parent:
+        threads.forbid(os.environ)
+    try:
+        service = load()
+    except Exception as error:
+        report(role.reports, "failed", role.process.service, lifecycle.explain(error))
+        sys.exit(1)
+    sys.exit(be(role, service.find_dependent_by_name(role.process.service), env))
+
+
 def _answer(service: Service[Any], listener: socket.socket) -> None:
     tls = service.config.get("ssl", {})
     try:
-        prepared = _start(service)
-        config = asgi.configure(prepared.served, tls, websockets=prepared.app.has_mounts)
+        _set_up(service)
+        processes = processes_of(service)
+        alone = len(processes) == 1 and processes[0].workers == 1
+        config = _start(service, processes[0]) if alone else None
     except Exception as error:
         raise UserError(lifecycle.explain(error)) from None
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
+    where = f"[{host}]" if ":" in host else host
+    scheme = "https" if tls.get("enabled") else "http"
+    shown = f"{service.name} serves at {scheme}://{where}:{port} (Ctrl-C stops it)"
+    if config is None:
+        run(service, processes, listener, shown)
+    else:
+        asgi.run(config, listener, lambda: print(shown, flush=True))
 
-    def on_ready() -> None:
-        scheme = "https" if config.is_ssl else "http"
-        url = f"{scheme}://{shown}:{port}"
-        print(f"{service.name} serves at {url} (Ctrl-C stops it)", flush=True)
 
-    asgi.run(config, listener, on_ready)
-
-
-def _start(service: Service[Any]) -> lifecycle.Prepared:
+def _set_up(service: Service[Any]) -> None:
+    """Do what is done once, whatever the number of processes."""
     for env in service.envs:
         if env.value is not None and env.stage != "build":
             os.environ.setdefault(env.name, env.value)
     on_deployment.run_hooks(service)
+
+
+def _start(service: Service[Any], process: Process) -> uvicorn.Config:
+    os.environ.update(process.env)
     prepared = lifecycle.prepare_service(service)
+    tls = service.config.get("ssl", {})
+    config = asgi.configure(prepared.served, tls, websockets=prepared.app.has_mounts)
     lifecycle.settle()
     run_after_restore(prepared.instance)
-    return prepared
+    return config

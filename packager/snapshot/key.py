@@ -21,6 +21,7 @@ from bentofn.packager.snapshot.host import HostClass
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import canonical_json
+from bentofn.runtime.proxy import addresses
 
 FORMAT = 1
 """Of the images as they stand in the store; raised when older ones cannot be restored any more."""
@@ -210,6 +211,9 @@ def environment_digest(
             name in _FROM_THE_MACHINE and name not in declared and inherited.get(name) == value
         )
     }
+    if addresses.VARIABLE in counted:
+        # Where they are is read when they are called; which they are is in the memory.
+        counted[addresses.VARIABLE] = ",".join(sorted(addresses.names(counted)))
     data = json.dumps(counted, sort_keys=True).encode()  # variables need not be UTF-8
     if counted == {name: declared[name] for name in declared if name not in _LOCALE}:
         return f"{DECLARED}:{hashlib.sha256(data).hexdigest()}"

@@ -37,6 +37,7 @@ from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.mounts import Mount
+from bentofn.runtime.proxy import all_ready
 from bentofn.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -300,7 +301,10 @@ class ServiceApp:
     async def _readiness(self) -> Reply:
         if not self.ready or (self._command and not await self._command.is_ready()):
             return NOT_READY
-        return await self._health("__is_ready__", "not ready")
+        own = await self._health("__is_ready__", "not ready")
+        if own is _HEALTHY and not await all_ready(self.service):
+            return text_reply(503, "A service that this one depends on is not ready.")
+        return own
 
     async def _health(self, name: str, otherwise: str) -> Reply:
         check = getattr(self.instance, name, None)

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bentofn.runtime.current import server_context
+
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
@@ -183,11 +185,12 @@ class Metrics:
             ("bentofn_batch_items", "Items of a batch", "items"),
             ("bentofn_batch_wait_seconds", "Time that a request waited for its batch", "waits"),
         )
+        worker = str(server_context.worker_index or 1)
         for name, text, counted in families:
             found = histogram(name, text, labels=["method_name", "worker_index", *_SERVICE])
             for method, batches in self._batches.items():
                 each: Distribution = getattr(batches, counted)
-                found.add_metric([method, "1", *self._labels], each.cumulative(), each.total)
+                found.add_metric([method, worker, *self._labels], each.cumulative(), each.total)
             yield found
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from bentofn.runtime.proxy import addresses
 from bentofn.runtime.proxy.base import Proxy
 from bentofn.runtime.service import Service
+
+_PROBE_TIMEOUT = 30.0
+"""Seconds."""
 
 
 def connect(on: Service[Any] | None, url: str | None) -> Proxy:
@@ -30,6 +34,17 @@ def connect(on: Service[Any] | None, url: str | None) -> Proxy:
     if on.shared is None:
         on.shared = LocalTransport(on)
     return Proxy(on, on.shared)
+
+
+async def all_ready(service: Service[Any]) -> bool:
+    """Whether every service that one depends on directly is ready; ``runner_probe`` says if and
+    how long it is asked."""
+    probe = service.config.get("runner_probe", {})
+    if not service.dependencies or not probe.get("enabled", True):
+        return True
+    proxies = [each.get() for each in service.dependencies.values()]
+    timeout = probe.get("timeout", _PROBE_TIMEOUT)
+    return all(await asyncio.gather(*(each.is_ready(timeout) for each in proxies)))
 
 
 def disconnect(service: Service[Any]) -> None:

@@ -17,6 +17,26 @@ class Unknown:
     pass
 
 
+@bentofn.service
+class Deep:
+    model = BentoModel("deep:1")
+
+    @bentofn.on_deployment
+    @staticmethod
+    def prepare() -> None: ...
+
+
+@bentofn.service(workers=2, envs=[{"name": "LEVEL", "value": "near"}, {"name": "KEY"}])
+class Near:
+    deep = bentofn.depends(Deep)
+
+
+@bentofn.service(envs=[{"name": "LEVEL", "value": "entry"}])
+class Entry:
+    near = bentofn.depends(Near)
+    far = bentofn.depends(url="http://127.0.0.1:1")
+
+
 @bentofn.service(
     name="embeddings",
     path_prefix="/v1",
@@ -165,3 +185,17 @@ def test_an_example_that_cannot_be_sent() -> None:
 
     message = refused(Root)
     assert "Root.shout: the example {'text': 'x'} cannot be sent" in message
+
+
+def test_an_entry_is_described_with_all_that_it_depends_on() -> None:
+    entry = describe(Entry)
+
+    assert entry.dependencies == {"far": "http://127.0.0.1:1", "near": "Near"}
+    assert [each.name for each in entry.services] == ["Deep", "Near"]
+    assert entry.models == ("deep:1",)
+    assert entry.envs == {"LEVEL": "entry", "KEY": None}
+    assert entry.has_deployment_hook
+    near = entry.services[1]
+    assert (near.dependencies, near.services) == ({"deep": "Deep"}, ())
+    assert near.config == {"workers": 2}
+    assert contract_from_json(canonical_json(entry)) == entry

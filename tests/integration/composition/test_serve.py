@@ -1,0 +1,149 @@
+"""``bentofn serve`` of a bento's several services, each in processes of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.composition.serving import PATIENCE, Served, serving
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "composition"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+
+
+def test_the_example_runs_in_sequence_in_parallel_and_over_a_death(tmp_path: Path) -> None:
+    with serving(str(EXAMPLE), LOG=str(tmp_path / "log")) as served:
+        texts = ["Great soup but slow", "best best", "awful"]
+
+        def ask() -> object:
+            return served.post("/review", texts=texts).json()
+
+        assert ask() == {"moods": [0.0, 1.0, -1.0]}
+        assert served.post("/common", text="a b a").json() == [["a", 2], ["b", 1]]
+        refused = served.post("/common", text=" ")
+        assert (refused.status_code, refused.json()) == (400, [{"error": "The text is empty."}])
+        stream = served.post("/explain", text="fresh but cold")
+        assert stream.text == "fresh is good\ncold is bad\n"
+
+        for victim in _workers(served):
+            os.kill(victim, signal.SIGKILL)
+            assert ask() == {"moods": [0.0, 1.0, -1.0]}
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: ask(), range(32)))
+        assert all(each == {"moods": [0.0, 1.0, -1.0]} for each in answers)
+
+
+def test_the_workers_of_a_service_are_forked_from_one_warmed_parent(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        """
+import os
+import bentofn
+
+print("imported", flush=True)
+
+@bentofn.service(workers=3, traffic={"max_concurrency": 7})
+class Many:
+    def __init__(self):
+        print("made", flush=True)
+        self.index = None
+
+    @bentofn.on_startup
+    def begin(self):
+        self.index = bentofn.server_context.worker_index
+
+    @bentofn.api
+    def who(self) -> tuple[int, int]:
+        return os.getpid(), self.index
+"""
+    )
+    log = tmp_path / "log"
+    with serving("app:Many", "--working-dir", str(tmp_path), LOG=str(log)) as served:
+        assert log.read_text().count("made") == 1
+        assert log.read_text().count("imported") == 1
+        (workers,) = served.processes().values()
+        assert len(workers) == 3
+        with ThreadPoolExecutor(16) as pool:
+            answers = [
+                each.json()
+                for each in pool.map(lambda _: served.post("/who"), range(64))
+                if each.status_code == 200
+            ]
+        assert {pid for pid, _ in answers} <= set(workers)
+        assert {index for _, index in answers} <= {1, 2, 3}
+
+        total = 0.0
+        for line in httpx.get(f"{served.url}/metrics").text.splitlines():
+            if line.startswith("bentoml_service_request_total{"):
+                total += float(line.split()[-1])
+        assert total == len(answers)
+
+
+def test_what_cannot_be_forked_is_started_worker_by_worker(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        """
+import os, threading, time
+import bentofn
+
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+
+@bentofn.service(workers=2)
+class Other:
+    @bentofn.api
+    def who(self) -> int:
+        return os.getpid()
+
+@bentofn.service
+class Entry:
+    other = bentofn.depends(Other)
+
+    @bentofn.api
+    def who(self) -> int:
+        return self.other.who()
+"""
+    )
+    log = tmp_path / "log"
+    with serving("app:Entry", "--working-dir", str(tmp_path), LOG=str(log)) as served:
+        assert served.post("/who").json() in served.processes()
+        assert "The workers of Other are started one by one: " in log.read_text()
+
+
+def test_a_service_that_does_not_start_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        """
+import bentofn
+
+@bentofn.service
+class Broken:
+    def __init__(self):
+        raise OSError("no weights")
+
+@bentofn.service
+class Entry:
+    broken = bentofn.depends(Broken)
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "bentofn", "serve", "app:Entry", "--port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.search(r"Error: Broken does not start: OSError: no weights", done.stderr)
+
+
+def _workers(served: Served) -> list[int]:
+    """Every process that answers requests."""
+    return [each for child, own in served.processes().items() for each in own or [child]]

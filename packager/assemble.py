@@ -139,12 +139,7 @@ class Assembler:
         note = build_note(lock.versions, gpu, speaks_of_cuda=speaks_of_cuda)
         warnings = self.plan.warnings(description.exports) if self.plan is not None else ()
         notes = [note] if note else []
-        if not description.contract.apis:
-            notes.append(
-                f"{self.inputs.service} has no method with @bentofn.api, so nothing of it can be "
-                "called."
-            )
-        return (*notes, *warnings)
+        return (*notes, *description.notes, *warnings)
 
     @property
     def unslimmed(self) -> Path:

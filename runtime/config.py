@@ -16,6 +16,11 @@ from typing import Any, Literal
 
 from bentofn.runtime.errors import UserError
 
+
+class ConfigWarning(UserWarning):
+    """A key of a configuration has no effect."""
+
+
 ServiceConfig = dict[str, Any]
 
 ResourceSchema = dict[str, Any]
@@ -232,7 +237,7 @@ def _warn(message: str) -> None:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
-    warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno)
+    warnings.warn_explicit(message, ConfigWarning, frame.f_code.co_filename, frame.f_lineno)
 
 
 def _check_positive(owner: str, path: str, value: Any, types: tuple[type[Any], ...]) -> None:

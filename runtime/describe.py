@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 def main(options: Mapping[str, str]) -> int:
     """The ``describe`` process: writes a service's description to ``--output`` or stdout.
 
-    It is ``{"contract", "files", "exports"}``. Without a ``bento.json`` yet, ``--service`` names
-    the service. ``--late`` lists what its functions import. A service that cannot be described
-    gives ``{"error"}`` and exit status 1.
+    It is ``{"contract", "files", "exports", "notes"}``. Without a ``bento.json`` yet,
+    ``--service`` names the service. ``--late`` lists what its functions import. A service that
+    cannot be described gives ``{"error"}`` and exit status 1.
     """
     executed = _watch()
     # Imported from here on, so that what they import is seen.
@@ -36,7 +37,8 @@ def main(options: Mapping[str, str]) -> int:
 
     answer: dict[str, object]
     try:
-        service = lifecycle.load(options)
+        with warnings.catch_warnings(record=True) as caught:
+            service = lifecycle.load(options)
         contract = describe(service)
         services = service.all_services(exclude_urls=True).values()
         models = [model for each in services for model in each.models]
@@ -47,10 +49,27 @@ def main(options: Mapping[str, str]) -> int:
         places = {_place(file, options) for file in tuple(executed)}
         files = sorted(filter(None, places))
         answer = {"contract": asdict(contract), "files": files, "exports": exports}
+        answer["notes"] = [*_notes(service), *_said(caught)]
     except Exception as error:
         answer = {"error": lifecycle.explain(error)}
     _write(options.get("output"), canonical_json(answer))
     return 1 if "error" in answer else 0
+
+
+def _notes(service: Service[Any]) -> Iterator[str]:
+    """What the user should know of a service, one sentence each."""
+    if not (service.apis or service.mounts or service.has_custom_command()):
+        yield f"{service.name} has no method with @api, so nothing of it can be called."
+    for section, key in (("grpc", "enabled"), ("tracing", "exporter_type")):
+        if service.config.get(section, {}).get(key):
+            yield f"{service.name}: {section} is not applied by bentofn."
+
+
+def _said(caught: Iterable[warnings.WarningMessage]) -> list[str]:
+    """The warnings of the configuration, which the import of another module may have repeated."""
+    from bentofn.runtime.config import ConfigWarning
+
+    return list(dict.fromkeys(str(w.message) for w in caught if w.category is ConfigWarning))
 
 
 def _watch() -> set[str]:

@@ -46,12 +46,14 @@ class Description:
         exports: The models that it wants exported.
         asked: The models that it looked at while it was imported, as it named them, to the digest
             of each.
+        notes: What the user should know of it, one sentence each.
     """
 
     contract: ServiceContract
     files: tuple[str, ...]
     exports: tuple[Export, ...] = ()
     asked: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ def keep_description(key: str, description: Description, home: Home) -> None:
         "files": description.files,
         "exports": [asdict(export) for export in description.exports],
         "asked": dict(description.asked),
+        "notes": description.notes,
     }
     atomic_write(path, canonical_json(raw))
 
@@ -239,7 +242,11 @@ def _description(raw: Mapping[str, object]) -> Description:
     asked = raw.get("asked", {})
     if not isinstance(asked, dict):
         raise TypeError("asked")
-    return Description(contract, tuple(files), tuple(map(Export.from_plain, exports)), asked)
+    notes = raw.get("notes", [])
+    if not isinstance(notes, list):
+        raise TypeError("notes")
+    plain = tuple(map(Export.from_plain, exports))
+    return Description(contract, tuple(files), plain, asked, tuple(notes))
 
 
 def _with_asked(description: Description, asked: Asked) -> Description:

@@ -9,6 +9,7 @@ import pytest
 import bentofn
 from bentofn import bentos
 from bentofn.exceptions import InvalidArgument, NotFound, UnservableException
+from bentofn.runtime.management.command import run
 
 SERVICE = """
 import bentoml
@@ -23,9 +24,15 @@ class Greeter:
 """
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home, so that the runtime's packages are installed once."""
+    return tmp_path_factory.mktemp("management") / "home"
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BENTOFN_HOME", str(tmp_path / "home"))
+def project(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENTOFN_HOME", str(home))
     monkeypatch.delenv("PORT", raising=False)
     folder = tmp_path / "project"
     folder.mkdir()
@@ -48,6 +55,16 @@ def test_a_bento_is_built_listed_exported_and_deleted(project: Path, tmp_path: P
     with pytest.raises(NotFound):
         bentofn.get(built.tag)
     assert bentofn.import_bento(file).digest == built.digest
+
+
+def test_a_build_tells_what_of_a_configuration_has_no_effect(project: Path) -> None:
+    text = SERVICE.replace("@bentoml.service", '@bentoml.service(worker=1, grpc={"enabled": True})')
+    (project / "service.py").write_text(text)
+    for _ in range(2):
+        warnings = run("build", str(project))["warnings"]
+        assert any("key 'worker' in @bentofn.service is ignored; did you" in w for w in warnings)
+        assert any("Greeter: grpc is not applied" in w for w in warnings)
+        (project / "notes.txt").write_text("so that it is built again")
 
 
 def test_what_cannot_be_done_is_a_sentence(project: Path) -> None:

@@ -1,3 +1,11 @@
 """``bentoml.models``."""
 
-from bentofn.models import *  # noqa: F403
+from typing import Any
+
+import bentofn.models
+
+__all__ = bentofn.models.__all__
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(bentofn.models, name)

@@ -14,6 +14,96 @@ from bentofn.runtime import inside, surface
 NAMES = sorted(surface.HOMES)
 SUBMODULES = sorted(surface.MODULES)
 
+# What BentoML 1.4.39 offers as bentoml.NAME, from its __init__.py and its folder.
+STOCK = [
+    "ApiToken",
+    "ApiTokenAPI",
+    "AsyncHTTPClient",
+    "Bento",
+    "BentoCloudClient",
+    "Context",
+    "Cookie",
+    "Dependency",
+    "Field",
+    "IODescriptor",
+    "Model",
+    "Service",
+    "SyncHTTPClient",
+    "Tag",
+    "api",
+    "api_token",
+    "asgi_app",
+    "batch",
+    "bentos",
+    "build",
+    "catboost",
+    "client",
+    "cloud",
+    "container",
+    "delete",
+    "depends",
+    "deployment",
+    "detectron",
+    "diffusers",
+    "diffusers_simple",
+    "easyocr",
+    "exceptions",
+    "export_bento",
+    "fastai",
+    "flax",
+    "get",
+    "get_current_service",
+    "gradio",
+    "grpc",
+    "images",
+    "import_bento",
+    "importing",
+    "io",
+    "keras",
+    "legacy",
+    "lightgbm",
+    "list",
+    "load",
+    "load_config",
+    "metrics",
+    "mlflow",
+    "models",
+    "monitor",
+    "monitoring",
+    "mount_asgi_app",
+    "on_deployment",
+    "on_shutdown",
+    "on_startup",
+    "onnx",
+    "picklable_model",
+    "pull",
+    "push",
+    "pytorch",
+    "pytorch_lightning",
+    "ray",
+    "runner_service",
+    "save_config",
+    "serve",
+    "server",
+    "server_context",
+    "service",
+    "serving",
+    "set_serialization_strategy",
+    "sklearn",
+    "start",
+    "task",
+    "tensorflow",
+    "testing",
+    "torchscript",
+    "transformers",
+    "triton",
+    "types",
+    "unsloth",
+    "use_arguments",
+    "validators",
+    "xgboost",
+]
+
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     """Run code with the drop-in on the import path, as a bento's processes have it."""
@@ -55,6 +145,10 @@ def test_every_absent_name_says_what_to_do_instead() -> None:
     )
     done = run(code)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_name_of_bentomls_is_known() -> None:
+    assert set(STOCK) <= {*surface.HOMES, *surface.MODULES, *surface.FRAMEWORKS, *surface.ABSENT}
 
 
 def test_no_name_is_there_and_absent() -> None:

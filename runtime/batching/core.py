@@ -21,6 +21,10 @@ from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.latency import LatencyModel
 from bentofn.runtime.batching.lines import Line, Lines, Slice, Waiting
 
+_FRESH = 0.9
+"""Share of its time that a lone request still has when it is tried, whatever was learned: if the
+method was slow for a while, that is how its recovery is noticed."""
+
 
 @dataclass(frozen=True)
 class Dispatch:
@@ -92,7 +96,7 @@ class Batcher:
         self._retries: deque[Slice] = deque()
         self._running: dict[int, _Running] = {}
         self._arrivals = self._batches = 0
-        self._last = (1, 0)
+        self._crowd = self._arrived_before = 0
         self._woken_soon = False
         self._woken_later = math.inf
 
@@ -215,9 +219,8 @@ class Batcher:
         batch = self._lines.take(line, room, self._max_batch_size)
         if len(batch) == 1 and head.prompt:
             head.deadline = math.inf
-        dispatch = self._dispatch(batch, now)
-        self._last = len(batch), self._running[dispatch.batch_id].items
-        return dispatch
+        self._crowd, self._arrived_before = self._arrivals - self._arrived_before, self._arrivals
+        return self._dispatch(batch, now)
 
     def _dispatch(self, batch: tuple[Slice, ...], now: float) -> Dispatch:
         beside = len(self._running) + 1
@@ -233,11 +236,13 @@ class Batcher:
         largest = self._max_batch_size
         full = min(line.items, largest)
         left = line.head.deadline - now
-        if self._model.predict(full) <= left or len(self._lines) == 1:
+        untried = len(self._lines) == 1 and left >= _FRESH * self._max_latency
+        if untried or self._model.predict(full) <= left:
             return largest
-        room = self._model.largest_within(left)
+        room = min(self._model.largest_within(left), largest)
         if full > self._model.largest:
-            return room  # a larger batch than any before: what it takes is a guess
+            # What a larger batch than any before takes is a guess, and only trying makes it better.
+            return min(max(room, 2 * self._model.largest), largest)
         if room < min(line.head.left, largest):
             return None
         # Less than half of what waits is worth a batch only if the rest does not pay for it.
@@ -253,15 +258,14 @@ class Batcher:
         """The time until which the next batch waits for more requests; in the past if it does not.
 
         Where a batch takes more than half of the limit, who comes just after one has begun cannot
-        be answered in time any more. The clients of the last batch come back together, so their
-        number is awaited, for half of the time to spare; a lone client's request never waits.
+        be answered in time any more. So as many as came between the last batches are awaited, for
+        half of the time that the oldest has to spare; a lone client's request never waits.
         """
-        requests, items = self._last
-        if requests <= 1 or self._retries or not self._model.known:
+        if self._crowd <= 1 or self._retries or not self._model.known:
             return -math.inf
         line = self._lines.oldest()
-        seconds = self._model.predict(items)
-        gathered = len(line) >= requests or line.items >= self._max_batch_size
+        seconds = self._model.predict(line.items)
+        gathered = len(line) >= self._crowd or line.items >= self._max_batch_size
         if gathered or 2 * seconds <= self._max_latency:
             return -math.inf
         return line.head.arrived + (self._max_latency - seconds) / 2

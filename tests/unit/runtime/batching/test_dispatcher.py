@@ -421,3 +421,39 @@ def test_everyone_gets_their_own_answer_in_time_or_an_error(
     finally:
         loop.close()
     assert all(times_run <= 2 for times_run in ran.values())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "per_item", "largest", "expected"),
+    [(0.15, 0.0, 8, 50), (0.15, 0.0, 100, 200), (0.09, 0.0, 100, 200), (0.02, 0.005, 100, 120)],
+)
+def test_under_load_the_callee_stays_busy_with_what_can_be_answered_in_time(
+    seconds: float, per_item: float, largest: int, expected: float
+) -> None:
+    """40 clients that ask again at once, for 20 s; ``expected`` answers each second at least."""
+    loop = VirtualTime()
+    answered = 0
+
+    async def call(batch: list[int], context: Any) -> list[int]:
+        await asyncio.sleep(seconds + per_item * len(batch))
+        return batch
+
+    async def client(batcher: BatchDispatcher, number: int) -> None:
+        nonlocal answered
+        while loop.time() < 20:
+            try:
+                await batcher.submit([number])
+                answered += 1
+            except BatchTimeout:
+                pass
+            await asyncio.sleep(0.001 + number / 10_000)
+
+    async def everyone() -> None:
+        batcher = dispatcher(call, max_batch_size=largest, max_latency=0.2, clock=loop.time)
+        await asyncio.gather(*(client(batcher, number) for number in range(40)))
+
+    try:
+        loop.run_until_complete(everyone())
+    finally:
+        loop.close()
+    assert answered / 20 >= expected

@@ -20,6 +20,9 @@ def describe(service: Service[Any]) -> ServiceContract:
         UserError: An endpoint's annotation cannot be served.
         BentoMLConfigException: Two services have one name.
     """
+    if hasattr(service, "contract"):
+        own: ServiceContract = service.contract()
+        return own
     own = _describe_one(service)
     others = [
         _describe_one(each)

@@ -32,6 +32,10 @@ def load_service(target: str, directory: Path | None = None) -> Service[Any]:
     project = (directory or Path()).resolve()
     source, _, name = target.partition(":")
     module_name = _module_name(source, project)
+    if _keeps_bentoml():
+        from bentofn.runtime import stock
+
+        stock.prepare()
     _put_first(project)
     module = _import(module_name, target, project)
     return _named(module, name, target) if name else _only(module, target)
@@ -53,7 +57,7 @@ def _module_name(source: str, project: Path) -> str:
 
 def _put_first(project: Path) -> None:
     first = [str(project)]
-    if os.environ.get(surface.STOCK) != "1" and surface.dropin() not in sys.path:
+    if not _keeps_bentoml() and surface.dropin() not in sys.path:
         first.append(surface.dropin())
     if sys.path[: len(first)] != first:
         sys.path[:] = [*first, *(each for each in sys.path if each not in first)]
@@ -123,6 +127,7 @@ def _named(module: ModuleType, name: str, target: str) -> Service[Any]:
     value: Any = module
     for part in name.split("."):
         value = getattr(value, part, None)
+    value = _adopted(value, module, name)
     if isinstance(value, Service):
         return value
     services = _services(module)
@@ -161,4 +166,18 @@ def _independent(services: dict[str, Service[Any]]) -> dict[str, Service[Any]]:
 
 
 def _services(module: ModuleType) -> dict[str, Service[Any]]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, Service)}
+    values = {name: _adopted(value, module, name) for name, value in vars(module).items()}
+    return {name: value for name, value in values.items() if isinstance(value, Service)}
+
+
+def _adopted(value: Any, module: ModuleType, name: str) -> Any:
+    """A value; a service of BentoML's own package, where that is kept, as one of ours."""
+    if not _keeps_bentoml() or isinstance(value, Service):
+        return value
+    from bentofn.runtime.stock import StockService, is_stock
+
+    return StockService(value, f"{module.__name__}:{name}") if is_stock(value) else value
+
+
+def _keeps_bentoml() -> bool:
+    return os.environ.get(surface.STOCK) == "1"

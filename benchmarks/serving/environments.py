@@ -40,16 +40,15 @@ def environment(name: str, distributions: Sequence[str], home: Home) -> Path:
     Raises:
         UserError: A package cannot be had.
     """
-    target = folder() / name
-    python = target / "bin" / "python"
-    if not target.exists():
+    target = folder() / name.replace(", ", "-")
+    python, complete = target / "bin" / "python", target / "complete"
+    if not complete.exists():
         report(f"installing {name}")
-        making = target.with_name(f".{name}")
-        shutil.rmtree(making, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(making)], check=True)
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(target)], check=True)
         torch = f"torch=={importlib.metadata.version('torch').partition('+')[0]}"
-        _install(making, [torch, *MODELS, *distributions], home)
-        making.rename(target)
+        _install(target, [torch, *MODELS, *distributions], home)
+        complete.touch()
     return python
 
 

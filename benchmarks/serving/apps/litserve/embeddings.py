@@ -11,7 +11,7 @@ class Embed(ls.LitAPI):
     def setup(self, device: str) -> None:
         self.encoder = embeddings()
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request):  # its annotation would be FastAPI's
         return request["text"]
 
     def batch(self, inputs: Any) -> Any:

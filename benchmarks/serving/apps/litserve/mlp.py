@@ -11,7 +11,7 @@ class Predict(ls.LitAPI):
     def setup(self, device: str) -> None:
         self.model = MLP()
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request):  # its annotation would be FastAPI's
         return request["row"]
 
     def batch(self, inputs: Any) -> Any:

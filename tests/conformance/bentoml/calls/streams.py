@@ -1,0 +1,15 @@
+"""What ``cases/streams.py`` is asked."""
+
+from differential import as_json
+
+CALLS = [
+    as_json("words", "/words", {"count": 4}),
+    as_json("no words", "/words", {"count": 0}),
+    as_json("words, wrong", "/words", {"count": "x"}),
+    as_json("words later", "/words_later", {}),
+    as_json("data", "/data", {}),
+    as_json("dicts", "/dicts", {}),
+    as_json("models", "/models", {}),
+    as_json("breaks first", "/breaks_first", {}),
+    as_json("breaks later", "/breaks_later", {}),
+]

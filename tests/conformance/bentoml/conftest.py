@@ -1,0 +1,76 @@
+"""Every case served twice: by stock BentoML and by bentofn."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from stock_bentoml import stock_python
+
+from bentofn.runtime.errors import UserError
+
+HERE = Path(__file__).parent
+CASES = sorted(path.stem for path in (HERE / "cases").glob("*.py"))
+PATIENCE = 60.0
+ABSENT = "bentofn does not have it yet"
+"""What a name of BentoML's says that is still to come."""
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, int]]:
+    """The port of each case at stock BentoML."""
+    folder = tmp_path_factory.mktemp("stock")
+    try:
+        python = stock_python(folder / "home")
+    except UserError as reason:
+        pytest.skip(f"stock BentoML cannot be had: {reason}")
+    command = [str(python), str(HERE / "serve_stock.py"), str(HERE / "cases"), *CASES]
+    environment = {**os.environ, "BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "1"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+        )
+    with process:
+        assert process.stdout is not None
+        ports = json.loads(process.stdout.readline() or "{}")  # they listen, and answer when ready
+        yield ports
+        process.kill()
+
+
+@pytest.fixture
+def ours(case: str, tmp_path: Path) -> Iterator[int]:
+    """The port of a case at bentofn."""
+    command = [sys.executable, "-m", "bentofn", "serve", f"{case}:Case", "--port", "0"]
+    command += ["--working-dir", str(HERE / "cases")]
+    environment = {**os.environ, "BENTOFN_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+    try:
+        yield _port(process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + PATIENCE
+    running = True
+    while running and time.monotonic() < deadline:
+        running = process.poll() is None
+        for line in log.read_text().splitlines():
+            if " serves at http://" in line:
+                return int(line.partition(" serves at http://")[2].split()[0].rpartition(":")[2])
+        time.sleep(0.02)
+    said = log.read_text()[-2000:]
+    if ABSENT in said:
+        pytest.xfail(said)
+    pytest.fail(f"the case does not start: {said}")

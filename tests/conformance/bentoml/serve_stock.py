@@ -1,0 +1,56 @@
+"""Serves cases with stock BentoML: one process imports it, and every case is a fork of that.
+
+    python serve_stock.py FOLDER CASE...
+
+Prints one JSON document, each case's port, and serves until its standard input ends.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+
+import uvicorn
+from _bentoml_impl.server import app as _  # noqa: F401 - what a fork need not import
+
+
+def main(folder: str, *cases: str) -> None:
+    """Serve, and wait for the end."""
+    sys.path.insert(0, folder)
+    ports: dict[str, int] = {}
+    children = []
+    for case in cases:
+        listener = socket.create_server(("127.0.0.1", 0))
+        ports[case] = listener.getsockname()[1]
+        child = os.fork()
+        if not child:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(2, 1)
+            serve(case, listener)
+        children.append(child)
+        listener.close()
+    print(json.dumps(ports), flush=True)
+    sys.stdin.read()
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+
+
+def serve(case: str, listener: socket.socket) -> None:
+    """Become the server of a case."""
+    with tempfile.TemporaryDirectory() as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        service = importlib.import_module(case).Case
+        config = uvicorn.Config(
+            service.to_asgi(is_main=True), log_config=None, server_header=False, loop="asyncio"
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -16,6 +16,7 @@ from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.http.errors import (
     NOT_READY,
     TOO_MANY_REQUESTS,
+    WrongResultError,
     faults,
     reply_to,
     timed_out,
@@ -108,14 +109,15 @@ def failed(exchange: Exchange, location: str, error: Exception | None = None) ->
 
 
 def _reply_to(error: Exception, location: str, exchange: Exchange) -> Reply:
-    if isinstance(error, ValidationError):
+    fault = error.fault if isinstance(error, WrongResultError) else error
+    if isinstance(fault, ValidationError):
         # Its message holds the values, and its traceback ends with its message.
         logger.error(
             "%s made or returned what does not validate (request %s): %s\n%s",
             location,
             exchange.request_id,
-            faults(error),
-            "".join(traceback.format_tb(error.__traceback__)),
+            faults(fault),
+            "".join(traceback.format_tb(fault.__traceback__)),
         )
     elif isinstance(error, BentoMLException) and int(error.error_code) < 500:
         logger.info("%s refused request %s: %s", location, exchange.request_id, error)

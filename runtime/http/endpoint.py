@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import ValidationError
 from starlette.formparsers import MultiPartException
@@ -23,7 +23,7 @@ from bentofn.runtime.batching import BatchDispatcher, BatchReport, InFlight
 from bentofn.runtime.context import Context, Cookie, current_context
 from bentofn.runtime.errors import BadInput
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
-from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, invalid
+from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, WrongResultError, invalid
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.io.inputs import Arguments
@@ -33,6 +33,8 @@ from bentofn.runtime.proxy import wire
 from bentofn.runtime.proxy.addresses import is_sibling
 from bentofn.runtime.proxy.answering import answer_sibling
 from bentofn.runtime.tasks.stopping import stoppable
+
+T = TypeVar("T")
 
 BATCH_SIZE_HEADER = b"x-bentofn-batch-size"
 
@@ -206,7 +208,7 @@ class Endpoint:
         if is_stream(result):
             await self._stream(exchange, result, context)
             return
-        body = self.spec.output.encode(result)
+        body = _checked(self.spec.output.encode, result)
         head = _head(context)
         headers += head.headers
         if isinstance(body.content, Path):
@@ -216,7 +218,7 @@ class Endpoint:
             await exchange.reply(Reply(head.status, body.content, media_type, tuple(headers)))
 
     async def _stream(self, exchange: Exchange, stream: Any, context: Context) -> None:
-        encode = self.spec.output.encode_chunk
+        encode = partial(_checked, self.spec.output.encode_chunk)
         with WhileConnected(exchange):
             async with aclosing(chunks_of(stream, self.executor)) as chunks:
                 # An error before the first chunk can still become an HTTP error, and what the
@@ -230,6 +232,13 @@ class Endpoint:
                 async for chunk in chunks:
                     await _send_chunk(exchange, encode(chunk))
         await exchange.send({"type": "http.response.body", "body": b""})
+
+
+def _checked(encode: Callable[[Any], T], result: Any) -> T:
+    try:
+        return encode(result)
+    except ValidationError as error:
+        raise WrongResultError(error) from None
 
 
 async def _send_chunk(exchange: Exchange, data: bytes) -> None:

@@ -12,6 +12,18 @@ from bentofn.runtime.http.exchange import Reply, Scope, json_reply, text_reply
 UNEXPECTED = "An unexpected error has occurred, please check the server log."
 
 
+class WrongResultError(Exception):
+    """A method returned what its annotation does not allow: nothing that a caller could mend.
+
+    Args:
+        fault: What pydantic says of it.
+    """
+
+    def __init__(self, fault: ValidationError) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
 def reply_to(error: Exception) -> Reply:
     """The response to an exception that an endpoint raised."""
     if isinstance(error, BentoMLException):
@@ -28,8 +40,8 @@ def reply_to(error: Exception) -> Reply:
 def invalid(error: ValidationError, title: str = "Input") -> Reply:
     """The response to a request body that is not what the endpoint takes.
 
-    BentoML answers so to every pydantic error, that of a wrong result included, and never says
-    "errors".
+    BentoML answers so to every pydantic error, and never says "errors". Of those we take only a
+    wrong result out, which is :class:`WrongResultError`.
     """
     summary = f"{error.error_count()} validation error for {title}"
     detail = error.errors(include_context=False, include_input=False)

@@ -28,10 +28,13 @@ _ERRORS = {
 
 def schema_document(service: Service[Any], specs: Sequence[EndpointSpec]) -> dict[str, Any]:
     """``/schema.json``: what BentoML's client reads to make its methods."""
+    ordered = sorted(specs, key=lambda spec: spec.method.name)
+    routes = [_route(service.path_prefix, spec) for spec in ordered]
     return {
         "name": service.name,
         "type": "service",
-        "routes": [_route(service.path_prefix, spec) for spec in specs],
+        "routes": routes,
+        "paths": {route["route"]: {"mounted": False} for route in routes},
     }
 
 
@@ -56,16 +59,15 @@ def openapi_document(
 
 def _route(prefix: str, spec: EndpointSpec) -> dict[str, Any]:
     method = spec.method
-    output = dict(spec.output.schema)
+    output = _without(spec.output.schema, "title")
     if spec.signature.is_stream:
         output.update(is_stream=True, media_type="text/event-stream")
     return {
         "name": method.name,
         "route": prefix + method.route,
-        "doc": method.doc,
+        **({"doc": method.doc} if method.doc else {}),
         "batchable": method.batchable,
         "is_task": method.is_task,
-        "is_stream": spec.signature.is_stream,
         "input": _inlined(spec.input.schema, spec.input.schema.get("$defs", {})),
         "output": _inlined(output, output.get("$defs", {})),
     }

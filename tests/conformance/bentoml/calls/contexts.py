@@ -16,6 +16,5 @@ CALLS = [
     as_json("temporary folder", "/temporary", {}),
     as_json("remembers, first", "/remembers", {}),
     as_json("remembers, second", "/remembers", {}),
-    as_json("afterwards, first", "/afterwards", {}),
-    as_json("afterwards, second", "/afterwards", {}),
+    as_json("afterwards", "/afterwards", {}),
 ]

@@ -9,7 +9,7 @@ import PIL.Image
 from PIL.Image import Image
 
 
-@bentoml.service
+@bentoml.service(traffic={"timeout": 5})
 class Case:
     @bentoml.api
     def length(self, file: Path) -> int:

@@ -75,7 +75,7 @@ async def test_schema_json(open_app: Any) -> None:
         "title": "Array",
     }
     assert routes["shout"]["input"] == {"title": "Input", "root_input": True, "type": "string"}
-    assert routes["upload"]["is_stream"]
+    assert routes["upload"]["output"]["is_stream"]
     assert routes["upload"]["input"]["properties"]["files"]["items"] == {
         "type": "file",
         "format": "binary",

@@ -25,6 +25,7 @@ from bentofn.runtime.http.exchange import ASGIApp
 from bentofn.runtime.http.warmup import warm_up
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.loading import load_service
+from bentofn.runtime.logs import show_services_logs
 from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.proxy import addresses, disconnect
 from bentofn.runtime.service import Service
@@ -128,6 +129,7 @@ def prepare(options: Mapping[str, str]) -> Prepared:
 
 def prepare_service(service: Service[Any]) -> Prepared:
     """Bring a service that is imported to its snapshot point; raises as :func:`prepare` does."""
+    show_services_logs()
     routes = [each.route for each in service.apis.values()]
     is_entry = addresses.ROLE not in os.environ
     current.serve_as(service.name, routes, _bento(), is_entry=is_entry)

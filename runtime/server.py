@@ -78,6 +78,11 @@ def serve(target: str, directory: Path, host: str | None, port: int | None) -> N
     _serve(lambda: load_service(target, directory), host, port)
 
 
+def serve_service(service: Service[Any], host: str | None, port: int | None) -> None:
+    """Serve a service that is imported, as :func:`serve` does."""
+    _serve(lambda: service, host, port)
+
+
 def main(options: Mapping[str, str]) -> int:
     """The ``serve`` process of a bento: the same, from its root; ``PORT`` says where by default."""
     threads.calm(os.environ)

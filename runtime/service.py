@@ -115,6 +115,11 @@ class Service(Generic[T]):
         return import_string(self)
 
     @property
+    def mount_apps(self) -> list[tuple[Any, str, str | None]]:
+        """Each mounted application, its path and its name."""
+        return [(mount.app, mount.path, mount.name) for mount in self.mounts]
+
+    @property
     def doc(self) -> str:
         """What the user says about the service."""
         import inspect
@@ -186,6 +191,32 @@ class Service(Generic[T]):
         instance = self()
         set_current_service(instance)
         return ServiceApp(self, instance)
+
+    def serve_http(self, *, host: str | None = None, port: int | None = None, **_: Any) -> None:
+        """Serve in this process until Ctrl-C or SIGTERM, for ``python service.py``.
+
+        Args:
+            host: As of ``bentofn serve``.
+            port: As of ``bentofn serve``.
+            **_: BentoML's other arguments, which have no effect here.
+
+        Raises:
+            UserError: It does not start, or the port cannot be bound.
+        """
+        from bentofn.runtime.server import serve_service
+
+        serve_service(self, host, port)
+
+    def schema(self) -> dict[str, Any]:
+        """What ``/schema.json`` tells.
+
+        Raises:
+            UserError: An endpoint's annotation cannot be served.
+        """
+        from bentofn.runtime.http.openapi import schema_document
+        from bentofn.runtime.io.spec import build_spec
+
+        return schema_document(self, [build_spec(method) for method in self.apis.values()])
 
 
 def import_string(service: Service[Any]) -> str:

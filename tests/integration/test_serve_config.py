@@ -56,9 +56,11 @@ def certificate(folder: Path) -> None:
 
 
 @contextmanager
-def served(project: Path, *options: str, **env: str) -> Iterator[str]:
-    """Serve a project; the URL that it says."""
+def served(project: Path, *options: str, script: str = "", **env: str) -> Iterator[str]:
+    """Serve a project, or run a script of it that does; the URL that it says."""
     command = [sys.executable, "-m", "bentofn", "serve", ".", *options]
+    if script:
+        command = [sys.executable, "-m", "bentofn", "run", script]
     environment = {**os.environ, **env}
     environment.pop("PORT", None)
     with subprocess.Popen(
@@ -101,3 +103,10 @@ def test_arguments_and_variables_are_for_the_one_who_serves(tmp_path: Path) -> N
         assert post(url) == "hi!"
     with served(tmp_path, "-p", "0", "--arg-file", "arguments.yaml") as url:
         assert post(url) == "hi?"
+
+
+def test_a_script_serves_its_service(tmp_path: Path) -> None:
+    main = "\nif __name__ == '__main__':\n    Echo.serve_http(port=0)\n"
+    (tmp_path / "service.py").write_text(SERVICE.format(config="") + main)
+    with served(tmp_path, script="service.py") as url:
+        assert post(url) == "hi"

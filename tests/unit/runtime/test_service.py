@@ -136,3 +136,11 @@ def test_a_service_is_imported_by_the_variable_that_holds_it() -> None:
     assert renamed.import_string == f"{__name__}:renamed"
     with pytest.raises(UserError, match="assign it to a variable of a module"):
         bentofn.Service("lost").import_string  # noqa: B018
+
+
+def test_a_service_tells_its_schema_and_mounts() -> None:
+    schema = Bare.schema()
+    assert [route["route"] for route in schema["routes"]] == ["/inherited", "/greet"]
+    made = bentofn.Service("made", path_prefix="v1")
+    made.mount_asgi_app(print, "/app", "name")
+    assert made.mount_apps == [(print, "/v1/app", "name")]

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
 
+from bentofn.packager.snapshot.criu.layout import HUGE
+
 _MADV_HUGEPAGE, _MADV_POPULATE_READ = 14, 22
 """Advice of madvise(2); Python names the first on Linux only, and not the second (Linux 5.14)."""
 
@@ -48,6 +50,26 @@ def populate(descriptor: int, offset: int, length: int) -> bool:
     with _mapped(descriptor, offset, length) as address:
         _libc.madvise(address, length, _MADV_HUGEPAGE)
         return not _libc.madvise(address, length, _MADV_POPULATE_READ)
+
+
+def regroup(descriptor: int) -> None:
+    """Have the page cache keep in blocks of 2 MiB what it holds of a file in small pages.
+
+    What page faults brought in is in small pages, and each process that maps them faults on each.
+    Blocks of which it does not hold everything stay as they are, so that nothing is fetched anew
+    over a network, and so do those that a process maps.
+
+    Args:
+        descriptor: The file.
+
+    Raises:
+        OSError, ValueError: The file cannot be mapped.
+    """
+    for start, end in list(cached_runs(descriptor, 0, os.fstat(descriptor).st_size)):
+        first, last = -(-start // HUGE) * HUGE, end // HUGE * HUGE
+        if first < last:
+            os.posix_fadvise(descriptor, first, last - first, os.POSIX_FADV_DONTNEED)
+            populate(descriptor, first, last - first)
 
 
 def is_cached(descriptor: int, offset: int) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from bentofn.packager.snapshot.criu.hot import hot_set, moved, save_hot_set
 from bentofn.packager.snapshot.criu.layout import Span
 from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
 from bentofn.packager.snapshot.criu.selection import RAW
+from bentofn.packager.snapshot.page_cache import regroup
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
 from bentofn.packager.snapshot.rehearsal import Rehearsal, questions_of, rehearse
 from bentofn.packager.snapshot.snapshot import IMAGES
@@ -106,6 +108,7 @@ def take_parked(
             mapped = mapped_files(pid)
             dump(_beside(criu, pid), pid, dumped, timeout)
         seen = _rehearse(rehearsed, dumped, staging / "rehearsal", wire)
+        _regroup(mapped)
         raw = staging / "rehearsal" / RAW
         memory = [
             Span(each.address, each.address + each.length)
@@ -142,6 +145,13 @@ def _rehearse(
         return rehearsed(images)
     finally:
         remove_tree(images)
+
+
+def _regroup(mapped: Iterable[Path]) -> None:
+    """Have starts find what they map in large pages; a help only."""
+    for path in filter(Path.is_file, mapped):  # not a device, which an open may wait for
+        with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+            regroup(file.fileno())
 
 
 def mapped_files(pid: int) -> tuple[Path, ...]:

@@ -16,8 +16,8 @@ from mmap import MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
 
 from bentofn.packager.snapshot.criu.layout import HUGE
 
-_MADV_HUGEPAGE, _MADV_POPULATE_READ = 14, 22
-"""Advice of madvise(2); Python names the first on Linux only, and not the second (Linux 5.14)."""
+_MADV_RANDOM, _MADV_HUGEPAGE, _MADV_POPULATE_READ = 1, 14, 22
+"""Advice of madvise(2); Python does not name all of it (the last is of Linux 5.14)."""
 
 _RESIDENT = re.compile(rb"[^\x00]+")
 """Runs of resident pages; the kernel sets the lowest bit, and no other."""
@@ -27,7 +27,7 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
 
 
-def populate(descriptor: int, offset: int, length: int) -> bool:
+def populate(descriptor: int, offset: int, length: int, *, exactly: bool = False) -> bool:
     """Bring a part of a file into the page cache in blocks of 2 MiB, without copying it.
 
     The advice for huge pages makes the kernel read such a block at once and keep it as one, which a
@@ -37,6 +37,7 @@ def populate(descriptor: int, offset: int, length: int) -> bool:
         descriptor: The file.
         offset: Bytes, a multiple of 2 MiB.
         length: Bytes; what lies behind the file's end is left out.
+        exactly: Whether to keep the kernel from reading the next block too.
 
     Returns:
         Whether the kernel could.
@@ -48,6 +49,8 @@ def populate(descriptor: int, offset: int, length: int) -> bool:
     if length <= 0:
         return True
     with _mapped(descriptor, offset, length) as address:
+        if exactly:
+            _libc.madvise(address, length, _MADV_RANDOM)
         _libc.madvise(address, length, _MADV_HUGEPAGE)
         return not _libc.madvise(address, length, _MADV_POPULATE_READ)
 
@@ -69,7 +72,7 @@ def regroup(descriptor: int) -> None:
         first, last = -(-start // HUGE) * HUGE, end // HUGE * HUGE
         if first < last:
             os.posix_fadvise(descriptor, first, last - first, os.POSIX_FADV_DONTNEED)
-            populate(descriptor, first, last - first)
+            populate(descriptor, first, last - first, exactly=True)
 
 
 def is_cached(descriptor: int, offset: int) -> bool:

@@ -38,9 +38,6 @@ _PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
 """Command prefix that gives a worker, and so what it restores, mounts of its own. What the host
 mounts later (a bento's tree) is seen there, and nothing of it keeps the host from unmounting."""
 
-OWNER = "BENTOFN_SNAPSHOTS"
-"""Variable that says to whose snapshots a worker, and what it has forked, belongs."""
-
 _LOG_READ = 1 << 16
 _NAMESPACE = re.compile(r"^NSpid:(\s+\d+)+\s+1$", re.MULTILINE)
 
@@ -196,7 +193,8 @@ def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
 
     Args:
         command: CRIU's.
-        owner: The snapshots that it restores, by which it is known if it outlives this process.
+        owner: Directory of the snapshots that it restores. Its log is a nameless file there, by
+            which what it has forked is known, should that outlive this process.
 
     Raises:
         OSError: It cannot be started; nothing stays open.
@@ -208,7 +206,7 @@ def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
         rpc, remote_rpc = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.enter_context(rpc)
         theirs.enter_context(remote_rpc)
-        log = ours.enter_context(tempfile.TemporaryFile())
+        log = ours.enter_context(tempfile.TemporaryFile(dir=owner))
         process = subprocess.Popen(
             [*_PRIVATE_MOUNTS, *command, "swrk", str(remote_rpc.fileno())],
             stdin=subprocess.DEVNULL,
@@ -216,7 +214,6 @@ def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
             stderr=log,
             pass_fds=[remote_rpc.fileno(), remote_wire.fileno()],
             cwd="/",
-            env=None if owner is None else {**os.environ, OWNER: os.fspath(owner)},
             start_new_session=True,
         )
         try:

@@ -12,8 +12,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from bentofn.packager.snapshot.criu.worker import OWNER
-
 
 def end_orphans(snapshots: Path) -> list[int]:
     """Kill what earlier platforms of a home began to restore; call it before anything is restored.
@@ -27,20 +25,28 @@ def end_orphans(snapshots: Path) -> list[int]:
     adopters = {1, *_ancestors()}
     killed = []
     for pid in _processes():
+        # One may end meanwhile.
         with contextlib.suppress(OSError, ValueError):
             # Who has a parent of its own is another command's, which takes a snapshot for instance.
-            if _parent(pid) in adopters and _is_of(pid, snapshots):
+            if _parent(pid) in adopters and _is_of(pid, snapshots.resolve()):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
     return killed
 
 
 def _is_of(pid: int, snapshots: Path) -> bool:
-    """Whether a process was forked by a worker of these snapshots, or has memory out of one."""
-    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    if os.fsencode(f"{OWNER}={snapshots}") in environment:
-        return True
-    return b" %b/" % os.fsencode(snapshots.resolve()) in Path(f"/proc/{pid}/maps").read_bytes()
+    """Whether CRIU forked a process to restore one of these snapshots.
+
+    It writes to CRIU's log, or is in a namespace of its own already with memory of a snapshot: no
+    command that a user runs is either.
+    """
+    process = Path(f"/proc/{pid}")
+    with contextlib.suppress(FileNotFoundError):  # closed by then
+        if (process / "fd/2").readlink().parent == snapshots:
+            return True
+    if (process / "ns/pid").readlink() == Path("/proc/self/ns/pid").readlink():
+        return False
+    return b" %b/" % os.fsencode(snapshots) in (process / "maps").read_bytes()
 
 
 def _processes() -> Iterator[int]:

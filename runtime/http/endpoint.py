@@ -231,6 +231,9 @@ class Endpoint:
                     await _send_chunk(exchange, data)
                 async for chunk in chunks:
                     await _send_chunk(exchange, encode(chunk))
+                    # A generator that waits for nothing would keep the loop from everybody else,
+                    # and from learning that its client has left.
+                    await asyncio.sleep(0)
         await exchange.send({"type": "http.response.body", "body": b""})
 
 

@@ -69,6 +69,14 @@ class Live:
             self.closed.set()
 
     @bentofn.api
+    async def breathless(self) -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "x"
+        finally:
+            self.closed.set()
+
+    @bentofn.api
     async def half(self) -> AsyncGenerator[str, None]:
         yield "half"
         raise RuntimeError("on purpose")
@@ -141,6 +149,18 @@ async def test_a_connection_that_closes_ends_a_sync_stream(
         assert await response.content.read(1) == b"x"
         response.close()
     assert await asyncio.to_thread(instance.gate.wait, 10)
+
+
+async def test_a_stream_that_waits_for_nothing_ends_with_its_connection(
+    served: tuple[aiohttp.ClientSession, Live],
+) -> None:
+    client, instance = served
+    async with client.post("/breathless", json={}) as response:
+        assert await response.content.read(1) == b"x"
+        async with client.get("/livez") as other:
+            assert other.status == 200
+        response.close()
+    await asyncio.wait_for(instance.closed.wait(), 10)
 
 
 async def test_a_slow_reader_slows_the_stream_and_gets_all_of_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -17,6 +18,7 @@ from bentofn.runtime.hooks import check_hooks
 from bentofn.runtime.members import declared_members
 from bentofn.runtime.models import BentoModel, Model, ModelDescriptor
 from bentofn.runtime.mounts import Mount, bind_views, declared_mounts
+from bentofn.runtime.own_calls import OwnCalls
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.app import ServiceApp
@@ -99,11 +101,21 @@ class Service(Generic[T]):
         return f"<{type(self).__name__} name={self.name!r}>"
 
     def __call__(self) -> T:
-        """Make a local instance, which knows its service as ``bento_service``."""
-        instance: Any = self.inner()
-        instance.bento_service = self
-        made: T = instance
-        return made
+        """Make a local instance.
+
+        It knows its service as ``bento_service``, and its endpoints as ``to_async`` and ``to_sync``
+        too, unless its class allows no further attributes.
+        """
+        instance = self.inner()
+        given = {
+            "bento_service": self,
+            "to_async": OwnCalls(instance, self.apis.keys(), is_async=True),
+            "to_sync": OwnCalls(instance, self.apis.keys(), is_async=False),
+        }
+        for name, value in given.items():
+            with suppress(AttributeError):
+                object.__setattr__(instance, name, value)
+        return instance
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type]:
         """Let a class inherit from a service, as it would from the service's class."""

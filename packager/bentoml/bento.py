@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from bentofn.packager.bentoml.documents import read_document
-from bentofn.packager.bentoml.imports import adopt_imports
 from bentofn.packager.environment.names import requirement_name
 from bentofn.packager.environment.runtime_requirements import RUNTIME_REQUIREMENTS
 from bentofn.packager.files import make_directory
@@ -78,7 +77,6 @@ def adopt(folder: Path, project: Path) -> Adopted:
     for _ in collect_tree(folder / "src", "src"):
         pass  # a link that leads out is refused
     shutil.copytree(folder / "src", project, symlinks=True)
-    changed = _adopt_code(project)
     written = folder / "src" / BUILD_FILE
     before = read_document(written) if written.is_file() else {}
     models = list(_models(bento))
@@ -86,20 +84,7 @@ def adopt(folder: Path, project: Path) -> Adopted:
     _write_requirements(folder, project, build)
     (project / BUILD_FILE).write_text(yaml.safe_dump(build, sort_keys=True), encoding="utf-8")
     places = tuple(_place(folder, tag) for tag in models)
-    return Adopted(project, bento["name"], bento["version"], places, (*changed, *notes))
-
-
-def _adopt_code(project: Path) -> list[str]:
-    notes = []
-    for path in sorted(project.rglob("*.py")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        before = path.read_bytes()
-        after = adopt_imports(before)
-        if after != before:
-            path.write_bytes(after)
-            notes.append(f"Changed {path.relative_to(project)} to import bentofn as bentoml.")
-    return notes
+    return Adopted(project, bento["name"], bento["version"], places, tuple(notes))
 
 
 def _build_file(
@@ -130,6 +115,7 @@ def _build_file(
             for env in bento.get("envs") or []
         ],
         "models": [{"tag": tag} for tag in models],
+        "args": dict(bento.get("args") or {}),
         "docker": docker,
     }
     description = before.get("description")

@@ -53,9 +53,13 @@ class CannotExport(Exception):  # noqa: N818 - it says what the build says
 def main(request: Path, answer: Path) -> None:
     """Export, and write the answer."""
     asked = json.loads(request.read_bytes())
-    source, _, packages = asked["places"]
+    source, runtime, packages = asked["places"]
+    # As in bentofn.runtime.boot, which may be another than this process's.
+    stock = os.environ.get("BENTOFN_STOCK") == "1"
+    dropin = [] if stock else [str(Path(runtime, "bentofn", "runtime", "dropin"))]
     own = str(Path(__file__).parent)
-    sys.path[:] = [*asked["places"], *(entry for entry in sys.path if entry not in ("", own))]
+    rest = [entry for entry in sys.path if entry not in ("", own)]
+    sys.path[:] = [source, runtime, *dropin, packages, *rest]
     site.addsitedir(packages)
     os.chdir(source)
     warnings.simplefilter("ignore")

@@ -51,6 +51,12 @@ def test_the_wheel_carries_every_room(wheel: Path, room: str) -> None:
     assert f"bentofn/{room}/__init__.py" in zipfile.ZipFile(wheel).namelist()
 
 
+def test_the_wheel_carries_the_drop_in(wheel: Path) -> None:
+    carried = {name for name in zipfile.ZipFile(wheel).namelist() if "/dropin/" in name}
+    here = (REPOSITORY / "runtime" / "dropin").rglob("*.py")
+    assert carried == {f"bentofn/{path.relative_to(REPOSITORY)}" for path in here}
+
+
 def test_help_works_in_an_empty_environment(python: Path, tmp_path: Path) -> None:
     assert "deploy" in run(python.parent / "bentofn", "--help", cwd=tmp_path)
 

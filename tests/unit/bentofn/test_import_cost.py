@@ -83,6 +83,7 @@ class Service:
         "bentofn.runtime.model",
         "bentofn.runtime.models",
         "bentofn.runtime.mounts",
+        "bentofn.runtime.own_calls",
         "bentofn.runtime.service",
         "bentofn.runtime.surface",
         "bentofn.runtime.tags",

@@ -50,6 +50,7 @@ BENTO: dict[str, Any] = {
         }
     ],
     "envs": [{"name": "MODE", "value": "fast", "stage": "all"}, {"name": "TOKEN", "value": ""}],
+    "args": {"size": 2},
     "spec": 2,
     "image": {
         "base_image": "python:3.11-slim",
@@ -144,15 +145,13 @@ def test_a_bento_becomes_a_project(adopted: Adopted, bento: Path, model: Path) -
     assert not is_bento(bento / "src")
     assert (adopted.name, adopted.version) == ("iris_clf", "grsbooxgx2464ax4")
     assert adopted.models == (model,)
-    assert (adopted.project / "service.py").read_text() == "import bentofn as bentoml\n"
-    assert adopted.notes == (
-        "Changed service.py to import bentofn as bentoml.",
-        "Its image's command 'echo hello' is not taken over.",
-    )
+    assert (adopted.project / "service.py").read_text() == "import bentoml\n"
+    assert adopted.notes == ("Its image's command 'echo hello' is not taken over.",)
     config = load_config(adopted.project, Home(adopted.project.parent / "home"))
     assert config.service == "service:Iris"
     assert config.description == "irises"
     assert config.labels == {"owner": "me", "level": "1"}
+    assert config.arguments == {"size": 2}
     assert config.python_version == "3.11"
     assert {env.name: env.value for env in config.envs} == {"MODE": "fast", "TOKEN": None}
     assert [choice.tag for choice in config.models] == ["iris:u7n6kphgxs7ysax4"]

@@ -16,7 +16,7 @@ class OwnCalls:
         is_async: Whether sync ones become async, on threads, or async ones sync.
     """
 
-    def __init__(self, instance: object, names: Collection[str], *, is_async: bool) -> None:
+    def __init__(self, instance: Any, names: Collection[str], *, is_async: bool) -> None:
         self._instance = instance
         self._names = names
         self._turn = _to_async if is_async else _to_sync

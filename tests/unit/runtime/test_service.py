@@ -140,7 +140,7 @@ def test_a_service_is_imported_by_the_variable_that_holds_it() -> None:
 
 def test_a_service_tells_its_schema_and_mounts() -> None:
     schema = Bare.schema()
-    assert [route["route"] for route in schema["routes"]] == ["/inherited", "/greet"]
+    assert [route["route"] for route in schema["routes"]] == ["/greet", "/inherited"]
     made = bentofn.Service("made", path_prefix="v1")
     made.mount_asgi_app(print, "/app", "name")
     assert made.mount_apps == [(print, "/v1/app", "name")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.client.answer import chunks_of, decode, error_of
-from bentofn.runtime.client.base import UNKEPT, HTTPClient, Patience, import_httpx
+from bentofn.runtime.client.base import SCHEMA, UNKEPT, HTTPClient, Patience, import_httpx
 from bentofn.runtime.client.endpoint import Endpoint, read_schema
 from bentofn.runtime.client.tasks import AsyncTask, ResultStatus
 
@@ -65,7 +65,7 @@ class AsyncHTTPClient(HTTPClient):
         if self._waits:
             await self.wait_until_server_ready(self._ready_timeout)
         if not self._knows_service:
-            response = await self.client.get("/schema.json", headers=UNKEPT)
+            response = await self.client.get(SCHEMA, headers=UNKEPT)
             await _check(response)
             self.endpoints = read_schema(response.json())
         self._make_methods()
@@ -94,6 +94,8 @@ class AsyncHTTPClient(HTTPClient):
         try:
             seconds = self.timeout if timeout is None else timeout
             answer = await self.client.get(self._ready_path, timeout=seconds, headers=UNKEPT)
+            if answer.status_code == 404:
+                answer = await self.client.get(SCHEMA, timeout=seconds, headers=UNKEPT)
             return answer.status_code == 200
         except import_httpx().TransportError:
             return False

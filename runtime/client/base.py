@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from bentofn.runtime.service import Service
 
 _READY = "/readyz"
+SCHEMA = "/schema.json"
+"""The one page that is not below a service's ``path_prefix``."""
+
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 """Seconds between two questions whether a service is ready; each wait is twice the one before."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.client.answer import chunks_of, decode, error_of
-from bentofn.runtime.client.base import UNKEPT, ASGIApp, HTTPClient, Patience, import_httpx
+from bentofn.runtime.client.base import SCHEMA, UNKEPT, ASGIApp, HTTPClient, Patience, import_httpx
 from bentofn.runtime.client.endpoint import Endpoint, read_schema
 from bentofn.runtime.client.message import JSON
 from bentofn.runtime.client.tasks import ResultStatus, Task
@@ -89,7 +89,7 @@ class SyncHTTPClient(HTTPClient):
         if self._waits:
             self.wait_until_server_ready(self._ready_timeout)
         if not self._knows_service:
-            response = self.client.get("/schema.json", headers=UNKEPT)
+            response = self.client.get(SCHEMA, headers=UNKEPT)
             _check(response)
             self.endpoints = read_schema(response.json())
         self._make_methods()
@@ -116,6 +116,8 @@ class SyncHTTPClient(HTTPClient):
         try:
             seconds = self.timeout if timeout is None else timeout
             answer = self.client.get(self._ready_path, timeout=seconds, headers=UNKEPT)
+            if answer.status_code == 404:
+                answer = self.client.get(SCHEMA, timeout=seconds, headers=UNKEPT)
             return answer.status_code == 200
         except import_httpx().TransportError:
             return False

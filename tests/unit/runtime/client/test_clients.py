@@ -289,6 +289,19 @@ def test_answers_have_their_declared_types_where_the_class_is_at_hand() -> None:
         assert client.request("GET", "/livez").status_code == 200
 
 
+@bentofn.service(path_prefix="/v1")
+class Below:
+    @bentofn.api
+    def whoever(self, ctx: bentofn.Context) -> str:
+        return ctx.request.headers["authorization"]
+
+
+def test_a_service_below_a_prefix_and_a_token() -> None:
+    with SyncHTTPClient(URL, app=Below.to_asgi(), token="secret") as client:
+        assert client.is_ready()
+        assert client.whoever() == "Bearer secret"
+
+
 def test_an_asynchronous_client_is_set_up_first() -> None:
     with pytest.raises(RuntimeError, match="use it as an async context manager"):
         AsyncHTTPClient(URL).add  # noqa: B018

@@ -73,6 +73,17 @@ class Echo:
         yield "two"
 
     @bentofn.api
+    def endless(self, log: str) -> Iterator[bytes]:
+        try:
+            with open(log, "w") as file:
+                while True:
+                    file.write(".")
+                    file.flush()
+                    yield bytes(1 << 16)
+        finally:
+            os.rename(log, log + ".closed")
+
+    @bentofn.api
     def slow(self, seconds: float) -> str:
         time.sleep(seconds)
         return "done"
@@ -98,6 +109,7 @@ def make_root(directory: Path, code: str, name: str = "echo") -> Path:
     apis = (
         APIContract("count", "/count", schema, schema, is_stream=True),
         APIContract("echo", "/echo", schema, schema, batchable=True, max_batch_size=16),
+        APIContract("endless", "/endless", schema, schema, is_stream=True),
         APIContract("slow", "/slow", schema, schema),
         APIContract("where", "/where", schema, schema),
     )
@@ -502,6 +514,28 @@ def test_a_caller_that_goes_gives_its_place_back(
     assert only(adapter).instances[0].in_flight == 1
     connection.close()
     eventually(lambda: only(adapter).instances[0].in_flight == 0)
+
+
+def test_a_slow_reader_slows_the_generator_and_one_that_goes_ends_it(
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path], tmp_path: Path
+) -> None:
+    adapter.apply(spec(roots["one"]), ignore)
+    endpoint = daemon.status(home)
+    assert endpoint is not None
+    log = tmp_path / "chunks"
+    connection = http.client.HTTPConnection("127.0.0.1", endpoint.port)
+    connection.request("POST", "/echo/endless", json.dumps({"log": str(log)}))
+    connection.getresponse().read1(4)
+    seen = [0, 1]
+
+    def stalled() -> bool:
+        seen.append(log.stat().st_size)
+        return seen[-1] == seen[-2] == seen[-3]
+
+    eventually(stalled)
+    assert seen[-1] < 2000, "more than 125 MiB are held for a caller that does not read"
+    connection.close()
+    eventually(Path(f"{log}.closed").exists)
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_sent(

@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -44,7 +44,7 @@ def main(options: Mapping[str, str]) -> int:
         models = [model for each in services for model in each.models]
         exports = [asdict(model.export) for model in models if model.export]
         import_what_a_start_imports(onnx=bool(exports))
-        _import_surroundings(service)
+        _import_surroundings([*services])
         _import_late(filter(None, options.get("late", "").split(",")))
         places = {_place(file, options) for file in tuple(executed)}
         files = sorted(filter(None, places))
@@ -101,14 +101,17 @@ def import_what_a_start_imports(*, onnx: bool) -> None:
     import_module("prometheus_client.core")
 
 
-def _import_surroundings(service: Service[Any]) -> None:
-    """Import what a start does for the applications and the middleware of the user's."""
+def _import_surroundings(services: Sequence[Service[Any]]) -> None:
+    """Import what a start does for applications, middleware and commands of the user's."""
     from bentofn.runtime import asgi
 
-    if service.mounts:
+    has_commands = any(each.has_custom_command() for each in services)
+    if has_commands:
+        import_module("bentofn.runtime.command.proxy")
+    if has_commands or any(each.mounts for each in services):
         import_module("bentofn.runtime.http.mounted")
         asgi.configure(main, websockets=True)
-    if service.middlewares:
+    if any(each.middlewares for each in services):
         import_module("bentofn.runtime.http.middleware")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import aiohttp
 from aiohttp import web
@@ -16,6 +16,12 @@ from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.tasks import TASK
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
+from bentofn.adapters.local.websockets import (
+    is_websocket,
+    offered_protocols,
+    relay,
+    without_handshake,
+)
 from bentofn.adapters.protocol import Url
 
 # RFC 9110 §7.6.1, with the old names that are still sent; Expect was answered here.
@@ -47,7 +53,7 @@ async def answer(
     url = function.deployment.spec.settings.url if function.deployment else None
     if url and url.cors and cors.is_preflight(request.method, request.headers):
         return web.Response(status=204, headers=cors.preflight_headers(url.cors, request.headers))
-    exchange = _Exchange(request, function, path, url)
+    exchange = _Exchange(request, function, path, url, payload_limit)
     try:
         asked = function.tasks.question(request.method, path.partition("?")[0])
         if asked is not None:
@@ -93,11 +99,17 @@ class _Exchange:
     """A request and what became of it."""
 
     def __init__(
-        self, request: web.BaseRequest, function: Function, path: str, url: Url | None
+        self,
+        request: web.BaseRequest,
+        function: Function,
+        path: str,
+        url: Url | None,
+        payload_limit: int,
     ) -> None:
         self._request = request
         self._function = function
         self._path = path
+        self._payload_limit = payload_limit
         self._cors = url.cors if url else None
         self._response: web.StreamResponse | None = None
 
@@ -131,7 +143,10 @@ class _Exchange:
         self, revision: Revision, ticket: Ticket, assignment: Assignment, body: bytes
     ) -> web.StreamResponse:
         timeout = revision.spec.settings.timeout
-        transfer = asyncio.create_task(self._transfer(assignment, body))
+        if is_websocket(self._request):
+            transfer = asyncio.create_task(self._talk(assignment))
+        else:
+            transfer = asyncio.create_task(self._transfer(assignment, body))
         waiting: set[asyncio.Future[web.StreamResponse] | asyncio.Future[Refused]]
         waiting = {transfer, ticket.interrupted}
         try:
@@ -168,6 +183,30 @@ class _Exchange:
             await response.write_eof()
             return response
 
+    async def _talk(self, assignment: Assignment) -> web.StreamResponse:
+        """Connect the caller's websocket with one of the instance's."""
+        limit = self._payload_limit
+        headers = without_handshake(self._request_headers())
+        offered = offered_protocols(self._request.headers)
+        try:
+            instance = await assignment.upstream.open_websocket(self._path, headers, offered, limit)
+        except aiohttp.WSServerHandshakeError as error:
+            self._count({})
+            raise Refused(
+                error.status if error.status >= 400 else 400,
+                f"The function takes no websocket at this path (it answered {error.status}).",
+            ) from None
+        self._count({})
+        async with instance:
+            chosen = (instance.protocol,) if instance.protocol else ()
+            caller = web.WebSocketResponse(protocols=chosen, max_msg_size=limit)
+            caller.headers[START] = assignment.start
+            caller.headers[INSTANCE] = assignment.instance
+            await caller.prepare(self._request)
+            self._response = caller
+            await relay(caller, instance)
+            return caller
+
     def _cut(self, assignment: Assignment, refusal: Refused) -> web.StreamResponse:
         """End a request that its instance did not: with a status, or, too late, by breaking off."""
         if self._response is None:
@@ -191,7 +230,7 @@ class _Exchange:
             )
         return response
 
-    def _count(self, headers: CIMultiDictProxy[str]) -> None:
+    def _count(self, headers: Mapping[str, str]) -> None:
         stats = self._function.stats
         stats.requests += 1
         size = headers.get(BATCH_SIZE, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -77,6 +77,40 @@ class Upstream:
             raise
         except aiohttp.ClientOSError as error:
             if error.errno in _UNREAD and _size(path, headers, body) <= _ONE_PIECE:
+                raise Unreachable from error
+            raise
+
+    async def open_websocket(
+        self,
+        path: str,
+        headers: CIMultiDict[str] | Mapping[str, str],
+        protocols: Sequence[str],
+        message_limit: int,
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Open a websocket.
+
+        Args:
+            path: Path and query as they came.
+            headers: The headers, without those of a handshake.
+            protocols: Subprotocols to choose from.
+            message_limit: Bytes of a message of the instance.
+
+        Raises:
+            Unreachable: The instance has ended.
+            aiohttp.WSServerHandshakeError: The instance takes none there.
+            aiohttp.ClientError: The instance did not answer.
+        """
+        if self._session.closed:
+            raise Unreachable
+        try:
+            return await self._session.ws_connect(
+                URL(f"http://instance{path}", encoded=True),
+                headers=headers,
+                protocols=protocols,
+                max_msg_size=message_limit,
+            )
+        except aiohttp.ClientConnectorError as error:
+            if error.os_error.errno in (errno.ECONNREFUSED, errno.ENOENT):
                 raise Unreachable from error
             raise
 

@@ -56,7 +56,7 @@ HOMES: Mapping[str, str] = {
 }
 """Name to its module in ``bentofn.runtime``, or ``module:name`` of another package."""
 
-MODULES = ("bentos", "exceptions", "images", "io", "models", "monitoring")
+MODULES = ("bentos", "exceptions", "gradio", "images", "io", "models", "monitoring")
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 
 FRAMEWORKS = ("catboost", "lightgbm", "mlflow", "sklearn", "xgboost")
@@ -85,7 +85,6 @@ ABSENT: Mapping[str, str] = {
     "easyocr": _STORE,
     "fastai": _STORE,
     "flax": _STORE,
-    "gradio": _SOON,
     "grpc": "bentofn serves HTTP",
     "keras": _STORE,
     "legacy": _ANNOTATE,

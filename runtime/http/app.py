@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.context import Context, current_context
@@ -17,27 +13,21 @@ from bentofn.runtime.hooks import Hook, marked
 from bentofn.runtime.http.admission import Admission, Counted, failed
 from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.endpoint import Endpoint
-from bentofn.runtime.http.errors import NOT_FOUND, NOT_READY, method_not_allowed, redirected
+from bentofn.runtime.http.errors import NOT_FOUND, method_not_allowed, redirected
 from bentofn.runtime.http.exchange import (
     ASGIApp,
     Exchange,
     Receive,
-    Reply,
     Scope,
     Send,
     handshake,
-    json_reply,
-    text_reply,
 )
 from bentofn.runtime.http.extra import Answer, Extra
-from bentofn.runtime.http.metrics import CONTENT_TYPE, Metrics
-from bentofn.runtime.http.openapi import openapi_document, schema_document
+from bentofn.runtime.http.metrics import Metrics
+from bentofn.runtime.http.pages import Page, Pages, running_version, value_of
 from bentofn.runtime.http.templates import PathTemplates
 from bentofn.runtime.io.spec import build_spec
-from bentofn.runtime.layout import BentoRoot
-from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.mounts import Mount
-from bentofn.runtime.proxy import all_ready
 from bentofn.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -45,10 +35,6 @@ if TYPE_CHECKING:
     from bentofn.runtime.http.mounted import Mounted, Mounts
 
 logger = logging.getLogger("bentofn.server")
-
-_HEALTHY = text_reply(200, "\n")
-
-Page = Callable[[], Awaitable[Reply]]
 
 
 class ServiceApp:
@@ -73,7 +59,7 @@ class ServiceApp:
         self._threads: int = service.config.get("threads", threads)
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self.admission = Admission(service.config.get("traffic", {}))
-        self._version = _version()
+        self.version = running_version()
         state = service.context.state
         self._endpoints = [
             Endpoint(build_spec(method), instance, state) for method in service.apis.values()
@@ -81,11 +67,12 @@ class ServiceApp:
         self.specs = [endpoint.spec for endpoint in self._endpoints]
         self._posts, templates = self._route_table()
         self._templates = PathTemplates(templates)
-        self._pages, self._late_pages = self._page_tables()
         self._extras: dict[tuple[str, str], Answer] = {}
         self._added: list[Extra] = []
         self._command = _command(service, instance)
         self._mounts = _mounts(service, self._command)
+        pages = Pages(self, self._command)
+        self._pages, self._late_pages = pages.first, pages.last
         cors = service.config.get("http", {}).get("cors", {})
         self._inner_http = self._http = with_cors(self._answer_http, cors)
         self._others: ASGIApp = self.answer
@@ -143,7 +130,7 @@ class ServiceApp:
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self.service.name)
         metrics = Metrics(
             self.service.name,
-            self._version,
+            self.version,
             self.service.config.get("metrics", {}),
             max((spec.method.max_batch_size for spec in self.specs), default=1),
         )
@@ -277,56 +264,6 @@ class ServiceApp:
         templates = {path: each for path, each in routes.items() if "{" in path}
         return {path: routes[path] for path in routes.keys() - templates.keys()}, templates
 
-    def _page_tables(self) -> tuple[dict[str, Page], dict[str, Page]]:
-        """The pages by path: those that come before mounted applications, and those after."""
-        prefix = self.service.path_prefix
-        pages: dict[str, Page] = {}
-        schema = schema_document(self.service, self.specs)
-        pages["/schema.json"] = partial(_fixed, json_reply(200, schema))
-        pages[f"{prefix}/livez"] = pages[f"{prefix}/healthz"] = self._liveness
-        pages[f"{prefix}/readyz"] = self._readiness
-        if self.service.config.get("metrics", {}).get("enabled", True):
-            pages[f"{prefix}/metrics"] = self._render_metrics
-        openapi = openapi_document(self.service, self.specs, self._version)
-        shown = Path(__file__).with_name("docs.html").read_bytes()
-        late: dict[str, Page] = {
-            f"{prefix}/docs.json": partial(_fixed, json_reply(200, openapi)),
-            f"{prefix}/": partial(_fixed, Reply(200, shown, "text/html; charset=utf-8")),
-        }
-        return pages, late
-
-    async def _liveness(self) -> Reply:
-        return await self._health("__is_alive__", "dead")
-
-    async def _readiness(self) -> Reply:
-        if not self.ready or (self._command and not await self._command.is_ready()):
-            return NOT_READY
-        own = await self._health("__is_ready__", "not ready")
-        if own is _HEALTHY and not await all_ready(self.service):
-            return text_reply(503, "A service that this one depends on is not ready.")
-        return own
-
-    async def _health(self, name: str, otherwise: str) -> Reply:
-        check = getattr(self.instance, name, None)
-        if check is None or await _off_loop(check):
-            return _HEALTHY
-        return text_reply(503, f"Service is {otherwise} because .{name}() returns False.")
-
-    async def _render_metrics(self) -> Reply:
-        if self.admission.metrics is None:
-            return NOT_READY
-        text = self.admission.metrics.render()
-        hook = getattr(self.instance, "__metrics__", None)
-        if hook is not None:
-            text = await _off_loop(hook, text)
-        return Reply(200, text.encode(), CONTENT_TYPE)
-
-
-def _version() -> str:
-    """The running bento's version; BentoML's words where there is no bento."""
-    root = BentoRoot.current()
-    return "not available" if root is None else BentoManifest.read(root.manifest).version
-
 
 def _command(service: Service[Any], instance: object) -> CommandProxy | None:
     if not service.has_custom_command():
@@ -348,21 +285,6 @@ def _mounts(service: Service[Any], command: CommandProxy | None) -> Mounts | Non
     return Mounts(mounts)
 
 
-async def _fixed(reply: Reply) -> Reply:
-    return reply
-
-
-async def _off_loop(call: Callable[..., Any], *args: Any) -> Any:
-    """Call a user's function, a sync one on a thread that no endpoint waits for."""
-    if inspect.iscoroutinefunction(call):
-        return await call(*args)
-    return await _value(await asyncio.to_thread(call, *args))
-
-
-async def _value(result: Any) -> Any:
-    return await result if inspect.isawaitable(result) else result
-
-
 async def _run_all(hooks: list[Hook]) -> None:
     for hook in hooks:
-        await _value(hook())
+        await value_of(hook())

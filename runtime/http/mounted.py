@@ -6,7 +6,7 @@ BentoML, whichever version of Starlette it came with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
@@ -57,6 +57,7 @@ class Mounts:
     def __init__(self, mounts: Sequence[Mount]) -> None:
         self._mounts = mounts
         self._routes = [MountRoute(each.path, app=each.app, name=each.name) for each in mounts]
+        self._states: list[Mapping[str, Any]] = [{} for _ in mounts]
         self._stack = AsyncExitStack()
 
     def find(self, scope: Scope, *, partial: bool = False) -> Mounted | None:
@@ -67,11 +68,13 @@ class Mounts:
             partial: Whether to take one, too, that has the path but not the method, to say so.
         """
         second: Mounted | None = None
-        for route in self._routes:
+        for route, state in zip(self._routes, self._states, strict=True):
             match, below = route.matches(scope)
             if match is Match.NONE:
                 continue
             child: Scope = {**scope, **below}
+            if state:
+                child["state"] = {**scope.get("state", {}), **state}
             mounted = Mounted(route.app, child, route.path or "/")
             if not isinstance(route.app, Starlette):
                 return mounted
@@ -93,11 +96,8 @@ class Mounts:
             Exception: Whatever keeps one from starting; those before it are stopped again.
         """
         async with AsyncExitStack() as stack:
-            for mount in self._mounts:
-                if mount.lifespan is not None:
-                    await stack.enter_async_context(mount.lifespan(limit))
-                else:
-                    await _start(mount.app, stack)
+            states = [await _start(mount, limit, stack) for mount in self._mounts]
+            self._states = [{} if state is None else state for state in states]
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
@@ -118,9 +118,14 @@ def _match(app: Starlette, scope: Scope) -> tuple[Match, str]:
     return second
 
 
-async def _start(app: Any, stack: AsyncExitStack) -> None:
+async def _start(mount: Mount, limit: int | None, stack: AsyncExitStack) -> Any:
+    """Start an application; returns the state that it has for its requests, or None."""
+    app = mount.app
+    if mount.lifespan is not None:
+        return await stack.enter_async_context(mount.lifespan(limit))
     if isinstance(app, Starlette):
-        await stack.enter_async_context(app.router.lifespan_context(app))
-    elif type(app).__module__.partition(".")[0] == "quart":
+        return await stack.enter_async_context(app.router.lifespan_context(app))
+    if type(app).__module__.partition(".")[0] == "quart":
         await app.startup()
         stack.push_async_callback(app.shutdown)
+    return None

@@ -154,6 +154,31 @@ async def test_applications_start_after_the_instance_and_stop_before_it(open_app
     assert happened == [*starts, "stop early", "stop late", "down"]
 
 
+async def test_an_application_has_the_state_that_its_lifespan_gives(open_app: OpenApp) -> None:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:
+        yield {"model": "loaded"}
+
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse(request.state.model)
+
+    host = service()
+    host.mount_asgi_app(Starlette(routes=[Route("/model", answer)], lifespan=lifespan))
+    async with open_app(host) as client:
+        assert (await client.get("/model")).text == "loaded"
+
+
+async def test_a_wsgi_application_stands_outside_of_the_prefix(open_app: OpenApp) -> None:
+    def wsgi(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["PATH_INFO"].encode(), environ["wsgi.input"].read()]
+
+    host = service(path_prefix="/v9")
+    host.mount_wsgi_app(wsgi, path="/old")
+    async with open_app(host) as client:
+        assert (await client.request("POST", "/old/a", b"b")).text == "/ab"
+
+
 async def test_limits_hold_for_mounted_applications_too(open_app: OpenApp) -> None:
     host = service(traffic={"timeout": 0.05})
 

@@ -1,0 +1,3 @@
+"""``bentoml.gradio``."""
+
+from bentofn.gradio import *  # noqa: F403

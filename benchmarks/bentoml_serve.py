@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import socket
 import subprocess
 import time
@@ -60,8 +61,7 @@ class BentoMLServe:
             value = self._answer(process, port)
             elapsed = (time.perf_counter() - began) * 1000
         finally:
-            process.kill()
-            process.wait()
+            _end(process)
         if not np.allclose(value, truth, atol=1e-4):
             raise SystemExit(f"bentoml serve answered {value!r}, not {truth!r}")
         return elapsed
@@ -80,6 +80,20 @@ class BentoMLServe:
                     return json.loads(payload)
             time.sleep(PAUSE)
         raise SystemExit("bentoml serve did not answer")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is contained, and wait until all of it has given its memory back.
+
+    The first process of a namespace ends after all others in it.
+    """
+    below = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    handles = [os.pidfd_open(int(pid)) for pid in below]
+    process.kill()
+    process.wait()
+    for handle in handles:
+        select.select([handle], [], [], TIMEOUT)
+        os.close(handle)
 
 
 def _free_port() -> int:

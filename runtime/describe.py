@@ -99,6 +99,7 @@ def import_what_a_start_imports(*, onnx: bool) -> None:
     asgi.configure(main)
     threads.Pools.find()
     import_module("prometheus_client.core")
+    import_module("bentofn.runtime.http.uploads")
 
 
 def _import_surroundings(services: Sequence[Service[Any]]) -> None:

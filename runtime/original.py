@@ -6,6 +6,7 @@ import ctypes
 import gc
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 import uvicorn
 
@@ -63,6 +64,7 @@ def prepare(options: Mapping[str, str], control: Channel, why_not: WhyNot) -> Or
     try:
         with lifeline.Watch(control.socket):
             prepared = lifecycle.prepare(options)
+            import_module("bentofn.runtime.http.uploads")  # what no copy should import by itself
             config = asgi.configure(prepared.served, websockets=prepared.app.has_mounts)
             rehearsal.rehearse(prepared.app, config)
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import mimetypes
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -12,22 +12,19 @@ from dataclasses import dataclass
 from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic_core import ValidationError
-from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect
-from starlette.responses import FileResponse, Response
 
 from bentofn.runtime.batching import BatchDispatcher, BatchReport, InFlight
 from bentofn.runtime.context import Context, Cookie, current_context
-from bentofn.runtime.errors import BadInput
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
 from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, WrongResultError, invalid
-from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Receive, Reply
+from bentofn.runtime.http.exchange import Exchange, Header, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.io.inputs import Arguments
-from bentofn.runtime.io.outputs import EVENT_STREAM
+from bentofn.runtime.io.outputs import EVENT_STREAM, FILE
 from bentofn.runtime.io.spec import EndpointSpec
 from bentofn.runtime.proxy import wire
 from bentofn.runtime.proxy.addresses import is_sibling
@@ -41,7 +38,6 @@ BATCH_SIZE_HEADER = b"x-bentofn-batch-size"
 _MULTIPART = "multipart/form-data"
 _URLENCODED = "application/x-www-form-urlencoded"
 _PICKLE = "application/vnd.bentoml+pickle"
-_MAX_FIELD_BYTES = 64 * 1024 * 1024
 _END = object()
 
 _ASYNC_BATCHES = (4, 16)
@@ -68,6 +64,12 @@ class Endpoint:
         bound = getattr(instance, spec.method.name)
         self._bound = stoppable(bound) if spec.method.is_task else bound
         self.state = state
+        if (
+            spec.signature.context is not None
+            or spec.input.takes_files
+            or spec.output.media_type == FILE
+        ):
+            _uploads()
 
     def open(
         self, executor: Executor, threads: int, on_batch: Callable[[BatchReport], None]
@@ -137,12 +139,8 @@ class Endpoint:
         context = Context(exchange.scope, source, self.state, exchange.request_id)
         request = context.request
         try:
-            form = await request.form(max_part_size=_MAX_FIELD_BYTES)
+            form = await _uploads().read_form(request)
             arguments = await self._read(partial(self.spec.input.from_form, form, context))
-        except ClientDisconnect as error:
-            raise ClientLeftError from error
-        except MultiPartException as error:
-            raise BadInput(f"The form cannot be read: {error.message}") from error
         except ValidationError as error:
             await exchange.reply(invalid(error))
         else:
@@ -202,7 +200,7 @@ class Endpoint:
     async def _respond(
         self, exchange: Exchange, result: Any, headers: list[Header], context: Context
     ) -> None:
-        if isinstance(result, Response):
+        if _is_response(result):
             await result(exchange.scope, exchange.receive, exchange.send)
             return
         if is_stream(result):
@@ -212,7 +210,9 @@ class Endpoint:
         head = _head(context)
         headers += head.headers
         if isinstance(body.content, Path):
-            await _send_file(exchange, body.content, head.status, head.media_type, headers)
+            await _uploads().send_file(
+                exchange, body.content, head.status, head.media_type, headers
+            )
         else:
             media_type = head.media_type or body.media_type
             await exchange.reply(Reply(head.status, body.content, media_type, tuple(headers)))
@@ -248,20 +248,15 @@ async def _send_chunk(exchange: Exchange, data: bytes) -> None:
     await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def _send_file(
-    exchange: Exchange, path: Path, status: int, media_type: str | None, headers: list[Header]
-) -> None:
-    media_type = media_type or mimetypes.guess_type(path)[0] or "application/octet-stream"
-    shown = "inline" if media_type.startswith("image/") else "attachment"
-    response = FileResponse(
-        path,
-        status_code=status,
-        media_type=media_type,
-        filename=path.name,
-        content_disposition_type=shown,
-    )
-    response.raw_headers.extend(headers)
-    await response(exchange.scope, exchange.receive, exchange.send)
+def _uploads() -> ModuleType:
+    from bentofn.runtime.http import uploads
+
+    return uploads
+
+
+def _is_response(result: Any) -> bool:
+    responses = sys.modules.get("starlette.responses")
+    return responses is not None and isinstance(result, responses.Response)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from urllib.parse import quote
 
 from pydantic_core import ValidationError
@@ -30,9 +31,8 @@ def reply_to(error: Exception) -> Reply:
         return _service_error(error)
     if isinstance(error, ValidationError):
         return invalid(error, error.title)
-    from starlette.exceptions import HTTPException
-
-    if isinstance(error, HTTPException):
+    starlette = sys.modules.get("starlette.exceptions")
+    if starlette is not None and isinstance(error, starlette.HTTPException):
         return text_reply(error.status_code, error.detail)
     return json_reply(500, {"error": UNEXPECTED})
 

@@ -129,13 +129,17 @@ class Exchange:
         """Send an ASGI message, adding the headers that every response carries.
 
         Raises:
-            ValueError: A header holds a line break, which would let a value forge the response.
+            ValueError: A header holds a line break, which would let a value forge the response, or
+                the status is no number that can end a request.
         """
         if message["type"] == "http.response.start":
             for name, value in message.get("headers", ()):
                 if _UNSAFE.search(name) or _UNSAFE.search(value):
                     raise ValueError(f"the response header {name!r} holds a line break")
-            self.status = message["status"]
+            status: int = message["status"]
+            if not 200 <= status <= 999:
+                raise ValueError(f"the response's status {status} is none")
+            self.status = status
             message["headers"] = [*message.get("headers", ()), *self._common]
             if self.on_start is not None:
                 self.on_start()

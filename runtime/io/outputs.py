@@ -18,6 +18,7 @@ from bentofn.runtime.io.signature import UNBUILDABLE, Signature, unservable
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+FILE = "application/octet-stream"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
@@ -103,7 +104,7 @@ def _writer(annotation: Any, adapter: TypeAdapter[Any]) -> tuple[str, Callable[[
     if image.matches(kind):
         return "image/png", lambda value: Body(*image.encode(validator.validate_python(value)))
     if files.matches(kind):
-        return "application/octet-stream", lambda value: _file(validator.validate_python(value))
+        return FILE, lambda value: _file(validator.validate_python(value))
     if annotation is Any:
         return JSON, _untyped
 
@@ -121,7 +122,7 @@ def _raw(value: str | bytes) -> Body:
 
 
 def _file(path: PurePath) -> Body:
-    return Body(Path(path), "application/octet-stream")
+    return Body(Path(path), FILE)
 
 
 def _untyped(value: Any) -> Body:

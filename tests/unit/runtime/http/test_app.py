@@ -94,6 +94,10 @@ class Shapes:
         ctx.response.headers["x-own"] = value
 
     @bentofn.api
+    def status(self, status: int, ctx: bentofn.Context) -> None:
+        ctx.response.status_code = status
+
+    @bentofn.api
     def lie(self) -> list[int]:
         return ["a secret"]  # type: ignore[list-item]
 
@@ -222,6 +226,12 @@ async def test_a_header_cannot_forge_the_response(open_app: Any) -> None:
         answer = await client.post("/header", {"value": "a\r\nset-cookie: b=1"})
     assert (answer.status, answer.json) == (500, GENERIC)
     assert "set-cookie" not in answer.headers
+
+
+async def test_a_status_that_is_none_is_an_error_of_the_service(open_app: Any) -> None:
+    async with open_app(Shapes) as client:
+        answer = await client.post("/status", {"status": 0})
+    assert (answer.status, answer.json) == (500, GENERIC)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bentofn.adapters.local.engines.python import check_platform
+from bentofn.adapters.local.interpreter import check_platform
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.roots.materialise import materialise

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
-from bentofn.adapters.local.engines.python import find_python
 from bentofn.adapters.local.environment import instance_environment
+from bentofn.adapters.local.interpreter import find_python
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import find_criu

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from bentofn.commands.arguments import argument_options, read_arguments
 from bentofn.packager.home import Home
 from bentofn.runtime.arguments import set_arguments, with_arguments
 from bentofn.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from bentofn.packager.store import Entry
 
 
 @click.command()
@@ -71,9 +74,8 @@ def _serve_module(target: str, directory: Path, host: str | None, port: int | No
 def _serve_bento(
     tag: str, arguments: Mapping[str, Any], host: str | None, port: int | None
 ) -> None:
-    from bentofn.adapters.local.engines.python import boot_command, check_platform, find_python
-    from bentofn.packager.roots.materialise import materialise
-    from bentofn.packager.roots.providers import tree_providers
+    from bentofn.adapters.local.interpreter import boot_command, check_platform, find_python
+    from bentofn.packager.roots.standing import standing_root
     from bentofn.packager.store import Store
 
     home = Home.default()
@@ -84,9 +86,16 @@ def _serve_bento(
     manifest = store.bento(entry)
     check_platform(manifest)
     python = find_python(manifest.python)
-    root = materialise(home, entry, tree_providers(home))
+    root = standing_root(home, entry) or _make_root(home, entry)
     where = ["--host", host] if host is not None else []
     where += ["--port", str(port)] if port is not None else []
     command = boot_command(python, root, "serve", *where)
     environment = with_arguments({**manifest.envs, **os.environ}, arguments)
     os.execve(command[0], command, environment)
+
+
+def _make_root(home: Home, entry: Entry) -> Path:
+    from bentofn.packager.roots.materialise import materialise
+    from bentofn.packager.roots.providers import tree_providers
+
+    return materialise(home, entry, tree_providers(home))

@@ -21,7 +21,8 @@ from bentofn.packager.lazy.origin import Origin
 from bentofn.packager.prefetch.artifact import Prefetch, read_prefetch
 from bentofn.packager.prefetch.pack import Pack, unpack
 from bentofn.packager.prefetch.trace import Trace
-from bentofn.packager.roots.materialise import links_below, trees_of, whole_directories
+from bentofn.packager.roots.materialise import trees_of, whole_directories
+from bentofn.packager.roots.standing import links_below
 from bentofn.packager.roots.trees import TREES_LOCK, Tree, unpack_tree, unpacked_path
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import PREFETCH

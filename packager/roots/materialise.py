@@ -12,6 +12,7 @@ from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.leftovers import lazy_leftovers
 from bentofn.packager.parts import models_of
+from bentofn.packager.roots.standing import is_whole, links_below, root_path
 from bentofn.packager.roots.trees import (
     TREES_LOCK,
     Tree,
@@ -39,16 +40,6 @@ _DIRECTORIES: Mapping[str, str] = {
 """Kind of a layer to the directory of the root that it fills."""
 
 
-def root_path(home: Home, entry: Entry) -> Path:
-    """Where a bento's root stands, or would stand, whose trees are all unpacked."""
-    return root_of(home, entry.digest)
-
-
-def root_of(home: Home, digest: str) -> Path:
-    """As :func:`root_path`, of the bento with a digest."""
-    return home.roots / digest.removeprefix("sha256:")[:16]
-
-
 def materialise(home: Home, entry: Entry, providers: Sequence[TreeProvider] = ()) -> Path:
     """Make sure of a bento's root; any number of processes may ask at once.
 
@@ -67,7 +58,7 @@ def materialise(home: Home, entry: Entry, providers: Sequence[TreeProvider] = ()
         UserError: A layer is damaged (the message says which), or the disk is full.
     """
     unpacked = root_path(home, entry)
-    if _is_whole(unpacked):
+    if is_whole(unpacked):
         return unpacked
     store = Store(home)
     if entry.lazy and not providers:
@@ -81,7 +72,7 @@ def materialise(home: Home, entry: Entry, providers: Sequence[TreeProvider] = ()
         }
         root = _root_of(home, unpacked, links)
         with home.lock(f"root-{root.name}"):
-            if not _is_whole(root):
+            if not is_whole(root):
                 _write_root(home, root, store.config(entry), links)
     return root
 
@@ -235,17 +226,6 @@ def _write_root(home: Home, root: Path, manifest: bytes, links: Mapping[str, Pat
             link.symlink_to(os.path.relpath(tree, (root / path).parent))
         temporary.chmod(0o755)
         temporary.rename(root)
-
-
-def _is_whole(root: Path) -> bool:
-    """Whether a root is there with the trees that it links to."""
-    return BentoRoot(root).manifest.exists() and all(path.exists() for path in links_below(root))
-
-
-def links_below(directory: Path) -> list[Path]:
-    """The symbolic links below a directory; none is followed."""
-    below = (Path(folder) / n for folder, names, files in os.walk(directory) for n in names + files)
-    return [path for path in below if path.is_symlink()]
 
 
 def whole_directories(directory: Path) -> list[Path]:

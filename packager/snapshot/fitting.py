@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from bentofn.packager.arriving_referrers import Read
 from bentofn.packager.environment.target import find_interpreter
 from bentofn.packager.home import Home
-from bentofn.packager.roots.materialise import root_of
+from bentofn.packager.roots.standing import root_of
 from bentofn.packager.snapshot.criu.binary import find_criu
 from bentofn.packager.snapshot.host import this_host
 from bentofn.packager.snapshot.key import FORMAT, SnapshotKey, describe_interpreter, locale_of

@@ -19,9 +19,9 @@ from bentofn.adapters.local.engines.base import (
 )
 from bentofn.adapters.local.engines.forked.template import TemplateEngine
 from bentofn.adapters.local.engines.plain import PlainEngine
-from bentofn.adapters.local.engines.python import boot_command, find_python
 from bentofn.adapters.local.engines.restored.criu import CriuEngine
 from bentofn.adapters.local.engines.restored.restorer import Restorer
+from bentofn.adapters.local.interpreter import boot_command, find_python
 
 __all__ = [
     "CriuEngine",

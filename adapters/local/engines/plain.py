@@ -9,8 +9,8 @@ from bentofn.adapters.local.engines import children
 from bentofn.adapters.local.engines.base import InstanceSpec, Launch, StartFailed
 from bentofn.adapters.local.engines.children import Process, own_namespaces
 from bentofn.adapters.local.engines.process import RunningInstance
-from bentofn.adapters.local.engines.python import boot_command
 from bentofn.adapters.local.engines.sockets import Wires, socket_path
+from bentofn.adapters.local.interpreter import boot_command
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.namespaces import Namespaces
 

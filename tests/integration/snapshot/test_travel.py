@@ -18,7 +18,7 @@ from oci_registry import BINARY, running
 from bentofn.packager.environment.target import base_interpreter
 from bentofn.packager.home import Home
 from bentofn.packager.layers import LayerFile, put_layer
-from bentofn.packager.roots.materialise import root_of
+from bentofn.packager.roots.standing import root_of
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.digests import CHUNK
 from bentofn.packager.snapshot.host import this_host

@@ -15,7 +15,8 @@ from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.inspect import inspect
 from bentofn.packager.layers import FAST, LayerFile, put_chunked, put_layer, stream
-from bentofn.packager.roots.materialise import materialise, root_path
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.roots.standing import root_path
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import (
     LAYER_KIND,

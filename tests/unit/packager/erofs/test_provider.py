@@ -12,8 +12,9 @@ import pytest
 from bentofn.packager.erofs.images import image_path
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
-from bentofn.packager.roots.materialise import materialise, prune, root_path
+from bentofn.packager.roots.materialise import materialise, prune
 from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.standing import root_path
 from bentofn.packager.roots.trees import layers_key
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.runtime.manifest import BentoManifest, ServiceContract

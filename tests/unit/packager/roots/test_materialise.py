@@ -24,10 +24,10 @@ from bentofn.packager.roots.materialise import (
     adopt_env,
     materialise,
     prune,
-    root_path,
     unmaterialise,
     unpack_env,
 )
+from bentofn.packager.roots.standing import root_path
 from bentofn.packager.roots.trees import Tree
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import MODEL_WEIGHT

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.adapters.local.engines.python import boot_command, find_python
+from bentofn.adapters.local.interpreter import boot_command, find_python
 from bentofn.runtime.errors import UserError
 
 

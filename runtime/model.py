@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bentofn.runtime.errors import BentoMLException, UserError
+from bentofn.runtime.errors import BentoMLException, MissingDependencyException, UserError
 from bentofn.runtime.tags import Tag
 
 if TYPE_CHECKING:
@@ -93,13 +93,20 @@ class Model:
 
         Raises:
             BentoMLException: The file holds something else.
+            MissingDependencyException: It needs a module that is not installed.
         """
         path = self.path / CUSTOM_OBJECTS
         if not path.is_file():
             return {}
         import pickle
 
-        found = pickle.loads(path.read_bytes())
+        try:
+            found = pickle.loads(path.read_bytes())
+        except ModuleNotFoundError as error:
+            raise MissingDependencyException(
+                f"The {CUSTOM_OBJECTS} of the model {self.tag} needs {error.name}: install it, and "
+                "list it under python.packages."
+            ) from error
         if not isinstance(found, dict):
             raise BentoMLException(f"{CUSTOM_OBJECTS} of the model {self.tag} holds no dictionary.")
         return found

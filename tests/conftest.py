@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("bentofn", deadline=None)
 settings.load_profile("bentofn")
+
+# No test finds the models that this machine's own BentoML has.
+os.environ["BENTOML_HOME"] = "/nonexistent"
 
 TOGETHER = (
     (

@@ -6,13 +6,14 @@ import pickle
 import sys
 import tarfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import yaml
 
 import bentofn
-from bentofn.exceptions import BentoMLException, NotFound
+from bentofn.exceptions import BentoMLException, MissingDependencyException, NotFound
 from bentofn.packager.bento_models import collect_models
 from bentofn.packager.config.model import ModelChoice
 from bentofn.packager.home import Home
@@ -73,6 +74,24 @@ def test_what_a_model_says_of_itself() -> None:
     assert model.custom_objects == {"scale": 2.5}
     described = yaml.safe_load((model.path / "model.yaml").read_text())
     assert described == {**info.to_dict(), "creation_time": described["creation_time"]}
+
+
+def test_objects_that_need_a_module_which_is_gone(tmp_path: Path) -> None:
+    own = ModuleType("own_module")
+    exec("class Scaler: pass", vars(own))
+    sys.modules["own_module"] = own
+    try:
+        with bentofn.models.create("iris", custom_objects={"scaler": own.Scaler()}) as model:
+            pass
+        with bentofn.models.create(
+            "iris", custom_objects={"scaler": own.Scaler()}, external_modules=[own]
+        ) as with_code:
+            pass
+    finally:
+        del sys.modules["own_module"]
+    with pytest.raises(MissingDependencyException, match="needs own_module: install it"):
+        _ = model.custom_objects
+    assert type(with_code.custom_objects["scaler"]).__name__ == "Scaler"
 
 
 def test_each_save_is_a_version_of_its_own() -> None:

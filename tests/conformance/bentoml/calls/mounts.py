@@ -4,8 +4,8 @@ from differential import as_json, get
 
 CALLS = [
     *[get(f"GET {path}", path) for path in ("/", "/hello", "/livez", "/docs.json", "/inner/x")],
-    *[get(f"{method} an item", "/items/7", method) for method in ("GET", "PUT", "HEAD")],
-    get("an item by DELETE", "/items/7", "DELETE"),
+    *[get(f"{method} an item", "/items/7", method) for method in ("GET", "PUT", "DELETE")],
+    get("HEAD of a mounted path", "/hello", "HEAD"),
     get("no item", "/items/seven"),
     get("a slash too much", "/items/7/"),
     get("a stream", "/stream"),
@@ -22,5 +22,5 @@ CALLS = [
     as_json("a template", "/models/small/size", {}),
     as_json("no template", "/models/small/length", {}),
     get("a template by GET", "/models/small/size"),
-    as_json("POST to a mounted path", "/stream", {}),
+    as_json("POST to a mounted path", "/items/7", {}),
 ]

@@ -46,7 +46,7 @@ web = Starlette(
         Route("/hello", show),
         Route("/livez", show),
         Route("/docs.json", show),
-        Route("/items/{item:int}", show, methods=["GET", "PUT"]),
+        Route("/items/{item:int}", show, methods=["PUT"]),
         Route("/stream", stream),
         Route("/fail", fail),
         Mount("/inner", routes=[Route("/x", show)]),

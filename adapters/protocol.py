@@ -165,6 +165,7 @@ class InstanceStatus:
             ``restored``.
         in_flight: Requests that it has.
         pid: Its process, once known.
+        service: Which of the bento's services it runs; empty for the entry.
     """
 
     id: str
@@ -172,6 +173,7 @@ class InstanceStatus:
     start: str
     in_flight: int
     pid: int | None = None
+    service: str = ""
 
 
 @dataclass(frozen=True)

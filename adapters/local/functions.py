@@ -12,6 +12,7 @@ from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision
+from bentofn.adapters.local.services import Services, bento_of, entry_spec, spec_of
 from bentofn.adapters.local.state import Deployment
 from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tasks import FunctionTasks
@@ -43,6 +44,7 @@ class Function:
         tasks: Path,
     ) -> None:
         self.name = name
+        self._tasks_path = tasks
         self.tasks = FunctionTasks(tasks, lambda: self.live)
         self.stats = Stats()
         self.deploying = asyncio.Lock()
@@ -65,7 +67,10 @@ class Function:
             UserError: It does not start; nothing of it is left.
         """
         revision = self.revision(spec, bento, version)
+        services = revision.services
         try:
+            if services is not None:
+                await services.verify(progress, wait=wait)
             if bento.manifest.contract.has_deployment_hook:
                 progress("Running the on_deployment hooks")
                 await revision.launcher.run_deployment_hook()
@@ -104,7 +109,23 @@ class Function:
         self.stats = Stats()
 
     def revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
-        """A revision of this function, which runs nothing yet."""
+        """A revision of this function, with those of its services; it runs nothing yet."""
+        contracts = bento.manifest.contract.services
+        if not contracts:
+            return self._revision(spec, bento, version)
+        own = self._make_directory()
+        visible = own.parent.with_name(f"{own.parent.name}-services") / own.name
+        services = Services([each.name for each in contracts], visible)
+        for each in contracts:
+            inner = spec_of(spec, each, services.environment)
+            function = self._like(inner.name)
+            function.live = function._revision(inner, bento_of(bento, each), version)
+            services.add(each.name, function)
+        revision = self._revision(entry_spec(spec, services.environment), bento, version)
+        revision.services = services
+        return revision
+
+    def _revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
         return Revision(
             spec,
             bento,
@@ -115,6 +136,18 @@ class Function:
             self._log,
             self.stats,
             self._shared,
+        )
+
+    def _like(self, name: str) -> Function:
+        """A function for a service of this one's, which writes into its log."""
+        return Function(
+            name,
+            self._profile,
+            self._log,
+            self._make_directory,
+            self._shared,
+            self._isolate,
+            self._tasks_path,
         )
 
     def write_log(self, source: str, line: str) -> None:

@@ -37,6 +37,7 @@ from bentofn.adapters.local.environment import thread_count
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.services import Services
 from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Upstream
@@ -75,6 +76,8 @@ class Revision:
         self.spec = spec
         self.bento = bento
         self.version = version
+        self.services: Services | None = None
+        """The other services of the bento, where it has any."""
         timeout = profile.start_timeout
         self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
         contract = bento.manifest.contract
@@ -110,6 +113,8 @@ class Revision:
 
     def open(self) -> None:
         """Start the instances that are kept without requests."""
+        if self.services is not None:
+            self.services.open()
         self._feed(Tick())
 
     def submit(self) -> Ticket:
@@ -173,6 +178,8 @@ class Revision:
         if self._timer is not None:
             self._timer.cancel()
         await self.launcher.close()
+        if self.services is not None:
+            await self.services.close(patience)
 
     @property
     def queued(self) -> int:
@@ -180,8 +187,9 @@ class Revision:
         return self._pool.queued
 
     def instances(self) -> tuple[InstanceStatus, ...]:
-        """What runs now."""
-        return tuple(
+        """What runs now, of the other services of the bento too."""
+        others = self.services.instances() if self.services is not None else ()
+        own = tuple(
             InstanceStatus(
                 id=instance.id,
                 state=instance.state,
@@ -191,6 +199,7 @@ class Revision:
             )
             for instance in self._pool.instances.values()
         )
+        return (*own, *others)
 
     def _feed(self, event: Event) -> None:
         for command in self._pool.handle(event, self._loop.time()):

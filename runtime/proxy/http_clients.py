@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from bentofn.runtime.proxy.addresses import HEADER, Addresses
+
 
 def sync_client(url: str, address: Callable[[], str], timeout: float) -> httpx.Client:
     """A client.
@@ -36,6 +38,7 @@ class _Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._inner is None:
             self._inner = httpx.HTTPTransport(uds=self._address())
+        request.headers[HEADER] = Addresses.read().secret
         answer: httpx.Response = self._inner.handle_request(request)
         return answer
 
@@ -52,6 +55,7 @@ class _AsyncTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._inner is None:
             self._inner = httpx.AsyncHTTPTransport(uds=self._address())
+        request.headers[HEADER] = Addresses.read().secret
         answer: httpx.Response = await self._inner.handle_async_request(request)
         return answer
 

@@ -139,10 +139,20 @@ def prepare_service(service: Service[Any]) -> Prepared:
     for dependency in service.dependencies.values():
         dependency.get()
     warm_up(app)
-    if service.dependencies:
-        disconnect(service)
-    run_before_snapshot(instance)
+    end_before_copy(instance)
     return Prepared(service, instance, app)
+
+
+def end_before_copy(instance: object) -> None:
+    """Have a service end what no copy may share, by its hooks and of its calls to others.
+
+    Raises:
+        UserError: A hook raised.
+    """
+    run_before_snapshot(instance)
+    service: Service[Any] | None = getattr(instance, "bento_service", None)
+    if service is not None and service.dependencies:
+        disconnect(service)
 
 
 def _bento() -> tuple[str, str] | None:

@@ -11,7 +11,6 @@ from importlib import import_module
 import uvicorn
 
 from bentofn.runtime import asgi, lifecycle, lifeline, rehearsal, renew
-from bentofn.runtime.hooks import run_before_snapshot
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused
 
@@ -84,7 +83,7 @@ def prepare_again(original: Original, control: Channel, why_not: WhyNot) -> Orig
     """
     instance = original.renewable.instance
     try:
-        run_before_snapshot(instance)
+        lifecycle.end_before_copy(instance)
     except Exception as error:
         control.send(Failed(lifecycle.explain(error)))
         return None

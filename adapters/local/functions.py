@@ -12,7 +12,7 @@ from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision
-from bentofn.adapters.local.services import Services, bento_of, entry_spec, spec_of
+from bentofn.adapters.local.services import Services, bento_of, entry_spec, in_order, spec_of
 from bentofn.adapters.local.state import Deployment
 from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tasks import FunctionTasks
@@ -110,7 +110,7 @@ class Function:
 
     def revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
         """A revision of this function, with those of its services; it runs nothing yet."""
-        contracts = bento.manifest.contract.services
+        contracts = in_order(bento.manifest.contract.services)
         if not contracts:
             return self._revision(spec, bento, version)
         own = self._make_directory()

@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,22 @@ class Services:
         for listener in self._listeners.values():
             listener.close()
         remove_tree(self._directory)
+
+
+def in_order(services: Sequence[ServiceContract]) -> list[ServiceContract]:
+    """The services, each after those that it depends on."""
+    known = {each.name: each for each in services}
+    ordered: dict[str, ServiceContract] = {}
+
+    def add(each: ServiceContract) -> None:
+        for name in each.dependencies.values():
+            if name in known and name not in ordered:
+                add(known[name])
+        ordered[each.name] = each
+
+    for each in services:
+        add(each)
+    return list(ordered.values())
 
 
 def spec_of(

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _TIMEOUT = 60.0
 """Seconds; BentoML's default of ``traffic.timeout``."""
 
-_MARGIN = 1.01
-"""How much longer a caller waits than the service may take; BentoML's number."""
+_PATIENCE = 300.0
+"""Seconds that a caller waits beyond what the service may take: it may have to start first. The
+service itself, and the caller's own deadline, end a call earlier."""
 
 _READ = 1 << 18
 """Bytes to read at once."""
@@ -51,7 +52,7 @@ class SiblingTransport:
     def __init__(self, service: Service[Any]) -> None:
         self._service = service
         traffic = service.config.get("traffic", {})
-        self._timeout: float = traffic.get("timeout", _TIMEOUT) * _MARGIN
+        self._timeout: float = traffic.get("timeout", _TIMEOUT) + _PATIENCE
         self._idle: deque[_Blocking] = deque()
         self._idle_async: deque[_Awaiting] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -187,8 +188,8 @@ class SiblingTransport:
     def _explained(self, error: Exception) -> BentoMLException:
         name = self._service.name
         if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-            seconds = self._timeout / _MARGIN
-            return BentoMLException(f"{name} did not answer in {seconds:g} seconds", error_code=504)
+            text = f"{name} did not answer in {self._timeout:g} seconds"
+            return BentoMLException(text, error_code=504)
         return ServiceUnavailable(f"{name} ended while it answered")
 
     def _gone(self) -> ServiceUnavailable:

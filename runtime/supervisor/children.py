@@ -33,11 +33,13 @@ class Child:
         name: What it is called in messages.
         start: Starts it; returns its process id.
         stage: When it is stopped: those of a lower number before it.
+        ending: How it ended last, such as ``was killed by signal 9``.
     """
 
     name: str
     start: Callable[[], int]
     stage: int = 0
+    ending: str = ""
     pid: int = 0
     again_at: float = math.inf
     backoff: Backoff = field(default_factory=Backoff)
@@ -49,13 +51,20 @@ class Children:
     Args:
         reports: A descriptor that children write lines to; -1 where they write none.
         hear: Called with each line.
+        ended: Called when a child ends that was not told to.
     """
 
-    def __init__(self, reports: int = -1, hear: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        reports: int = -1,
+        hear: Callable[[str], None] = lambda line: None,
+        ended: Callable[[Child], None] = lambda child: None,
+    ) -> None:
         self.children: list[Child] = []
         self.stopping = False
         self._reports = reports
         self._hear = hear
+        self._ended = ended
         self._rest = b""
 
     def add(self, child: Child) -> None:
@@ -105,7 +114,9 @@ class Children:
                 child.pid = 0
                 child.again_at = child.backoff.ended(now)
                 if not self.stopping:
-                    print(f"{child.name} {_how(status)}; it is started again", file=sys.stderr)
+                    child.ending = _how(status)
+                    print(f"{child.name} {child.ending}; it is started again", file=sys.stderr)
+                    self._ended(child)
 
     def _end(self, wake: int) -> None:
         for stage in sorted({child.stage for child in self.children}):

@@ -25,6 +25,9 @@ from bentofn.runtime.supervisor.children import Child, Children, fork, spawn
 from bentofn.runtime.supervisor.plan import Process, plan
 from bentofn.runtime.supervisor.worker import INHERITED, Role, be
 
+_ATTEMPTS = 3
+"""Starts of a process after which a server that does not serve yet gives up."""
+
 
 def processes_of(service: Service[Any]) -> tuple[Process, ...]:
     """The processes that serve a service and what it depends on, the entry's first.
@@ -78,7 +81,8 @@ class _Supervisor:
         self._listeners = {service.name: listener}
         self._addresses = self._listen()
         self._own, self._everyone = self._own_sockets()
-        self._children = Children(self._hears, self._hear)
+        self._children = Children(self._hears, self._hear, self._ended)
+        self._early_ends: Counter[str] = Counter()
         self._copies = why_not_fork(self._fds(), Sites()) is None
 
     def run(self) -> None:
@@ -153,6 +157,12 @@ class _Supervisor:
             ),
             default=0,
         )
+
+    def _ended(self, child: Child) -> None:
+        self._early_ends[child.name] += not self._serves
+        if self._early_ends[child.name] >= _ATTEMPTS:
+            self._failure = self._failure or f"{child.name} does not start: it {child.ending}"
+            self._children.stop()
 
     def _hear(self, line: str) -> None:
         said = json.loads(line)

@@ -92,7 +92,7 @@ def be(role: Role, service: Service[Any], env: Mapping[str, str]) -> int:
             _be_parent(role, service, {**given, **env, **role.env})
         else:
             _be_alone(role, service, role.alone or 1)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         report(role.reports, "failed", role.process.service, lifecycle.explain(error))
         return 1
     return 0

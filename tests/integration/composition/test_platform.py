@@ -1,0 +1,154 @@
+"""A bento of several services on the local platform: each has instances of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import site
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import bentofn
+from bentofn.adapters.local import daemon
+from bentofn.adapters.local.adapter import LocalAdapter
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionStatus
+from bentofn.packager.home import Home
+from bentofn.runtime.contract import describe
+from bentofn.runtime.loading import load_service
+from bentofn.runtime.manifest import BentoManifest
+from bentofn.runtime.proxy import wire
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "composition"
+TEXTS = {"texts": ["Great soup but slow", "best best", "awful"]}
+MOODS = {"moods": [0.0, 1.0, -1.0]}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example as it is unpacked, made of links."""
+    directory = tmp_path_factory.mktemp("composition") / "root"
+    shutil.copytree(EXAMPLE, directory / "src")
+    package = directory / "runtime" / "bentofn"
+    package.mkdir(parents=True)
+    for part in ("__init__.py", "models.py", "exceptions.py", "runtime"):
+        (package / part).symlink_to((Path(bentofn.__path__[0]) / part).resolve())
+    (directory / "env").mkdir()
+    for entry in Path(site.getsitepackages()[0]).iterdir():
+        if entry.suffix != ".pth" and "bentofn" not in entry.name:
+            (directory / "env" / entry.name).symlink_to(entry)
+    before = list(sys.path)
+    contract = describe(load_service("service:Reviews", directory / "src"))
+    sys.path[:] = before
+    manifest = BentoManifest(
+        name="reviews",
+        version="1",
+        contract=contract,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        platform="linux/amd64",
+    )
+    (directory / "bento.json").write_bytes(manifest.to_json())
+    return directory
+
+
+@pytest.fixture
+def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalAdapter]:
+    # The same on every host; snapshots have tests of their own.
+    monkeypatch.setenv("BENTOFN_CRIU", "/nowhere/criu")
+    with tempfile.TemporaryDirectory() as directory:
+        home = Home(Path(directory) / "home")
+        yield LocalAdapter(home, port=0)
+        daemon.stop(home)
+
+
+def test_each_service_scales_starts_and_dies_by_itself(adapter: LocalAdapter, root: Path) -> None:
+    steps: list[str] = []
+    deployed = adapter.apply(spec(root, idle_timeout=2.0), steps.append)
+    assert "Preparing fast starts of Words" in steps
+    assert ask(deployed.url) == MOODS
+    assert httpx.post(f"{deployed.url}/explain", json={"text": "fresh"}).text == "fresh is good\n"
+    refused = httpx.post(f"{deployed.url}/common", json={"text": " "})
+    assert (refused.status_code, refused.json()) == (400, [{"error": "The text is empty."}])
+
+    found = only(adapter)
+    assert {each.service for each in found.instances} == {"", "Words", "Mood"}
+    for each in found.instances:
+        assert each.pid is not None
+        os.kill(each.pid, signal.SIGKILL)
+        assert ask(deployed.url) == MOODS
+
+    eventually(lambda: only(adapter).state == "zero")
+    assert ask(deployed.url) == MOODS
+    assert {each.start for each in only(adapter).instances} == {"restored"}
+
+
+def test_a_new_version_has_services_of_its_own_and_a_platform_takes_them_up(
+    adapter: LocalAdapter, root: Path
+) -> None:
+    adapter.apply(spec(root, snapshot="none"), ignore)
+    deployed = adapter.apply(spec(root, snapshot="none", environment={"A": "1"}), ignore)
+    assert deployed.version == 2
+    assert ask(deployed.url) == MOODS
+    ids = {each.id.split("-")[0] for each in eventually(lambda: only(adapter).instances)}
+    assert "v2" in ids
+    daemon.stop(adapter._home)
+    endpoint = daemon.ensure_running(adapter._home, 0)
+    assert ask(f"{endpoint.url}/reviews") == MOODS
+
+
+def test_only_the_bento_reaches_its_services(adapter: LocalAdapter, root: Path) -> None:
+    deployed = adapter.apply(spec(root, snapshot="none"), ignore)
+    outside = deployed.url.rpartition("/")[0]
+    assert httpx.post(f"{outside}/reviews.Words/split", json={"text": "a"}).status_code == 404
+
+    message = b"".join(wire.pack({"text": "a"}))
+    headers = {"content-type": wire.MEDIA_TYPE, "x-bentofn-sibling": "guessed"}
+    answer = httpx.post(f"{deployed.url}/review", content=message, headers=headers)
+    assert answer.status_code == 415
+
+    for path in service_sockets(adapter):
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            answer = client.post("http://x/split", content=message, headers=headers)
+            assert answer.status_code == 403
+
+
+def spec(root: Path, **settings: Any) -> FunctionSpec:
+    return FunctionSpec("reviews", str(root), FunctionSettings(**settings))
+
+
+def ignore(_: str) -> None:
+    """Take no interest in progress."""
+
+
+def ask(url: str) -> Any:
+    return httpx.post(f"{url}/review", json=TEXTS, timeout=60).json()
+
+
+def only(adapter: LocalAdapter) -> FunctionStatus:
+    (found,) = adapter.status("reviews")
+    return found
+
+
+def eventually(check: Callable[[], Any], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return found
+
+
+def service_sockets(adapter: LocalAdapter) -> list[Path]:
+    """The sockets of the services, which only this user can reach."""
+    place = daemon._socket_directory(adapter._home)
+    visible = place.with_name(f"{place.name}-services")
+    assert visible.stat().st_mode & 0o077 == 0
+    found = [path for path in visible.glob("*/*.sock") if path.is_socket()]
+    assert len(found) == 2
+    return found

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from bentofn.adapters.local import proxy
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.isolation.limits import MEBI
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus, Progress
@@ -75,6 +74,8 @@ class Services:
             name: The service's name.
             function: What runs it, with its revision.
         """
+        from bentofn.adapters.local import proxy  # which forwards to functions, which have services
+
         self.functions[name] = function
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:

@@ -72,6 +72,7 @@ def test_each_service_scales_starts_and_dies_by_itself(adapter: LocalAdapter, ro
     steps: list[str] = []
     deployed = adapter.apply(spec(root, idle_timeout=2.0), steps.append)
     assert "Preparing fast starts of Words" in steps
+    assert (deployed.snapshot, deployed.note) == ("template", "")
     assert ask(deployed.url) == MOODS
     assert httpx.post(f"{deployed.url}/explain", json={"text": "fresh"}).text == "fresh is good\n"
     refused = httpx.post(f"{deployed.url}/common", json={"text": " "})
@@ -86,7 +87,8 @@ def test_each_service_scales_starts_and_dies_by_itself(adapter: LocalAdapter, ro
 
     eventually(lambda: only(adapter).state == "zero")
     assert ask(deployed.url) == MOODS
-    assert {each.start for each in only(adapter).instances} == {"restored"}
+    starts = {each.service: each.start for each in only(adapter).instances}
+    assert starts == {"": "restored", "Words": "restored", "Mood": "restored"}
 
 
 def test_a_new_version_has_services_of_its_own_and_a_platform_takes_them_up(

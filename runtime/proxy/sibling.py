@@ -288,13 +288,27 @@ class _Blocking(_Line):
 class _Awaiting(_Line):
     """A connection of an event loop."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        connection: socket.socket,
+    ) -> None:
         super().__init__()
-        self._reader, self._writer = reader, writer
+        self._reader, self._writer, self._socket = reader, writer, connection
+        self._loop = asyncio.get_running_loop()
 
     @classmethod
     async def open(cls, path: str) -> _Awaiting:
-        return cls(*await asyncio.open_unix_connection(path, limit=_READ))
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, path)
+            streams = await asyncio.open_unix_connection(sock=connection, limit=_READ)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(*streams, connection)
 
     async def ask(self, method: str, path: str, headers: dict[str, str], body: Message) -> Head:
         self._kept = False
@@ -316,9 +330,10 @@ class _Awaiting(_Line):
             self.talk.hear(await self._reader.read(_READ))
 
     def close(self, *, even_if_kept: bool = False) -> None:
-        if even_if_kept or not self._kept:
-            with contextlib.suppress(RuntimeError):  # its loop may have ended
-                self._writer.close()
+        if self._loop.is_closed():
+            self._socket.close()
+        elif even_if_kept or not self._kept:
+            self._writer.close()
 
 
 def _headers() -> dict[str, str]:

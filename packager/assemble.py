@@ -20,6 +20,7 @@ from bentofn.packager.code.contract import (
 from bentofn.packager.code.gpu import names_gpu
 from bentofn.packager.code.import_surface import import_surface
 from bentofn.packager.code.late_imports import late_imports
+from bentofn.packager.config.model import ModelChoice
 from bentofn.packager.environment.bench import Bench, bench_like, own_bench
 from bentofn.packager.environment.layers import (
     Environment,
@@ -275,13 +276,27 @@ class Assembler:
             exporter = Exporter(self.plan, lock, self.home, self.store, self.scratch, self.report)
         return collect_models(
             self.store,
-            self.inputs.config.models,
+            (*self.inputs.config.models, *self._loaded(description)),
             description.contract.models,
             description.exports,
             exporter,
             self.report,
             refresh=self.inputs.options.upgrade,
         )
+
+    def _loaded(self, description: Description) -> list[ModelChoice]:
+        """The models that the code names where it loads them, as far as there are any."""
+        found = []
+        for tag in self.inputs.loaded:
+            if tag in description.contract.models:
+                continue
+            try:
+                require_model(self.store, tag, self.report)
+            except UserError as error:
+                self.report(f"The code loads {tag}, which the bento lacks: {error}")
+            else:
+                found.append(ModelChoice(tag))
+        return found
 
     def _prove(
         self, imports: str, bench: Bench, environment: Environment, manifest: BentoManifest

@@ -162,6 +162,8 @@ def _reuse(inputs: BuildInputs, home: Home, store: Store) -> Entry | None:
         found = find(store, tag)
         if found is None or found.digest != digest:
             return None
+    if any(tag not in models and find(store, tag) for tag in inputs.loaded):
+        return None  # it was not there before
     if not store.has(manifest.digest):
         return None
     try:

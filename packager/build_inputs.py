@@ -62,6 +62,7 @@ class BuildOptions:
         allow_pickles: Files that may hold pickles which import what is dangerous.
         arguments: What the service reads with ``use_arguments``, over those of the bentofile.
         service: The service, instead of the bentofile's.
+        reads_image: Whether ``image=`` in the code counts.
     """
 
     name: str | None = None
@@ -79,6 +80,7 @@ class BuildOptions:
     allow_pickles: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
     service: str | None = None
+    reads_image: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class BuildInputs:
         requirements: What it must satisfy.
         lock_key: Names the lock of those.
         slimming: What is left out of the environment.
+        loaded: Tags of the models that its code names where it loads them.
         warnings: What the user should know, one sentence each.
     """
 
@@ -115,6 +118,7 @@ class BuildInputs:
     requirements: Requirements
     lock_key: str
     slimming: Slimming
+    loaded: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -175,6 +179,8 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
         {**config.arguments, **options.arguments},
     )
     said = declared(project, config.source_root, _service_of(config), tree, envs, version, home)
+    if not options.reads_image:
+        said = replace(said, image=None, trouble=None)
     config, image, notes = _with_image(project, config, said)
     if said.missing:
         envs[STOCK] = "1"
@@ -209,6 +215,7 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
         requirements=requirements,
         lock_key=lock_key(project, requirements, target),
         slimming=slimming,
+        loaded=said.loaded,
         warnings=(
             *config.warnings,
             *notes,
@@ -230,10 +237,14 @@ def _with_image(
             "keeps BentoML's own package.",
         )
     if said.trouble is not None:
-        notes += (
-            f"What {config.service} says of its image could not be read ({said.trouble}); list its "
-            "packages under python.packages in bentofile.yaml.",
+        python = config.python
+        why = (
+            f"What {config.service} says of its image could not be read: {said.trouble.rstrip('.')}. If that "
+            "cannot be mended, list its packages under python.packages in bentofile.yaml."
         )
+        if not (python.packages or python.requirements_files or python.wheels):
+            raise UserError(why)
+        notes += (why,)
     if said.image is None:
         return config, read_image(project, config.docker), notes
     config = merge_image(config, said.image, project)

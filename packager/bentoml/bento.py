@@ -170,12 +170,12 @@ def _place(folder: Path, tag: str) -> Path:
 
 
 def _write_requirements(folder: Path, project: Path, build: dict[str, Any]) -> None:
-    """What was asked for, at the versions that were locked; BentoML itself is left out."""
+    """What was asked for, at the versions that were locked; BentoML only where it is needed."""
     python = folder / "env" / "python"
     asked = _lines(python / "requirements.in") or _lines(python / "requirements.txt")
     lock = _lines(python / "requirements.lock.txt") or _lines(python / "requirements.txt")
     # What the runtime needs has versions of its own.
-    own = {requirement_name(requirement) for requirement in (*RUNTIME_REQUIREMENTS, "bentoml")}
+    own = {requirement_name(requirement) for requirement in RUNTIME_REQUIREMENTS}
     wanted = [
         line for line in asked if requirement_name(line) != "bentoml" and not _is_default(line)
     ]

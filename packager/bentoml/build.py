@@ -59,7 +59,8 @@ def as_project(
                 # What was unpacked is gone when the user reads this.
                 raise UserError(str(error).replace(str(folder), str(bento))) from error
         name, version = options.name or adopted.name, options.version or adopted.version
-        yield adopted.project, replace(options, name=name, version=version)
+        # The bento says what was locked, and need not carry the files that its code names.
+        yield adopted.project, replace(options, name=name, version=version, reads_image=False)
 
 
 def build_export(store: Store, bento: Path, allow_pickles: Sequence[str], report: Report) -> Entry:

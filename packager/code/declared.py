@@ -30,6 +30,7 @@ class Declared:
         models: Tags and sources of the models that it declares.
         missing: Names of BentoML that it uses and bentofn does not carry.
         needs: Requirements of the runtime for what its code names.
+        loaded: Tags of the models that its code names where it loads them.
         stand_ins: Packages that were not there when it was imported.
         trouble: Why it could not be imported; None if it could.
     """
@@ -39,6 +40,7 @@ class Declared:
     models: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
     trouble: str | None = None
 

@@ -14,7 +14,13 @@ from bentofn.packager.code.contract import child_environment, run_limited
 from bentofn.packager.code.declared import Declared, keep, recall
 from bentofn.packager.code.gpu import names_gpu
 from bentofn.packager.code.import_surface import import_surface
-from bentofn.packager.code.sdk_names import missing_names, speaks_of_images, used_names
+from bentofn.packager.code.sdk_names import (
+    loaded_models,
+    missing_names,
+    reached,
+    speaks_of_images,
+    used_names,
+)
 from bentofn.packager.code.sources import HashedTree
 from bentofn.packager.config.image_options import ImageSpec, check_image
 from bentofn.packager.environment.runtime_requirements import named_requirements
@@ -37,10 +43,11 @@ def look(
 ) -> Declared:
     """Read the code, and import it where that is needed; as :func:`.declared.declared`."""
     sources = tree.python_sources()
-    missing = missing_names(used_names(sources, service))
+    trees = reached(sources, service)
+    missing, loaded = missing_names(used_names(trees)), loaded_models(trees)
     needs = named_requirements(sources.values())
     if not speaks_of_images(sources):
-        return Declared(missing=missing, needs=needs)
+        return Declared(missing=missing, needs=needs, loaded=loaded)
     others = {path: digest for path, digest in tree.digests.items() if path not in sources}
     key = layer_key("imported", import_surface(sources, others), service, envs, version)
     found = recall(home, key)
@@ -48,7 +55,7 @@ def look(
         with temporary_directory(home.directory(home.cache)) as scratch:
             found = import_declaration(project, source_root, service, envs, scratch)
         keep(home, key, found)
-    return replace(found, missing=missing, needs=needs)
+    return replace(found, missing=missing, needs=needs, loaded=loaded)
 
 
 def import_declaration(

@@ -7,13 +7,17 @@ project's scripts use is not in the way.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 PACKAGES = frozenset({"bentoml", "_bentoml_sdk", "_bentoml_impl", "bentoml_cli"})
 
+_SDKS = PACKAGES | {"bentofn"}
+_TAG = re.compile(r"[a-z0-9][a-z0-9._-]*(:[a-z0-9][a-z0-9._-]*)?")
 
-def used_names(sources: Mapping[str, bytes], service: str) -> frozenset[str]:
-    """The dotted names of BentoML that a service and the modules that it imports use.
+
+def reached(sources: Mapping[str, bytes], service: str) -> list[ast.Module]:
+    """The syntax of a service's module and of those of the project that it imports.
 
     Args:
         sources: Path in the bento to content of every Python file.
@@ -22,7 +26,7 @@ def used_names(sources: Mapping[str, bytes], service: str) -> frozenset[str]:
     module = service.partition(":")[0]
     waiting = [module if module.endswith(".py") else _path(module, sources)]
     seen: set[str] = set()
-    names: set[str] = set()
+    trees: list[ast.Module] = []
     while waiting:
         path = waiting.pop()
         if path in seen or path not in sources:
@@ -33,9 +37,31 @@ def used_names(sources: Mapping[str, bytes], service: str) -> frozenset[str]:
         except (SyntaxError, ValueError, RecursionError):
             continue
         _forget_type_checking(tree)
-        names |= _names(tree)
+        trees.append(tree)
         waiting += [_path(name, sources) for name in _imported(tree, path)]
-    return frozenset(names)
+    return trees
+
+
+def used_names(trees: Iterable[ast.Module]) -> frozenset[str]:
+    """The dotted names of BentoML that modules use."""
+    names = {name for tree in trees for name in _names(tree)}
+    return frozenset(name for name in names if _package(name) in PACKAGES)
+
+
+def loaded_models(trees: Iterable[ast.Module]) -> tuple[str, ...]:
+    """The tags that modules write out where they call ``get`` or ``load_model``, sorted.
+
+    In a function, such a call runs only when the service starts.
+    """
+    found = set()
+    for tree in trees:
+        bound = _bound(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _loads(_resolved(node.func, bound)):
+                tag = node.args[0] if node.args else None
+                if isinstance(tag, ast.Constant) and _TAG.fullmatch(str(tag.value)):
+                    found.add(str(tag.value))
+    return tuple(sorted(found))
 
 
 def missing_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -67,31 +93,54 @@ def _is_carried(name: str) -> bool:
     return module_name in inside.NAMES and last in inside.names_of(module_name)
 
 
-def _names(tree: ast.Module) -> set[str]:
+def _names(tree: ast.Module) -> Iterator[str]:
     """Dotted names that a module reaches through its imports of BentoML."""
-    found: set[str] = set()
+    bound = _bound(tree)
+    yield from bound.values()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            name = _resolved(node, bound)
+            if name is not None:
+                yield name
+
+
+def _bound(tree: ast.Module) -> dict[str, str]:
+    """Name in a module to what of BentoML it means."""
     bound: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.partition(".")[0] in PACKAGES:
-                    found.add(alias.name)
-                    top = alias.name if alias.asname else alias.name.partition(".")[0]
+                if _package(alias.name) in _SDKS:
+                    top = alias.name if alias.asname else _package(alias.name)
                     bound[alias.asname or top] = top
         elif isinstance(node, ast.ImportFrom) and _is_sdk(node):
             for alias in node.names:
                 name = f"{node.module}.{alias.name}".removesuffix(".*")
-                found.add(name)
                 bound[alias.asname or alias.name] = name
-    for node in ast.walk(tree):
-        dotted = _dotted(node) if isinstance(node, ast.Attribute) else None
-        if dotted is not None and dotted[0] in bound:
-            found.add(".".join((bound[dotted[0]], *dotted[1:3])))
-    return found
+    return bound
+
+
+def _resolved(node: ast.expr, bound: Mapping[str, str]) -> str | None:
+    """The dotted name of BentoML that an expression means, two attributes deep at most."""
+    parts = _dotted(node)
+    return (
+        None if parts is None or parts[0] not in bound else ".".join((bound[parts[0]], *parts[1:]))
+    )
+
+
+def _loads(name: str | None) -> bool:
+    package, _, rest = (name or "").partition(".")
+    return package in _SDKS and rest.endswith((".get", ".load_model"))
+
+
+def _package(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _is_sdk(node: ast.ImportFrom) -> bool:
-    return not node.level and (node.module or "").partition(".")[0] in PACKAGES
+    return not node.level and _package(node.module or "") in _SDKS
 
 
 def _dotted(node: ast.expr) -> list[str] | None:

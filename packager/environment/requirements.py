@@ -141,7 +141,8 @@ class _Reader:
         line = text.strip()
         name = requirement_name(line)
         if name in self.provided:
-            self.notes.append(f"{origin}: {name} is left out; every bento carries its runtime.")
+            if not constraint:
+                self.notes.append(f"{origin}: {name} is left out; every bento carries its runtime.")
             return
         repository = parse_repository(_location(line, origin))
         if repository is not None and not constraint:

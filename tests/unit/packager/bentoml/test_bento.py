@@ -162,7 +162,7 @@ def test_a_bento_becomes_a_project(adopted: Adopted, bento: Path, model: Path) -
     wanted = (adopted.project / requirements).read_text()
     assert wanted.splitlines()[1:] == ["scikit-learn", "numpy>=1"]
     pins = (adopted.project / wanted.split()[1]).read_text()
-    assert pins.splitlines() == ["numpy==2.4.6", "scikit-learn==1.9.1"]
+    assert pins.splitlines() == ["numpy==2.4.6", "scikit-learn==1.9.1", "bentoml==1.4.39"]
     assert f"/{requirements}" in config.exclude
 
 

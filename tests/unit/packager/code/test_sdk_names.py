@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bentofn.packager.code.sdk_names import missing_names, speaks_of_images, used_names
+from bentofn.packager.code.sdk_names import (
+    loaded_models,
+    missing_names,
+    reached,
+    speaks_of_images,
+    used_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +27,7 @@ from bentofn.packager.code.sdk_names import missing_names, speaks_of_images, use
     ],
 )
 def test_names_of_a_file(code: str, names: set[str]) -> None:
-    assert used_names({"service.py": code.encode()}, "service.py:Svc") >= names
+    assert used_names(reached({"service.py": code.encode()}, "service.py:Svc")) >= names
 
 
 def test_only_what_the_service_imports_counts() -> None:
@@ -34,9 +40,9 @@ def test_only_what_the_service_imports_counts() -> None:
         "train.py": b"import bentoml\nbentoml.pytorch.save_model('x', 1)",
         "broken.py": b"def",
     }
-    found = used_names(sources, "pkg.service:Svc")
+    found = used_names(reached(sources, "pkg.service:Svc"))
     assert found == {"bentoml", "bentoml.io.JSON"}
-    assert used_names(sources, "pkg/service.py") == found
+    assert used_names(reached(sources, "pkg/service.py")) == found
 
 
 def test_what_is_not_carried() -> None:
@@ -55,3 +61,20 @@ def test_what_is_not_carried() -> None:
 def test_which_projects_may_have_an_image() -> None:
     assert speaks_of_images({"a.py": b"import bentoml\nbentoml.images.Image()"})
     assert not speaks_of_images({"a.py": b"import bentoml\nfrom PIL import Image"})
+
+
+def test_the_models_that_are_named_where_they_are_loaded() -> None:
+    code = b"""
+import bentoml
+from bentoml.sklearn import load_model as load
+from bentofn import xgboost
+NAME = "computed"
+class Svc:
+    held = bentoml.models.get("held:latest")
+    def __init__(self):
+        self.a = load("a:v1")
+        self.b = xgboost.load_model("b")
+        self.c = bentoml.sklearn.load_model(NAME)
+        self.d = {}.get("d") or bentoml.models.get("No Tag")
+"""
+    assert loaded_models(reached({"s.py": code}, "s:Svc")) == ("a:v1", "b", "held:latest")

@@ -1,0 +1,204 @@
+"""Projects written for BentoML are built, served and deployed without a line changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from bentofn.adapters.local import daemon
+from bentofn.packager.home import Home
+from bentofn.packager.store import Store
+from bentofn.runtime.manifest import BentoManifest
+
+Bentofn = Callable[..., "CompletedProcess[str]"]
+
+PREPARE = """
+import pickle
+import sys
+
+import bentoml
+
+with bentoml.models.create("line", labels={"by": "test"}) as model:
+    with open(model.path_of("line.pkl"), "wb") as file:
+        pickle.dump({"slope": float(sys.argv[1])}, file)
+"""
+
+STORED = """
+import pickle
+
+import bentoml
+
+
+@bentoml.service(resources={"cpu": "1"}, traffic={"timeout": 10})
+class Line:
+    # Load in the class scope to declare the model as a dependency of the service
+    line = bentoml.models.get("line:latest")
+
+    def __init__(self):
+        with open(self.line.path_of("line.pkl"), "rb") as file:
+            self.slope = pickle.load(file)["slope"]
+
+    @bentoml.api
+    def at(self, x: float = 1.0) -> dict:
+        return {"y": self.slope * x, "by": self.line.info.labels["by"]}
+"""
+
+IMAGE = """
+from __future__ import annotations
+
+import typing as t
+
+import bentoml
+import humanize
+from pydantic import BaseModel
+
+from helper import LANGUAGE
+
+
+class Args(BaseModel):
+    unit: str = "bytes"
+
+    @property
+    def image(self) -> bentoml.images.Image:
+        return bentoml.images.Image(python_version={python!r}).requirements_file("needs.txt")
+
+
+args = bentoml.use_arguments(Args)
+
+
+@bentoml.service(name="sizes", image=args.image, labels={"unit": args.unit})
+class Sizes:
+    @bentoml.api
+    def tell(self, n: int) -> str:
+        return f"{humanize.naturalsize(n)} {LANGUAGE} {args.unit}"
+
+
+@bentoml.service
+class Other: ...
+"""
+
+KEPT = """
+import bentoml
+import bentoml.picklable_model
+
+
+@bentoml.service(labels={"kept": "yes"})
+class Kept:
+    def __init__(self) -> None:
+        self.more = 41
+
+    @bentoml.api
+    def add(self, x: int = 1) -> int:
+        return self.more + x
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home(tmp_path_factory.mktemp("dropin") / "home")
+    yield home
+    daemon.stop(home)
+
+
+@pytest.fixture(scope="module")
+def run(bentofn: Bentofn, home: Home, tmp_path_factory: pytest.TempPathFactory) -> Bentofn:
+    """Runs ``bentofn`` on the home, with no store of BentoML's own."""
+    nothing = str(tmp_path_factory.mktemp("bentoml"))
+    started = False
+
+    def run(*arguments: str, cwd: Path, check: bool = True) -> CompletedProcess[str]:
+        nonlocal started
+        if arguments[0] == "deploy" and not started:
+            started = True
+            bentofn("emulator", "start", "--port", "0", home=home.path)
+        return bentofn(*arguments, home=home.path, cwd=cwd, check=check, BENTOML_HOME=nothing)
+
+    return run
+
+
+def project(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    return folder
+
+
+def manifest(home: Home, built: CompletedProcess[str]) -> BentoManifest:
+    store = Store(home)
+    return store.bento(store.get("bento", json.loads(built.stdout)["tag"]))
+
+
+def answer(run: Bentofn, folder: Path, tag: str, body: str) -> str:
+    run("deploy", tag, "--wait", cwd=folder)
+    return run("invoke", tag.partition(":")[0], body, cwd=folder).stdout
+
+
+def test_a_model_that_the_class_looks_up(run: Bentofn, home: Home, tmp_path: Path) -> None:
+    folder = project(
+        tmp_path,
+        service__py=STORED,
+        prepare_model__py=PREPARE,
+        bentofile__yaml="service: 'service.py:Line'\ninclude: ['*.py']\n"
+        "python:\n  requirements_txt: ./requirements.txt\n",
+        requirements__txt="bentoml[grpc]>=1.3\n",
+    )
+    missing = run("build", cwd=folder, check=False)
+    assert "The model line:latest is not in the model store" in missing.stderr
+    run("run", "prepare_model.py", "2", cwd=folder)
+    built = run("build", "--json", cwd=folder)
+    warnings = json.loads(built.stdout)["warnings"]
+    assert any("bentoml is left out" in each for each in warnings)
+    assert [each.name for each in manifest(home, built).models] == ["line"]
+    assert json.loads(answer(run, folder, "line", '{"x": 3}')) == {"y": 6.0, "by": "test"}
+    assert json.loads(run("build", "--json", cwd=folder).stdout)["reused"]
+    run("run", "prepare_model.py", "5", cwd=folder)
+    anew = manifest(home, run("build", "--json", cwd=folder))
+    assert [each.version for each in anew.models] != [
+        each.version for each in manifest(home, built).models
+    ]
+    assert json.loads(answer(run, folder, "line", '{"x": 3}'))["y"] == 15.0
+
+
+def test_an_image_in_the_code_instead_of_a_build_file(
+    run: Bentofn, home: Home, tmp_path: Path
+) -> None:
+    import sys
+
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = project(
+        tmp_path,
+        service__py=IMAGE.replace("{python!r}", repr(version)),
+        helper__py="import humanize\nLANGUAGE = humanize.i18n.__name__[:4]\n",
+        needs__txt="bentoml\nhumanize==4.9.0\n",
+    )
+    several = run("build", cwd=folder, check=False)
+    assert "declares several services" in several.stderr
+    built = run("build", "service.py:Sizes", "--arg", "unit=B", "--json", cwd=folder)
+    found = manifest(home, built)
+    assert (found.name, found.labels, found.python) == ("sizes", {"unit": "B"}, version)
+    tag = f"{found.name}:{found.version}"
+    assert answer(run, folder, tag, '{"n": 1000}').strip() == "1.0 kB huma B"
+    # What stands in a function does not change what the class says of its image.
+    (folder / "service.py").write_text(
+        (folder / "service.py").read_text().replace("return f", "return 'now ' f")
+    )
+    built = run("build", "service.py:Sizes", "--arg", "unit=B", "--json", cwd=folder)
+    tag = json.loads(built.stdout)["tag"]
+    assert answer(run, folder, tag, '{"n": 1000}').strip() == "now 1.0 kB huma B"
+
+
+@pytest.mark.slow
+def test_a_name_that_bentofn_does_not_carry_keeps_bentoml(
+    run: Bentofn, home: Home, tmp_path: Path
+) -> None:
+    folder = project(tmp_path, service__py=KEPT)
+    built = run("build", "--json", cwd=folder)
+    warnings = json.loads(built.stdout)["warnings"]
+    assert any("bentoml.picklable_model" in each for each in warnings)
+    found = manifest(home, built)
+    assert [api.name for api in found.contract.apis] == ["add"]
+    assert (found.labels, found.envs["BENTOFN_STOCK"]) == ({"kept": "yes"}, "1")
+    assert answer(run, folder, found.name, '{"x": 1}').strip() == "42"

@@ -239,8 +239,9 @@ def _with_image(
     if said.trouble is not None:
         python = config.python
         why = (
-            f"What {config.service} says of its image could not be read: {said.trouble.rstrip('.')}. If that "
-            "cannot be mended, list its packages under python.packages in bentofile.yaml."
+            f"What {config.service} says of its image could not be read: "
+            f"{said.trouble.rstrip('.')}. If that cannot be mended, list its packages under "
+            "python.packages in bentofile.yaml."
         )
         if not (python.packages or python.requirements_files or python.wheels):
             raise UserError(why)

@@ -119,6 +119,8 @@ def send(port: int, call: Call) -> Seen:
         except (http.client.HTTPException, ConnectionError):
             return Seen(0, {}, None)
         headers = {name: ", ".join(found.get_all(name, ())) for name in HEADERS if name in found}
+        if "allow" in headers:  # Starlette writes a set, in any order
+            headers["allow"] = ", ".join(sorted(headers["allow"].split(", ")))
         return Seen(response.status, headers, _readable(body))
 
 

@@ -67,8 +67,6 @@ class CommandProxy:
         self._liveness: str = endpoints.get("livez", DEFAULT_HEALTH)
         self._readiness: str = endpoints.get("readyz", self._liveness)
         self._upstream = Upstream(config.get("http", {}).get("proxy_port", DEFAULT_PORT))
-        is_first = server_context.worker_index in (None, 1)
-        self._starts = config.get("replicate_process", False) or is_first
         self._is_ending = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +99,7 @@ class CommandProxy:
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._upstream.close)
-            process = await stack.enter_async_context(self._process()) if self._starts else None
+            process = await stack.enter_async_context(self._process()) if self._starts() else None
             await self._until_healthy(process)
             state = self._service.context.state
             state["proc"] = process
@@ -112,6 +110,11 @@ class CommandProxy:
                 watch = asyncio.ensure_future(self._watch(process))
                 stack.callback(watch.cancel)
             yield
+
+    def _starts(self) -> bool:
+        """Whether this worker runs the command; known once it is one, which may be a copy."""
+        is_first = server_context.worker_index in (None, 1)
+        return is_first or bool(self._service.config.get("replicate_process", False))
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[asyncio.subprocess.Process]:

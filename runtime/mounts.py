@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -74,13 +74,27 @@ def declared_mounts(cls: object) -> list[Mount]:
 
 def bind_views(cls: object, app: Any) -> None:
     """Give the service's instance to the methods of a class that a FastAPI application calls."""
-    if is_fastapi(app):
+    if _is(app, "fastapi", "FastAPI"):
         from bentofn.runtime.class_views import class_views
 
         class_views(app, cls)
 
 
-def is_fastapi(app: Any) -> bool:
-    """Whether an application is FastAPI's, which is not imported to find out."""
-    fastapi = sys.modules.get("fastapi")
-    return fastapi is not None and isinstance(app, fastapi.FastAPI)
+def mounted_paths(mounts: Iterable[Mount]) -> Iterator[str]:
+    """The paths that mounted applications of Starlette have routes for, as declared so far."""
+    for mount in mounts:
+        yield from _paths(mount.app, mount.path.rstrip("/"))
+
+
+def _paths(app: Any, prefix: str) -> Iterator[str]:
+    for route in app.routes if _is(app, "starlette.applications", "Starlette") else ():
+        path = getattr(route, "path", None)
+        if isinstance(path, str):
+            yield prefix + path
+            yield from _paths(getattr(route, "app", None), prefix + path)
+
+
+def _is(app: Any, module: str, name: str) -> bool:
+    """Whether an application is of a class whose module is not imported to find out."""
+    imported = sys.modules.get(module)
+    return imported is not None and isinstance(app, getattr(imported, name))

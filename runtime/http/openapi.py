@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bentofn.runtime.io.spec import EndpointSpec
+from bentofn.runtime.mounts import mounted_paths
 from bentofn.runtime.service import Service
 
 _STANDARD_TYPES: Mapping[str, Mapping[str, Any]] = {
@@ -34,7 +35,10 @@ def schema_document(service: Service[Any], specs: Sequence[EndpointSpec]) -> dic
         "name": service.name,
         "type": "service",
         "routes": routes,
-        "paths": {route["route"]: {"mounted": False} for route in routes},
+        "paths": {
+            **{route["route"]: {"mounted": False} for route in routes},
+            **{path: {"mounted": True} for path in mounted_paths(service.mounts)},
+        },
     }
 
 

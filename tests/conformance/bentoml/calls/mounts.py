@@ -11,6 +11,7 @@ CALLS = [
     get("a stream", "/stream"),
     get("a failure", "/fail"),
     get("nothing", "/nothing"),
+    get("schema", "/schema.json"),
     get("raw", "/raw/a/b"),
     get("raw by PATCH", "/raw/a", "PATCH"),
     get("raw without a slash", "/raw"),

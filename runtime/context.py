@@ -113,7 +113,7 @@ class Context:
     def __init__(
         self,
         scope: MutableMapping[str, Any],
-        source: bytes | Callable[[], Awaitable[MutableMapping[str, Any]]],
+        source: bytes | bytearray | Callable[[], Awaitable[MutableMapping[str, Any]]],
         state: dict[str, Any],
         request_id: str = "",
     ) -> None:
@@ -132,6 +132,8 @@ class Context:
             from bentofn.runtime.http.request import ServiceRequest, replay
 
             source = self._source
+            if isinstance(source, bytearray):
+                source = bytes(source)
             receive = replay(source) if isinstance(source, bytes) else source
             self._request = ServiceRequest(self._scope, receive)
         return self._request

@@ -23,6 +23,7 @@ HOMES: Mapping[str, str] = {
     "Cookie": "context",
     "Dependency": "dependency",
     "Field": "pydantic:Field",
+    "IODescriptor": "io.descriptor",
     "Model": "model",
     "Service": "service",
     "SyncHTTPClient": "client",
@@ -56,7 +57,9 @@ HOMES: Mapping[str, str] = {
 }
 """Name to its module in ``bentofn.runtime``, or ``module:name`` of another package."""
 
-MODULES = ("bentos", "exceptions", "gradio", "images", "io", "models", "monitoring")
+MODULES = (
+    *("bentos", "exceptions", "gradio", "images", "io", "models", "monitoring", "validators"),
+)
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 
 FRAMEWORKS = ("catboost", "lightgbm", "mlflow", "sklearn", "xgboost")
@@ -71,7 +74,6 @@ ABSENT: Mapping[str, str] = {
     "ApiToken": _CLOUD,
     "ApiTokenAPI": _CLOUD,
     "BentoCloudClient": _CLOUD,
-    "IODescriptor": _SOON,
     "Runner": "make it a service of its own and name it with bentoml.depends",
     "api_token": _CLOUD,
     "batch": _CLOUD,
@@ -110,7 +112,6 @@ ABSENT: Mapping[str, str] = {
     "triton": "start it with @bentoml.service(cmd=...)",
     "types": "models have no signatures here",
     "unsloth": _STORE,
-    "validators": _SOON,
 }
 """Name of BentoML's that there is not, to what to do in its place."""
 

@@ -20,11 +20,18 @@ from pydantic_core import ValidationError
 from bentofn.runtime.batching import BatchDispatcher, BatchReport, InFlight
 from bentofn.runtime.context import Context, Cookie, current_context
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
-from bentofn.runtime.http.errors import UNSUPPORTED_MEDIA_TYPE, WrongResultError, invalid
+from bentofn.runtime.http.errors import (
+    UNSUPPORTED_MEDIA_TYPE,
+    WrongResultError,
+    invalid,
+    unsupported,
+)
 from bentofn.runtime.http.exchange import Exchange, Header, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
+from bentofn.runtime.http.negotiate import asked_for
+from bentofn.runtime.io import binary
 from bentofn.runtime.io.inputs import Arguments
-from bentofn.runtime.io.outputs import EVENT_STREAM, FILE
+from bentofn.runtime.io.outputs import FILE, Body
 from bentofn.runtime.io.spec import EndpointSpec
 from bentofn.runtime.proxy import wire
 from bentofn.runtime.proxy.addresses import is_sibling
@@ -114,6 +121,8 @@ class Endpoint:
             await exchange.reply(UNSUPPORTED_MEDIA_TYPE)
         elif media_type == _MULTIPART:
             await self._answer_form(exchange, exchange.receive)
+        elif media_type in binary.MEDIA_TYPES:
+            await self._answer_arrays(exchange, media_type)
         else:
             body = await exchange.body()
             # curl -d labels whatever it sends as a form.
@@ -122,6 +131,22 @@ class Endpoint:
                 await self._answer_form(exchange, body)
             else:
                 await self._answer_body(exchange, body)
+
+    async def _answer_arrays(self, exchange: Exchange, media_type: str) -> None:
+        taken = self.spec.input.binary
+        if media_type not in taken:
+            await exchange.reply(unsupported(media_type, taken))
+            return
+        body = await exchange.buffer()
+        context = Context(exchange.scope, body, self.state, exchange.request_id)
+        try:
+            arguments = self.spec.input.from_arrays(body, media_type, context)
+        except ValidationError as error:
+            await exchange.reply(invalid(error))
+        else:
+            await self._answer_call(exchange, arguments, context)
+        finally:
+            context.close()
 
     async def _answer_body(self, exchange: Exchange, body: bytes) -> None:
         context = Context(exchange.scope, body, self.state, exchange.request_id)
@@ -206,16 +231,23 @@ class Endpoint:
         if is_stream(result):
             await self._stream(exchange, result, context)
             return
-        body = _checked(self.spec.output.encode, result)
+        body = _checked(self._encoder(exchange), result)
         head = _head(context)
         headers += head.headers
         if isinstance(body.content, Path):
-            await _uploads().send_file(
-                exchange, body.content, head.status, head.media_type, headers
-            )
+            media_type = head.media_type or body.media_type
+            await _uploads().send_file(exchange, body.content, head.status, media_type, headers)
         else:
             media_type = head.media_type or body.media_type
             await exchange.reply(Reply(head.status, body.content, media_type, tuple(headers)))
+
+    def _encoder(self, exchange: Exchange) -> Callable[[Any], Body]:
+        """What writes a result as its caller asks for it."""
+        output = self.spec.output
+        if output.encode_arrays is None:
+            return output.encode
+        wanted = asked_for(exchange.scope["headers"], output.binary)
+        return output.encode if wanted is None else partial(output.encode_arrays, wanted)
 
     async def _stream(self, exchange: Exchange, stream: Any, context: Context) -> None:
         encode = partial(_checked, self.spec.output.encode_chunk)
@@ -226,7 +258,8 @@ class Endpoint:
                 first = await anext(chunks, _END)
                 data = b"" if first is _END else encode(first)
                 head = _head(context)
-                await exchange.start(head.status, head.media_type or EVENT_STREAM, head.headers)
+                media_type = head.media_type or self.spec.output.media_type
+                await exchange.start(head.status, media_type, head.headers)
                 if first is not _END:
                     await _send_chunk(exchange, data)
                 async for chunk in chunks:

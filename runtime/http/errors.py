@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from pydantic_core import ValidationError
@@ -68,6 +69,12 @@ NOT_FOUND = text_reply(404, "Not Found")
 UNSUPPORTED_MEDIA_TYPE = json_reply(
     415, [{"error": "application/vnd.bentoml+pickle is not allowed in main server"}]
 )
+
+
+def unsupported(media_type: str, taken: Sequence[str]) -> Reply:
+    """The response to a body that an endpoint takes otherwise."""
+    instead = " or ".join((*taken, "application/json"))
+    return json_reply(415, [{"error": f"{media_type} is not taken here; send {instead}"}])
 
 
 def method_not_allowed(allowed: str) -> Reply:

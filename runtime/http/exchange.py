@@ -185,6 +185,21 @@ class Exchange:
                 return b"".join((*chunks, last)) if chunks else last
             chunks.append(message.get("body", b""))
 
+    async def buffer(self) -> bytearray:
+        """Read the request's body into memory that may be written.
+
+        Raises:
+            ClientLeftError: The client left before the end of it.
+        """
+        content = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeftError
+            content += message.get("body", b"")
+            if not message.get("more_body", False):
+                return content
+
     async def disconnected(self) -> None:
         """Return when the client has left."""
         while (await self._receive())["type"] != "http.disconnect":

@@ -121,15 +121,26 @@ def _operation(spec: EndpointSpec, components: dict[str, Any]) -> dict[str, Any]
         "operationId": method.name,
         "summary": method.doc.partition("\n")[0],
         "description": method.doc,
-        "requestBody": {"required": True, "content": {spec.input.media_type: body}},
+        "requestBody": {
+            "required": True,
+            "content": {spec.input.media_type: body, **_files(spec.input.binary)},
+        },
         "responses": {
             "200": {
                 "description": "The answer.",
-                "content": {spec.output.media_type.partition(";")[0]: answer},
+                "content": {
+                    spec.output.media_type.partition(";")[0]: answer,
+                    **_files(spec.output.binary),
+                },
             },
             **responses,
         },
     }
+
+
+def _files(media_types: Sequence[str]) -> dict[str, Any]:
+    """Bodies that are files, by media type."""
+    return {each: {"schema": {"type": "string", "format": "binary"}} for each in media_types}
 
 
 def _standard(owner: str, schema: Mapping[str, Any], components: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,3 +42,13 @@ class Codec:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return dict(self.schema)
+
+
+def tensor_schema(kind: str, dtype: str | None, shape: tuple[int, ...] | None) -> dict[str, Any]:
+    """BentoML's JSON schema of an array; its ``dim`` is the product of the lengths."""
+    found: dict[str, Any] = {"type": "tensor", "format": kind}
+    if dtype is not None:
+        found["dtype"] = dtype
+    if shape is not None:
+        found |= {"shape": list(shape), "dim": functools.reduce(operator.mul, shape, 1)}
+    return found

@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 
 from bentofn.runtime.io.codec import Codec
 from bentofn.runtime.io.files import uploaded
+from bentofn.runtime.validators import Extras
 
 
 def matches(annotation: Any) -> bool:
@@ -18,13 +19,18 @@ def matches(annotation: Any) -> bool:
     return module is not None and annotation in (module, module.Image)
 
 
-def annotate(annotation: Any) -> Any:
+def annotate(annotation: Any, extras: Extras) -> Any:
     """The type with its codec."""
     from PIL import Image
 
+    return Annotated[Image.Image, codec()]
+
+
+def codec() -> Codec:
+    """How its values are read and written."""
     # "pil" is what makes BentoML's client return an image instead of a path.
     schema = {"type": "file", "format": "image", "pil": True}
-    return Annotated[Image.Image, Codec(_parse, lambda image: encode(image)[0], schema)]
+    return Codec(_parse, lambda image: encode(image)[0], schema)
 
 
 def encode(image: Any) -> tuple[bytes, str]:

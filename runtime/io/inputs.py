@@ -13,7 +13,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import SchemaValidator, from_json, to_json
 
 from bentofn.runtime.api import APIMethod
-from bentofn.runtime.errors import UserError
+from bentofn.runtime.errors import BadInput, UserError
+from bentofn.runtime.io import binary
+from bentofn.runtime.io.descriptor import descriptor_of
 from bentofn.runtime.io.files import uploaded
 from bentofn.runtime.io.kinds import bare, is_file, is_list, plain, servable, takes_files
 from bentofn.runtime.io.signature import UNBUILDABLE, Parameter, Signature, unservable
@@ -28,6 +30,11 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 REST = "kwargs"
 """What BentoML calls the body's field that holds the arguments of a ``**`` parameter."""
+
+_ROOT = "root"
+
+MORE = "args"
+"""What it calls the one of a ``*`` parameter."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,11 @@ class Input:
     _rest: str | None
     _root: Any
     _types: Mapping[str, Any]
+    binary: tuple[str, ...] = ()
+    """Media types in which arrays may come as they are."""
+
+    _by_place: tuple[str, ...] = ()
+    """Fields of the parameters that stand before a ``*`` parameter, and its own last."""
 
     def from_body(self, body: bytes, content_type: str, context: Context | None) -> Arguments:
         """Read a request that is not a form."""
@@ -80,6 +92,20 @@ class Input:
         value = next(iter(values.values()), None)
         return (self._validator.validate_python(value, context=context),), {}
 
+    def from_arrays(self, body: bytearray, media_type: str, context: Context | None) -> Arguments:
+        """Read a body that holds arrays as they are; ``media_type`` is one of ``binary``.
+
+        Raises:
+            BadInput: It is not what its media type says.
+        """
+        values = binary.decode(body, media_type, tuple(self._types) or (_ROOT,))
+        if self._root is None:
+            return self._call(self._validator.validate_python(values, context=context))
+        if media_type == binary.SAFETENSORS and len(values) != 1:
+            raise BadInput("The body must hold one array.")
+        (value,) = values.values()
+        return (self._validator.validate_python(value, context=context),), {}
+
     def example_body(self, example: Mapping[str, Any]) -> tuple[bytes, str]:
         """The request body of a declared example, and its content type.
 
@@ -102,7 +128,10 @@ class Input:
         named = {name: values[field] for name, field in self._fields}
         if self._rest is not None:
             named.update(values[self._rest])
-        return (), named
+        if not self._by_place:
+            return (), named
+        *before, more = self._by_place
+        return (*(values[field] for field in before), *values[more]), named
 
 
 def _form_value(annotation: Any, values: Sequence[Any]) -> Any:
@@ -134,7 +163,7 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
     """
     if method.input_spec is not None:
         return _from_spec(method, signature)
-    for parameter in signature.parameters:
+    for parameter in (*signature.parameters, *filter(None, (signature.more,))):
         _check(method, parameter)
     if signature.is_root:
         return _root_input(signature.parameters[0])
@@ -142,15 +171,23 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
         f"field_{index}": (servable(parameter.annotation), _field(parameter))
         for index, parameter in enumerate(signature.parameters)
     }
-    names = tuple(
+    named = [
         (parameter.name, f"field_{index}") for index, parameter in enumerate(signature.parameters)
-    )
+    ]
     types = {parameter.name: parameter.annotation for parameter in signature.parameters}
+    by_place: tuple[str, ...] = ()
+    if signature.more is not None:
+        given = signature.places
+        by_place = (*(field for _, field in named[:given]), MORE)
+        named = named[given:]
+        types[MORE] = list[signature.more.annotation]  # type: ignore[name-defined]
+        fields[MORE] = (servable(types[MORE]), Field(default=[]))
     if signature.rest is not None:
         fields[REST] = (dict[str, Any], Field())
         types[REST] = dict
     model = create_model("Input", **fields)  # type: ignore[call-overload]
-    return _input(model, names, types, None if signature.rest is None else REST)
+    rest = None if signature.rest is None else REST
+    return _input(model, tuple(named), types, rest, by_place)
 
 
 def _from_spec(method: APIMethod, signature: Signature) -> Input:
@@ -160,6 +197,7 @@ def _from_spec(method: APIMethod, signature: Signature) -> Input:
             f"{method.location}: input_spec must be a pydantic model whose fields are the "
             f"parameters, not {spec!r}."
         )
+    spec = descriptor_of(spec)
     known = {parameter.name for parameter in signature.parameters}
     given = set(spec.model_fields)
     if given != known if signature.rest is None else not given >= known:
@@ -167,6 +205,8 @@ def _from_spec(method: APIMethod, signature: Signature) -> Input:
             f"{method.location}: input_spec {spec.__name__} has the fields "
             f"{sorted(spec.model_fields)} but the method takes {sorted(known)}."
         )
+    if signature.more is not None:
+        raise UserError(f"{method.location}: a method with input_spec takes no *parameters.")
     names = tuple((name, name) for name in spec.model_fields)
     types = {name: field.annotation for name, field in spec.model_fields.items()}
     return _input(spec, names, types)
@@ -177,6 +217,7 @@ def _input(
     names: tuple[tuple[str, str], ...],
     types: Mapping[str, Any],
     rest: str | None = None,
+    by_place: tuple[str, ...] = (),
 ) -> Input:
     with_files = any(takes_files(annotation) for annotation in types.values())
     return Input(
@@ -189,6 +230,8 @@ def _input(
         _rest=rest,
         _root=None,
         _types=types,
+        binary=binary.taken_by(types),
+        _by_place=by_place,
     )
 
 
@@ -213,6 +256,7 @@ def _root_input(parameter: Parameter) -> Input:
         _rest=None,
         _root=root,
         _types={name: field.annotation for name, field in fields.items()},
+        binary=binary.taken_by({_ROOT: root}),
     )
 
 

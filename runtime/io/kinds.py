@@ -1,6 +1,7 @@
 """Which types can be served, and how each family reads and writes its values.
 
-A family is a module with two functions: ``matches(annotation)`` and ``annotate(annotation)``.
+A family is a module with two functions: ``matches(annotation)`` and
+``annotate(annotation, extras)``.
 The latter returns the annotation with a codec attached, in pydantic's way
 (``Annotated[type, codec]``); pydantic then parses, serialises and describes values of the family
 wherever they stand. No family imports its library: an annotation that names a type of it has
@@ -14,7 +15,9 @@ from collections.abc import Callable
 from operator import getitem
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
-from bentofn.runtime.io import dataframe, files, image, ndarray, tensor
+from bentofn.runtime.io import dataframe, files, image, ndarray, tensor, tensorflow
+from bentofn.runtime.io.codec import Codec
+from bentofn.runtime.validators import NO_EXTRAS, Extras, read_extras
 
 
 class Kind(Protocol):
@@ -23,15 +26,16 @@ class Kind(Protocol):
     def matches(self, annotation: Any) -> bool:
         """Whether a type belongs to the family."""
 
-    def annotate(self, annotation: Any) -> Any:
-        """The type with its codec."""
+    def annotate(self, annotation: Any, extras: Extras) -> Any:
+        """The type with its codec, as its metadata asks for it."""
 
 
-KINDS: tuple[Kind, ...] = (ndarray, tensor, dataframe, image, files)
+KINDS: tuple[Kind, ...] = (ndarray, tensor, tensorflow, dataframe, image, files)
 
 ACCEPTED = (
     "pydantic models, dataclasses, str, bytes, numbers, bool, lists and dicts of these, "
-    "numpy.ndarray, torch.Tensor, pandas.DataFrame, PIL.Image.Image, pathlib.Path"
+    "numpy.ndarray, torch.Tensor, tensorflow.Tensor, pandas.DataFrame, PIL.Image.Image, "
+    "pathlib.Path"
 )
 """What a message says can be served."""
 
@@ -40,18 +44,29 @@ def servable(annotation: Any) -> Any:
     """Attach codecs to every type in an annotation that needs one."""
     for kind in KINDS:
         if kind.matches(annotation):
-            return kind.annotate(annotation)
+            return kind.annotate(annotation, NO_EXTRAS)
     origin = get_origin(annotation)
     if origin is None or origin is Literal:
         return annotation
     arguments = get_args(annotation)
     if origin is Annotated:
-        return getitem(Annotated, (servable(arguments[0]), *annotation.__metadata__))
+        return _servable_metadata(arguments[0], annotation.__metadata__)
     if origin is Union or origin is types.UnionType:
         return Union[tuple(servable(argument) for argument in arguments)]  # noqa: UP007
     if isinstance(origin, type) and issubclass(origin, Callable):  # type: ignore[arg-type]
         return annotation
     return origin[tuple(servable(argument) for argument in arguments)]
+
+
+def _servable_metadata(annotation: Any, metadata: tuple[Any, ...]) -> Any:
+    if any(isinstance(each, Codec) for each in metadata):
+        return getitem(Annotated, (annotation, *metadata))
+    for kind in KINDS:
+        if kind.matches(annotation):
+            extras, others = read_extras(metadata)
+            annotated = kind.annotate(annotation, extras)
+            return getitem(Annotated, (annotated, *others)) if others else annotated
+    return getitem(Annotated, (servable(annotation), *metadata))
 
 
 def bare(annotation: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic_core import core_schema
 
-from bentofn.runtime.io.codec import Codec
+from bentofn.runtime.io.codec import Codec, tensor_schema
+from bentofn.runtime.validators import Extras
 
 
 def matches(annotation: Any) -> bool:
@@ -18,22 +19,39 @@ def matches(annotation: Any) -> bool:
     return numpy is not None and bare is numpy.ndarray
 
 
-def annotate(annotation: Any) -> Any:
-    """The type with its codec; the element type of ``NDArray[numpy.float32]`` is honoured."""
+def annotate(annotation: Any, extras: Extras) -> Any:
+    """The type with its codec; the element type of ``NDArray[numpy.float32]`` is honoured.
+
+    Raises:
+        ValueError: The annotation says two element types.
+    """
     import numpy as np
 
-    dtype = _dtype(annotation)
+    return Annotated[np.ndarray, codec(annotation, extras)]
+
+
+def codec(annotation: Any, extras: Extras) -> Codec:
+    """How its values are read and written; raises as :func:`annotate` does."""
+    import numpy as np
+
+    dtype, shape = _dtype(annotation), extras.shape
+    if extras.dtype is not None:
+        if dtype is not None and dtype != np.dtype(extras.dtype):
+            raise ValueError(f"Conflicting dtype annotations: {dtype.name} and {extras.dtype}")
+        dtype = np.dtype(extras.dtype)
 
     def parse(value: Any, info: core_schema.ValidationInfo) -> Any:
-        array = np.array(value, dtype=dtype) if not isinstance(value, np.ndarray) else value
+        array = value if isinstance(value, np.ndarray) else np.array(value, dtype=dtype)
         if array.dtype == object:
             raise ValueError("the elements must be numbers, booleans or strings")
-        return array if dtype is None else array.astype(dtype, copy=False)
+        if dtype is not None:
+            array = array.astype(dtype, copy=False)
+        # As in BentoML, what a method returns keeps its shape.
+        is_given = array is not value or info.context is not None
+        return array if shape is None or not is_given else array.reshape(shape)
 
-    schema = {"type": "tensor", "format": "numpy-array"}
-    if dtype is not None:
-        schema["dtype"] = dtype.name
-    return Annotated[np.ndarray, Codec(_guard(parse), lambda array: array.tolist(), schema)]
+    schema = tensor_schema("numpy-array", None if dtype is None else dtype.name, shape)
+    return Codec(_guard(parse), lambda array: array.tolist(), schema)
 
 
 def _unaliased(annotation: Any) -> Any:

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from pydantic_core import SchemaSerializer, SchemaValidator, to_json
 
 from bentofn.runtime.api import APIMethod
-from bentofn.runtime.io import files, image
-from bentofn.runtime.io.kinds import is_file, plain, servable, takes_files
+from bentofn.runtime.io import binary, files, image
+from bentofn.runtime.io.kinds import bare, is_file, plain, servable, takes_files
 from bentofn.runtime.io.signature import UNBUILDABLE, Signature, unservable
 
 TEXT = "text/plain; charset=utf-8"
@@ -44,6 +44,11 @@ class Output:
     schema: dict[str, Any]
     media_type: str
     encode: Callable[[Any], Body]
+    binary: tuple[str, ...] = ()
+    """Media types in which arrays may be sent as they are, by :attr:`encode_arrays`."""
+
+    encode_arrays: Callable[[str, Any], Body] | None = None
+    """Takes the media type and the result; raises as :attr:`encode` does."""
 
     def encode_chunk(self, chunk: Any) -> bytes:
         """The bytes of one chunk of a stream: text and bytes as they are, else JSON.
@@ -79,10 +84,30 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
         schema = {"title": "Output", **adapter.json_schema(mode="validation")}
     except UNBUILDABLE as error:
         raise unservable(method, "the result", annotation) from error
-    media_type, write = _writer(annotation, adapter)
+    declared = None if signature.media_type is None else _with_charset(signature.media_type)
+    media_type, write = _writer(annotation, adapter, declared)
     if signature.is_stream:
-        media_type = EVENT_STREAM
-    return Output(schema=schema, media_type=media_type, encode=write)
+        media_type = declared or EVENT_STREAM
+    offered = () if signature.is_stream else binary.offered_for(annotation)
+    encode_arrays = _array_writer(annotation, adapter) if offered else None
+    return Output(schema, media_type, write, offered, encode_arrays)
+
+
+def _array_writer(annotation: Any, adapter: TypeAdapter[Any]) -> Callable[[str, Any], Body] | None:
+    encode = binary.encoder(annotation)
+    if encode is None:
+        return None
+
+    def write(media_type: str, value: Any) -> Body:
+        return Body(encode(adapter.validate_python(value), media_type), media_type)
+
+    return write
+
+
+def _with_charset(media_type: str) -> str:
+    """A declared media type as it is sent: text says its encoding."""
+    is_text = media_type.startswith("text/") and "charset=" not in media_type
+    return f"{media_type}; charset=utf-8" if is_text else media_type
 
 
 def _is_response(annotation: Any) -> bool:
@@ -95,34 +120,40 @@ def _is_response(annotation: Any) -> bool:
     )
 
 
-def _writer(annotation: Any, adapter: TypeAdapter[Any]) -> tuple[str, Callable[[Any], Body]]:
+def _writer(
+    annotation: Any, adapter: TypeAdapter[Any], declared: str | None
+) -> tuple[str, Callable[[Any], Body]]:
     kind = plain(annotation)
+    text, plain_json = declared or TEXT, declared or JSON
     validator: SchemaValidator = adapter.validator  # type: ignore[assignment]
     serializer: SchemaSerializer = adapter.serializer
-    if annotation in (str, bytes):
-        return TEXT, lambda value: _raw(validator.validate_python(value))
+    if bare(annotation) in (str, bytes):
+        return text, lambda value: _raw(validator.validate_python(value), text)
     if image.matches(kind):
         return "image/png", lambda value: Body(*image.encode(validator.validate_python(value)))
     if files.matches(kind):
-        return FILE, lambda value: _file(validator.validate_python(value))
+        file_type = declared or FILE
+        return file_type, lambda value: _file(validator.validate_python(value), file_type)
     if annotation is Any:
         return JSON, _untyped
 
     def typed(value: Any) -> Body:
         checked = validator.validate_python(value)
         if isinstance(checked, (str, bytes)):
-            return _raw(checked)
-        return Body(serializer.to_json(checked, fallback=_fallback), JSON)
+            return _raw(checked, text)
+        return Body(serializer.to_json(checked, fallback=_fallback), plain_json)
 
-    return JSON, typed
-
-
-def _raw(value: str | bytes) -> Body:
-    return Body(value.encode() if isinstance(value, str) else value, TEXT)
+    return plain_json, typed
 
 
-def _file(path: PurePath) -> Body:
-    return Body(Path(path), FILE)
+def _raw(value: str | bytes, media_type: str = TEXT) -> Body:
+    return Body(value.encode() if isinstance(value, str) else value, media_type)
+
+
+def _file(path: PurePath, media_type: str = FILE) -> Body:
+    import mimetypes
+
+    return Body(Path(path), mimetypes.guess_type(path)[0] or media_type)
 
 
 def _untyped(value: Any) -> Body:
@@ -142,6 +173,8 @@ def _fallback(value: Any) -> Any:
         value = value.detach().cpu()
     if hasattr(value, "tolist"):
         return value.tolist()
+    if hasattr(value, "numpy"):  # a tensor of TensorFlow
+        return value.numpy().tolist()
     if hasattr(value, "to_dict"):
         return value.to_dict(orient="records")
     raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")

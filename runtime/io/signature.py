@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError
@@ -14,6 +14,7 @@ from bentofn.runtime.api import APIMethod
 from bentofn.runtime.context import Context
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.io.kinds import ACCEPTED, plain
+from bentofn.runtime.validators import read_extras
 
 UNBUILDABLE = (PydanticUserError, SchemaError, TypeError, ValueError, NotImplementedError)
 """What pydantic raises for a type that it cannot handle."""
@@ -48,6 +49,10 @@ class Signature:
         rest: Name of the ``**`` parameter, if any; it is none of ``parameters``.
         result: Type of the result, or of one chunk when it is a stream.
         is_stream: Whether the result is a stream of chunks.
+        media_type: What the result is, where its ``ContentType`` says so.
+        more: The ``*`` parameter, if any, with the type of one value; it is none of
+            ``parameters``.
+        places: How many of the parameters stand before it.
     """
 
     parameters: tuple[Parameter, ...]
@@ -56,6 +61,9 @@ class Signature:
     rest: str | None
     result: Any
     is_stream: bool
+    media_type: str | None = None
+    more: Parameter | None = None
+    places: int = 0
 
 
 def read_signature(method: APIMethod) -> Signature:
@@ -71,18 +79,18 @@ def read_signature(method: APIMethod) -> Signature:
     taken = [each for each in declared if each.name != context]
     rest = next((each.name for each in taken if each.kind is each.VAR_KEYWORD), None)
     positional = [each.name for each in taken if each.kind is each.POSITIONAL_ONLY]
-    for each in taken:
-        if each.kind is each.VAR_POSITIONAL:
-            raise UserError(
-                f"{method.location}: the parameter *{each.name} is not supported; take a list."
-            )
+    by_place = [each.name for each in declared if each.kind is each.POSITIONAL_OR_KEYWORD]
+    more = next((each.name for each in taken if each.kind is each.VAR_POSITIONAL), None)
     if positional and len(taken) > 1:
         raise UserError(
             f"{method.location}: parameter {positional[0]!r} is positional-only, which makes it "
             "the whole request body; it must then be the only parameter."
         )
-    is_stream, result = _result(method, hints.get("return", Any))
-    if method.batchable and (len(taken) != 1 or rest is not None or is_stream):
+    if more is not None and context in by_place:
+        raise UserError(f"{method.location}: put the parameter {context!r} after *{more}.")
+    media_type, declared_result = _content_type(hints.get("return", Any))
+    is_stream, result = _result(method, declared_result)
+    if method.batchable and (len(taken) != 1 or rest or more or is_stream):
         reason = "a stream cannot be batched" if is_stream else f"it has {len(taken)} parameters"
         raise UserError(
             f"{method.location}: a batchable endpoint takes exactly one parameter besides the "
@@ -92,13 +100,16 @@ def read_signature(method: APIMethod) -> Signature:
         parameters=tuple(
             Parameter(each.name, hints.get(each.name, Any), each.default)
             for each in taken
-            if each.name != rest
+            if each.name not in (rest, more)
         ),
         is_root=bool(positional),
         context=context,
         rest=rest,
         result=result,
         is_stream=is_stream,
+        media_type=media_type,
+        more=None if more is None else Parameter(more, hints.get(more, Any), ()),
+        places=len(by_place),
     )
 
 
@@ -141,6 +152,18 @@ def _context(
                 f"not {each.name!r}."
             )
     return None
+
+
+def _content_type(annotation: Any) -> tuple[str | None, Any]:
+    """What a result's annotation says of its media type, and the annotation.
+
+    What stands around a stream is taken off it.
+    """
+    if get_origin(annotation) is not Annotated:
+        return None, annotation
+    found = read_extras(annotation.__metadata__)[0].content_type
+    inner = get_args(annotation)[0]
+    return found, inner if get_origin(inner) in _STREAMS or inner in _STREAMS else annotation
 
 
 def _result(method: APIMethod, annotation: Any) -> tuple[bool, Any]:

@@ -17,6 +17,8 @@ import tempfile
 
 import uvicorn
 from _bentoml_impl.server import app as _  # noqa: F401 - what a fork need not import
+from _bentoml_impl.tasks import Sqlite3Store
+from bentoml._internal.configuration.containers import BentoMLContainer
 
 
 def main(folder: str, *cases: str) -> None:
@@ -45,6 +47,8 @@ def serve(case: str, listener: socket.socket) -> None:
     with tempfile.TemporaryDirectory() as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         service = importlib.import_module(case).Case
+        if service.needs_task_db():
+            Sqlite3Store.init_db(BentoMLContainer.result_store_file.get())
         config = uvicorn.Config(
             service.to_asgi(is_main=True), log_config=None, server_header=False, loop="asyncio"
         )

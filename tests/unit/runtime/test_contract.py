@@ -142,7 +142,7 @@ def test_signatures_that_are_not_supported() -> None:
     @bentofn.service
     class Many:
         @bentofn.api
-        def run(self, *args: int) -> int:
+        def run(self, ctx: bentofn.Context, *args: int) -> int:
             return 1
 
     @bentofn.service
@@ -169,7 +169,7 @@ def test_signatures_that_are_not_supported() -> None:
         def run(self, request: bentofn.Context) -> int:
             return 1
 
-    assert "the parameter *args is not supported" in refused(Many)
+    assert "put the parameter 'ctx' after *args" in refused(Many)
     assert "must then be the only parameter" in refused(Mixed)
     assert "it has 2 parameters" in refused(Batch)
     assert "a stream cannot be batched" in refused(BatchedStream)

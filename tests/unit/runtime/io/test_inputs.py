@@ -106,8 +106,6 @@ def test_named_arguments_that_are_not_declared() -> None:
     with pytest.raises(ValidationError):
         read("anything", b'{"first": 1}')
     assert read("any_of_spec", b'{"size": 1}') == {"size": 1, "model": "small"}
-    with pytest.raises(UserError, match=r"\*values is not supported; take a list"):
-        spec("some")
 
 
 def test_specs_that_do_not_fit() -> None:

@@ -1,0 +1,3 @@
+"""``bentoml.validators``."""
+
+from bentofn.validators import *  # noqa: F403

@@ -237,7 +237,9 @@ def _warn(message: str) -> None:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
-    warnings.warn_explicit(message, ConfigWarning, frame.f_code.co_filename, frame.f_lineno)
+    warned = frame.f_globals.setdefault("__warningregistry__", {})
+    place = frame.f_code.co_filename, frame.f_lineno
+    warnings.warn_explicit(message, ConfigWarning, *place, registry=warned)
 
 
 def _check_positive(owner: str, path: str, value: Any, types: tuple[type[Any], ...]) -> None:

@@ -47,6 +47,14 @@ def test_an_unknown_key_is_warned_of(config: dict[str, Any], message: str) -> No
     assert [warning.filename for warning in caught] == [__file__]
 
 
+def test_a_line_that_is_run_again_warns_once() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            check_config("Service", {"trafic": {}})
+    assert len(caught) == 1
+
+
 def test_bentomls_keys_are_taken() -> None:
     config = {
         "traffic": {"timeout": 1.5, "concurrency": 2, "external_queue": True},

@@ -44,6 +44,9 @@ def main(options: Mapping[str, str]) -> int:
         models = [model for each in services for model in each.models]
         exports = [asdict(model.export) for model in models if model.export]
         import_what_a_start_imports(onnx=bool(exports))
+        if contract.services:
+            for module in ("proxy.answering", "proxy.sibling", "supervisor.run"):
+                import_module(f"bentofn.runtime.{module}")
         _import_surroundings([*services])
         _import_late(filter(None, options.get("late", "").split(",")))
         places = {_place(file, options) for file in tuple(executed)}

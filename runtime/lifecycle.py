@@ -9,6 +9,7 @@ and every copy of it runs the second.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 import traceback
@@ -133,6 +134,8 @@ def prepare_service(service: Service[Any]) -> Prepared:
     routes = [each.route for each in service.apis.values()]
     is_entry = addresses.ROLE not in os.environ
     current.serve_as(service.name, routes, _bento(), is_entry=is_entry)
+    if not is_entry:
+        importlib.import_module("bentofn.runtime.proxy.answering")  # not at the first call
     instance = service()
     current.set_current_service(instance)
     app = ServiceApp(service, instance)

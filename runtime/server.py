@@ -17,9 +17,8 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.service import Service
-from bentofn.runtime.supervisor.plan import Process
-from bentofn.runtime.supervisor.run import processes_of, run
-from bentofn.runtime.supervisor.worker import INHERITED, Role, be, report
+from bentofn.runtime.supervisor.machine import processes_of
+from bentofn.runtime.supervisor.plan import INHERITED, Process
 
 HOST, PORT = "127.0.0.1", 3000
 """Where a service is served by default. BentoML's host is every address of the machine."""
@@ -105,9 +104,8 @@ def _port(text: str) -> int:
 
 def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None) -> None:
     current.become_worker()
-    role = Role.inherited()
-    if role is not None:
-        _be(role, load)
+    if INHERITED in os.environ:
+        _be_inherited(load)
     try:
         service = load()
     except Exception as error:
@@ -119,10 +117,12 @@ def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None)
         _answer(service, listener)
 
 
-def _be(role: Role, load: Callable[[], Service[Any]]) -> NoReturn:
+def _be_inherited(load: Callable[[], Service[Any]]) -> NoReturn:
     """Be a process of a supervisor that could not copy itself."""
+    from bentofn.runtime.supervisor.worker import Role, be, report
+
+    role = Role.from_text(os.environ.pop(INHERITED))
     os.environ.update(role.env)
-    del os.environ[INHERITED]
     env = dict(os.environ)
     os.setpgid(0, 0)
     lifeline.die_with_parent()
@@ -150,6 +150,8 @@ def _answer(service: Service[Any], listener: socket.socket) -> None:
     scheme = "https" if tls.get("enabled") else "http"
     shown = f"{service.name} serves at {scheme}://{where}:{port} (Ctrl-C stops it)"
     if config is None:
+        from bentofn.runtime.supervisor.run import run  # one process does without it
+
         run(service, processes, listener, shown)
     else:
         asgi.run(config, listener, lambda: print(shown, flush=True))

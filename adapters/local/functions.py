@@ -19,6 +19,9 @@ from bentofn.adapters.local.tasks import FunctionTasks
 from bentofn.adapters.protocol import FunctionSpec, FunctionStatus, Progress
 from bentofn.runtime.errors import UserError
 
+_LABEL = 16
+"""Letters of a service's name in the names of its instances, which are those of sockets too."""
+
 
 class Function:
     """A function by name; requests go to its live revision.
@@ -119,13 +122,16 @@ class Function:
         for each in contracts:
             inner = spec_of(spec, each, services.environment)
             function = self._like(inner.name)
-            function.live = function._revision(inner, bento_of(bento, each), version)
+            label = f"{inner.name.rpartition('.')[2][:_LABEL]}-"
+            function.live = function._revision(inner, bento_of(bento, each), version, label)
             services.add(each.name, function)
         revision = self._revision(entry_spec(spec, services.environment), bento, version)
         revision.services = services
         return revision
 
-    def _revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
+    def _revision(
+        self, spec: FunctionSpec, bento: LocalBento, version: int, label: str = ""
+    ) -> Revision:
         return Revision(
             spec,
             bento,
@@ -136,6 +142,7 @@ class Function:
             self._log,
             self.stats,
             self._shared,
+            label,
         )
 
     def _like(self, name: str) -> Function:

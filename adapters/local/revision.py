@@ -59,6 +59,7 @@ class Revision:
         log: The function's log.
         stats: The function's figures.
         shared: The platform's.
+        label: What the names of its instances begin with.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Revision:
         log: LogWriter,
         stats: Stats,
         shared: Shared,
+        label: str = "",
     ) -> None:
         self.spec = spec
         self.bento = bento
@@ -88,7 +90,7 @@ class Revision:
         self.room = max(1, rules.concurrency * rules.max_instances)
         """Requests that its instances take at a time, all together."""
         self._isolation = isolation
-        self._pool = Pool(rules, f"v{version}-{os.urandom(2).hex()}-")
+        self._pool = Pool(rules, f"{label}v{version}-{os.urandom(2).hex()}-")
         self._grace = profile.stop_grace
         self._threads = thread_count(spec, bento)
         self._log = log

@@ -33,9 +33,7 @@ from bentofn.runtime.io import binary
 from bentofn.runtime.io.inputs import Arguments
 from bentofn.runtime.io.outputs import FILE, Body
 from bentofn.runtime.io.spec import EndpointSpec
-from bentofn.runtime.proxy import wire
-from bentofn.runtime.proxy.addresses import is_sibling
-from bentofn.runtime.proxy.answering import answer_sibling
+from bentofn.runtime.proxy import addresses
 from bentofn.runtime.tasks.stopping import stoppable
 
 T = TypeVar("T")
@@ -115,9 +113,11 @@ class Endpoint:
             Exception: Whatever the method raised; ClientLeftError when the client left.
         """
         media_type = exchange.content_type.partition(";")[0].strip().lower()
-        if media_type == wire.MEDIA_TYPE and is_sibling(exchange.scope["headers"]):
+        if media_type == addresses.MEDIA_TYPE and addresses.is_sibling(exchange.scope["headers"]):
+            from bentofn.runtime.proxy.answering import answer_sibling  # few are asked so
+
             await answer_sibling(self, exchange)
-        elif media_type in (_PICKLE, wire.MEDIA_TYPE):
+        elif media_type in (_PICKLE, addresses.MEDIA_TYPE):
             await exchange.reply(UNSUPPORTED_MEDIA_TYPE)
         elif media_type == _MULTIPART:
             await self._answer_form(exchange, exchange.receive)

@@ -20,6 +20,9 @@ ROLE = "BENTOFN_SERVICE"
 HEADER = "x-bentofn-sibling"
 """Header of a request between services of one bento: it holds their secret."""
 
+MEDIA_TYPE = "application/vnd.bentofn+pickle"
+"""Content type of such a request and of its answer (:mod:`bentofn.runtime.proxy.wire`)."""
+
 
 @dataclass(frozen=True)
 class Addresses:

@@ -16,9 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bentofn.runtime.errors import BentoMLException
-
-MEDIA_TYPE = "application/vnd.bentofn+pickle"
-"""Content type of a value: a call's arguments, a result, or an exception (status 400 and up)."""
+from bentofn.runtime.proxy.addresses import MEDIA_TYPE as MEDIA_TYPE
 
 STREAM_TYPE = "application/vnd.bentofn+pickle-stream"
 """Content type of a stream: frames, of which the last may hold an exception."""

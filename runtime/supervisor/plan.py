@@ -9,6 +9,9 @@ from typing import Any
 
 from bentofn.runtime.gpus import VISIBLE, Allocator, is_allocated
 
+INHERITED = "BENTOFN_SUPERVISED"
+"""Variable that tells a process what it is to be, when its program is started again for it."""
+
 
 @dataclass(frozen=True)
 class Process:

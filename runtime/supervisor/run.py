@@ -15,29 +15,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bentofn.runtime import asgi, gpus
+from bentofn.runtime import asgi
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.obstacles.forks import why_not_fork
 from bentofn.runtime.proxy import addresses
 from bentofn.runtime.service import Service
 from bentofn.runtime.supervisor.children import Child, Children, fork, spawn
-from bentofn.runtime.supervisor.plan import Process, plan
-from bentofn.runtime.supervisor.worker import INHERITED, Role, be
+from bentofn.runtime.supervisor.plan import INHERITED, Process
+from bentofn.runtime.supervisor.worker import Role, be
 
 _ATTEMPTS = 3
 """Starts of a process after which a server that does not serve yet gives up."""
-
-
-def processes_of(service: Service[Any]) -> tuple[Process, ...]:
-    """The processes that serve a service and what it depends on, the entry's first.
-
-    Services whose address the environment gives already run elsewhere.
-    """
-    elsewhere = set(addresses.names())
-    services = service.all_services(exclude_urls=True)
-    configs = {name: each.config for name, each in services.items() if name not in elsewhere}
-    return plan(configs, _cpus(), gpus.find_gpus(), os.environ)
 
 
 def run(
@@ -47,7 +36,7 @@ def run(
 
     Args:
         service: The entry, imported.
-        processes: From :func:`processes_of`.
+        processes: From :func:`bentofn.runtime.supervisor.machine.processes_of`.
         listener: The socket that the outside asks.
         shown: What to print once all processes serve.
 
@@ -199,9 +188,3 @@ def _unix_listener(path: str) -> socket.socket:
     listener.bind(path)
     listener.listen(asgi.BACKLOG)
     return listener
-
-
-def _cpus() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -24,9 +24,6 @@ from bentofn.runtime.supervisor.children import Child, Children, fork
 from bentofn.runtime.supervisor.metrics import MergedMetrics
 from bentofn.runtime.supervisor.plan import Process
 
-INHERITED = "BENTOFN_SUPERVISED"
-"""Variable that tells a process what it is to be, when its program is started again for it."""
-
 
 @dataclass(frozen=True)
 class Role:
@@ -61,15 +58,13 @@ class Role:
         return self.process.workers > 1 and self.alone is None
 
     def to_text(self) -> str:
-        """The value of :data:`INHERITED`."""
+        """The value of :data:`bentofn.runtime.supervisor.plan.INHERITED`."""
         return json.dumps({**vars(self), "process": vars(self.process)})
 
     @classmethod
-    def inherited(cls, environ: Mapping[str, str] = os.environ) -> Role | None:
-        """The one that this process was started for, if it was for one."""
-        if INHERITED not in environ:
-            return None
-        raw = json.loads(environ[INHERITED])
+    def from_text(cls, text: str) -> Role:
+        """What :meth:`to_text` wrote."""
+        raw = json.loads(text)
         lists = {"own": tuple(raw["own"]), "everyone": tuple(raw["everyone"])}
         return cls(**{**raw, **lists, "process": Process(**raw["process"])})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,8 @@ async def _stream(endpoint: Endpoint, exchange: Exchange, stream: Any) -> None:
 
 async def _send(exchange: Exchange, data: bytes) -> None:
     await exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+    # A generator that awaits nothing would keep the loop from noticing that the caller has left.
+    await asyncio.sleep(0)
 
 
 def _reply(status: int, message: list[bytes | memoryview]) -> Reply:

@@ -19,6 +19,9 @@ from bentofn.runtime.errors import ServiceUnavailable
 
 logger = logging.getLogger("bentofn.server")
 
+_PATIENCE = 0.025
+"""Seconds, about, that a request is waited for before it is watched whether its client leaves."""
+
 
 class BatchTimeout(ServiceUnavailable):
     """A request was not, or would not have been, answered within max_latency: 503."""
@@ -63,6 +66,8 @@ class _Request:
     answered: int = 0
     batch_size: int = 0
     started: bool = False
+    until_left: Callable[[], Awaitable[None]] | None = None
+    watch: asyncio.Task[None] | None = None
 
     def add(self, piece: Slice, value: Any, batch_size: int, axis: int) -> None:
         """Take the answer to one slice; the last one completes the request."""
@@ -86,6 +91,13 @@ class _Request:
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+
+    async def fail_when_left(self) -> None:
+        if self.until_left is not None:
+            try:
+                await self.until_left()
+            except Exception as error:
+                self.fail(error)
 
 
 class BatchDispatcher:
@@ -125,9 +137,15 @@ class BatchDispatcher:
         self._requests: dict[int, _Request] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def submit(self, value: Any, context: Any = None) -> BatchResult:
+    async def submit(
+        self,
+        value: Any,
+        context: Any = None,
+        until_left: Callable[[], Awaitable[None]] | None = None,
+    ) -> BatchResult:
         """Answer one request; cancelling the call takes it out of the queue.
 
         If a batch fails, each of its requests runs once more by itself, so that one that cannot be
@@ -136,6 +154,8 @@ class BatchDispatcher:
         Args:
             value: The request's items.
             context: What ``call`` is told besides.
+            until_left: Raises once nobody waits for the answer any more. It is awaited only if the
+                answer takes a while, since that costs a task.
 
         Raises:
             BatchTimeout: It was not answered in time, or would not have been.
@@ -152,13 +172,18 @@ class BatchDispatcher:
         now = self._clock()
         answer: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
         request_id = next(self._ids)
-        self._requests[request_id] = _Request(value, context, size, now, answer)
+        request = _Request(value, context, size, now, answer, until_left=until_left)
+        self._requests[request_id] = request
+        if self._patience is None:
+            self._patience = answer.get_loop().call_later(_PATIENCE, self._watch)
         try:
             self._carry_out(self._batcher.submit(request_id, size, now, kind))
             return await answer
         finally:
             del self._requests[request_id]
             self._batcher.cancel(request_id)
+            if request.watch is not None:
+                request.watch.cancel()
 
     async def close(self) -> None:
         """Refuse new requests, reject those that wait and wait for those that run."""
@@ -169,6 +194,8 @@ class BatchDispatcher:
             # Between two batches of a split request no task runs, only the next turn's wake.
             await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
         self._stop_timer()
+        if self._patience is not None:
+            self._patience.cancel()
 
     def _carry_out(self, commands: list[Command], error: Exception | None = None) -> None:
         for command in commands:
@@ -184,18 +211,39 @@ class BatchDispatcher:
                 )
 
     def _wake_at(self, when: float) -> None:
-        loop = asyncio.get_running_loop()
-        delay = when - self._clock()
-        if delay <= 0:
+        if when <= self._clock():
             # The next turn of the loop: requests of this turn share the batch, and the answers of
             # the last batch leave before a callee that blocks the loop starts the next.
-            loop.call_soon(self._wake, context=self._variables)
+            asyncio.get_running_loop().call_soon(self._wake, context=self._variables)
         else:
-            self._stop_timer()
-            self._timer = loop.call_later(delay, self._wake, context=self._variables)
+            self._set_timer(when)
+
+    def _set_timer(self, when: float) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(
+            when - self._clock(), self._time_over, when, context=self._variables
+        )
+
+    def _time_over(self, when: float) -> None:
+        # Loops round: uvloop to milliseconds, so that a timer may come early.
+        if self._clock() < when:
+            self._set_timer(when)
+        else:
+            self._wake()
 
     def _wake(self) -> None:
         self._carry_out(self._batcher.wake(self._clock()))
+
+    def _watch(self) -> None:
+        """From time to time: watch the clients of the requests that take long."""
+        self._patience = None
+        now = self._clock()
+        loop = asyncio.get_running_loop()
+        for request in self._requests.values():
+            if request.watch is None and now - request.arrived >= _PATIENCE / 2:
+                request.watch = loop.create_task(request.fail_when_left())
+        if self._requests:
+            self._patience = loop.call_later(_PATIENCE, self._watch)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

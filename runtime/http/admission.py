@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import ValidationError
 
+from bentofn.runtime.batching import BatchTimeout
 from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.http.errors import (
     NOT_READY,
@@ -121,6 +122,8 @@ def _reply_to(error: Exception, location: str, exchange: Exchange) -> Reply:
         )
     elif isinstance(error, BentoMLException) and int(error.error_code) < 500:
         logger.info("%s refused request %s: %s", location, exchange.request_id, error)
+    elif isinstance(error, BatchTimeout):
+        logger.warning("%s is too slow for request %s: %s", location, exchange.request_id, error)
     else:
         return failed(exchange, location, error)
     return reply_to(error)

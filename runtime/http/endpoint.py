@@ -48,12 +48,6 @@ _END = object()
 _ASYNC_BATCHES = (4, 16)
 """Batches of an async method that run at the same time: at first, and at most."""
 
-_PATIENCE = 0.025
-"""Seconds that a request waits for its batch before it is watched whether its client has left.
-
-To watch costs a task, which fast methods' requests do without.
-"""
-
 
 class Endpoint:
     """One endpoint of an instance.
@@ -202,8 +196,7 @@ class Endpoint:
         headers: list[Header] = []
         if self._batches is not None:
             value = (*positional, *named.values())[0]
-            with WhileConnected(exchange, after=_PATIENCE):
-                batch = await self._batches.submit(value, context)
+            batch = await self._batches.submit(value, context, exchange.until_left)
             result = batch.value
             headers.append((BATCH_SIZE_HEADER, str(batch.batch_size).encode()))
         else:

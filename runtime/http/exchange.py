@@ -204,3 +204,12 @@ class Exchange:
         """Return when the client has left."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+    async def until_left(self) -> None:
+        """Wait for the client to leave.
+
+        Raises:
+            ClientLeftError: It has.
+        """
+        await self.disconnected()
+        raise ClientLeftError

@@ -81,25 +81,15 @@ class WhileConnected(_Interrupt):
 
     Args:
         exchange: The request.
-        after: Seconds after which the client is watched.
     """
 
     error = ClientLeftError
 
-    def __init__(self, exchange: Exchange, *, after: float = 0.0) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         super().__init__()
         self._exchange = exchange
-        self._after = after
-        self._timer: asyncio.TimerHandle | None = None
-        self._watch: asyncio.Future[None] | None = None
 
     def _arm(self) -> None:
-        if self._after:
-            self._timer = asyncio.get_running_loop().call_later(self._after, self._start)
-        else:
-            self._start()
-
-    def _start(self) -> None:
         self._watch = asyncio.ensure_future(self._exchange.disconnected())
         self._watch.add_done_callback(self._left)
 
@@ -109,8 +99,5 @@ class WhileConnected(_Interrupt):
 
     def lift(self) -> None:
         """Stop watching."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._watch is not None:
-            self._watch.remove_done_callback(self._left)
-            self._watch.cancel()
+        self._watch.remove_done_callback(self._left)
+        self._watch.cancel()

@@ -67,11 +67,12 @@ class CommandProxy:
         self._liveness: str = endpoints.get("livez", DEFAULT_HEALTH)
         self._readiness: str = endpoints.get("readyz", self._liveness)
         self._upstream = Upstream(config.get("http", {}).get("proxy_port", DEFAULT_PORT))
+        self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self._is_ending = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request over."""
-        exchange = Exchange(scope, receive, send, b"")
+        exchange = Exchange(scope, receive, send, self._server)
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return

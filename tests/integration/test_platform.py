@@ -578,7 +578,7 @@ def test_invoke_logs_and_destroy(home: Home, adapter: LocalAdapter, roots: dict[
     adapter.apply(spec(roots["one"]), ignore)
     reply = adapter.invoke("echo", b'{"texts": ["a"]}', api="echo")
     assert (reply.status, b"".join(reply.body)) == (200, b'["a"]')
-    with pytest.raises(UserError, match="name one of: count, echo, slow, where"):
+    with pytest.raises(UserError, match="name one of: count, echo, endless, slow, where"):
         adapter.invoke("echo", b"{}")
     lines = [line.line for line in adapter.logs("echo")]
     assert lines.index("migrated") < lines.index("constructed")

@@ -127,6 +127,17 @@ class Model:
             self._loaded = module_of(self).load_model(self, *args, **kwargs)
         return self._loaded
 
+    def to_runner(self, *args: Any, **kwargs: Any) -> Any:
+        """What BentoML's old services called; there are no runners here.
+
+        Raises:
+            BentoMLException: Always.
+        """
+        raise BentoMLException(
+            f"bentofn has no runners: call load_model() of the model {self.tag} in a service, and "
+            "name that service with bentoml.depends where another uses it."
+        )
+
     def session(self, file: str = "model.onnx") -> OnnxSession | TorchSession:
         """Open an ONNX model, to be called with numpy arrays; do it once, in ``__init__``.
 

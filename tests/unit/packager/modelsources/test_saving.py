@@ -72,6 +72,8 @@ def test_what_a_model_says_of_itself() -> None:
     assert info.context.framework_versions == {"own": "1"}
     assert info.creation_time == model.creation_time
     assert model.custom_objects == {"scale": 2.5}
+    with pytest.raises(BentoMLException, match="bentofn has no runners"):
+        model.to_runner()
     described = yaml.safe_load((model.path / "model.yaml").read_text())
     assert described == {**info.to_dict(), "creation_time": described["creation_time"]}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -9,10 +10,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+import bentofn
+from bentofn.runtime.errors import BentoMLException
 from tests.integration.composition.serving import PATIENCE, Served, serving
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "composition"
@@ -33,6 +37,8 @@ def test_the_example_runs_in_sequence_in_parallel_and_over_a_death(tmp_path: Pat
         assert (refused.status_code, refused.json()) == (400, [{"error": "The text is empty."}])
         stream = served.post("/explain", text="fresh but cold")
         assert stream.text == "fresh is good\ncold is bad\n"
+
+        asyncio.run(_ask_as_a_service_at_a_url(served.url))
 
         for victim in _workers(served):
             os.kill(victim, signal.SIGKILL)
@@ -142,6 +148,25 @@ class Entry:
     )
     assert done.returncode == 1
     assert re.search(r"Error: Broken does not start: OSError: no weights", done.stderr)
+
+
+async def _ask_as_a_service_at_a_url(url: str) -> None:
+    @bentofn.service
+    class Caller:
+        far = bentofn.depends(url=url)
+
+    far: Any = Caller().far
+    assert await far.is_ready()
+    assert await asyncio.to_thread(far.to_sync.common, text="a b a") == [["a", 2], ["b", 1]]
+    moods = await asyncio.gather(*(far.to_async.review(texts=[each]) for each in ("best", "bad")))
+    assert moods == [{"moods": [1.0]}, {"moods": [-1.0]}]
+    lines = [line async for line in far.to_async.explain(text="fresh but cold")]
+    assert "".join(lines) == "fresh is good\ncold is bad\n"
+    assert far.client_url == url
+    with pytest.raises(bentofn.exceptions.InvalidArgument, match="The text is empty"):
+        await far.to_async.common(text=" ")
+    with pytest.raises(BentoMLException, match="not callable when the service is not provided"):
+        far.call("common", text="a")
 
 
 def _workers(served: Served) -> list[int]:

@@ -37,10 +37,12 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, int
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
         )
     with process:
+        assert process.stdin is not None
         assert process.stdout is not None
         ports = json.loads(process.stdout.readline() or "{}")  # they listen, and answer when ready
         yield ports
-        process.kill()
+        process.stdin.close()  # at which it ends what it has started, and itself
+        process.wait(PATIENCE)
 
 
 @pytest.fixture

@@ -47,7 +47,14 @@ def openapi_document(
 ) -> dict[str, Any]:
     """``/docs.json``: an OpenAPI 3.1 document, its server relative to where it was read from."""
     components: dict[str, Any] = {}
-    paths = {spec.method.route: {"post": _operation(spec, components)} for spec in specs}
+    paths: dict[str, Any] = {}
+    for spec in specs:
+        operation = _operation(spec, components)
+        paths[spec.method.route] = {"post": operation}
+        if spec.method.is_task:
+            from bentofn.runtime.http.task_paths import task_paths
+
+            paths.update(task_paths(spec.method.route, operation))
     return {
         "openapi": "3.1.0",
         "info": {

@@ -134,8 +134,7 @@ class TaskStore:
         path.touch(0o600)
         self._path = path
         self.owner = uuid.uuid4().hex
-        self._lock = os.open(self._lock_file(self.owner), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = self._locked()
         self._database = sqlite3.connect(
             path, timeout=30.0, isolation_level=None, check_same_thread=False
         )
@@ -248,6 +247,8 @@ class TaskStore:
         Returns:
             Their ids and how often each was begun, in the order of their submission.
         """
+        for path in self._path.parent.glob(f"{self._path.name}.*.lock"):
+            self._is_gone(path.name.split(".")[-2])
         rows = self._database.execute(
             "SELECT DISTINCT owner FROM tasks WHERE ended IS NULL AND owner != ?", (self.owner,)
         ).fetchall()
@@ -276,6 +277,15 @@ class TaskStore:
         )
         return [task for (task,) in rows]
 
+    def _locked(self) -> int:
+        """Make the lock file, locked before anybody can see it."""
+        final = self._lock_file(self.owner)
+        hidden = final.with_suffix(".new")
+        lock = os.open(hidden, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        hidden.rename(final)
+        return lock
+
     def _version(self) -> int:
         version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
         return version
@@ -284,6 +294,7 @@ class TaskStore:
         return self._path.with_name(f"{self._path.name}.{owner}.lock")
 
     def _is_gone(self, owner: str) -> bool:
+        """Whether a process has ended; its lock file is then removed."""
         path = self._lock_file(owner)
         try:
             descriptor = os.open(path, os.O_RDWR)

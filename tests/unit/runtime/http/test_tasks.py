@@ -167,6 +167,31 @@ async def test_metrics_say_what_waits_and_runs(open_app: OpenApp) -> None:
             await client.request("PUT", f"/double/cancel?task_id={task}")
 
 
+async def test_the_documentation_tells_the_routes(open_app: OpenApp) -> None:
+    async with open_app(Worker) as client:
+        paths = (await client.get("/docs.json")).json["paths"]
+    assert {path for path in paths if path.startswith("/spin")} == {
+        "/spin", "/spin/submit", "/spin/status", "/spin/get", "/spin/retry", "/spin/cancel",
+    }  # fmt: skip
+    assert paths["/double/submit"]["post"]["requestBody"] == paths["/double"]["post"]["requestBody"]
+    assert "put" in paths["/double/cancel"]
+
+
+async def test_tasks_where_nothing_can_be_written(
+    open_app: OpenApp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENTOFN_STATE", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with open_app(Worker) as client:
+        task = await submitted(client, "/double", {"n": 1})
+        assert await ended(client, "/double", task) == "completed"
+    assert "end with this process" in caplog.text
+
+
 async def test_files_in_and_out(open_app: OpenApp) -> None:
     form = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nab\r\n--b--'

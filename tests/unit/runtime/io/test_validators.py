@@ -86,6 +86,15 @@ def test_a_tensor_is_brought_into_its_shape_and_type() -> None:
     assert (tuple(tensor.shape), tensor.dtype) == ((3, 1), torch.int64)
 
 
+def test_tensorflows_tensors() -> None:
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    annotation = Annotated[tf.Tensor, Shape((2, 1)), DType("float32")]
+    tensor = given(annotation, [1, 2])
+    assert (tuple(tensor.shape), tensor.dtype) == ((2, 1), tf.float32)
+    assert json.loads(bytes(echo(annotation).output.encode(tensor).content)) == [[1.0], [2.0]]
+    assert schema(annotation)["format"] == "tf-tensor"
+
+
 def test_a_table_selects_and_orders_its_columns() -> None:
     annotation = Annotated[pd.DataFrame, DataframeSchema(orient="columns", columns=("b", "z"))]
     table = given(annotation, {"a": [1, 2], "b": [3, 4]})

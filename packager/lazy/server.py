@@ -40,7 +40,7 @@ from bentofn.packager.roots.mounts import is_mounted
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 
-QUIET = 10.0
+QUIET = 30.0
 """Seconds without a miss after which the rest is fetched, although nobody has said that the bento
 has answered."""
 

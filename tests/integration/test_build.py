@@ -468,5 +468,5 @@ def test_a_service_of_which_nothing_can_be_called_is_told(home: Home, project: P
     (project / "service.py").write_text(
         "".join(line for line in lines if "@bentofn.api" not in line)
     )
-    (warning,) = [each for each in run(project, home).warnings if "@bentofn.api" in each]
-    assert warning.startswith("service:TinyEcho")
+    (warning,) = [each for each in run(project, home).warnings if "@api" in each]
+    assert warning.startswith("TinyEcho")

@@ -116,7 +116,7 @@ def test_a_build_tells_what_it_did_not_apply(tmp_path: Path, home: Path, bentofn
     project = tmp_path / "hello"
     bentofn("init", str(project), home=home)
     with (project / "bentofile.yaml").open("a") as file:
-        file.write("args: {a: 1}\n")
+        file.write("envs: [{name: A, value: b, stage: build}]\n")
     done = bentofn("build", str(project), "--json", home=home)
     assert "not applied" in json.loads(done.stdout)["warnings"][0]
 

@@ -22,7 +22,7 @@ def test_a_path_below_a_tree_moves_to_the_root(path: str, expected: str) -> None
 
 
 def test_a_project_may_not_bring_a_module_that_is_imported_already(tmp_path: Path) -> None:
-    (tmp_path / "service.py").touch()
+    (tmp_path / "unheard_of.py").touch()
     (tmp_path / "json").mkdir()  # a namespace, which stands behind the standard library's
     (tmp_path / "README").touch()
     assert shadowed(str(tmp_path)) is None

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
+from pathlib import Path
 
 from bentofn.packager.snapshot.criu.layout import HUGE
 
@@ -55,12 +56,26 @@ def populate(descriptor: int, offset: int, length: int, *, exactly: bool = False
         return not _libc.madvise(address, length, _MADV_POPULATE_READ)
 
 
+def on_demand() -> frozenset[int]:
+    """Device numbers of the file systems whose reads may go over a network: FUSE, as lazy bentos.
+
+    Source: proc_pid_mountinfo(5); the file system's type stands after the field ``-``.
+    """
+    devices = set()
+    for line in os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).splitlines():
+        before, _, after = line.partition(" - ")
+        if after.startswith("fuse"):
+            major, minor = before.split()[2].split(":")
+            devices.add(os.makedev(int(major), int(minor)))
+    return frozenset(devices)
+
+
 def regroup(descriptor: int) -> None:
     """Have the page cache keep in blocks of 2 MiB what it holds of a file in small pages.
 
     What page faults brought in is in small pages, and each process that maps them faults on each.
-    Blocks of which it does not hold everything stay as they are, so that nothing is fetched anew
-    over a network, and so do those that a process maps.
+    Blocks of which it does not hold everything stay as they are, so that nothing more is read, and
+    so do those that a process maps.
 
     Args:
         descriptor: The file.

@@ -126,7 +126,8 @@ def _restored(
         raise TakeFailed(f"CRIU cannot be started: {error.strerror}") from error
     with suppress(OSError):  # what CRIU answers, or that it does not, says why
         worker.request(images)
-        request = Restore("instance", "rehearsal", _THREADS, env, private_mounts=True)
+        own = {**env, "BENTOFN_INSTANCE": "rehearsal"}  # as an instance of a platform has it
+        request = Restore("instance", "rehearsal", _THREADS, own, private_mounts=True)
         data = encode(request)
         sent = socket.send_fds(worker.wire, [data], given)
         worker.wire.sendall(data[sent:])

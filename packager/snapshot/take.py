@@ -18,7 +18,7 @@ from bentofn.packager.snapshot.criu.hot import hot_set, moved, save_hot_set
 from bentofn.packager.snapshot.criu.layout import Span
 from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
 from bentofn.packager.snapshot.criu.selection import RAW
-from bentofn.packager.snapshot.page_cache import regroup
+from bentofn.packager.snapshot.page_cache import on_demand, regroup
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
 from bentofn.packager.snapshot.rehearsal import Rehearsal, questions_of, rehearse
 from bentofn.packager.snapshot.snapshot import IMAGES
@@ -100,6 +100,7 @@ def take_parked(
         SnapshotRefused: The process cannot be kept as a snapshot, or not restored from it.
         TakeFailed: It did not park or cannot be dumped.
     """
+    staging = staging.resolve()  # as the kernel calls what is mapped
     wire, dumped = staging / "wire", staging / "dump"
     try:
         wire.touch(mode=0o600)
@@ -149,9 +150,11 @@ def _rehearse(
 
 def _regroup(mapped: Iterable[Path]) -> None:
     """Have starts find what they map in large pages; a help only."""
+    slow = on_demand()
     for path in filter(Path.is_file, mapped):  # not a device, which an open may wait for
         with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
-            regroup(file.fileno())
+            if os.fstat(file.fileno()).st_dev not in slow:
+                regroup(file.fileno())
 
 
 def mapped_files(pid: int) -> tuple[Path, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bentofn.packager.snapshot.criu.hot import HotFile, HotSet
 from bentofn.packager.snapshot.criu.layout import HUGE
-from bentofn.packager.snapshot.page_cache import is_cached, populate
+from bentofn.packager.snapshot.page_cache import is_cached, on_demand, populate
 
 _READERS = 4
 """Readers at once: as many as a disk needs to be busy."""
@@ -53,8 +53,10 @@ class Prefetch:
     """
 
     def __init__(self, hot: HotSet) -> None:
-        self._scattered = [piece for file in hot.files for piece in _scattered(file)]
-        self._blocks = [piece for file in hot.files for piece in _blocks(file)]
+        slow = on_demand()  # what is fetched over a network is fetched by who needs it
+        files = [file for file in hot.files if _device(file.path) not in slow]
+        self._scattered = [piece for file in files for piece in _scattered(file)]
+        self._blocks = [piece for file in files for piece in _blocks(file)]
         self._probes = _probes(self._scattered + self._blocks)
         self._lock = threading.Lock()
         self._work: list[_Work] = []
@@ -161,6 +163,13 @@ def _probes(pieces: list[_Piece]) -> dict[Path, list[int]]:
     for path, offset in ranges[:: len(ranges) // _PROBES + 1]:
         probes.setdefault(path, []).append(offset)
     return probes
+
+
+def _device(path: Path) -> int | None:
+    try:
+        return path.stat().st_dev
+    except OSError:
+        return None
 
 
 def _in_page_cache(path: Path, offsets: list[int]) -> bool:

@@ -25,6 +25,8 @@ class Plain: ...
 
 @pytest.fixture(autouse=True)
 def _imports_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("service", "second"):  # which another test's project may have brought
+        sys.modules.pop(name, None)
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from bentofn.runtime.proxy.addresses import HEADER, Addresses
+from bentofn.runtime.proxy.addresses import HEADER, MEDIA_TYPE, Addresses
 
 
 def sync_client(url: str, address: Callable[[], str], timeout: float) -> httpx.Client:
@@ -36,6 +36,8 @@ class _Transport(httpx.BaseTransport):
         self._inner: Any = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if _is_pickled(request):
+            return httpx.Response(415, request=request)
         if self._inner is None:
             self._inner = httpx.HTTPTransport(uds=self._address())
         request.headers[HEADER] = Addresses.read().secret
@@ -53,6 +55,8 @@ class _AsyncTransport(httpx.AsyncBaseTransport):
         self._inner: Any = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if _is_pickled(request):
+            return httpx.Response(415, request=request)
         if self._inner is None:
             self._inner = httpx.AsyncHTTPTransport(uds=self._address())
         request.headers[HEADER] = Addresses.read().secret
@@ -62,3 +66,12 @@ class _AsyncTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         if self._inner is not None:
             await self._inner.aclose()
+
+
+def _is_pickled(request: httpx.Request) -> bool:
+    """Whether a request says that it is of the kind that services unpickle.
+
+    None made by hand is: it may be a caller's, with headers and body, that is passed on, and with
+    the secret that these clients add a service would believe it.
+    """
+    return any(MEDIA_TYPE in value.lower() for value in request.headers.get_list("content-type"))

@@ -178,7 +178,9 @@ def test_only_who_knows_the_secret_is_read(
     assert far.to_sync.client.get("/readyz").status_code == 200
     message = b"".join(wire.pack({"kind": "own"}))
     types = {"content-type": wire.MEDIA_TYPE}
-    assert far.to_sync.client.post("/fail", content=message, headers=types).status_code == 500
+    assert far.to_sync.client.post("/fail", content=message, headers=types).status_code == 415
+    with pytest.raises(ShapeError):
+        far.fail("own")
     monkeypatch.delenv(addresses.ROLE)
     with pytest.raises(BentoMLException, match="not allowed") as caught:
         far.fail("own")

@@ -67,7 +67,6 @@ FRAMEWORKS = ("catboost", "lightgbm", "mlflow", "sklearn", "xgboost")
 
 _ANNOTATE = "declare the endpoints with @bentoml.api and annotate their parameters"
 _CLOUD = "deploy with `bentofn deploy`"
-_SOON = "bentofn does not have it yet"
 _STORE = "put the model's files into the store with bentoml.models.create"
 
 ABSENT: Mapping[str, str] = {

@@ -165,6 +165,11 @@ class CommandProxy:
                 f"The command of {self._service.name} needs the environment variable "
                 f"{error.args[0]}; set it."
             ) from None
+        except ValueError:
+            raise UserError(
+                f"The command of {self._service.name} holds a $ that names no variable; "
+                "write $$ for the sign itself."
+            ) from None
 
     async def _until_healthy(self, process: asyncio.subprocess.Process | None) -> None:
         pause = 0.02

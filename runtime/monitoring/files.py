@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,14 @@ class DefaultMonitor(MonitorBase):
         return writer
 
 
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
 def _trace_id(context: Context | None) -> str:
     """The trace that a request belongs to (https://www.w3.org/TR/trace-context/); 0 for none."""
     parent = context.request.headers.get("traceparent", "") if context else ""
-    parts = parent.split("-")
-    return str(int(parts[1], 16)) if len(parts) == 4 and len(parts[1]) == 32 else "0"
+    found = _TRACE_PARENT.fullmatch(parent)
+    return str(int(found[1], 16)) if found else "0"
 
 
 def _plain(value: Any) -> Any:

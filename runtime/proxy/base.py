@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -160,11 +160,6 @@ def find_method(service: Service[Any], name: str) -> APIMethod:
     if method is None:
         raise BentoMLException(_no_endpoint(name, service))
     return method
-
-
-def is_iterator(value: Any) -> bool:
-    """Whether a value is given chunk by chunk."""
-    return isinstance(value, (Iterator, AsyncIterator))
 
 
 def _is_async(method: APIMethod) -> bool:

@@ -35,8 +35,6 @@ class Conversation:
 
     def __init__(self) -> None:
         self._http = h11.Connection(h11.CLIENT)
-        self.heard = False
-        """Whether the other side has said anything to the request."""
 
     def ask(
         self,
@@ -46,7 +44,6 @@ class Conversation:
         body: list[bytes | memoryview],
     ) -> list[bytes | memoryview]:
         """What to send for a request."""
-        self.heard = False
         size = sum(len(piece) for piece in body)
         fields = {"host": "bentofn", **headers, "content-length": str(size)}
         request = h11.Request(method=method, target=path, headers=list(fields.items()))
@@ -60,7 +57,6 @@ class Conversation:
 
     def hear(self, data: bytes) -> None:
         """Take in what arrived; nothing where the connection has ended."""
-        self.heard = self.heard or bool(data)
         self._http.receive_data(data)
 
     def events(self) -> Iterator[Head | bytes | None]:

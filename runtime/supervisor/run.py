@@ -173,7 +173,7 @@ class _Supervisor:
 
     def _start_apart(self, name: str, why: str) -> None:
         """Start the workers of a service that cannot be copied one by one, once."""
-        if any(child.name.startswith(f"worker 2 of {name}") for child in self._children.children):
+        if any(child.name == f"worker 2 of {name}" for child in self._children.children):
             return
         print(f"The workers of {name} are started one by one: {why}", file=sys.stderr)
         for index in range(2, self._processes[name].workers + 1):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bentofn.adapters.local import daemon
 from bentofn.packager.build import BuildResult
 from bentofn.packager.home import Home
 
@@ -37,7 +38,7 @@ def url(
     home = example_home.path
     bentofn("models", "import", str(weights), "--name", "tiny-llm", home=home)
     bentofn("build", str(EXAMPLE), home=home)
-    bentofn("emulator", "start", "--port", "0", home=home)
+    daemon.ensure_running(example_home, 0)
     bentofn("deploy", "llm:latest", "--target", "local", home=home)
     (status,) = json.loads(bentofn("status", "llm", "--json", home=home).stdout)
     return str(status["url"])

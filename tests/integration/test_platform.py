@@ -84,7 +84,8 @@ class Echo:
             os.rename(log, log + ".closed")
 
     @bentofn.api
-    def slow(self, seconds: float) -> str:
+    def slow(self, seconds: float, begun: str = os.devnull) -> str:
+        open(begun, "w").close()
         time.sleep(seconds)
         return "done"
 """
@@ -320,14 +321,15 @@ def test_requests_that_arrive_at_zero_share_the_start(
 
 
 def test_a_killed_instance_is_replaced(
-    home: Home, adapter: LocalAdapter, roots: dict[str, Path]
+    home: Home, adapter: LocalAdapter, roots: dict[str, Path], tmp_path: Path
 ) -> None:
     adapter.apply(spec(roots["one"]), ignore)
     (instance,) = only(adapter).instances
     assert instance.pid is not None
+    begun = tmp_path / "begun"
     with ThreadPoolExecutor(1) as pool:
-        stuck = pool.submit(call, home, "/echo/slow", {"seconds": 30})
-        eventually(lambda: only(adapter).instances[0].in_flight)
+        stuck = pool.submit(call, home, "/echo/slow", {"seconds": 30, "begun": str(begun)})
+        eventually(begun.exists)  # one that is not read yet would go to another instance
         os.kill(instance.pid, signal.SIGKILL)
         answer = stuck.result()
     assert answer.status == 502

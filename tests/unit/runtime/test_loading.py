@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bentofn.runtime import surface
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.service import Service
@@ -25,10 +26,11 @@ class Plain: ...
 
 @pytest.fixture(autouse=True)
 def _imports_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("service", "second"):  # which another test's project may have brought
-        sys.modules.pop(name, None)
+    brought = ("service", "second", "bentoml", "_bentoml_sdk", "_bentoml_impl")  # by other tests
+    for name in [each for each in sys.modules if each.partition(".")[0] in brought]:
+        monkeypatch.delitem(sys.modules, name)
     before = set(sys.modules)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each != surface.dropin()])
     yield
     for name in set(sys.modules) - before:
         del sys.modules[name]

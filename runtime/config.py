@@ -67,7 +67,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "monitoring": ("enabled", "type", "options"),
     "replicate_process": (),
     "resources": ("cpu", "memory", "gpu", "gpu_type", "tpu_type"),
-    "runner_connection": ("timeout", "max_requests", "max_age"),
+    "runner_connection": ("max_requests", "max_age"),
     "runner_probe": ("enabled", "timeout", "period"),
     "snapshot": ("warmable",),
     "ssl": (
@@ -81,7 +81,6 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
         "ciphers",
     ),
     "threads": (),
-    "timeouts": ("keep_alive", "graceful_shutdown"),
     "tracing": (
         "exporter_type",
         "sample_rate",
@@ -99,8 +98,17 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 
 _TOP_LEVEL = tuple(key for key in _KEYS if "." not in key)
 _ARGUMENTS = ("name", "description", "path_prefix", "envs", "labels", "image", "cmd")
-_FREE = ("endpoints",)
-"""Sections whose keys are the user's."""
+_WITHOUT_EFFECT: Mapping[str, str] = {
+    "extra_ports": "a service has one port, and only BentoCloud opens others",
+    "grpc.enabled": "services are served over HTTP",
+    "logging.access.format": "a line of the access log holds no ids of traces",
+    "max_runner_connections": "it is a limit of the runners before BentoML 1.2",
+    "resources.tpu_type": "no target has TPUs",
+    "runner_connection": "connections between services are kept for as long as they work",
+    "runner_probe.period": "services that others depend on are asked whenever /readyz is",
+    "tracing.exporter_type": "traces are not exported",
+}
+"""BentoML's keys that we take and do not act on, where they say something, with the reason."""
 
 _STRICT = ("resources",)
 """Sections where BentoML refuses a key that it does not know, since what is asked for by it would
@@ -148,6 +156,9 @@ def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
     for section, value in config.items():
         if section in _KEYS:
             _check_section(owner, section, value)
+    for path, reason in _WITHOUT_EFFECT.items():
+        if _at(config, path):
+            _warn(f"{owner}: {path} in @bentofn.service has no effect: {reason}.")
     traffic = config.get("traffic", {})
     _check_positive(owner, "traffic.timeout", traffic.get("timeout"), (int, float))
     _check_positive(owner, "traffic.max_concurrency", traffic.get("max_concurrency"), (int,))
@@ -203,11 +214,18 @@ def _check_section(owner: str, section: str, value: Any) -> None:
         )
     if section in _STRICT:
         _check_keys(owner, section, value, keys)
-    elif section not in _FREE:
+    else:
         _warn_of_keys(owner, section, value, keys, keys)
     for key, inner in value.items():
         if f"{section}.{key}" in _KEYS:
             _check_section(owner, f"{section}.{key}", inner)
+
+
+def _at(config: Any, path: str) -> Any:
+    """The value at a path of a configuration; None where there is none."""
+    for key in path.split("."):
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
 
 
 def _check_keys(owner: str, section: str, given: Mapping[str, Any], known: Iterable[str]) -> None:

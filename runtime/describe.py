@@ -63,9 +63,6 @@ def _notes(service: Service[Any]) -> Iterator[str]:
     """What the user should know of a service, one sentence each."""
     if not (service.apis or service.mounts or service.has_custom_command()):
         yield f"{service.name} has no method with @api, so nothing of it can be called."
-    for section, key in (("grpc", "enabled"), ("tracing", "exporter_type")):
-        if service.config.get(section, {}).get(key):
-            yield f"{service.name}: {section} is not applied by bentofn."
 
 
 def _said(caught: Iterable[warnings.WarningMessage]) -> list[str]:

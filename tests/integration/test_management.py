@@ -63,7 +63,7 @@ def test_a_build_tells_what_of_a_configuration_has_no_effect(project: Path) -> N
     for _ in range(2):
         warnings = run("build", str(project))["warnings"]
         assert any("key 'worker' in @bentofn.service is ignored; did you" in w for w in warnings)
-        assert any("Greeter: grpc is not applied" in w for w in warnings)
+        assert any("Greeter: grpc.enabled in @bentofn.service has no effect" in w for w in warnings)
         (project / "notes.txt").write_text("so that it is built again")
 
 

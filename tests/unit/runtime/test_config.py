@@ -34,6 +34,8 @@ def test_a_value_that_cannot_be_used(config: dict[str, Any], message: str) -> No
         ({"trafic": {}}, "unknown configuration key 'trafic'.*did you mean 'traffic'"),
         ({"worker": 2}, "did you mean 'workers'"),
         ({"descripton": ""}, "did you mean 'description'"),
+        ({"timeouts": {"keep_alive": 5}}, "'timeouts'"),
+        ({"endpoints": {"ready": "/path"}}, "'endpoints.ready'.*did you mean 'readyz'"),
         ({"traffic": {"time_out": 1}}, "'traffic.time_out'.*did you mean 'timeout'"),
         (
             {"http": {"cors": {"access_control_allow_origin": "*"}}},
@@ -45,6 +47,28 @@ def test_an_unknown_key_is_warned_of(config: dict[str, Any], message: str) -> No
     with pytest.warns(UserWarning, match=f"^Service: .*{message}") as caught:
         assert check_config("Service", config) == config
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"extra_ports": [3001]}, "extra_ports"),
+        ({"grpc": {"enabled": True}}, "grpc.enabled"),
+        ({"logging": {"access": {"format": {"trace_id": "x"}}}}, "logging.access.format"),
+        ({"max_runner_connections": 8}, "max_runner_connections"),
+        ({"resources": {"tpu_type": "v5"}}, "resources.tpu_type"),
+        ({"runner_connection": {"max_requests": 10, "max_age": 3.0}}, "runner_connection"),
+        ({"runner_probe": {"enabled": True, "period": 3}}, "runner_probe.period"),
+        ({"tracing": {"exporter_type": "otlp"}}, "tracing.exporter_type"),
+    ],
+)
+def test_a_key_without_effect_is_warned_of_once(config: dict[str, Any], path: str) -> None:
+    with pytest.warns(UserWarning) as caught:
+        assert check_config("Service", config) == config
+    (warning,) = caught
+    said = f"Service: {path} in @bentofn.service has no effect: "
+    assert str(warning.message).startswith(said)
+    assert len(str(warning.message)) > len(said) + 10  # and says why
 
 
 def test_a_line_that_is_run_again_warns_once() -> None:
@@ -61,8 +85,8 @@ def test_bentomls_keys_are_taken() -> None:
         "workers": "cpu_count",
         "logging": {"access": {"enabled": True}},
         "tracing": {"sample_rate": 1.0, "otlp": {"protocol": "http"}},
-        "endpoints": {"livez": "/alive", "other": "/path"},
-        "runner_connection": {"max_requests": 10, "max_age": 3.0},
+        "grpc": {"enabled": False, "port": 3001},
+        "endpoints": {"livez": "/alive"},
         "monitoring": {"enabled": False},
     }
     with warnings.catch_warnings():

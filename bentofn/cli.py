@@ -16,9 +16,10 @@ from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = "Interrupted; nothing is left half-done. Run it again to finish it."
+TERMINATED = "Terminated; nothing is left half-done."
 
 
-class Terminated(BaseException):
+class Terminated(KeyboardInterrupt):
     """SIGTERM: unwinds the stack as Ctrl-C does, so that nothing is left behind."""
 
 
@@ -28,13 +29,10 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         status = _run()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late: it is done
-    except KeyboardInterrupt:
+        _ignore_signals()  # too late: it is done
+    except KeyboardInterrupt as error:
         _remove_leftovers()
-        fail(INTERRUPTED)
-    except Terminated:
-        _remove_leftovers()
-        fail("Terminated; nothing is left half-done.")
+        fail(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has gone; the interpreter must not try to flush it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -43,33 +41,66 @@ def main() -> None:
 
 
 def _run() -> int:
-    import click
-
-    from bentofn.commands.root import cli
-    from bentofn.runtime.errors import UserError
-
     try:
+        from bentofn.commands.root import cli
+
         result = cli.main(standalone_mode=False)
-    except click.Abort:
-        raise KeyboardInterrupt from None
-    except click.UsageError as error:
-        _print_document(error.format_message())
-        error.show()
-        return error.exit_code
-    except click.ClickException as error:
-        fail(error.format_message())
-    except UserError as error:
-        fail(str(error))
-    except BrokenPipeError:
+    except SystemExit:
         raise
-    except OSError as error:
-        fail(_of_the_system(error))
+    except BaseException as error:
+        raised = _signal_behind(error)
+        if raised is not None:
+            raise raised from None
+        return _told(error)
     return result if isinstance(result, int) else 0
 
 
-def _remove_leftovers() -> None:
+def _signal_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """What a signal raised, if an error came of that.
+
+    It is raised in the midst of whatever runs, which may make another error of it: click does, and
+    Python before 3.12 while a class is made (``Error calling __set_name__``).
+    """
+    seen: list[BaseException] = []
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, KeyboardInterrupt):
+            return each
+        if each is not None and not any(each is other for other in seen):
+            seen.append(each)
+            pending += [each.__cause__, each.__context__]
+    return None
+
+
+def _told(error: BaseException) -> int:
+    """Say in a sentence why a command failed; what is nobody's mistake but ours is raised again."""
+    import click
+
+    from bentofn.runtime.errors import UserError
+
+    if isinstance(error, click.Abort):
+        raise KeyboardInterrupt from None
+    if isinstance(error, click.UsageError):
+        _print_document(error.format_message())
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        fail(error.format_message())
+    if isinstance(error, UserError):
+        fail(str(error))
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        fail(_of_the_system(error))
+    raise error
+
+
+def _ignore_signals() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
+
+
+def _remove_leftovers() -> None:
+    _ignore_signals()
     from bentofn.packager.home import Home, remove_own_leftovers
 
     with contextlib.suppress(OSError):
@@ -84,7 +115,7 @@ def _of_the_system(error: OSError) -> str:
 
 def fail(sentence: str) -> NoReturn:
     """Print one sentence and exit with status 1; with ``--json`` as a document on stdout too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ignore_signals()
     with contextlib.suppress(OSError):
         _print_document(sentence)
     with contextlib.suppress(OSError):

@@ -20,6 +20,12 @@ from bentofn.packager.snapshot.criu.layout import HUGE
 _MADV_RANDOM, _MADV_HUGEPAGE, _MADV_POPULATE_READ = 1, 14, 22
 """Advice of madvise(2); Python does not name all of it (the last is of Linux 5.14)."""
 
+ON_DEMAND = ("fuse",)
+"""File systems whose files may be fetched only when they are read, as those of lazy bentos."""
+
+REMOTE = (*ON_DEMAND, "9p", "afs", "ceph", "cifs", "gpfs", "lustre", "nfs", "smb", "virtiofs")
+"""File systems of which what the page cache drops is fetched over a network again."""
+
 _RESIDENT = re.compile(rb"[^\x00]+")
 """Runs of resident pages; the kernel sets the lowest bit, and no other."""
 
@@ -56,15 +62,15 @@ def populate(descriptor: int, offset: int, length: int, *, exactly: bool = False
         return not _libc.madvise(address, length, _MADV_POPULATE_READ)
 
 
-def on_demand() -> frozenset[int]:
-    """Device numbers of the file systems whose reads may go over a network: FUSE, as lazy bentos.
+def devices_of(kinds: tuple[str, ...]) -> frozenset[int]:
+    """Device numbers of the file systems that are mounted here and whose types begin so.
 
     Source: proc_pid_mountinfo(5); the file system's type stands after the field ``-``.
     """
     devices = set()
     for line in os.fsdecode(Path("/proc/self/mountinfo").read_bytes()).splitlines():
         before, _, after = line.partition(" - ")
-        if after.startswith("fuse"):
+        if after.startswith(kinds):
             major, minor = before.split()[2].split(":")
             devices.add(os.makedev(int(major), int(minor)))
     return frozenset(devices)
@@ -75,7 +81,8 @@ def regroup(descriptor: int) -> None:
 
     What page faults brought in is in small pages, and each process that maps them faults on each.
     Blocks of which it does not hold everything stay as they are, so that nothing more is read, and
-    so do those that a process maps.
+    so do those that a process maps. Nothing is written; where the kernel cannot bring back what it
+    drops, or does not say what it holds, everything stays.
 
     Args:
         descriptor: The file.
@@ -83,9 +90,13 @@ def regroup(descriptor: int) -> None:
     Raises:
         OSError, ValueError: The file cannot be mapped.
     """
+    if not _is_told(descriptor):
+        return
     for start, end in list(cached_runs(descriptor, 0, os.fstat(descriptor).st_size)):
         first, last = -(-start // HUGE) * HUGE, end // HUGE * HUGE
         if first < last:
+            if not populate(descriptor, first, PAGESIZE):  # a page that is there; since Linux 5.14
+                return
             os.posix_fadvise(descriptor, first, last - first, os.POSIX_FADV_DONTNEED)
             populate(descriptor, first, last - first, exactly=True)
 
@@ -130,6 +141,14 @@ def cached_runs(descriptor: int, offset: int, length: int) -> Iterator[tuple[int
             return
     for run in _RESIDENT.finditer(bytes(resident)):
         yield offset + run.start() * PAGESIZE, offset + run.end() * PAGESIZE
+
+
+def _is_told(descriptor: int) -> bool:
+    """Whether mincore(2) says of a file what is true: to others than those that may write it, all
+    of it is in memory. Source: can_do_mincore of Linux's mm/mincore.c"""
+    owner = os.fstat(descriptor).st_uid
+    path = f"/proc/self/fd/{descriptor}"
+    return owner == os.geteuid() or os.access(path, os.W_OK, effective_ids=True)
 
 
 def _is_in_core(descriptor: int, offset: int) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bentofn.packager.snapshot.criu.hot import HotFile, HotSet
 from bentofn.packager.snapshot.criu.layout import HUGE
-from bentofn.packager.snapshot.page_cache import is_cached, on_demand, populate
+from bentofn.packager.snapshot.page_cache import ON_DEMAND, devices_of, is_cached, populate
 
 _READERS = 4
 """Readers at once: as many as a disk needs to be busy."""
@@ -53,7 +53,7 @@ class Prefetch:
     """
 
     def __init__(self, hot: HotSet) -> None:
-        slow = on_demand()  # what is fetched over a network is fetched by who needs it
+        slow = devices_of(ON_DEMAND)  # what is fetched over a network is fetched by who needs it
         files = [file for file in hot.files if _device(file.path) not in slow]
         self._scattered = [piece for file in files for piece in _scattered(file)]
         self._blocks = [piece for file in files for piece in _blocks(file)]

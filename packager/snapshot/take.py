@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +19,7 @@ from bentofn.packager.snapshot.criu.hot import hot_set, moved, save_hot_set
 from bentofn.packager.snapshot.criu.layout import Span
 from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
 from bentofn.packager.snapshot.criu.selection import RAW
-from bentofn.packager.snapshot.page_cache import on_demand, regroup
+from bentofn.packager.snapshot.page_cache import REMOTE, devices_of, regroup
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
 from bentofn.packager.snapshot.rehearsal import Rehearsal, questions_of, rehearse
 from bentofn.packager.snapshot.snapshot import IMAGES
@@ -70,15 +71,15 @@ def take(
         SnapshotRefused: The service cannot be kept as a snapshot.
         TakeFailed: It does not reach its snapshot point or cannot be dumped.
     """
+    called_off = called_off or threading.Event()
 
     def park(wire: Path) -> AbstractContextManager[int]:
-        never = called_off or threading.Event()
-        return parked(bento_root, python, env, wire, timeout, log, never)
+        return parked(bento_root, python, env, wire, timeout, log, called_off)
 
     def rehearsed(images: Path) -> Rehearsal:
         return rehearse(images, criu, env, questions_of(bento_root), timeout, log)
 
-    return take_parked(park, criu, staging, final, timeout, rehearsed)
+    return take_parked(park, criu, staging, final, timeout, rehearsed, called_off)
 
 
 def take_parked(
@@ -88,6 +89,7 @@ def take_parked(
     final: Path,
     timeout: float,
     rehearsed: Callable[[Path], Rehearsal] | None = None,
+    called_off: threading.Event | None = None,
 ) -> Taken:
     """Take a snapshot of a process that parks. Blocks; the process has ended afterwards.
 
@@ -95,6 +97,7 @@ def take_parked(
         park: Given an empty file that the process is to keep open, parks it and gives its id.
         criu: As for :func:`take`, with ``staging``, ``final`` and ``timeout``.
         rehearsed: Restores images once; with None what a start touches is learnt later.
+        called_off: As for :func:`take`.
 
     Raises:
         SnapshotRefused: The process cannot be kept as a snapshot, or not restored from it.
@@ -107,7 +110,7 @@ def take_parked(
         dumped.mkdir(mode=0o700)
         with park(wire) as pid:
             mapped = mapped_files(pid)
-            dump(_beside(criu, pid), pid, dumped, timeout)
+            dump(_beside(criu, pid), pid, dumped, timeout, called_off)
         seen = _rehearse(rehearsed, dumped, staging / "rehearsal", wire)
         _regroup(mapped)
         raw = staging / "rehearsal" / RAW
@@ -150,11 +153,14 @@ def _rehearse(
 
 def _regroup(mapped: Iterable[Path]) -> None:
     """Have starts find what they map in large pages; a help only."""
-    slow = on_demand()
-    for path in filter(Path.is_file, mapped):  # not a device, which an open may wait for
-        with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
-            if os.fstat(file.fileno()).st_dev not in slow:
-                regroup(file.fileno())
+    remote = devices_of(REMOTE)
+    for path in mapped:
+        with contextlib.suppress(OSError, ValueError):
+            status = path.stat()
+            # Not a device, which an open may wait for.
+            if stat.S_ISREG(status.st_mode) and status.st_dev not in remote:
+                with path.open("rb") as file:
+                    regroup(file.fileno())
 
 
 def mapped_files(pid: int) -> tuple[Path, ...]:

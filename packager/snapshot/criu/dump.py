@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,7 +44,13 @@ class DumpFailed(UserError):  # noqa: N818 - what happened, as a sentence
         self.of_the_service = of_the_service
 
 
-def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
+def dump(
+    criu: Criu,
+    pid: int,
+    directory: Path,
+    timeout: float,
+    called_off: threading.Event | None = None,
+) -> None:
     """Dump a process tree and end it.
 
     The process is the first of a pid namespace of its own and holds nothing that leads outside. It
@@ -55,6 +62,7 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
         directory: Where the images are written, for this user only; made if absent, removed if the
             dump fails.
         timeout: Seconds after which the dump is given up.
+        called_off: Set from another thread when nobody wants it any more.
 
     Raises:
         DumpFailed: It did not succeed; the message names the cause.
@@ -66,7 +74,7 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
         raise DumpFailed("the service ended before it could be dumped") from None
     try:
         make_directory(directory, mode=0o700)
-        with _directory_to_itself(pid, timeout):
+        with _directory_to_itself(pid, timeout, called_off or threading.Event()):
             _run(criu, pid, directory, timeout)
     except BaseException:
         remove_tree(directory)
@@ -77,7 +85,7 @@ def dump(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
 
 
 @contextmanager
-def _directory_to_itself(pid: int, timeout: float) -> Iterator[None]:
+def _directory_to_itself(pid: int, timeout: float, called_off: threading.Event) -> Iterator[None]:
     """Keep other dumps out of a process's working directory; what CRIU mounts there goes.
 
     Its code in the process makes a directory there for a moment, always of the same name, and
@@ -91,7 +99,7 @@ def _directory_to_itself(pid: int, timeout: float) -> Iterator[None]:
     except OSError:
         raise DumpFailed("the service ended before it could be dumped") from None
     try:
-        _lock(directory, timeout)
+        _lock(directory, timeout, called_off)
         _remove_mount(place)
         try:
             yield
@@ -101,7 +109,7 @@ def _directory_to_itself(pid: int, timeout: float) -> Iterator[None]:
         os.close(directory)
 
 
-def _lock(directory: int, timeout: float) -> None:
+def _lock(directory: int, timeout: float, called_off: threading.Event) -> None:
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -112,7 +120,8 @@ def _lock(directory: int, timeout: float) -> None:
                     f"CRIU did not begin within {timeout:g} s, because somebody else keeps the "
                     "service's working directory locked; have it let go"
                 ) from None
-            time.sleep(_POLL)
+            if called_off.wait(_POLL):
+                raise DumpFailed("it was called off") from None
         else:
             return
 

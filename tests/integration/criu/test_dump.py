@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -168,6 +169,22 @@ def test_processes_of_one_directory_are_dumped_at_once(
         for each in done:
             each.result()
     assert all((tmp_path / str(process.pid) / "pstree.img").exists() for process in processes)
+
+
+def test_one_that_is_called_off_does_not_wait_for_its_turn(
+    criu: Criu, sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    process, called_off = sleeper(), threading.Event()
+    another = os.open(tmp_path, os.O_RDONLY)  # the working directory, as another dump locks it
+    fcntl.flock(another, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(dump, criu, process.pid, tmp_path / "images", 600.0, called_off)
+        called_off.set()
+        with pytest.raises(DumpFailed, match="called off"):
+            done.result(SECONDS)
+    os.close(another)
+    assert process.ended()
+    assert not (tmp_path / "images").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="this host has no /dev/fuse")

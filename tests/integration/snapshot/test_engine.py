@@ -324,6 +324,32 @@ async def test_a_preparation_that_is_called_off_leaves_nothing(
     assert left(home) == []
 
 
+async def test_one_that_was_called_off_can_be_prepared_again(
+    criu: Criu, tmp_path: Path, sockets: Path
+) -> None:
+    gate = tmp_path / "gate"
+    code = f"""
+import bentofn, os, time
+print("importing", flush=True)
+while not os.path.exists({str(gate)!r}):
+    time.sleep(0.01)
+
+@bentofn.service
+class Service:
+    pass
+"""
+    root, home, lines = make_root(tmp_path / "root", code), Home(tmp_path / "home"), Lines()
+    async with running(root, home, sockets, lines) as engine:
+        work = asyncio.create_task(engine.prepare())
+        await asyncio.wait_for(lines.heard("importing"), PATIENCE)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(work, PATIENCE)
+        gate.touch()
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+    assert len(left(home)) == 1
+
+
 async def test_a_disk_that_is_full_is_named_and_nothing_is_left(
     echo: Path, small_disk: Path, sockets: Path, offspring: Callable[[], set[int]]
 ) -> None:

@@ -193,6 +193,7 @@ class CriuEngine:
             if self._kept is not None:
                 return
             criu = await self._restorer.criu()
+            self._called_off = threading.Event()
             work = asyncio.create_task(asyncio.to_thread(self._take_up, find, criu))
             try:
                 kept = await asyncio.shield(work)

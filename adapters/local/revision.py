@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import traceback
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -37,6 +36,7 @@ from bentofn.adapters.local.environment import thread_count
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.reasons import how_it_ended, why_not_started
 from bentofn.adapters.local.services import Services
 from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
@@ -267,7 +267,7 @@ class Revision:
         if self._pool.instances[name].state == "stopping":
             self._stop(name)  # told to while it started, too late to call the start off
         status = await instance.wait()
-        reason = _ending(status, instance.verdict)
+        reason = how_it_ended(status, instance.verdict)
         self._log.write(name, "platform", reason)
         del self._lives[name], self._instances[name]
         self._feed(InstanceExited(name, f"The instance that had the request ended: {reason}."))
@@ -275,7 +275,7 @@ class Revision:
         del self._kinds[name]
 
     def _failed(self, name: str, error: BaseException) -> None:
-        reason = _why_not_started(error)
+        reason = why_not_started(error)
         if not isinstance(error, asyncio.CancelledError):
             self._stats.last_failure = reason
         self._log.write(name, "platform", f"did not start: {reason}")
@@ -289,23 +289,3 @@ class Revision:
                 first.set_result(None)
             else:
                 first.set_exception(error)
-
-
-def _why_not_started(error: BaseException) -> str:
-    if isinstance(error, asyncio.CancelledError):
-        return "the start was called off"
-    if isinstance(error, UserError):
-        return str(error)
-    if not isinstance(error, OSError):
-        traceback.print_exception(error)
-    return f"The platform could not start an instance: {error}."
-
-
-def _ending(status: int | None, verdict: str) -> str:
-    if status is None:
-        how = "it is gone"
-    elif status < 0:
-        how = f"killed by signal {-status}"
-    else:
-        how = f"exited with status {status}"
-    return f"{how}: {verdict}" if verdict else how

@@ -21,7 +21,7 @@ from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.limit import size_limit
 from bentofn.packager.snapshot.mapped import MappedFile, what_changed
 from bentofn.packager.snapshot.snapshot import MALFORMED, RECORD, Snapshot
-from bentofn.packager.snapshot.store import Stage
+from bentofn.packager.snapshot.stage import Stage
 from bentofn.packager.snapshot.verification import VERIFIED
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import SNAPSHOT, TITLE

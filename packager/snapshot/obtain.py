@@ -21,7 +21,8 @@ from bentofn.packager.snapshot.layer import unpack_arrived
 from bentofn.packager.snapshot.limit import size_limit
 from bentofn.packager.snapshot.parked import Log
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
-from bentofn.packager.snapshot.store import SnapshotStore, Stage
+from bentofn.packager.snapshot.stage import Stage
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.take import take
 from bentofn.packager.snapshot.verification import why_unusable
 from bentofn.runtime.layout import BentoRoot

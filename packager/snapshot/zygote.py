@@ -29,7 +29,8 @@ from bentofn.packager.snapshot.limit import size_limit
 from bentofn.packager.snapshot.obtain import Progress, recall
 from bentofn.packager.snapshot.parked import Log, StartsThreads, TakeFailed, parked_process
 from bentofn.packager.snapshot.snapshot import Origin, Snapshot
-from bentofn.packager.snapshot.store import SnapshotStore, Stage
+from bentofn.packager.snapshot.stage import Stage
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.take import take_parked
 from bentofn.runtime.layout import INTERPRETER_OPTIONS
 from bentofn.runtime.manifest import canonical_json
@@ -194,7 +195,7 @@ class _Taking:
             try:
                 taken = take_parked(
                     lambda wire: self._parked(wire, without),
-                    criu, stage.directory, stage.final, self.timeout,
+                    criu, stage.directory, stage.final, self.timeout, called_off=self.called_off,
                 )  # fmt: skip
                 break
             except StartsThreads as error:

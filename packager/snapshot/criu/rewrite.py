@@ -15,12 +15,10 @@ from pathlib import Path
 
 from bentofn.packager.files import sync_directory, temporary_directory, writing
 from bentofn.packager.snapshot.criu.images import (
-    REGULAR_FILE,
     FileEntry,
     Memory,
     Pagemap,
     PageRun,
-    RegularFile,
     Vma,
     encode_files,
     encode_memory,
@@ -33,6 +31,7 @@ from bentofn.packager.snapshot.criu.images import (
 )
 from bentofn.packager.snapshot.criu.layout import HUGE, Placed, Span, arrange
 from bentofn.packager.snapshot.criu.movable import is_file, joined, moved, with_huge_pages
+from bentofn.packager.snapshot.criu.open_files import raw_file, renamed
 from bentofn.packager.snapshot.criu.pages import (
     PAGE,
     Extent,
@@ -44,10 +43,6 @@ from bentofn.packager.snapshot.criu.pages import (
 )
 from bentofn.packager.snapshot.criu.selection import RAW, select
 from bentofn.runtime.errors import UserError
-
-WIRE = "bentofn/wire"
-"""The name under which the images know the placeholder that a socket takes the place of at a
-restore: the key of CRIU's inherit-fd."""
 
 _CLOCKS = "timens-*.img"
 """The monotonic clock at the dump. With it a restore makes a time namespace in which no time has
@@ -114,7 +109,7 @@ def rewrite(
     """
     read_version(dumped / "inventory.img")
     processes = read_processes(dumped / "pstree.img")
-    files = _renamed(read_files(dumped / "files.img"), wire)
+    files = renamed(read_files(dumped / "files.img"), wire)
     with writing(output.parent), temporary_directory(output.parent) as staging:
         if len(processes) == 1:
             how = _How(touched, _GRAIN if observed else HUGE, durable=not observed)
@@ -170,7 +165,7 @@ def _rewrite_process(
             extents.sort(key=lambda extent: extent.offset)
             _write_raw(staging / RAW, extents, end + SLACK, how)
             program = {entry.id: entry.reg for entry in files}.get(memory.exe_file_id)
-            files = [*files, _raw_file(program, raw_id, str(final / RAW), end + SLACK)]
+            files = [*files, raw_file(program, raw_id, str(final / RAW), end + SLACK)]
         vmas = _mappings(memory, offsets, raw_id)
         _check_whole(vmas, files, raw_id)
         left = list(_outside(runs, moving))
@@ -268,44 +263,6 @@ def _page_runs(left: list[StoredRun], pagemap: Pagemap) -> tuple[PageRun, ...]:
     ]
     absent = [run for run in pagemap.runs if not run.present]
     return tuple(sorted(stored + absent, key=lambda run: run.vaddr))
-
-
-def _renamed(entries: tuple[FileEntry, ...], wire: Path) -> list[FileEntry]:
-    """The entries with the placeholder named WIRE, and no digests that a restore would check.
-
-    The platform checks a snapshot's files once, when they arrive; a restore compares sizes.
-    """
-    if not any(entry.reg is not None and entry.reg.name == str(wire) for entry in entries):
-        raise UserError(
-            f"The dumped process does not hold {wire} open, through which an instance is reached; "
-            "take the snapshot again."
-        )
-    return [
-        entry if entry.reg is None else replace(entry, reg=_named(entry.reg, wire))
-        for entry in entries
-    ]
-
-
-def _named(file: RegularFile, wire: Path) -> RegularFile:
-    name = f"/{WIRE}" if file.name == str(wire) else file.name
-    return replace(
-        file,
-        name=name,
-        build_id=(),
-        checksum=None,
-        checksum_config=None,
-        checksum_parameter=None,
-    )
-
-
-def _raw_file(program: RegularFile | None, raw_id: int, name: str, size: int) -> FileEntry:
-    """The entry of ``mem.raw``, made after that of the process's program."""
-    if program is None:
-        raise UserError("The dumped process's program is not a file; take the snapshot again.")
-    file = replace(
-        program, id=raw_id, name=name, size=size, mode=0o100600, flags=os.O_RDONLY, pos=0
-    )
-    return FileEntry(REGULAR_FILE, raw_id, file)
 
 
 def _write_raw(path: Path, extents: list[Extent], size: int, how: _How) -> None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bentofn.packager.snapshot.criu.rewrite import WIRE
+from bentofn.packager.snapshot.criu.open_files import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     MAX_RESPONSE,
     Restored,

@@ -20,7 +20,7 @@ from bentofn.adapters.local.engines.sockets import readable
 from bentofn.packager.snapshot.criu.binary import Criu, find_criu
 from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
-from bentofn.packager.snapshot.criu.rewrite import WIRE
+from bentofn.packager.snapshot.criu.open_files import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     Restored,
     RestoreFailed,

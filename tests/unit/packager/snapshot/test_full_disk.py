@@ -12,7 +12,8 @@ import pytest
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.snapshot import Origin
-from bentofn.packager.snapshot.store import SnapshotStore, Stage
+from bentofn.packager.snapshot.stage import Stage
+from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.errors import UserError
 
 SMALL = 1 << 20

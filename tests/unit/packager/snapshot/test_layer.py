@@ -99,6 +99,16 @@ def test_one_of_another_bento_or_with_secrets_is_refused(
         read_record(canonical_json(raw), entry.digest)
 
 
+def test_one_from_before_privileges_counted_is_refused(
+    home: Home, entry: Entry, snapshot: Snapshot
+) -> None:
+    raw = record_of(Store(home), entry, snapshot)
+    assert read_record(canonical_json(raw), entry.digest).snapshot.key == snapshot.key
+    del raw["snapshot"]["key"]["host"]["capabilities"]
+    with pytest.raises(UserError, match="none that could"):
+        read_record(canonical_json(raw), entry.digest)
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

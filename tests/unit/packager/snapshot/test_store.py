@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import threading
@@ -18,6 +20,7 @@ from bentofn.packager.snapshot.snapshot import Origin, Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.verification import verify, why_unusable
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import canonical_json
 
 
 def take(
@@ -175,6 +178,19 @@ def test_what_another_version_wrote_goes_too(home: Home, key: SnapshotKey) -> No
     assert store.list() == ()
     assert store.trim(1) == (taken.path,)
     assert not taken.path.exists()
+
+
+def test_one_from_before_privileges_counted_fits_nowhere(home: Home, key: SnapshotKey) -> None:
+    store = SnapshotStore(home)
+    taken = take(home, key)
+    record = json.loads(taken.record())
+    del record["key"]["host"]["capabilities"]
+    before = hashlib.sha256(canonical_json(record["key"])).hexdigest()[:32]  # as it was named then
+    old = taken.path.rename(taken.path.with_name(before))
+    (old / "snapshot.json").write_bytes(canonical_json(record))
+    assert store.get(key) is None
+    assert store.list() == ()
+    assert store.unreadable() == (old,)
 
 
 def test_a_damaged_record_is_no_snapshot_and_is_replaced(home: Home, key: SnapshotKey) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from bentofn.packager.snapshot.criu.images import read_files, read_memory, read_pagemap
 from bentofn.packager.snapshot.criu.layout import HUGE
-from bentofn.packager.snapshot.criu.rewrite import RAW, WIRE, rewrite
+from bentofn.packager.snapshot.criu.open_files import WIRE
+from bentofn.packager.snapshot.criu.rewrite import RAW, rewrite
 from bentofn.runtime.errors import UserError
 
 STACK = 0x122

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 EXAMPLE = "bentofn.example"
-"""The ASGI extension by which a warm-up marks its requests."""
+"""The ASGI extension that marks examples: nothing that a request from outside holds can set it."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Context:
 
     @property
     def is_example(self) -> bool:
-        """Whether the request is an example of the service's own, sent to warm it up."""
+        """Whether the request is an example of a service of the bento, sent to warm it up."""
         return EXAMPLE in self._scope.get("extensions", ())
 
     @property
@@ -173,6 +173,12 @@ class Context:
 
 current_context: ContextVar[Context] = ContextVar("current_context")
 """The context of the request that this task, and what it calls, answers."""
+
+
+def answers_example() -> bool:
+    """Whether the running code answers an example of the service's own."""
+    context = current_context.get(None)
+    return context is not None and context.is_example
 
 
 class ServiceContext:

@@ -11,6 +11,7 @@ from importlib import import_module
 import uvicorn
 
 from bentofn.runtime import asgi, lifecycle, lifeline, rehearsal, renew
+from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused
 
@@ -25,10 +26,12 @@ class Original:
 
     Args:
         renewable: What its copies must not share.
+        app: The application that they serve.
         config: How they serve.
     """
 
     renewable: lifecycle.Renewable
+    app: ServiceApp
     config: uvicorn.Config
 
     def configure_copy(
@@ -70,7 +73,7 @@ def prepare(options: Mapping[str, str], control: Channel, why_not: WhyNot) -> Or
         control.send(Failed(lifecycle.explain(error)))
         return None
     sites.stop()
-    return _copyable(prepared.instance, config, control, why_not, sites)
+    return _copyable(prepared.app, config, control, why_not, sites)
 
 
 def prepare_again(original: Original, control: Channel, why_not: WhyNot) -> Original | None:
@@ -81,13 +84,12 @@ def prepare_again(original: Original, control: Channel, why_not: WhyNot) -> Orig
         control: Told why it cannot be copied, if so.
         why_not: As for :func:`prepare`.
     """
-    instance = original.renewable.instance
     try:
-        lifecycle.end_before_copy(instance)
+        lifecycle.end_before_copy(original.app.instance)
     except Exception as error:
         control.send(Failed(lifecycle.explain(error)))
         return None
-    return _copyable(instance, original.config, control, why_not, Sites())
+    return _copyable(original.app, original.config, control, why_not, Sites())
 
 
 def make_copyable(instance: object) -> lifecycle.Renewable:
@@ -111,10 +113,10 @@ def flush() -> None:
 
 
 def _copyable(
-    instance: object, config: uvicorn.Config, control: Channel, why_not: WhyNot, sites: Sites
+    app: ServiceApp, config: uvicorn.Config, control: Channel, why_not: WhyNot, sites: Sites
 ) -> Original | None:
     refusal = why_not([control.fileno()], sites)
     if refusal is not None:
         control.send(Refused(refusal))
         return None
-    return Original(make_copyable(instance), config)
+    return Original(make_copyable(app.instance), app, config)

@@ -10,6 +10,7 @@ Source: https://criu.org/Inheriting_FDs_on_restore
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import stat
@@ -20,12 +21,24 @@ from typing import Any
 
 import uvicorn
 
-from bentofn.runtime import instance, lifeline, original, template, threads
+from bentofn.runtime import instance, lifecycle, lifeline, original, template, threads
+from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.warmup import send_examples
 from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
 from bentofn.runtime.obstacles import Sites, why_not_snapshot
 from bentofn.runtime.obstacles.forks import why_not_fork
 from bentofn.runtime.original import Original
-from bentofn.runtime.protocol import RESTORE_FDS, Channel, Park, Ready, Refused, Restore
+from bentofn.runtime.protocol import (
+    RESTORE_FDS,
+    Channel,
+    Failed,
+    Park,
+    Ready,
+    Refused,
+    Rehearse,
+    Rehearsed,
+    Restore,
+)
 
 TICK = 1000
 """Milliseconds between two looks at the wire. A restore interrupts the wait, so nobody waits this
@@ -121,7 +134,7 @@ def become(wire: Channel, prepared: Original, system: System) -> int:
         request, control = arrival.request, arrival.control
         if request.kind == "template":
             return _be_template(request, prepared, control, system)
-        orders = _Orders(control)
+        orders = _Orders(control, prepared.app)
         start = partial(_configure, prepared, request, system)
         listener = instance.open_listener(arrival.fds["listen"])
         status = instance.live(start, listener, control, orders.heed)
@@ -156,7 +169,9 @@ class _Orders:
     """What the platform says to an instance that serves."""
 
     control: Channel
+    app: ServiceApp
     park: Park | None = None
+    rehearsal: asyncio.Task[None] | None = None
 
     def heed(self, _: object) -> bool:
         """Hear it, and say whether to stop serving; exits if the platform has gone."""
@@ -166,7 +181,17 @@ class _Orders:
         for message in messages:
             if isinstance(message, Park):
                 self.park = message
+            elif isinstance(message, Rehearse):
+                self.rehearsal = asyncio.get_running_loop().create_task(self._rehearse())
         return self.park is not None
+
+    async def _rehearse(self) -> None:
+        try:
+            await send_examples(self.app)
+        except Exception as error:
+            self.control.send(Failed(lifecycle.explain(error)))
+        else:
+            self.control.send(Rehearsed())
 
 
 def _configure(prepared: Original, request: Restore, system: System) -> uvicorn.Config:

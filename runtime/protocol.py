@@ -93,6 +93,20 @@ class Park:
 
 
 @dataclass(frozen=True)
+class Rehearse:
+    """Ask a restored instance to answer its service's own examples.
+
+    They come from within: no request from outside can be taken for one. :class:`Rehearsed` is the
+    answer, or :class:`Failed`.
+    """
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """An instance has answered its examples."""
+
+
+@dataclass(frozen=True)
 class Warmed:
     """A zygote can fork.
 
@@ -143,8 +157,9 @@ class Exited:
 
 # typing.Union: a type alias in this form must also evaluate on Python 3.10 tools.
 Message = Union[  # noqa: UP007
-    Ready, Failed, Refused, Fork, Restore, Park, Warmed, Threaded, Forked, ForkFailed, Exited
-]
+    Ready, Failed, Refused, Fork, Restore, Park, Rehearse, Rehearsed, Warmed, Threaded, Forked,
+    ForkFailed, Exited,
+]  # fmt: skip
 
 _TAGS: dict[str, tuple[str, type[Message]]] = {
     "ready": ("event", Ready),
@@ -153,6 +168,8 @@ _TAGS: dict[str, tuple[str, type[Message]]] = {
     "fork": ("op", Fork),
     "restore": ("op", Restore),
     "park": ("op", Park),
+    "rehearse": ("op", Rehearse),
+    "rehearsed": ("event", Rehearsed),
     "warmed": ("event", Warmed),
     "threaded": ("event", Threaded),
     "forked": ("event", Forked),

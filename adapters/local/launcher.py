@@ -176,7 +176,11 @@ class Launcher:
                 self._log.write("zygote", "platform", f"there is none: {error}")
 
     async def _zygote_engine(self) -> ZygoteEngine | None:
-        """The engine that forks the packages' zygote; None where this function may not."""
+        """The engine that starts from the packages' zygote; None where this function may not.
+
+        It is restored from disk, or forked where nothing can be. No rehearsal has proved it: what
+        cannot be restored is given up at its first start, and that goes on in another way.
+        """
         if self._zygote is None and self._may_share:
             launch = await self._how_to_launch()
             runtime = BentoRoot(launch.root).runtime.resolve()

@@ -7,11 +7,11 @@ together in the file, so that a start from a cold disk reads them in one go.
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,41 +22,31 @@ from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.hot import Touched, touched_by
 from bentofn.packager.snapshot.criu.rpc import RestoreFailed
-from bentofn.packager.snapshot.criu.worker import children, prime
+from bentofn.packager.snapshot.criu.worker import NOTICED_WITHIN, prime, reap
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed
-from bentofn.runtime.layout import BentoRoot
-from bentofn.runtime.manifest import BentoManifest
-from bentofn.runtime.protocol import Decoder, Failed, Ready, Restore, encode
+from bentofn.runtime.protocol import (
+    Decoder,
+    Failed,
+    Ready,
+    Rehearse,
+    Rehearsed,
+    Restore,
+    encode,
+)
 
 _THREADS = 2
 """Compute threads: the code that shares work among threads is touched too."""
 
+_HEALTH = "/livez"
 _SERVER_ERROR = 500
+"""Less than that says nothing of the snapshot: middleware that wants credentials, for instance."""
+
 _LAST = 1 << 16
 """Bytes of its output that are told when it fails."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """A request; ``body`` is JSON, or None for a GET."""
-
-    path: str
-    body: bytes | None = None
-
-
-def questions_of(root: Path) -> tuple[Question, ...]:
-    """The examples that a bento's service declares, else whether it lives.
-
-    Raises:
-        UserError: There is no bento.
-    """
-    contract = BentoManifest.read(BentoRoot(root).manifest).contract
-    examples = tuple(
-        Question(f"{contract.path_prefix}{api.route}", json.dumps(example).encode())
-        for api in contract.apis
-        for example in api.examples
-    )
-    return examples or (Question("/livez"),)
+class _NotAnsweredError(Exception):
+    """What was restored says that it cannot answer; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -76,38 +66,42 @@ class Rehearsal:
 def rehearse(
     images: Path,
     criu: Criu,
+    owner: Path,
     env: Mapping[str, str],
-    questions: tuple[Question, ...],
     timeout: float,
     log: Log,
 ) -> Rehearsal:
     """Restore images as an instance, ask it, look at what it touched, and end it. Blocks.
 
-    Its ``after_restore`` and ``on_startup`` hooks run, as in every instance.
+    Its ``after_restore`` and ``on_startup`` hooks run, as in every instance. It answers one request
+    at its socket, and its service's examples as it did when it was warmed up.
 
     Args:
         images: What is restored.
         criu: Who restores it.
+        owner: Directory of the home's snapshots, by which what a killed process leaves is known.
         env: The whole environment of the service.
-        questions: What it is asked.
-        timeout: Seconds that it may take to serve, and again to answer each.
+        timeout: Seconds that it may take to serve, and again to answer.
         log: Told what it writes.
 
     Raises:
         SnapshotRefused: The images do not restore, or what they restore to does not live or answer.
         TakeFailed: CRIU cannot be started, or did not answer.
     """
-    with _Wires.open() as wires, _restored(images, criu, env, wires.given, timeout) as pid:
+    with _Wires.open() as wires, _restored(images, criu, owner, env, wires.given, timeout) as pid:
         try:
             restored = touched_by(pid)
-            failure = wires.wait(timeout)
+            failure = wires.hear(timeout)
             if failure is not None:
                 return Rehearsal((), failure)
             serving = touched_by(pid)
-            for question in questions:
-                wires.ask(question, timeout)
+            wires.connect(timeout)
+            wires.control.sendall(encode(Rehearse()))
+            failure = wires.hear(timeout)
+            if failure is not None:
+                raise _NotAnsweredError(failure.rstrip("."))
             return Rehearsal((restored, serving, touched_by(pid)))
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, _NotAnsweredError) as error:
             for line in wires.output():
                 log("stderr", line)
             why = str(error) or type(error).__name__
@@ -116,12 +110,16 @@ def rehearse(
 
 @contextmanager
 def _restored(
-    images: Path, criu: Criu, env: Mapping[str, str], given: Sequence[int], timeout: float
+    images: Path,
+    criu: Criu,
+    owner: Path,
+    env: Mapping[str, str],
+    given: Sequence[int],
+    timeout: float,
 ) -> Iterator[int]:
     """The process that images restore to; it is killed afterwards."""
-    known = frozenset(children())
     try:
-        worker = prime(criu.command)
+        worker = prime(criu.command, owner)
     except OSError as error:
         raise TakeFailed(f"CRIU cannot be started: {error.strerror}") from error
     with suppress(OSError):  # what CRIU answers, or that it does not, says why
@@ -134,9 +132,10 @@ def _restored(
     result = worker.response(timeout)
     if isinstance(result, RestoreFailed):
         reason = first_error("\n".join(worker.errors())) or result.reason
-        for pid in set(worker.discard(given)) - known:  # others' children are theirs to wait for
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+        ended = worker.discard(given)
+        if ended:
+            time.sleep(NOTICED_WITHIN)
+            reap(ended)
         failure = TakeFailed if result.unanswered else SnapshotRefused
         raise failure(f"CRIU could not restore what it dumped: {reason}")
     try:
@@ -183,39 +182,38 @@ class _Wires:
         """What the process is given: :data:`bentofn.runtime.protocol.FORK_FDS`."""
         return [file.fileno() for file in (self.listener, self.remote, self.written, self.written)]
 
-    def wait(self, timeout: float) -> str | None:
-        """Wait until it serves; else the sentence with which its own code kept it from that.
+    def hear(self, timeout: float) -> str | None:
+        """Wait until it has done what it is to do; else the sentence why it could not.
 
         Raises:
-            OSError: It ended, or did not serve in time.
+            OSError: It ended, or did not say so in time.
         """
         self.remote.close()
         self.control.settimeout(timeout)
         decoder = Decoder()
         while data := self.control.recv(1 << 16):
             for message in decoder.feed(data):
-                if isinstance(message, Ready):
+                if isinstance(message, Ready | Rehearsed):
                     return None
                 if isinstance(message, Failed):
                     return message.error
-        raise ConnectionResetError("it ended before it served")
+        raise ConnectionResetError("it ended")
 
-    def ask(self, question: Question, timeout: float) -> None:
-        """Ask it.
+    def connect(self, timeout: float) -> None:
+        """Have it answer a request at its socket.
 
         Raises:
-            OSError, HTTPException: It does not answer, or that it cannot.
+            OSError, HTTPException: It does not answer.
+            _NotAnsweredError: It answers that it is broken.
         """
         path = self.listener.getsockname()
         with closing(_Connection(path, timeout)) as connection:
-            headers = {"Content-Type": "application/json"} if question.body else {}
-            method = "GET" if question.body is None else "POST"
-            connection.request(method, question.path, question.body, headers)
+            connection.request("GET", _HEALTH)
             response = connection.getresponse()
             answer = response.read()
         if response.status >= _SERVER_ERROR:
             said = answer[:300].decode(errors="replace")
-            raise http.client.HTTPException(f"{question.path} gives {response.status}: {said}")
+            raise _NotAnsweredError(f"{_HEALTH} gives {response.status}: {said}")
 
     def output(self) -> list[str]:
         """The last lines that it wrote."""

@@ -21,7 +21,7 @@ from bentofn.packager.snapshot.criu.rewrite import Rewritten, rewrite
 from bentofn.packager.snapshot.criu.selection import RAW
 from bentofn.packager.snapshot.page_cache import REMOTE, devices_of, regroup
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
-from bentofn.packager.snapshot.rehearsal import Rehearsal, questions_of, rehearse
+from bentofn.packager.snapshot.rehearsal import Rehearsal, rehearse
 from bentofn.packager.snapshot.snapshot import IMAGES
 from bentofn.runtime.errors import UserError
 
@@ -77,7 +77,7 @@ def take(
         return parked(bento_root, python, env, wire, timeout, log, called_off)
 
     def rehearsed(images: Path) -> Rehearsal:
-        return rehearse(images, criu, env, questions_of(bento_root), timeout, log)
+        return rehearse(images, criu, final.parent, env, timeout, log)
 
     return take_parked(park, criu, staging, final, timeout, rehearsed, called_off)
 

@@ -1,4 +1,7 @@
-"""Warming up: every declared example goes through the application before the snapshot point."""
+"""Warming up: every declared example goes through the application before the snapshot point.
+
+And once more in the first process that is restored from a snapshot (:func:`send_examples`).
+"""
 
 from __future__ import annotations
 
@@ -54,14 +57,17 @@ def answer_examples(app: ServiceApp) -> list[Answer]:
     return _run_to_end(_answer_examples(app))
 
 
+async def send_examples(app: ServiceApp) -> list[Answer]:
+    """What an application that was started answers its examples with; raises as :func:`warm_up`."""
+    return [
+        await _send(app, spec, example) for spec in app.specs for example in spec.method.examples
+    ]
+
+
 async def _answer_examples(app: ServiceApp) -> list[Answer]:
     await app.start(hooks=False)
     try:
-        return [
-            await _send(app, spec, example)
-            for spec in app.specs
-            for example in spec.method.examples
-        ]
+        return await send_examples(app)
     finally:
         await app.stop(hooks=False)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from bentofn.runtime.context import current_context
+from bentofn.runtime.context import answers_example
 from bentofn.runtime.current import service_config
 from bentofn.runtime.errors import BentoMLConfigException
 from bentofn.runtime.monitoring.base import MonitorBase, NoOpMonitor
@@ -41,8 +41,7 @@ def monitor(
     Raises:
         BentoMLConfigException: There is no such class.
     """
-    context = current_context.get(None)
-    if context is not None and context.is_example:
+    if answers_example():
         yield NoOpMonitor(name)
         return
     if name not in _monitors:

@@ -20,6 +20,9 @@ ROLE = "BENTOFN_SERVICE"
 HEADER = "x-bentofn-sibling"
 """Header of a request between services of one bento: it holds their secret."""
 
+EXAMPLE_HEADER = "x-bentofn-example"
+"""Header of a call that is made to answer an example; only a sibling's is believed."""
+
 MEDIA_TYPE = "application/vnd.bentofn+pickle"
 """Content type of such a request and of its answer (:mod:`bentofn.runtime.proxy.wire`)."""
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
-from bentofn.runtime.context import Context
+from bentofn.runtime.context import EXAMPLE, Context
 from bentofn.runtime.errors import BentoMLException, InvalidArgument
 from bentofn.runtime.http.calls import chunks_of, is_stream
 from bentofn.runtime.http.errors import faults, reply_to
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Reply
 from bentofn.runtime.http.interrupt import DeadlineExceededError, WhileConnected
 from bentofn.runtime.proxy import wire
+from bentofn.runtime.proxy.addresses import EXAMPLE_HEADER
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.endpoint import Endpoint
@@ -35,7 +36,10 @@ async def answer_sibling(endpoint: Endpoint, exchange: Exchange) -> None:
     Raises:
         ClientLeftError, DeadlineExceededError: It cannot be answered.
     """
-    context = Context(exchange.scope, b"", endpoint.state, exchange.request_id)
+    scope = exchange.scope
+    if any(name == EXAMPLE_HEADER.encode() for name, _ in scope["headers"]):
+        scope = {**scope, "extensions": {**scope.get("extensions", {}), EXAMPLE: {}}}
+    context = Context(scope, b"", endpoint.state, exchange.request_id)
     try:
         await _answer(endpoint, exchange, context)
     except (ClientLeftError, DeadlineExceededError):

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.api import APIMethod
+from bentofn.runtime.context import answers_example
 from bentofn.runtime.errors import BentoMLException, ServiceUnavailable
 from bentofn.runtime.proxy import wire
-from bentofn.runtime.proxy.addresses import HEADER, Addresses
+from bentofn.runtime.proxy.addresses import EXAMPLE_HEADER, HEADER, Addresses
 from bentofn.runtime.proxy.base import CLIENT_URL, find_method
 from bentofn.runtime.proxy.conversation import Conversation, Head, result_of
 
@@ -337,7 +338,8 @@ class _Awaiting(_Line):
 
 
 def _headers() -> dict[str, str]:
-    return {"content-type": wire.MEDIA_TYPE, HEADER: Addresses.read().secret}
+    headers = {"content-type": wire.MEDIA_TYPE, HEADER: Addresses.read().secret}
+    return {**headers, EXAMPLE_HEADER: "1"} if answers_example() else headers
 
 
 def _arguments(method: APIMethod, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message:

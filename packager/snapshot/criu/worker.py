@@ -38,6 +38,9 @@ _PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
 """Command prefix that gives a worker, and so what it restores, mounts of its own. What the host
 mounts later (a bento's tree) is seen there, and nothing of it keeps the host from unmounting."""
 
+NOTICED_WITHIN = 1.0
+"""Seconds within which whoever waits for a child that has ended has learnt it."""
+
 _LOG_READ = 1 << 16
 _NAMESPACE = re.compile(r"^NSpid:(\s+\d+)+\s+1$", re.MULTILINE)
 
@@ -123,20 +126,19 @@ class Worker:
 
         Returns:
             Children of this process that have ended, that nobody has waited for yet, and that may
-            be what was restored. Who waits for its children learns their ends before these are
-            taken.
+            be what was restored. After :data:`NOTICED_WITHIN` they are to be taken (:func:`reap`).
         """
         links = {*self.links, *map(_link, given)}
         self.process.kill()
         self.process.wait()
-        ours, ended = children(), []
+        ours, ended = _children(), []
         for pid in _processes():
             held = _links(pid)
             if not held.isdisjoint(links):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 if pid in ours:
-                    _reap(pid)
+                    _wait_for(pid, 0)
             elif not held and pid in ours and _is_in_namespace(pid):
                 ended.append(pid)
         # Not earlier: the wire's end of file would end what is looked for, and the log's name (its
@@ -145,7 +147,7 @@ class Worker:
         return ended
 
 
-def children() -> set[int]:
+def _children() -> set[int]:
     """Children of this process, whichever thread started them."""
     found: set[int] = set()
     for tasks in Path("/proc/self/task").glob("*/children"):
@@ -183,9 +185,15 @@ def _is_in_namespace(pid: int) -> bool:
         return False
 
 
-def _reap(pid: int) -> None:
+def reap(ended: Iterable[int]) -> None:
+    """Take the ends of children that nobody has waited for by now."""
+    for pid in ended:
+        _wait_for(pid, os.WNOHANG)
+
+
+def _wait_for(pid: int, options: int) -> None:
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        os.waitpid(pid, options)
 
 
 def prime(command: Sequence[str], owner: Path | None = None) -> Worker:

@@ -116,7 +116,7 @@ def test_one_that_does_not_answer_when_it_is_restored_is_refused(
     done = bentofn("snapshot", "take", "frail", home=home.path, check=False)
     assert done.returncode == 1
     assert "what was restored from it did not answer" in done.stderr
-    assert "/ask gives 500" in done.stderr
+    assert "(/ask) is answered with 500" in done.stderr
     assert SnapshotStore(home).list() == ()
     assert leftovers(home) == []
 

@@ -21,6 +21,8 @@ from bentofn.runtime.protocol import (
     ProtocolError,
     Ready,
     Refused,
+    Rehearse,
+    Rehearsed,
     decode,
     encode,
 )
@@ -30,6 +32,8 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(Ready, PIDS),
     st.builds(Failed, st.text()),
     st.builds(Refused, st.text()),
+    st.builds(Rehearse),
+    st.builds(Rehearsed),
     st.builds(Fork, st.text(), st.integers(1, 64), st.dictionaries(st.text(), st.text())),
     st.builds(Forked, st.text(), PIDS),
     st.builds(ForkFailed, st.text(), st.text()),

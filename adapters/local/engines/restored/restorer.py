@@ -27,7 +27,7 @@ from bentofn.packager.snapshot.criu.rpc import (
     parse_response,
     restore_request,
 )
-from bentofn.packager.snapshot.criu.worker import Worker, prime
+from bentofn.packager.snapshot.criu.worker import NOTICED_WITHIN, Worker, prime, reap
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.protocol import Restore, encode
@@ -42,9 +42,6 @@ DELETED_FILES = "remap-fpath.img"
 TAKEN_AT_ONCE = 2
 """Snapshots that are taken at a time, of all functions: each starts a service, and keeps one of the
 few threads that asyncio has (the processors and four) for as long as that and the dump take."""
-
-NOTICED_WITHIN = 1.0
-"""Seconds within which whoever waits for a child that has ended has learnt it."""
 
 REFILL_DELAY = 0.1
 """Seconds after a restore in which the processors are left to what was restored."""
@@ -234,13 +231,7 @@ def _find() -> Criu:
 async def _reap_later(ended: Sequence[int]) -> None:
     """Take the ends of children that nobody waits for, and of no others."""
     await asyncio.sleep(NOTICED_WITHIN)
-    for pid in ended:
-        _reap(pid)
-
-
-def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    reap(ended)
 
 
 def _disown(work: asyncio.Task[Offspring]) -> None:

@@ -16,6 +16,7 @@ import uvicorn
 
 import bentofn
 from bentofn.runtime import asgi
+from bentofn.runtime.context import EXAMPLE, Context, current_context
 from bentofn.runtime.errors import BentoMLException, InvalidArgument, ServiceUnavailable
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.proxy import addresses, connect, wire
@@ -57,6 +58,10 @@ class Far:
     @bentofn.api
     def header(self, ctx: bentofn.Context) -> bool:
         return "x-bentofn-sibling" in ctx.request.headers
+
+    @bentofn.api
+    def example(self, ctx: bentofn.Context) -> bool:
+        return ctx.is_example
 
 
 class Server:
@@ -185,6 +190,22 @@ def test_only_who_knows_the_secret_is_read(
     with pytest.raises(BentoMLException, match="not allowed") as caught:
         far.fail("own")
     assert caught.value.error_code == 415
+
+
+@pytest.mark.usefixtures("server")
+def test_what_an_example_asks_is_part_of_the_example(far: Proxy) -> None:
+    def ask() -> tuple[bool, bool]:
+        return far.to_sync.example(), asyncio.run(far.to_async.example())
+
+    assert ask() == (False, False)
+    example = Context({"type": "http", "extensions": {EXAMPLE: {}}}, b"", {})
+    token = current_context.set(example)
+    try:
+        assert ask() == (True, True)
+    finally:
+        current_context.reset(token)
+    forged = {addresses.EXAMPLE_HEADER: "1"}
+    assert far.to_sync.client.post("/example", json={}, headers=forged).json() is False
 
 
 @contextlib.contextmanager

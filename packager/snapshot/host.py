@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bentofn.packager.snapshot.capabilities import own_capabilities
+from bentofn.packager.snapshot.texts import printable
 from bentofn.runtime.manifest import canonical_json
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -93,24 +94,16 @@ class HostClass:
             return f"on {_named(self.machine)}, and this is {_named(here.machine)}"
         if self.vendor != here.vendor:
             return f"on a CPU of {_named(self.vendor)}, and this one is of {_named(here.vendor)}"
-        lacking = sorted(set(self.features) - set(here.features))
-        if lacking:
-            return f"on a CPU with {_listed(lacking)}, which this one lacks"
-        new = sorted(set(here.features) - set(self.features))
-        if new:
-            return f"on a CPU without {_listed(new)}, which this one has"
+        if self.features != here.features:
+            return f"on a CPU {_unlike(self.features, here.features, 'this one')}"
         if self.kernel != here.kernel:
             return f"on Linux {self.kernel}, and this is {here.kernel}"
         if self.libc != here.libc:
             return f"with {_named(self.libc)}, and this machine has {_named(here.libc)}"
         if self.driver != here.driver:
             return f"with {_driver(self.driver)}, and this machine has {_driver(here.driver)}"
-        lacking = sorted(set(self.capabilities) - set(here.capabilities))
-        if lacking:
-            return f"with the privileges {_listed(lacking)}, which this process lacks"
-        new = sorted(set(here.capabilities) - set(self.capabilities))
-        if new:
-            return f"without the privileges {_listed(new)}, which this process has"
+        if self.capabilities != here.capabilities:
+            return _unlike(self.capabilities, here.capabilities, "this process", "the privileges ")
         return None
 
     def to_json(self) -> dict[str, Any]:
@@ -128,11 +121,11 @@ class HostClass:
         return cls(
             machine=_text(raw["machine"]),
             vendor=_text(raw["vendor"]),
-            features=tuple(sorted(_text(each) for each in raw["features"])),
+            features=tuple(sorted({_text(each) for each in raw["features"]})),
             kernel=_text(raw["kernel"]),
             libc=_text(raw["libc"]),
             driver=_text(raw["driver"]),
-            capabilities=tuple(sorted(_text(each) for each in raw["capabilities"])),
+            capabilities=tuple(sorted({_text(each) for each in raw["capabilities"]})),
         )
 
     def canonical(self) -> bytes:
@@ -189,10 +182,7 @@ def _read(path: Path) -> str:
 
 
 def _text(value: object) -> str:
-    # What comes from elsewhere is shown on terminals, which take control characters for commands.
-    if not isinstance(value, str) or not value.isprintable() or len(value) > 255:
-        raise TypeError("no printable text")
-    return value
+    return printable(value, 255)
 
 
 def _named(value: str) -> str:
@@ -201,6 +191,13 @@ def _named(value: str) -> str:
 
 def _driver(version: str) -> str:
     return f"the GPU driver {version}" if version else "no GPU driver"
+
+
+def _unlike(then: Sequence[str], now: Sequence[str], who: str, what: str = "") -> str:
+    lacking = sorted(set(then) - set(now))
+    if lacking:
+        return f"with {what}{_listed(lacking)}, which {who} lacks"
+    return f"without {what}{_listed(sorted(set(now) - set(then)))}, which {who} has"
 
 
 def _listed(names: list[str]) -> str:

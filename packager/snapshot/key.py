@@ -18,6 +18,7 @@ from typing import Any
 from bentofn.packager.files import atomic_write, make_directory
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.host import HostClass
+from bentofn.packager.snapshot.texts import printable
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import canonical_json
@@ -276,9 +277,7 @@ def _home_key(home: Home) -> bytes:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable() or len(value) > 4096:
-        raise TypeError("no printable text")
-    return value
+    return printable(value, 4096)
 
 
 def _locale(locale: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from bentofn.packager.snapshot.digests import FileDigest
 from bentofn.packager.snapshot.key import SnapshotKey
 from bentofn.packager.snapshot.mapped import MappedFile
+from bentofn.packager.snapshot.texts import printable
 from bentofn.runtime.manifest import canonical_json
 
 RECORD = "snapshot.json"
@@ -52,9 +53,7 @@ class Origin:
         Raises:
             KeyError, TypeError, ValueError: It is none.
         """
-        bento = raw["bento"]
-        if not (isinstance(bento, str) and bento.isprintable()):
-            raise TypeError("bento")
+        bento = printable(raw["bento"], 4096)
         created = datetime.fromisoformat(raw["created"])
         if created.tzinfo is None:
             raise ValueError("created")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from bentofn.packager.files import (
     remove_tree,
     writing,
 )
+from bentofn.packager.locks import locked
+from bentofn.runtime.errors import UserError
 
 _LOCK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -127,6 +130,7 @@ class Home:
         *,
         shared: bool = False,
         waiting: Callable[[str], None] | None = None,
+        called_off: threading.Event | None = None,
     ) -> Iterator[None]:
         """Hold the lock ``name`` among all processes and threads that use this home.
 
@@ -136,9 +140,10 @@ class Home:
             name: Letters, digits, ``.``, ``_`` and ``-``.
             shared: Whether other shared holders are let in.
             waiting: Called once with a message if somebody else holds the lock.
+            called_off: Set from another thread when nobody wants it any more.
 
         Raises:
-            UserError: The home cannot be written.
+            UserError: The home cannot be written, or it was called off.
         """
         descriptor = self._open_lock(name)
         try:
@@ -148,7 +153,10 @@ class Home:
             except BlockingIOError:
                 if waiting is not None:
                     waiting(f"Waiting for another bentofn process that holds {name!r}...")
-                fcntl.flock(descriptor, operation)
+                if called_off is None:
+                    fcntl.flock(descriptor, operation)
+                elif not locked(descriptor, operation, called_off):
+                    raise UserError("It was called off.") from None
             yield
         finally:
             _unlock(descriptor)

@@ -142,7 +142,7 @@ def obtain(
         return kept
     for reason in misfits(store, key):
         tell(reason)
-    with store.stage(key, waiting=tell) as stage:
+    with store.stage(key, tell, called_off) as stage:
         snapshot = (
             recall(store, key, lambda _: None)  # another process may have just taken it
             or unpack_arrived(store.home, stage, tell)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -76,7 +77,10 @@ class SnapshotStore:
 
     @contextmanager
     def stage(
-        self, key: SnapshotKey, waiting: Callable[[str], None] | None = None
+        self,
+        key: SnapshotKey,
+        waiting: Callable[[str], None] | None = None,
+        called_off: threading.Event | None = None,
     ) -> Iterator[Stage]:
         """Make a snapshot; nobody else makes the same meanwhile.
 
@@ -85,12 +89,13 @@ class SnapshotStore:
         Args:
             key: What it is taken of and on.
             waiting: Told if somebody else is making it.
+            called_off: Set from another thread when nobody wants it any more.
 
         Raises:
-            UserError: The disk is full or the home cannot be written.
+            UserError: The disk is full, the home cannot be written, or it was called off.
         """
         directory = snapshots_directory(self.home)
-        with self.home.lock(f"snapshot-{key.id}", waiting=waiting):
+        with self.home.lock(f"snapshot-{key.id}", waiting=waiting, called_off=called_off):
             for left in directory.glob(f"{TEMPORARY_PREFIX}*"):
                 clear_stale(left)
             with temporary_directory(directory) as staging:

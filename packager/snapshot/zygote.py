@@ -158,7 +158,7 @@ def take_zygote(
         read = frozenset[str]().union(*(each.read for each in _kept(store, packages)))
         started_with = that_matter(environment, read)
         key = _key(store, packages, tree, started_with, criu)
-        with store.stage(key, waiting=tell) as stage:
+        with store.stage(key, tell, called_off) as stage:
             if store.get(key) is not None:
                 continue  # another process has just made it
             taking = _Taking(packages, tree, started_with, timeout, log, called_off)

@@ -9,13 +9,13 @@ import select
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from bentofn.packager.files import make_directory, remove_tree
+from bentofn.packager.locks import locked
 from bentofn.packager.snapshot.criu.causes import cause_of, holdings_of
 from bentofn.packager.snapshot.criu.installed import Criu
 from bentofn.runtime.errors import UserError
@@ -24,8 +24,6 @@ _MOUNT_POINT = "proc.crtools"
 """A directory that CRIU makes in a process's own. Source: get_proc_fd of criu/pie/parasite.c."""
 
 _MNT_DETACH = 2  # sys/mount.h
-
-_POLL = 0.02
 
 _DEATH_SECONDS = 10.0
 """How long a killed process may take to give its memory back."""
@@ -99,7 +97,13 @@ def _directory_to_itself(pid: int, timeout: float, called_off: threading.Event) 
     except OSError:
         raise DumpFailed("the service ended before it could be dumped") from None
     try:
-        _lock(directory, timeout, called_off)
+        if not locked(directory, fcntl.LOCK_EX, called_off, timeout):
+            raise DumpFailed(
+                "it was called off"
+                if called_off.is_set()
+                else f"CRIU did not begin within {timeout:g} s, because somebody else keeps the "
+                "service's working directory locked; have it let go"
+            )
         _remove_mount(place)
         try:
             yield
@@ -107,23 +111,6 @@ def _directory_to_itself(pid: int, timeout: float, called_off: threading.Event) 
             _remove_mount(place)
     finally:
         os.close(directory)
-
-
-def _lock(directory: int, timeout: float, called_off: threading.Event) -> None:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise DumpFailed(
-                    f"CRIU did not begin within {timeout:g} s, because somebody else keeps the "
-                    "service's working directory locked; have it let go"
-                ) from None
-            if called_off.wait(_POLL):
-                raise DumpFailed("it was called off") from None
-        else:
-            return
 
 
 def _remove_mount(place: Path) -> None:

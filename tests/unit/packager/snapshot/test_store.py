@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,24 @@ def test_two_that_take_the_same_do_it_one_after_the_other(home: Home, key: Snaps
         taken = stage.publish(Origin(), ())
     thread.join()
     assert found == [taken]
+
+
+def test_one_that_is_called_off_does_not_wait_for_who_takes_the_same(
+    home: Home, key: SnapshotKey
+) -> None:
+    store, called_off = SnapshotStore(home), threading.Event()
+
+    def second() -> str:
+        with pytest.raises(UserError) as refused, store.stage(key, None, called_off):
+            pass
+        return str(refused.value)
+
+    with store.stage(key) as stage, ThreadPoolExecutor(1) as pool:
+        said = pool.submit(second)
+        called_off.set()
+        assert said.result(20) == "It was called off."
+        taken = stage.publish(Origin(), ())
+    assert store.list() == (taken,)
 
 
 def test_a_page_that_was_tampered_with_is_found(home: Home, key: SnapshotKey) -> None:

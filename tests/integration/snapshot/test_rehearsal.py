@@ -65,6 +65,13 @@ class Service:
         self.seen("add", numbers)
         return sum(numbers)
 
+    @bentofn.task(examples=[{"n": 4}])
+    def later(self, n: int) -> int:
+        self.seen("later", n)
+        with bentofn.monitor("later") as monitor:
+            monitor.log(n, "n", "feature", "numerical")
+        return n
+
 Service.add_asgi_middleware(Doors)
 """
 
@@ -88,9 +95,13 @@ def taken_of(criu: Criu, tmp_path: Path) -> Any:
     return taken
 
 
-def test_examples_of_every_form_are_asked_as_they_were_at_the_warm_up(taken_of: Any) -> None:
-    once = ["order 3", "text plain words", "data b'raw'", "add [1, 2]"]
-    assert taken_of(FORMS) == once * 2
+def test_examples_of_every_form_are_asked_as_they_were_at_the_warm_up(
+    taken_of: Any, tmp_path: Path
+) -> None:
+    once = ["order 3", "text plain words", "data b'raw'", "add [1, 2]", "later 4"]
+    state = tmp_path / "state"
+    assert taken_of(FORMS, BENTOFN_STATE=str(state)) == once * 2
+    assert not state.exists()
 
 
 FORGETFUL = """

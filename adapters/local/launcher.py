@@ -190,13 +190,18 @@ class Launcher:
             )
         return self._zygote if self._may_share else None
 
+    def keeps(self, instance: Instance) -> bool:
+        """Whether what an instance becomes while it serves can be kept for later starts."""
+        engine = self._choice.current
+        return isinstance(engine, CriuEngine) and engine.keeps(instance)
+
     async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
         """Stop an instance.
 
         Args:
             instance: It.
             grace: Seconds for what it still does.
-            keep: Whether what it has become may be kept for later starts, if the service allows it.
+            keep: Whether what it has become is kept before, if that can still be done.
         """
         engine = self._choice.current
         try:

@@ -42,7 +42,6 @@ from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Upstream
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus
-from bentofn.packager.snapshot.warm import is_warmable
 from bentofn.runtime.errors import UserError
 
 
@@ -83,7 +82,7 @@ class Revision:
         timeout = profile.start_timeout
         self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
         contract = bento.manifest.contract
-        rules = profile.pool_rules(spec.settings, contract, warmable=is_warmable(contract))
+        rules = profile.pool_rules(spec.settings, contract)
         prefix = contract.path_prefix
         self.task_routes = frozenset(prefix + api.route for api in contract.apis if api.is_task)
         """Paths of the service's tasks."""
@@ -263,7 +262,7 @@ class Revision:
         self._stats.last_failure = ""
         self._log.write(name, "platform", f"ready, {kind}, after {milliseconds:.0f} ms")
         self._report_first(None)
-        self._feed(InstanceReady(name))
+        self._feed(InstanceReady(name, self.launcher.keeps(instance)))
         if self._pool.instances[name].state == "stopping":
             self._stop(name)  # told to while it started, too late to call the start off
         status = await instance.wait()

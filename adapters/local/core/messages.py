@@ -35,9 +35,15 @@ class RequestTimedOut:
 
 @dataclass(frozen=True)
 class InstanceReady:
-    """A starting instance serves."""
+    """A starting instance serves.
+
+    Args:
+        instance: It.
+        keeps: Whether what it becomes while it serves can be kept for later starts.
+    """
 
     instance: str
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,8 @@ class StopInstance:
 
     Args:
         instance: It.
-        keep: Whether it served and is stopped only because there is nothing to do and no other is
-            left: what it has become may be kept for later starts.
+        keep: Whether it can be kept, served, and is stopped only because there is nothing to do and
+            no other is left: what it has become is kept for later starts.
     """
 
     instance: str

@@ -34,11 +34,12 @@ class PooledInstance:
     """An instance as the pool sees it.
 
     Its ``state`` is starting, ready, retiring (it finishes what it has, then stops), stopping, or
-    parking (it stops once what it has become is kept).
+    parking (it stops once what it has become is kept, if it ``keeps`` that; one at a time).
     """
 
     id: str
     state: str = "starting"
+    keeps: bool = False
     in_flight: set[int] = field(default_factory=set)
     idle_since: float = 0.0
     last_used: int = 0
@@ -98,8 +99,8 @@ class Pool:
             case RequestTimedOut(request):
                 self._retire(self._runs_on.get(request, ""))
                 self._release(request, now)
-            case InstanceReady(instance):
-                self._ready(instance, now)
+            case InstanceReady(instance, keeps):
+                self._ready(instance, keeps, now)
                 fresh = instance
             case InstanceFailed(instance, reason):
                 self._failed(instance, reason, now)
@@ -148,10 +149,11 @@ class Pool:
         if instance is not None and instance.state in ("ready", "retiring"):
             self._stop([instance])
 
-    def _ready(self, name: str, now: float) -> None:
+    def _ready(self, name: str, keeps: bool, now: float) -> None:
         instance = self.instances.get(name)
         if instance is not None and instance.state == "starting":
             instance.state = "ready"
+            instance.keeps = keeps
             instance.idle_since = now
             self._failures = 0
             self._retry_at = self._hold_until = -math.inf
@@ -244,8 +246,11 @@ class Pool:
         idle = self._idle()
         spare = max(0, self._count("ready") - self._kept())
         for instance in [i for i in idle[:spare] if now >= self._expires(i)]:
-            alone = self._count("starting", "ready", "retiring") == 1 and not self.draining
-            self._stop([instance], keep=self.rules.warmable and alone and instance.last_used > 0)
+            self._stop([instance], keep=self._is_kept(instance))
+
+    def _is_kept(self, instance: PooledInstance) -> bool:
+        alone = self._count("starting", "ready", "retiring", "parking") == 1 and not self.draining
+        return instance.keeps and alone and instance.last_used > 0
 
     def _idle(self) -> list[PooledInstance]:
         """Ready instances without a request, the one used longest ago first."""

@@ -52,9 +52,7 @@ class Profile:
     payload_limit: int
     recovered_templates: int
 
-    def pool_rules(
-        self, settings: FunctionSettings, contract: ServiceContract, *, warmable: bool = False
-    ) -> PoolRules:
+    def pool_rules(self, settings: FunctionSettings, contract: ServiceContract) -> PoolRules:
         """The rules of one function.
 
         An instance takes as many requests as its largest batch holds, at least, or the batch
@@ -81,7 +79,6 @@ class Profile:
             start_attempts=self.start_attempts,
             start_backoff=self.start_backoff,
             start_hold=self.start_hold,
-            warmable=warmable,
         )
 
 

@@ -12,16 +12,16 @@ class PoolRules:
     Args:
         concurrency: Requests that an instance takes at a time.
         min_instances: Instances kept without requests.
-        max_instances: Instances at most, those that are stopping included and those that are only
-            being kept not; 0 refuses everything.
+        max_instances: Instances at most, those that are stopping included; 0 refuses everything.
+            One more may be there while it is only being kept: that takes a while, for which no
+            request should wait. Whether an instance can be kept is its engine's to know, and told
+            with :class:`bentofn.adapters.local.core.messages.InstanceReady`.
         queue_limit: Requests that may wait.
         queue_full_status: HTTP status for a request that may not.
         idle_timeout: Time without a request after which an instance is stopped.
         start_attempts: Failed starts in a row after which waiting requests are refused.
         start_backoff: Wait after the first failed start; doubled with each further one.
         start_hold: Wait before instances that no request waits for are tried again.
-        warmable: Whether what the last instance has become is kept, once it has nothing to do. That
-            takes a while, for which no request should wait.
     """
 
     concurrency: int
@@ -33,4 +33,3 @@ class PoolRules:
     start_attempts: int
     start_backoff: float
     start_hold: float
-    warmable: bool = False

@@ -156,3 +156,31 @@ def test_an_instance_that_is_killed_while_it_is_kept_harms_nothing(platform: Any
     assert start == "restored"
     assert answer["known"] in (["example"], ["example", "first"])
     assert all(re.fullmatch("[0-9a-f]{32}|.*key", each.name) for each in platform.snapshots())
+
+
+def test_an_instance_that_is_no_restore_is_not_kept_and_counts_until_it_has_ended(
+    platform: Any, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    service = f"""
+        import pathlib, time
+        import bentofn
+
+        @bentofn.service(snapshot={{"warmable": True}})
+        class Service:
+            @bentofn.api(examples=[{{}}])
+            def say(self) -> str:
+                return "said"
+
+            @bentofn.on_shutdown
+            def end(self) -> None:
+                while not pathlib.Path({str(gate)!r}).exists():
+                    time.sleep(0.01)
+        """
+    tag = platform.build("mortal", {"service.py": service}).tag
+    platform.deploy(tag, "mortal", snapshot="template", idle_timeout=0.2, max_instances=1)
+    platform.call("/mortal/say")
+    platform.wait_until(lambda: platform.status("mortal").instances[0].state != "ready")
+    assert [each.state for each in platform.status("mortal").instances] == ["stopping"]
+    gate.touch()
+    platform.wait_for_zero("mortal")

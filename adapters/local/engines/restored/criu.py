@@ -124,6 +124,14 @@ class CriuEngine:
         self._learning.begin(kept.ahead, instance, self._instances)
         return instance
 
+    def keeps(self, instance: Instance) -> bool:
+        """Whether what an instance becomes can be kept: its service allows it, and none was yet.
+
+        Forks of a template cannot.
+        """
+        first = self._kept is not None and not self._kept.snapshot.key.warmed
+        return self._keeps and first and any(each is instance for each in self._instances)
+
     async def keep(self, instance: Instance) -> None:
         """End an instance and keep what it has become for later starts, if that is allowed.
 
@@ -134,7 +142,7 @@ class CriuEngine:
         """
         known = next((each for each in self._instances if each is instance), None)
         before = self._kept
-        if known is None or before is None or before.snapshot.key.warmed or not self._keeps:
+        if known is None or before is None or not self.keeps(instance):
             return
         self._keeps = False  # not again, whatever comes of it
         criu = await self._restorer.criu()

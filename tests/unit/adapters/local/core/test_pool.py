@@ -41,7 +41,6 @@ def rules(**changes: object) -> PoolRules:
         "start_attempts": 3,
         "start_backoff": 0.2,
         "start_hold": 30.0,
-        "warmable": False,
     }
     return PoolRules(**{**usual, **changes})  # type: ignore[arg-type]
 
@@ -62,6 +61,7 @@ class World(RuleBasedStateMachine):
         self.starting: set[str] = set()
         self.ready: set[str] = set()
         self.stopping: set[str] = set()
+        self.keeping: set[str] = set()
         self.parking: set[str] = set()
         self.lost = ""
         self.wake_at: float | None = None
@@ -71,17 +71,13 @@ class World(RuleBasedStateMachine):
         minimum=st.integers(0, 2),
         maximum=st.integers(1, 4),
         queue_limit=st.integers(0, 6),
-        warmable=st.booleans(),
     )
-    def make(
-        self, concurrency: int, minimum: int, maximum: int, queue_limit: int, warmable: bool
-    ) -> None:
+    def make(self, concurrency: int, minimum: int, maximum: int, queue_limit: int) -> None:
         self.limits = rules(
             concurrency=concurrency,
             min_instances=min(minimum, maximum),
             max_instances=maximum,
             queue_limit=queue_limit,
-            warmable=warmable,
         )
         self.pool = Pool(self.limits, "i")
         self.send(Tick())
@@ -102,7 +98,8 @@ class World(RuleBasedStateMachine):
                 self.ready.discard(instance)
                 self.stopping.add(instance)
                 if keep:
-                    assert self.limits.warmable
+                    assert instance in self.keeping
+                    assert not self.starting | self.ready
                     self.parking.add(instance)
             case Dispatch(request, instance):
                 assert request in self.waiting
@@ -149,13 +146,15 @@ class World(RuleBasedStateMachine):
         self.send(RequestCancelled(request))
 
     @precondition(lambda self: self.starting)
-    @rule(data=st.data(), works=st.booleans())
-    def start(self, data: st.DataObject, works: bool) -> None:
+    @rule(data=st.data(), works=st.booleans(), keeps=st.booleans())
+    def start(self, data: st.DataObject, works: bool, keeps: bool) -> None:
         instance = data.draw(st.sampled_from(sorted(self.starting)))
         self.starting.remove(instance)
         if works:
             self.ready.add(instance)
-            self.send(InstanceReady(instance))
+            if keeps:
+                self.keeping.add(instance)
+            self.send(InstanceReady(instance, keeps))
         else:
             self.send(InstanceFailed(instance, "it does not import"))
 
@@ -165,6 +164,7 @@ class World(RuleBasedStateMachine):
         instance = data.draw(st.sampled_from(sorted(self.ready | self.stopping)))
         self.ready.discard(instance)
         self.stopping.discard(instance)
+        self.parking.discard(instance)
         self.send(InstanceExited(instance, "killed by signal 9"))
         assert instance not in self.running.values()
 
@@ -195,8 +195,9 @@ class World(RuleBasedStateMachine):
     def within_limits(self) -> None:
         if self.requests == 0 and not hasattr(self, "limits"):
             return
-        counted = (self.starting | self.ready | self.stopping) - self.parking
-        assert len(counted) <= self.limits.max_instances
+        running = self.starting | self.ready | self.stopping
+        assert len(self.parking) <= 1
+        assert len(running) <= self.limits.max_instances + len(self.parking)
         assert len(self.waiting) <= self.limits.queue_limit
         assert self.pool.queued == len(self.waiting)
 
@@ -205,6 +206,7 @@ class World(RuleBasedStateMachine):
         while self.starting or self.stopping or self.waiting or self.running:
             for instance in sorted(self.stopping):
                 self.stopping.discard(instance)
+                self.parking.discard(instance)
                 self.send(InstanceExited(instance, "stopped"))
             for instance in sorted(self.starting):
                 self.starting.discard(instance)
@@ -277,20 +279,20 @@ def test_the_instance_used_last_is_preferred_and_the_others_go() -> None:
 
 
 def test_the_last_instance_that_served_may_be_kept_when_it_becomes_idle() -> None:
-    pool = Pool(rules(concurrency=1, warmable=True), "i")
+    pool = Pool(rules(concurrency=1), "i")
     for request in (1, 2):
         pool.handle(RequestArrived(request), 0.0)
-    pool.handle(InstanceReady("i1"), 1.0)
-    pool.handle(InstanceReady("i2"), 1.0)
+    pool.handle(InstanceReady("i1", keeps=True), 1.0)
+    pool.handle(InstanceReady("i2", keeps=True), 1.0)
     for request in (1, 2):
         pool.handle(RequestFinished(request), 2.0)
     assert pool.handle(Tick(), 62.0) == [StopInstance("i1"), StopInstance("i2", keep=True)]
 
 
 def test_a_request_does_not_wait_for_an_instance_that_is_being_kept() -> None:
-    pool = Pool(rules(max_instances=1, warmable=True), "i")
+    pool = Pool(rules(max_instances=1), "i")
     pool.handle(RequestArrived(1), 0.0)
-    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(InstanceReady("i1", keeps=True), 1.0)
     pool.handle(RequestFinished(1), 2.0)
     assert pool.handle(Tick(), 62.0) == [StopInstance("i1", keep=True)]
     assert pool.handle(RequestArrived(2), 62.1) == [StartInstance("i2")]
@@ -299,10 +301,34 @@ def test_a_request_does_not_wait_for_an_instance_that_is_being_kept() -> None:
 
 
 def test_an_instance_that_never_served_is_not_kept() -> None:
-    pool = Pool(rules(warmable=True), "i")
+    pool = Pool(rules(), "i")
     pool.handle(InstanceWanted(), 0.0)
-    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(InstanceReady("i1", keeps=True), 1.0)
     assert pool.handle(Tick(), 61.0) == [StopInstance("i1")]
+
+
+def test_while_one_is_being_kept_there_is_one_more_than_the_limit_and_no_other_is_kept() -> None:
+    pool = Pool(rules(max_instances=1), "i")
+    now = 0.0
+    for name in ("i1", "i2"):
+        assert pool.handle(RequestArrived(int(now)), now) == [StartInstance(name)]
+        pool.handle(InstanceReady(name, keeps=True), now)
+        pool.handle(RequestFinished(int(now)), now)
+        now += 61.0
+        keep = name == "i1"
+        assert pool.handle(Tick(), now) == [StopInstance(name, keep=keep)]
+    assert pool.handle(RequestArrived(9), now) == []
+    assert pool.handle(InstanceExited("i2", "stopped"), now) == [StartInstance("i3")]
+
+
+def test_an_instance_that_cannot_be_kept_counts_until_it_has_ended() -> None:
+    pool = Pool(rules(max_instances=1), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    pool.handle(InstanceReady("i1"), 1.0)
+    pool.handle(RequestFinished(1), 2.0)
+    assert pool.handle(Tick(), 62.0) == [StopInstance("i1")]
+    assert pool.handle(RequestArrived(2), 62.1) == []
+    assert pool.handle(InstanceExited("i1", "stopped"), 63.0) == [StartInstance("i2")]
 
 
 def test_a_start_that_keeps_failing_ends_the_wait_with_its_sentence() -> None:

@@ -23,6 +23,7 @@ from bentofn.adapters.local.engines import (
 )
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.process import kill_session
+from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.isolation.policy import Isolation
@@ -70,7 +71,8 @@ class Launcher:
         self._python: Path | None = None
         self._plain: Engine | None = None
         self._zygote: ZygoteEngine | None = None
-        self._may_share = spec.settings.snapshot == "auto" and bool(bento.packages)
+        self._shares = spec.settings.snapshot == "auto" and bool(bento.packages)
+        self._patience = Patience()
         self._sharing: asyncio.Task[None] | None = None
         self._choice = EngineChoice(
             spec.settings.snapshot, self._make_engine, start_timeout, self._tell
@@ -94,6 +96,10 @@ class Launcher:
             return "restored"
         zygote = self._zygote if self._may_share else None
         return "zygote" if zygote is not None and zygote.available else "cold"
+
+    @property
+    def _may_share(self) -> bool:
+        return self._shares and self._patience.allows(asyncio.get_running_loop().time())
 
     async def recall(self) -> None:
         """Take up what earlier platforms and deployments left on disk for fast starts."""
@@ -150,12 +156,15 @@ class Launcher:
         zygote = await self._zygote_engine()
         if zygote is not None and zygote.available:
             try:
-                return await self._serve(zygote, spec), "zygote"
+                instance = await self._serve(zygote, spec)
+                self._patience.succeeded()
+                return instance, "zygote"
             except StartTimedOut:
                 raise  # what takes too long with everything imported does so without
             except (StartFailed, EngineRefused) as error:
-                # If the zygote lives, the reason is the service's and stays.
-                self._may_share = not zygote.available
+                if zygote.available:  # else the reason is the zygote's
+                    now = asyncio.get_running_loop().time()
+                    self._patience.failed(now, lasting=isinstance(error, EngineRefused))
                 self._log.write("zygote", "platform", f"not started from: {error}")
         return await self._serve(await self._plain_engine(), spec), "cold"
 

@@ -159,7 +159,7 @@ def take_zygote(
         started_with = that_matter(environment, read)
         key = _key(store, packages, tree, started_with, criu)
         with store.stage(key, tell, called_off) as stage:
-            if store.get(key) is not None:
+            if key in (each.snapshot.key for each in _kept(store, packages)):
                 continue  # another process has just made it
             taking = _Taking(packages, tree, started_with, timeout, log, called_off)
             snapshot = taking.take(stage, criu, tell)
@@ -232,7 +232,7 @@ def _kept(store: SnapshotStore, packages: Packages) -> list[ZygoteSnapshot]:
             names = json.loads((snapshot.path / _READ).read_bytes())
         except (OSError, ValueError):
             continue  # removed meanwhile, or damaged
-        if all(path.is_dir() for path in _trees(snapshot)):
+        if isinstance(names, list) and all(path.is_dir() for path in _trees(snapshot)):
             found.append(ZygoteSnapshot(snapshot, frozenset(map(str, names))))
     return found
 

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from bentofn.adapters.local.engines import (
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
+from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionStatus
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
@@ -385,6 +386,94 @@ async def test_a_kept_zygote_outlives_its_platform_and_is_let_go_where_it_fails(
         # It is not what it was, so another is taken in its place.
         assert (made.count, made.pids) == (1, [])
     assert descendants(os.getpid()) <= before
+
+
+async def until(check: Callable[[], object], again: Callable[[], Awaitable[None]]) -> None:
+    """Do something again and again until something is so."""
+
+    async def poll() -> None:
+        while not check():
+            await again()
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(poll(), PATIENCE)
+
+
+async def test_a_kept_zygote_that_failed_for_once_is_restored_later(
+    built: Built, sockets: Path, criu: Criu
+) -> None:
+    async with stage(sockets, built.home) as made:
+        engine = made.engine(built.bento("alpha"))
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        assert made.kept is not None
+        (zygote,) = made.kept.known()
+        image = zygote.snapshot.images / "inventory.img"
+        aside = image.rename(image.with_name("aside"))
+        with pytest.raises(EngineRefused):
+            await engine.start(InstanceSpec("one"))
+        assert not engine.available
+        aside.rename(image)
+        await until(lambda: engine.available, engine.recall)
+        assert (await call(await started(engine, InstanceSpec("two")), "look"))["before"]
+        assert [each.snapshot for each in made.kept.known()] == [zygote.snapshot]
+
+
+async def test_a_disk_that_failed_for_once_is_asked_for_zygotes_again(
+    built: Built, sockets: Path, criu: Criu, tmp_path: Path
+) -> None:
+    alpha, home = built.bento("alpha"), Home(tmp_path / "home").create()
+    home.snapshots.touch()
+    async with stage(sockets, home) as made:
+        engine = made.engine(alpha)
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        assert made.kept is not None
+        assert (made.kept.known(), len(made.pids)) == ([], 1)  # the next best
+        home.snapshots.unlink()
+        await until(made.kept.known, engine.prepare)
+    aside = home.snapshots.rename(tmp_path / "aside")
+    home.snapshots.touch()
+    async with stage(sockets, home) as made:
+        engine = made.engine(alpha)
+        await asyncio.wait_for(engine.recall(), PATIENCE)
+        assert not engine.available
+        home.snapshots.unlink()
+        aside.rename(home.snapshots)
+        await until(lambda: engine.available, engine.recall)
+
+
+async def test_a_kept_zygote_whose_variables_are_not_readable_is_taken_anew(
+    built: Built, sockets: Path, criu: Criu, tmp_path: Path
+) -> None:
+    alpha, home = built.bento("alpha"), Home(tmp_path / "home")
+    async with stage(sockets, home) as made:
+        await asyncio.wait_for(made.engine(alpha).prepare(), PATIENCE)
+    (read,) = home.snapshots.glob("*/read.json")
+    read.write_text("5")
+    async with stage(sockets, home) as made:
+        engine = made.engine(alpha)
+        await asyncio.wait_for(engine.recall(), PATIENCE)
+        assert not engine.available
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        assert (made.count, made.pids) == (1, [])
+        assert isinstance(json.loads(read.read_bytes()), list)
+
+
+async def test_a_zygote_whose_snapshot_was_removed_is_listed_while_it_has_instances(
+    built: Built, sockets: Path, criu: Criu, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    async with stage(sockets, home) as made:
+        engine = made.engine(built.bento("alpha"))
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        instance = await started(engine, InstanceSpec("one"))
+        assert made.kept is not None
+        (zygote,) = made.kept.known()
+        made.restorer.store.delete(zygote.snapshot, force=True)
+        assert not engine.available
+        shared = Shared(made.zygotes, made.restorer, made.kept)
+        assert [each.instances for each in shared.zygote_status()] == [1]
+        await asyncio.wait_for(instance.stop(10), PATIENCE)
+        assert shared.zygote_status() == []
 
 
 async def test_a_template_is_made_of_a_kept_zygote(

@@ -33,7 +33,7 @@ class Shared:
                 memory=0,
                 snapshot=each.snapshot.id,
             )
-            for each in self.kept_zygotes.known()
+            for each in self.kept_zygotes.living()
         ]
         return [*kept, *self.zygotes.status()]
 

@@ -169,8 +169,8 @@ def test_an_instance_that_is_no_restore_is_not_kept_and_counts_until_it_has_ende
         @bentofn.service(snapshot={{"warmable": True}})
         class Service:
             @bentofn.api(examples=[{{}}])
-            def say(self) -> str:
-                return "said"
+            def say(self) -> int:
+                return 1
 
             @bentofn.on_shutdown
             def end(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
 from bentofn.adapters.local.engines.forked.parent import PackageStartsThreads, Parent
 from bentofn.adapters.local.engines.plain import spawn_command
 from bentofn.adapters.local.engines.process import Output
+from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.packager.snapshot.zygote import ATTEMPTS, Packages, zygote_command
 from bentofn.runtime.layout import BentoRoot
@@ -87,7 +89,9 @@ class Zygotes:
     most: int = MOST
     _living: list[Zygote] = field(default_factory=list)
     _read: dict[Packages, frozenset[str]] = field(default_factory=dict)
-    _given_up: dict[tuple[Packages, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
+    _patiences: defaultdict[tuple[Packages, frozenset[tuple[str, str]]], Patience] = field(
+        default_factory=lambda: defaultdict(Patience)
+    )
     _work: set[asyncio.Task[None]] = field(default_factory=set)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -152,15 +156,18 @@ class Zygotes:
 
     async def _make(self, packages: Packages, root: Path, environment: Mapping[str, str]) -> None:
         matters = that_matter(environment, self._read.get(packages, frozenset()))
-        key = (packages, frozenset(matters.items()))
-        if key in self._given_up:
-            raise EngineRefused(self._given_up[key])
+        patience = self._patiences[packages, frozenset(matters.items())]
+        now = asyncio.get_running_loop().time
+        if not patience.allows(now()):
+            raise EngineRefused(patience.reason)
         tree = BentoRoot(root).environment.resolve()
         try:
             parent, warmed = await self._spawn(packages, tree, matters)
         except (EngineRefused, StartFailed) as error:
-            self._given_up[key] = str(error)
+            lasting = isinstance(error, EngineRefused)
+            patience.failed(now(), lasting=lasting, reason=str(error))
             raise
+        patience.succeeded()
         read = self._read.get(packages, frozenset()) | frozenset(warmed.read)
         self._read[packages] = read
         self._living.append(Zygote(packages, matters, read, tree, parent))

@@ -115,7 +115,7 @@ class Bursts:
         except (StartFailed, EngineRefused) as error:
             self._patience.failed(self._loop.time(), lasting=isinstance(error, EngineRefused))
             raise
-        self._patience = Patience()
+        self._patience.succeeded()
         return parent
 
     async def _end(self, parent: Parent) -> None:

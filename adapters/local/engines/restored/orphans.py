@@ -22,13 +22,12 @@ def end_orphans(snapshots: Path) -> list[int]:
     Returns:
         The processes that were killed.
     """
-    adopters = {1, *_ancestors()}
+    snapshots = snapshots.resolve()
     killed = []
     for pid in _processes():
         # One may end meanwhile.
         with contextlib.suppress(OSError, ValueError):
-            # Who has a parent of its own is another command's, which takes a snapshot for instance.
-            if _parent(pid) in adopters and _is_of(pid, snapshots.resolve()):
+            if pid != os.getpid() and _is_of(pid, snapshots) and _is_adopted(pid, snapshots):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
     return killed
@@ -49,20 +48,32 @@ def _is_of(pid: int, snapshots: Path) -> bool:
     return b" %b/" % os.fsencode(snapshots) in (process / "maps").read_bytes()
 
 
+def _is_adopted(pid: int, snapshots: Path) -> bool:
+    """Whether a process that was restored has lost the one that had it restored.
+
+    Who restores (a platform, or a command that takes a snapshot or tries one) has its snapshot, or
+    its CRIU's log, open; it may well be who adopts in its container, process 1. What was restored
+    may fork.
+    """
+    parent = _parent(pid)
+    if parent == os.getpid():
+        return True
+    restores = any(link.is_relative_to(snapshots) for link in _open_files(parent))
+    return not (restores or _is_of(parent, snapshots))
+
+
+def _open_files(pid: int) -> Iterator[Path]:
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            yield descriptor.readlink()
+
+
 def _processes() -> Iterator[int]:
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+        if entry.name.isdecimal():
             yield int(entry.name)
 
 
 def _parent(pid: int) -> int:
     # The name before it, in brackets, may hold anything.
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
-
-
-def _ancestors() -> Iterator[int]:
-    """To one of them, if it asked for that, go those whose parent has ended."""
-    pid = os.getpid()
-    with contextlib.suppress(OSError, ValueError):
-        while (pid := _parent(pid)) > 1:
-            yield pid

@@ -11,24 +11,42 @@ RETRY_AFTER = (1.0, 10.0, 60.0)
 
 @dataclass
 class Patience:
-    """Decides; times are in seconds on any clock that does not go back."""
+    """Decides; times are in seconds on any clock that does not go back.
+
+    Args:
+        failures: How often it was tried in vain.
+        not_before: When it may be tried again.
+        reason: Why it failed last.
+    """
 
     failures: int = 0
     not_before: float = -math.inf
+    reason: str = ""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it is not tried again."""
+        return self.not_before == math.inf
 
     def allows(self, now: float) -> bool:
         """Whether to try now."""
         return now >= self.not_before
 
-    def failed(self, now: float, *, lasting: bool) -> None:
+    def failed(self, now: float, *, lasting: bool, reason: str = "") -> None:
         """It was tried in vain.
 
         Args:
             now: The time.
             lasting: Whether it would fail for the same reason again.
+            reason: That reason.
         """
+        self.reason = reason
         if lasting or self.failures == len(RETRY_AFTER):
             self.not_before = math.inf
         else:
             self.not_before = now + RETRY_AFTER[self.failures]
         self.failures += 1
+
+    def succeeded(self) -> None:
+        """It was done: what comes later is another matter."""
+        self.failures, self.not_before, self.reason = 0, -math.inf, ""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from bentofn.adapters.local.engines.base import (
     EngineRefused,
@@ -23,10 +25,12 @@ from bentofn.adapters.local.engines.forked.parent import Parent
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.instances import restore_instance
 from bentofn.adapters.local.engines.restored.learning import Learning
+from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.template import restore_template
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.readahead import ReadAhead
+from bentofn.packager.snapshot.parked import SnapshotRefused, StartsThreads
 from bentofn.packager.snapshot.snapshot import Hold, Snapshot
 from bentofn.packager.snapshot.zygote import (
     Packages,
@@ -53,6 +57,7 @@ class KeptZygote:
         ahead: Reads it where the page cache lost it.
         learning: Finds out what that has to be.
         instances: Those that were restored from it and live.
+        patience: When it is restored again after that failed.
     """
 
     packages: Packages
@@ -61,6 +66,7 @@ class KeptZygote:
     ahead: ReadAhead
     learning: Learning = field(default_factory=Learning)
     instances: set[RunningInstance] = field(default_factory=set)
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -75,6 +81,7 @@ class KeptZygote:
 
 
 _Question = tuple[Packages, frozenset[tuple[str, str]]]
+_Patiences = defaultdict[_Question, Patience]
 
 
 class KeptZygotes:
@@ -88,25 +95,33 @@ class KeptZygotes:
     def __init__(self, restorer: Restorer, log: Callable[[str], None]) -> None:
         self._restorer = restorer
         self._log = log
+        self._loop = asyncio.get_running_loop()
         self._known: list[KeptZygote] = []
+        self._left: list[KeptZygote] = []
         self._asked: dict[_Question, asyncio.Task[None]] = {}
-        self._given_up: dict[_Question, str] = {}
-        self._unfit: set[tuple[str, datetime]] = set()
+        self._recalls: _Patiences = defaultdict(Patience)
+        self._takes: _Patiences = defaultdict(Patience)
         self._turn = asyncio.Lock()
         self._work: set[asyncio.Task[None]] = set()
         self._called_off = threading.Event()
 
     def find(self, packages: Packages, environment: Mapping[str, str]) -> KeptZygote | None:
-        """The zygote that a function may start from, of those that were taken up."""
-        return next((each for each in self.known() if each.fits(packages, environment)), None)
+        """The zygote that a function may start from now, of those that were taken up."""
+        now = self._loop.time()
+        able = (each for each in self.known() if each.patience.allows(now))
+        return next((each for each in able if each.fits(packages, environment)), None)
 
     async def recall(self, packages: Packages, environment: Mapping[str, str]) -> None:
-        """Take up the zygote that is kept from earlier, if there is one; asked again, nothing."""
+        """Take up the zygote that is kept from earlier, if there is one.
+
+        Asked again, it does nothing, unless it could not look and may look again.
+        """
         question = _question(packages, environment)
-        if question not in self._asked:
+        if question not in self._asked and self._recalls[question].allows(self._loop.time()):
             work = self._background(self._recall(packages, environment))
             self._asked[question] = work
-        await asyncio.shield(self._asked[question])
+        if question in self._asked:
+            await asyncio.shield(self._asked[question])
 
     async def prepare(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
         """Make sure of a zygote for a function, one at a time; again, it does nothing.
@@ -128,7 +143,7 @@ class KeptZygotes:
         """Restore a zygote as an instance; it is not ready yet when this returns.
 
         Raises:
-            EngineRefused: It cannot be restored, and will not be tried again.
+            EngineRefused: It cannot be restored; it is not tried again at once.
         """
         env = launch.environment(spec)
         request = Restore("instance", spec.instance_id, spec.threads, env)
@@ -138,11 +153,14 @@ class KeptZygotes:
                 launch, spec, self._restorer, zygote.snapshot.images, request
             )
         except StartFailed as error:
-            self._log(f"{zygote.snapshot.origin.bento} is given up: {error}")
-            self._unfit.add(_identity(zygote.snapshot))
+            patience = zygote.patience
+            patience.failed(self._loop.time(), lasting=False, reason=str(error))
+            outcome = "is given up" if patience.exhausted else "was not restored"
+            self._log(f"{zygote.snapshot.origin.bento} {outcome}: {error}")
             raise EngineRefused(str(error)) from error
         finally:
             hold.close()
+        zygote.patience.succeeded()
         instance.keep_in(zygote.instances)
         zygote.learning.begin(zygote.ahead, instance, zygote.instances)
         return instance
@@ -164,18 +182,28 @@ class KeptZygotes:
         """Call off what is being made; what was restored is who asked for it's."""
         self._called_off.set()
         await asyncio.gather(*self._work, return_exceptions=True)
-        for zygote in self._known:
-            zygote.learning.cancel()
-            await asyncio.to_thread(zygote.ahead.close)
+        for zygote in list(self._known):
+            self._drop(zygote)
+        await asyncio.gather(*self._work, return_exceptions=True)
 
     def known(self) -> list[KeptZygote]:
-        """Those that were taken up and can be restored."""
-        self._known = [
-            each
-            for each in self._known
-            if _identity(each.snapshot) not in self._unfit and each.snapshot.images.is_dir()
-        ]
-        return self._known
+        """Those that were taken up and can be restored, now or later."""
+        for each in list(self._known):
+            if not each.snapshot.images.is_dir():
+                self._drop(each)
+        return [each for each in self._known if not each.patience.exhausted]
+
+    def living(self) -> list[KeptZygote]:
+        """Those that can be restored, and those that cannot any more but have instances."""
+        self._left = [each for each in self._left if each.instances]
+        exhausted = [each for each in self._known if each.patience.exhausted and each.instances]
+        return [*self.known(), *exhausted, *self._left]
+
+    def _drop(self, zygote: KeptZygote) -> None:
+        self._known.remove(zygote)
+        self._left.append(zygote)
+        zygote.learning.cancel()
+        self._background(asyncio.to_thread(zygote.ahead.close))
 
     async def _hold(self, zygote: KeptZygote) -> Hold:
         hold = await asyncio.to_thread(self._restorer.store.hold, zygote.snapshot)
@@ -192,8 +220,12 @@ class KeptZygotes:
             kept = await asyncio.to_thread(
                 recall_zygote, self._restorer.store, packages, environment, criu, self._log
             )
-        except (EngineRefused, UserError):
-            return  # who prepares one hears it
+        except (EngineRefused, UserError, OSError) as error:
+            # Who prepares one hears it.
+            question = _question(packages, environment)
+            self._recalls[question].failed(self._loop.time(), lasting=False, reason=str(error))
+            del self._asked[question]
+            return
         if kept is not None:
             await self._take_up(packages, environment, kept)
             await self._restorer.warm()
@@ -201,21 +233,23 @@ class KeptZygotes:
     async def _prepare(
         self, packages: Packages, tree: Path, environment: Mapping[str, str]
     ) -> None:
-        question = _question(packages, environment)
+        patience = self._takes[_question(packages, environment)]
         async with self._turn, self._restorer.taking:
             if self.find(packages, environment) is not None:
                 return
-            if question in self._given_up:
-                raise EngineRefused(self._given_up[question])
+            if not patience.allows(self._loop.time()):
+                raise EngineRefused(patience.reason)
             criu = await self._restorer.criu()
             try:
                 kept = await asyncio.to_thread(self._take, packages, tree, environment, criu)
-            except UserError as error:
-                self._given_up[question] = str(error).rstrip(".")
-                raise EngineRefused(self._given_up[question]) from error
-            if _identity(kept.snapshot) in self._unfit:
-                raise EngineRefused(f"the snapshot {kept.snapshot.id[:12]} could not be restored")
-            await self._take_up(packages, environment, kept)
+            except (UserError, OSError) as error:
+                lasting = isinstance(error, (SnapshotRefused, StartsThreads))
+                reason = str(error).rstrip(".")
+                patience.failed(self._loop.time(), lasting=lasting, reason=reason)
+                raise EngineRefused(reason) from error
+            zygote = await self._take_up(packages, environment, kept)
+            if zygote.patience.exhausted:
+                raise EngineRefused(f"it could not be restored: {zygote.patience.reason}")
             await self._restorer.warm()
 
     def _take(
@@ -232,13 +266,19 @@ class KeptZygotes:
         packages: Packages,
         environment: Mapping[str, str],
         kept: ZygoteSnapshot,
-    ) -> None:
+    ) -> KeptZygote:
         ahead = await asyncio.to_thread(ReadAhead, kept.snapshot.path)
-        if self.find(packages, environment) is None:  # or another function has just done it
-            matters = that_matter(environment, kept.read)
-            self._known.append(KeptZygote(packages, matters, kept, ahead))
+        for each in list(self._known):
+            if _identity(each.snapshot) == _identity(kept.snapshot):
+                return each  # another function has just done it, or it waits to be tried again
+            if each.snapshot.id == kept.snapshot.id:
+                self._drop(each)  # the new one stands in its place
+        matters = that_matter(environment, kept.read)
+        zygote = KeptZygote(packages, matters, kept, ahead)
+        self._known.append(zygote)
+        return zygote
 
-    def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)

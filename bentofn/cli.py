@@ -29,7 +29,7 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         status = _run()
-        _ignore_signals()  # too late: it is done
+        _let_end()
     except KeyboardInterrupt as error:
         _remove_leftovers()
         fail(TERMINATED if isinstance(error, Terminated) else INTERRUPTED)
@@ -94,13 +94,15 @@ def _told(error: BaseException) -> int:
     raise error
 
 
-def _ignore_signals() -> None:
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
+def _let_end() -> None:
+    """Nothing is left to be undone: Ctrl-C comes too late, and SIGTERM ends what hangs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _remove_leftovers() -> None:
-    _ignore_signals()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
     from bentofn.packager.home import Home, remove_own_leftovers
 
     with contextlib.suppress(OSError):
@@ -115,7 +117,7 @@ def _of_the_system(error: OSError) -> str:
 
 def fail(sentence: str) -> NoReturn:
     """Print one sentence and exit with status 1; with ``--json`` as a document on stdout too."""
-    _ignore_signals()
+    _let_end()
     with contextlib.suppress(OSError):
         _print_document(sentence)
     with contextlib.suppress(OSError):

@@ -38,6 +38,9 @@ UNKEPT = {"Connection": "close"}
 """Headers of what a client asks before its first call. It keeps no connection open until then, so
 that a service which makes a client when it starts can be snapshotted."""
 
+KEPT = {"Connection": "keep-alive"}
+"""Those of what it asks later."""
+
 ASGIApp = Callable[..., Any]
 
 

@@ -28,6 +28,7 @@ from bentofn.runtime.http.pages import Page, Pages, running_version, value_of
 from bentofn.runtime.http.templates import PathTemplates
 from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.mounts import Mount
+from bentofn.runtime.proxy import addresses
 from bentofn.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ServiceApp:
         self.service = service
         self.instance = instance
         self.ready = False
+        self._secret = b""
         self._threads: int = service.config.get("threads", threads)
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self.admission = Admission(service.config.get("traffic", {}))
@@ -92,6 +94,8 @@ class ServiceApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
+        if self._secret and scope["type"] != "lifespan":
+            addresses.take_secret(scope, self._secret)
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -127,6 +131,7 @@ class ServiceApp:
         Args:
             hooks: Whether the service's ``on_startup`` methods run.
         """
+        self._secret = addresses.own_secret()  # a copy of the process has its own
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self.service.name)
         metrics = Metrics(
             self.service.name,

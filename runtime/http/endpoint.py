@@ -107,7 +107,7 @@ class Endpoint:
             Exception: Whatever the method raised; ClientLeftError when the client left.
         """
         media_type = exchange.content_type.partition(";")[0].strip().lower()
-        if media_type == addresses.MEDIA_TYPE and addresses.is_sibling(exchange.scope["headers"]):
+        if media_type == addresses.MEDIA_TYPE and addresses.is_sibling(exchange.scope):
             from bentofn.runtime.proxy.answering import answer_sibling  # few are asked so
 
             await answer_sibling(self, exchange)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hmac
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from typing import Any
 
 VARIABLE = "BENTOFN_SERVICES"
 """Variable with the sockets of the services, as :func:`variable` writes it."""
@@ -55,10 +56,29 @@ def names(environ: Mapping[str, str] = os.environ) -> Iterable[str]:
     return Addresses.read(environ).sockets
 
 
-def is_sibling(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def own_secret(environ: Mapping[str, str] = os.environ) -> bytes:
+    """What a request from a process of the same bento holds; nothing where none takes such ones."""
+    return Addresses.read(environ).secret.encode() if ROLE in environ else b""
+
+
+def take_secret(scope: MutableMapping[str, Any], secret: bytes) -> None:
+    """Take the secret out of a connection's headers, before code of the user's sees them.
+
+    Args:
+        scope: The ASGI scope; :func:`is_sibling` knows it again.
+        secret: Of :func:`own_secret`.
+    """
+    name = HEADER.encode()
+    given = [value for key, value in scope["headers"] if key == name]
+    if given:
+        scope["headers"] = [each for each in scope["headers"] if each[0] != name]
+        scope[_KNOWN] = hmac.compare_digest(secret, given[0])
+
+
+def is_sibling(scope: Mapping[str, Any]) -> bool:
     """Whether a request comes from a process of the same bento, to one that takes such requests."""
-    if ROLE not in os.environ:
-        return False
-    secret = Addresses.read().secret.encode()
-    given = next((value for name, value in headers if name == HEADER.encode()), b"")
-    return bool(secret) and hmac.compare_digest(secret, given)
+    return bool(scope.get(_KNOWN, False))
+
+
+_KNOWN = "bentofn.sibling"
+"""Key of an ASGI scope, which no client can write."""

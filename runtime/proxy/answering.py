@@ -7,16 +7,15 @@ import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ValidationError
-
 from bentofn.runtime.context import EXAMPLE, Context
-from bentofn.runtime.errors import BentoMLException, InvalidArgument
+from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.http.calls import chunks_of, is_stream
-from bentofn.runtime.http.errors import faults, reply_to
+from bentofn.runtime.http.errors import reply_to
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Reply
 from bentofn.runtime.http.interrupt import DeadlineExceededError, WhileConnected
 from bentofn.runtime.proxy import wire
 from bentofn.runtime.proxy.addresses import EXAMPLE_HEADER
+from bentofn.runtime.proxy.arguments import checked
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.endpoint import Endpoint
@@ -55,11 +54,7 @@ async def answer_sibling(endpoint: Endpoint, exchange: Exchange) -> None:
 
 async def _answer(endpoint: Endpoint, exchange: Exchange, context: Context) -> None:
     values = wire.unpack(await exchange.body())
-    try:
-        arguments = endpoint.spec.input.from_values(values, context)
-    except ValidationError as error:
-        raise InvalidArgument(f"{endpoint.spec.method.location}: {faults(error)}") from None
-    result, _ = await endpoint.call(exchange, arguments, context)
+    result, _ = await endpoint.call(exchange, checked(endpoint.spec, values, context), context)
     if is_stream(result):
         await _stream(endpoint, exchange, result)
     else:

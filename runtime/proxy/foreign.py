@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.client import AsyncHTTPClient, SyncHTTPClient
+from bentofn.runtime.client.base import KEPT, UNKEPT
 
 if TYPE_CHECKING:
     import httpx
@@ -23,6 +24,9 @@ _MARGIN = 1.01
 class ForeignTransport:
     """Calls a service through the clients that users have too.
 
+    Until :meth:`close` is called, which is at the snapshot point, every connection is closed after
+    its answer: the code that made a client may hold it, and no copy may share what it opened.
+
     Args:
         url: Where it answers.
         service: Its class, if it is at hand.
@@ -36,14 +40,19 @@ class ForeignTransport:
             "timeout": traffic.get("timeout", _TIMEOUT) * _MARGIN,
             "server_ready_timeout": 0,
         }
+        self._connection = UNKEPT
 
     @cached_property
     def _sync(self) -> SyncHTTPClient:
-        return SyncHTTPClient(self.url, **self._options)
+        client = SyncHTTPClient(self.url, **self._options)
+        client.client.headers.update(self._connection)
+        return client
 
     @cached_property
     def _async(self) -> AsyncHTTPClient:
-        return AsyncHTTPClient(self.url, **self._options)
+        client = AsyncHTTPClient(self.url, **self._options)
+        client.client.headers.update(self._connection)
+        return client
 
     def call(self, name: str, args: Any, kwargs: Any) -> Any:
         """The result; of a stream, an iterator."""
@@ -66,7 +75,13 @@ class ForeignTransport:
         return self._async.client
 
     def close(self) -> None:
-        """Forget the clients; those that were used are closed by the collector."""
+        """Forget the clients if they may have kept connections; keep connections from now on."""
+        made = [vars(self)[name] for name in ("_sync", "_async") if name in vars(self)]
+        if self._connection is UNKEPT:
+            self._connection = KEPT
+            for each in made:
+                each.client.headers.update(KEPT)
+            return
         sync = vars(self).pop("_sync", None)
         if sync is not None:
             sync.close()

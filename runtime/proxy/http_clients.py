@@ -1,12 +1,13 @@
 """httpx clients for the routes of a service in another process: mounted applications, for one.
 
-They may be made in a service's constructor: they open nothing and read no address before their
-first request.
+They may be made and used in a service's constructor: each request reads the address, which the copy
+of a process has of its own, and its connection is closed after the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import httpx
@@ -33,39 +34,35 @@ def async_client(url: str, address: Callable[[], str], timeout: float) -> httpx.
 class _Transport(httpx.BaseTransport):
     def __init__(self, address: Callable[[], str]) -> None:
         self._address = address
-        self._inner: Any = None
+        self._to = lru_cache(maxsize=1)(partial(httpx.HTTPTransport, **_OPTIONS))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if _is_pickled(request):
             return httpx.Response(415, request=request)
-        if self._inner is None:
-            self._inner = httpx.HTTPTransport(uds=self._address())
         request.headers[HEADER] = Addresses.read().secret
-        answer: httpx.Response = self._inner.handle_request(request)
+        transport = self._to(uds=self._address())
+        answer: httpx.Response = transport.handle_request(request)
         return answer
-
-    def close(self) -> None:
-        if self._inner is not None:
-            self._inner.close()
 
 
 class _AsyncTransport(httpx.AsyncBaseTransport):
     def __init__(self, address: Callable[[], str]) -> None:
         self._address = address
-        self._inner: Any = None
+        self._to = lru_cache(maxsize=1)(partial(httpx.AsyncHTTPTransport, **_OPTIONS))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if _is_pickled(request):
             return httpx.Response(415, request=request)
-        if self._inner is None:
-            self._inner = httpx.AsyncHTTPTransport(uds=self._address())
         request.headers[HEADER] = Addresses.read().secret
-        answer: httpx.Response = await self._inner.handle_async_request(request)
+        transport = self._to(uds=self._address())
+        answer: httpx.Response = await transport.handle_async_request(request)
         return answer
 
-    async def aclose(self) -> None:
-        if self._inner is not None:
-            await self._inner.aclose()
+
+_OPTIONS: dict[str, Any] = {
+    "verify": False,  # there is no TLS on a socket of one's own, and no certificate to load
+    "limits": httpx.Limits(max_keepalive_connections=0),
+}
 
 
 def _is_pickled(request: httpx.Request) -> bool:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bentofn.runtime.api import APIMethod
+from bentofn.runtime.context import Context, current_context
 from bentofn.runtime.errors import BentoMLException
-from bentofn.runtime.http.calls import chunks_of, in_thread
+from bentofn.runtime.http.calls import caller, chunks_of
+from bentofn.runtime.io.inputs import Arguments
+from bentofn.runtime.io.spec import EndpointSpec, build_spec
+from bentofn.runtime.proxy.arguments import Parameters, checked
 from bentofn.runtime.proxy.base import CLIENT_URL, find_method
 
 if TYPE_CHECKING:
@@ -34,32 +39,38 @@ class LocalTransport:
     def __init__(self, service: Service[Any]) -> None:
         self.instance: Any = service()
         self._service = service
+        self._declared = {
+            name: (Parameters.of(method), build_spec(method))
+            for name, method in service.apis.items()
+        }
         self._executor: ThreadPoolExecutor | None = None
         for dependency in service.dependencies.values():
             dependency.get()
 
     def call(self, name: str, args: Any, kwargs: Any) -> Any:
         """The result; an ``async def`` runs on a loop of its own."""
-        method = find_method(self._service, name)
-        result = getattr(self.instance, name)(*args, **_with_context(method, kwargs))
-        if inspect.isawaitable(result):
-            return _run(_awaited(result))
-        return _iterated(result) if isinstance(result, AsyncIterator) else result
+        call = self._call(name, args, kwargs)
+        return _iterated(call) if call.is_stream else _waited(call())
 
     def call_async(self, name: str, args: Any, kwargs: Any) -> Any:
         """What gives the result; a method that is not asynchronous runs on a thread."""
-        method = find_method(self._service, name)
-        bound = getattr(self.instance, name)
-        named = _with_context(method, kwargs)
-        if method.is_stream:
-            return chunks_of(bound(*args, **named), self._threads())
-        return self._result(bound, args, named)
+        call = self._call(name, args, kwargs)
+        return self._chunks(call) if call.is_stream else self._result(call)
 
-    async def _result(self, bound: Any, args: Any, kwargs: Any) -> Any:
-        if inspect.iscoroutinefunction(bound):
-            return await bound(*args, **kwargs)
-        result = await in_thread(self._threads(), bound, *args, **kwargs)
-        return await result if inspect.isawaitable(result) else result
+    def _call(self, name: str, args: Any, kwargs: Any) -> _Call:
+        find_method(self._service, name)
+        taken, spec = self._declared[name]
+        return _Call(getattr(self.instance, name), spec, taken.by_name(args, kwargs))
+
+    async def _result(self, call: _Call) -> Any:
+        args, kwargs = call.arguments()
+        return await caller(call.bound, self._threads())(*args, **kwargs)
+
+    async def _chunks(self, call: _Call) -> AsyncIterator[Any]:
+        stream = await self._result(call)
+        async with aclosing(chunks_of(stream, self._threads())) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._executor is None:
@@ -107,19 +118,45 @@ class LocalTransport:
             self._executor = None
 
 
-def _with_context(method: APIMethod, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with the running request's context, where the method takes one."""
-    from bentofn.runtime.context import Context, current_context
+@dataclass(frozen=True)
+class _Call:
+    """A call that is checked as it would be between two processes, when it is made.
 
-    names = [each for each in inspect.signature(method.func).parameters if each in _CONTEXT]
-    missing = [name for name in names if name not in kwargs]
-    if not missing:
-        return kwargs
-    context = current_context.get(None) or Context({"type": "http", "headers": []}, b"", {})
-    return {**kwargs, **dict.fromkeys(missing, context)}
+    Args:
+        bound: The method.
+        spec: What it takes.
+        values: The arguments by name.
+    """
+
+    bound: Callable[..., Any]
+    spec: EndpointSpec
+    values: Mapping[str, Any]
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether its result is a stream."""
+        return self.spec.signature.is_stream
+
+    def arguments(self) -> Arguments:
+        """What the method is called with.
+
+        Raises:
+            InvalidArgument: The values are not what it takes.
+        """
+        running = current_context.get(None)
+        context = running or Context({"type": "http", "headers": []}, b"", {})
+        args, kwargs = checked(self.spec, self.values, context)
+        name = self.spec.signature.context
+        return (args, kwargs) if name is None else (args, {**kwargs, name: context})
+
+    def __call__(self) -> Any:
+        """What the method returns."""
+        args, kwargs = self.arguments()
+        return self.bound(*args, **kwargs)
 
 
-_CONTEXT = ("ctx", "context")
+def _waited(result: Any) -> Any:
+    return _run(_awaited(result)) if inspect.isawaitable(result) else result
 
 
 async def _awaited(result: Any) -> Any:
@@ -136,8 +173,12 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise BentoMLException("to_sync would block the event loop; await the endpoint of to_async")
 
 
-def _iterated(stream: AsyncIterator[Any]) -> Iterator[Any]:
-    """An asynchronous iterator's items, from a loop on a thread of its own."""
+def _iterated(call: _Call) -> Iterator[Any]:
+    """A stream's items; those of an asynchronous one from a loop on a thread of its own."""
+    stream = _waited(call())
+    if not isinstance(stream, AsyncIterator):
+        yield from stream
+        return
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import socket
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from bentofn.runtime.api import APIMethod
 from bentofn.runtime.context import answers_example
 from bentofn.runtime.errors import BentoMLException, ServiceUnavailable
 from bentofn.runtime.proxy import wire
 from bentofn.runtime.proxy.addresses import EXAMPLE_HEADER, HEADER, Addresses
+from bentofn.runtime.proxy.arguments import Parameters
 from bentofn.runtime.proxy.base import CLIENT_URL, find_method
-from bentofn.runtime.proxy.conversation import Conversation, Head, result_of
+from bentofn.runtime.proxy.conversation import Head, result_of
+from bentofn.runtime.proxy.lines import BROKEN, UNREAD, AwaitingLine, BlockingLine, Message
 
 if TYPE_CHECKING:
     import httpx
@@ -30,13 +28,9 @@ _PATIENCE = 300.0
 """Seconds that a caller waits beyond what the service may take: it may have to start first. The
 service itself, and the caller's own deadline, end a call earlier."""
 
-_READ = 1 << 18
-"""Bytes to read at once."""
-
 _ATTEMPTS = 3
-"""Connections that a request is sent on when those before were closed without reading it."""
-
-Message = list[bytes | memoryview]
+"""Connections that a request is sent on when those before were closed without reading it; only the
+first may be one that was kept."""
 
 
 class SiblingTransport:
@@ -54,24 +48,28 @@ class SiblingTransport:
         self._service = service
         traffic = service.config.get("traffic", {})
         self._timeout: float = traffic.get("timeout", _TIMEOUT) + _PATIENCE
-        self._idle: deque[_Blocking] = deque()
-        self._idle_async: deque[_Awaiting] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._parameters: dict[str, Parameters] = {}
+        self._idle: list[BlockingLine] = []
+        self._idle_async: dict[asyncio.AbstractEventLoop, list[AwaitingLine]] = {}
 
     def call(self, name: str, args: Any, kwargs: Any) -> Any:
         """The result; of a stream, an iterator."""
-        method = find_method(self._service, name)
-        path, body = self._path(method), _arguments(method, args, kwargs)
-        return self._stream(path, body) if method.is_stream else self._ask(path, body)
+        path, body, is_stream = self._request(name, args, kwargs)
+        return self._stream(path, body) if is_stream else self._ask(path, body)
 
     def call_async(self, name: str, args: Any, kwargs: Any) -> Any:
         """What gives the result when it is awaited; of a stream, an asynchronous iterator."""
-        method = find_method(self._service, name)
-        path, body = self._path(method), _arguments(method, args, kwargs)
-        return self._stream_async(path, body) if method.is_stream else self._ask_async(path, body)
+        path, body, is_stream = self._request(name, args, kwargs)
+        return self._stream_async(path, body) if is_stream else self._ask_async(path, body)
 
-    def _path(self, method: APIMethod) -> str:
-        return self._service.path_prefix + method.route
+    def _request(self, name: str, args: Any, kwargs: Any) -> tuple[str, Message, bool]:
+        """A call's path and body, and whether its result is a stream."""
+        method = find_method(self._service, name)
+        if name not in self._parameters:
+            self._parameters[name] = Parameters.of(method)
+        taken = self._parameters[name]
+        path = self._service.path_prefix + method.route
+        return path, wire.pack(taken.by_name(args, kwargs)), taken.is_stream
 
     def _ask(self, path: str, body: Message) -> Any:
         line, head = self._send("POST", path, body)
@@ -90,15 +88,16 @@ class SiblingTransport:
                 yield from frames.feed(data)
             self._keep(line)
 
-    def _send(self, method: str, path: str, body: Message) -> tuple[_Blocking, Head]:
+    def _send(self, method: str, path: str, body: Message) -> tuple[BlockingLine, Head]:
         """Send a request; returns when the answer's head is there."""
-        for _ in range(_ATTEMPTS):
-            line = self._line()
+        for attempt in range(_ATTEMPTS):
+            line = self._open() if attempt else self._line()
             try:
                 return line, line.ask(method, path, _headers(), body)
-            except _UNREAD:
+            except UNREAD:
                 line.close()
-            except _BROKEN as error:
+                _close_all(self._idle)  # they are of the process that has ended
+            except BROKEN as error:
                 line.close()
                 raise self._explained(error) from error
             except BaseException:
@@ -106,21 +105,24 @@ class SiblingTransport:
                 raise
         raise self._gone()
 
-    def _read(self, line: _Blocking) -> Iterator[bytes]:
+    def _read(self, line: BlockingLine) -> Iterator[bytes]:
         try:
             yield from line.read()
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._explained(error) from error
 
-    def _line(self) -> _Blocking:
+    def _line(self) -> BlockingLine:
         with contextlib.suppress(IndexError):
             return self._idle.pop()
+        return self._open()
+
+    def _open(self) -> BlockingLine:
         try:
-            return _Blocking(self._address(), self._timeout)
+            return BlockingLine(self._address(), self._timeout)
         except OSError as error:
             raise self._gone() from error
 
-    def _keep(self, line: _Blocking) -> None:
+    def _keep(self, line: BlockingLine) -> None:
         if line.again():
             self._idle.append(line)
 
@@ -144,15 +146,17 @@ class SiblingTransport:
                     yield item
             self._keep_async(line)
 
-    async def _send_async(self, method: str, path: str, body: Message) -> tuple[_Awaiting, Head]:
-        for _ in range(_ATTEMPTS):
-            line = await self._line_async()
+    async def _send_async(self, method: str, path: str, body: Message) -> tuple[AwaitingLine, Head]:
+        kept = self._kept()
+        for attempt in range(_ATTEMPTS):
+            line = await self._open_async() if attempt or not kept else kept.pop()
             try:
                 asked = line.ask(method, path, _headers(), body)
                 return line, await asyncio.wait_for(asked, self._timeout)
-            except _UNREAD:
+            except UNREAD:
                 line.close()
-            except _BROKEN as error:
+                _close_all(kept)
+            except BROKEN as error:
                 line.close()
                 raise self._explained(error) from error
             except BaseException:
@@ -160,28 +164,28 @@ class SiblingTransport:
                 raise
         raise self._gone()
 
-    async def _read_async(self, line: _Awaiting) -> AsyncIterator[bytes]:
+    async def _read_async(self, line: AwaitingLine) -> AsyncIterator[bytes]:
         try:
             async for data in line.read():
                 yield data
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._explained(error) from error
 
-    async def _line_async(self) -> _Awaiting:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            # Connections of another loop are of no use here, and that loop may have ended.
-            self._loop, self._idle_async = loop, deque()
-        with contextlib.suppress(IndexError):
-            return self._idle_async.pop()
+    async def _open_async(self) -> AwaitingLine:
         try:
-            return await _Awaiting.open(self._address())
+            return await AwaitingLine.open(self._address())
         except OSError as error:
             raise self._gone() from error
 
-    def _keep_async(self, line: _Awaiting) -> None:
-        if asyncio.get_running_loop() is self._loop and line.again():
-            self._idle_async.append(line)
+    def _kept(self) -> list[AwaitingLine]:
+        """The connections that the running loop keeps; those of ended loops are closed."""
+        for ended in [loop for loop in self._idle_async if loop.is_closed()]:
+            _close_all(self._idle_async.pop(ended, []))
+        return self._idle_async.setdefault(asyncio.get_running_loop(), [])
+
+    def _keep_async(self, line: AwaitingLine) -> None:
+        if line.again():
+            self._kept().append(line)
 
     def _address(self) -> str:
         return Addresses.read().sockets[self._service.name]
@@ -201,12 +205,12 @@ class SiblingTransport:
         try:
             asked = self._send_async("GET", f"{self._service.path_prefix}/readyz", [])
             line, head = await asyncio.wait_for(asked, timeout)
+            with contextlib.closing(line):
+                async for _ in self._read_async(line):
+                    pass
+                self._keep_async(line)
         except (BentoMLException, asyncio.TimeoutError):
             return False
-        with contextlib.closing(line):
-            async for _ in line.read():
-                pass
-            self._keep_async(line)
         return head.status == 200
 
     def client(self) -> httpx.Client:
@@ -223,143 +227,17 @@ class SiblingTransport:
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        while self._idle:
-            self._idle.pop().close(even_if_kept=True)
+        _close_all(self._idle)
         while self._idle_async:
-            self._idle_async.pop().close(even_if_kept=True)
+            _close_all(self._idle_async.popitem()[1])
 
 
-_UNREAD = (BrokenPipeError, ConnectionResetError)
-"""What Linux says of an AF_UNIX socket whose other end was closed before all was read from it; such
-a request may be sent again. Source: net/unix/af_unix.c, unix_release_sock."""
-
-_BROKEN = (EOFError, OSError, asyncio.TimeoutError)
-
-
-class _Line:
-    """What both kinds of connections have in common."""
-
-    def __init__(self) -> None:
-        self.talk = Conversation()
-        self._kept = False
-
-    def again(self) -> bool:
-        """Whether the connection can be kept for another request."""
-        self._kept = self.talk.again()
-        return self._kept
-
-
-class _Blocking(_Line):
-    """A connection that is waited for."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout)
-        try:
-            self._socket.connect(path)
-        except BaseException:
-            self._socket.close()
-            raise
-
-    def ask(self, method: str, path: str, headers: dict[str, str], body: Message) -> Head:
-        self._kept = False
-        for piece in self.talk.ask(method, path, headers, body):
-            self._socket.sendall(piece)
+def _close_all(lines: list[BlockingLine] | list[AwaitingLine]) -> None:
+    with contextlib.suppress(IndexError):  # other threads take them too
         while True:
-            for event in self.talk.events():
-                assert isinstance(event, Head)
-                return event
-            self.talk.hear(self._socket.recv(_READ))
-
-    def read(self) -> Iterator[bytes]:
-        while True:
-            for event in self.talk.events():
-                if event is None:
-                    return
-                assert isinstance(event, bytes)
-                yield event
-            self.talk.hear(self._socket.recv(_READ))
-
-    def close(self, *, even_if_kept: bool = False) -> None:
-        if even_if_kept or not self._kept:
-            self._socket.close()
-
-
-class _Awaiting(_Line):
-    """A connection of an event loop."""
-
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        connection: socket.socket,
-    ) -> None:
-        super().__init__()
-        self._reader, self._writer, self._socket = reader, writer, connection
-        self._loop = asyncio.get_running_loop()
-
-    @classmethod
-    async def open(cls, path: str) -> _Awaiting:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(connection, path)
-            streams = await asyncio.open_unix_connection(sock=connection, limit=_READ)
-        except BaseException:
-            connection.close()
-            raise
-        return cls(*streams, connection)
-
-    async def ask(self, method: str, path: str, headers: dict[str, str], body: Message) -> Head:
-        self._kept = False
-        self._writer.writelines(self.talk.ask(method, path, headers, body))
-        await self._writer.drain()
-        while True:
-            for event in self.talk.events():
-                assert isinstance(event, Head)
-                return event
-            self.talk.hear(await self._reader.read(_READ))
-
-    async def read(self) -> AsyncIterator[bytes]:
-        while True:
-            for event in self.talk.events():
-                if event is None:
-                    return
-                assert isinstance(event, bytes)
-                yield event
-            self.talk.hear(await self._reader.read(_READ))
-
-    def close(self, *, even_if_kept: bool = False) -> None:
-        if self._loop.is_closed():
-            self._socket.close()
-        elif even_if_kept or not self._kept:
-            self._writer.close()
+            lines.pop().close(even_if_kept=True)
 
 
 def _headers() -> dict[str, str]:
     headers = {"content-type": wire.MEDIA_TYPE, HEADER: Addresses.read().secret}
     return {**headers, EXAMPLE_HEADER: "1"} if answers_example() else headers
-
-
-def _arguments(method: APIMethod, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message:
-    """A call's arguments by name.
-
-    Raises:
-        TypeError: There are more than the method takes.
-    """
-    declared = list(inspect.signature(method.func).parameters.values())[1:]
-    names = [each.name for each in declared if each.kind in _BY_PLACE and each.name not in _CONTEXT]
-    if len(args) > len(names):
-        raise TypeError(
-            f"{method.location}() takes {len(names)} arguments but {len(args)} were given"
-        )
-    given = dict(zip(names, args, strict=False))
-    twice = [name for name in kwargs if name in given]
-    if twice:
-        raise TypeError(f"{method.location}() got multiple values for argument {twice[0]!r}")
-    return wire.pack({**given, **kwargs})
-
-
-_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_CONTEXT = ("ctx", "context")

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from pydantic_core import to_json
 
+from bentofn.runtime.proxy.addresses import HEADER as SIBLING
 from bentofn.runtime.tasks.store import CANCELED, IN_PROGRESS, Headers, Replay, TaskRow
 from bentofn.runtime.tasks.tasks import MOST_WAITING, Full, Tasks
 
@@ -30,8 +31,8 @@ MAX_BODY = 256 * 1024 * 1024
 """Bytes that the body of a task, or its result, may hold."""
 
 _PASSING = frozenset(
-    "connection content-length date keep-alive proxy-authorization server te trailer "  # noqa: SIM905
-    "transfer-encoding upgrade x-bentofn-request-id x-bentoml-request-id".split()
+    "connection content-length date keep-alive proxy-authorization server te trailer "
+    f"transfer-encoding upgrade x-bentofn-request-id x-bentoml-request-id {SIBLING}".split()
 )
 """Headers that belong to one exchange, and are not kept."""
 

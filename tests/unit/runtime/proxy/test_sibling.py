@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 
 import bentofn
 from bentofn.runtime import asgi
 from bentofn.runtime.context import EXAMPLE, Context, current_context
 from bentofn.runtime.errors import BentoMLException, InvalidArgument, ServiceUnavailable
-from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.exchange import ASGIApp, Receive, Scope, Send
 from bentofn.runtime.proxy import addresses, connect, wire
 from bentofn.runtime.proxy.base import Proxy
+from tests.unit.runtime.proxy.serving import Server, sockets, soon
 
 
 class ShapeError(ValueError):
@@ -56,31 +58,40 @@ class Far:
             self.closed.set()
 
     @bentofn.api
-    def header(self, ctx: bentofn.Context) -> bool:
-        return "x-bentofn-sibling" in ctx.request.headers
+    def headers(self, ctx: bentofn.Context) -> list[str]:
+        return [*ctx.request.headers, *ctx.request.scope["seen"]]
+
+    @bentofn.api
+    def answer(self, context: str, question: str = "", *more: int) -> list[Any]:
+        return [context, question, *more]
 
     @bentofn.api
     def example(self, ctx: bentofn.Context) -> bool:
         return ctx.is_example
 
 
-class Server:
-    """A server of the service on a socket."""
+class Watching:
+    """A middleware of the user's own, which notes the headers of what it is asked."""
 
-    def __init__(self, path: Path) -> None:
-        self.instance: Any = Far()
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(path))
-        listener.listen(16)
-        self._server = uvicorn.Server(asgi.configure(ServiceApp(Far, self.instance)))
-        self._thread = threading.Thread(target=self._server.run, args=([listener],))
-        self._thread.start()
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-    def stop(self) -> None:
-        """End it, and its connections."""
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["seen"] = [name.decode() for name, _ in scope.get("headers", ())]
+        await self._app(scope, receive, send)
+
+
+Far.add_asgi_middleware(Watching)
+
+
+async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application of the user's own, which tells the headers of what it is asked."""
+    names = b" ".join(name for name, _ in scope["headers"])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": names})
+
+
+Far.mount_asgi_app(mounted, "/mounted")
 
 
 @pytest.fixture
@@ -95,7 +106,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def server(place: Path) -> Iterator[Server]:
-    server = Server(place)
+    server = Server(Far, place)
     yield server
     server.stop()
 
@@ -112,7 +123,8 @@ def test_values_come_through_in_both_ways_of_calling(far: Proxy) -> None:
     x = np.arange(1_000_000, dtype=np.float64).reshape(1000, 1000)
     assert np.array_equal(far.scale(x), x * 2)
     assert np.array_equal(far.to_sync.scale([1.0, 2.0], by=3), [3.0, 6.0])
-    assert far.header() is True
+    assert far.answer("facts", "why", 1, "2") == ["facts", "why", 1, 2]
+    assert far.answer("facts") == ["facts", ""]
 
     async def ask() -> Any:
         calls = [far.double([n]) for n in range(20)]
@@ -167,7 +179,7 @@ def test_a_server_that_ended_is_connected_to_again(place: Path, far: Proxy) -> N
     with pytest.raises(ServiceUnavailable, match="far takes no connections"):
         far.fail("own")
     for _ in range(2):
-        server = Server(place)
+        server = Server(Far, place)
         try:
             assert far.to_sync.double([1]) == [2]
             assert asyncio.run(far.double([2])) == [4]
@@ -184,12 +196,124 @@ def test_only_who_knows_the_secret_is_read(
     message = b"".join(wire.pack({"kind": "own"}))
     types = {"content-type": wire.MEDIA_TYPE}
     assert far.to_sync.client.post("/fail", content=message, headers=types).status_code == 415
-    with pytest.raises(ShapeError):
-        far.fail("own")
     monkeypatch.delenv(addresses.ROLE)
-    with pytest.raises(BentoMLException, match="not allowed") as caught:
-        far.fail("own")
+    entry = Server(Far, place)
+    try:
+        with pytest.raises(BentoMLException, match="not allowed") as caught:
+            far.fail("own")
+    finally:
+        entry.stop()
     assert caught.value.error_code == 415
+
+
+@pytest.mark.usefixtures("place", "server")
+def test_no_code_of_the_users_sees_the_secret(far: Proxy) -> None:
+    told = far.headers()
+    assert told.count("content-type") == 2
+    told += far.to_sync.client.get("/mounted/").text.split()
+    assert told.count("user-agent") == 1
+    assert addresses.HEADER not in told
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_connections_that_ended_while_they_were_kept_are_no_error(
+    place: Path, far: Proxy, count: int
+) -> None:
+    def in_threads() -> list[Any]:
+        together = threading.Barrier(count)
+
+        def ask(n: int) -> Any:
+            together.wait()
+            return far.to_sync.double([n])
+
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(ask, range(count)))
+
+    async def on_a_loop() -> list[Any]:
+        return list(await asyncio.gather(*(far.double([n]) for n in range(count))))
+
+    expected = [[2 * n] for n in range(count)]
+    loop = asgi.new_event_loop()
+    for _ in range(3):
+        server = Server(Far, place)
+        try:
+            assert in_threads() == expected
+            assert loop.run_until_complete(on_a_loop()) == expected
+        finally:
+            server.stop()
+    far.transport.close()
+    loop.close()
+
+
+def test_a_call_that_was_read_is_not_made_again(place: Path, far: Proxy) -> None:
+    """Whoever has read it may have run it; with all that follows from running it twice."""
+    asked = b""
+    call = b"".join(wire.pack({"numbers": [1]}))
+    body = b"".join(wire.pack([2]))
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {wire.MEDIA_TYPE}\r\ncontent-length: {len(body)}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(place))
+    listener.listen()
+
+    def answer_once() -> None:
+        nonlocal asked
+        connection, _ = listener.accept()
+        while asked.count(call) < 1:
+            asked += connection.recv(1 << 16)
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        while asked.count(call) < 2:
+            asked += connection.recv(1 << 16)
+        connection.close()
+
+    thread = threading.Thread(target=answer_once)
+    thread.start()
+    assert far.to_sync.double([1]) == [2]
+    with pytest.raises(ServiceUnavailable, match="far ended while it answered"):
+        far.to_sync.double([1])
+    thread.join()
+    listener.settimeout(0)
+    with listener, pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.usefixtures("place", "server")
+def test_no_connection_is_left_of_loops_that_ended_nor_at_the_snapshot_point(far: Proxy) -> None:
+    before = sockets()
+    far.to_sync.double([1])
+    for _ in range(6):
+        assert asyncio.run(far.double([2])) == [4]
+    assert soon(lambda: sockets() <= before + 4)  # both ends of a thread's, and of the last loop's
+    running = asyncio.new_event_loop()
+    running.run_until_complete(far.double([2]))  # it neither runs nor has ended
+    far.transport.close()
+    assert soon(lambda: sockets() <= before + 3)  # the loop's own two, and the collector's
+    running.close()
+    assert soon(lambda: sockets() == before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_an_http_client_keeps_no_connection_and_finds_where_its_service_is_now(
+    place: Path, far: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sockets()
+    client, async_client = far.to_sync.client, far.to_async.client
+
+    async def ask() -> int:
+        return (await async_client.get("/readyz")).status_code
+
+    for path in (place, place.with_name("elsewhere.sock")):
+        where = addresses.Addresses({"far": str(path)}, "s3cret")
+        monkeypatch.setenv(addresses.VARIABLE, where.to_text())
+        server = Server(Far, path)
+        serving = sockets()
+        try:
+            assert client.get("/readyz").status_code == 200
+            assert asyncio.run(ask()) == 200
+            assert soon(lambda serving=serving: sockets() == serving)
+        finally:
+            server.stop()
+    assert soon(lambda: sockets() == before)
 
 
 @pytest.mark.usefixtures("server")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,10 @@ settings.load_profile("bentofn")
 
 # No test finds the models that this machine's own BentoML has.
 os.environ["BENTOML_HOME"] = "/nonexistent"
+
+# A shell starts what runs in the background with Ctrl-C ignored, and what tests start inherits it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOGETHER = (
     (

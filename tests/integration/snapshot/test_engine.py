@@ -468,8 +468,9 @@ from pathlib import Path
 from bentofn.packager.snapshot.criu.binary import find_criu
 from bentofn.packager.snapshot.criu.worker import prime
 
-primed, asked = (prime(find_criu().command) for _ in range(2))
-asked.request(Path(sys.argv[1]))
+images = Path(sys.argv[1])
+primed, asked = (prime(find_criu().command, images.parent.parent) for _ in range(2))
+asked.request(images)
 print("|".join(primed.links | asked.links), flush=True)
 time.sleep(float(sys.argv[2]))
 os.killpg(0, signal.SIGKILL)
@@ -485,7 +486,7 @@ def test_workers_end_with_the_group_of_a_process_that_is_killed(images: Path, de
     assert done.returncode == -signal.SIGKILL
     links = done.stdout.strip().split("|")
     assert len(links) == 6
-    eventually(lambda: not holding(links))
+    eventually(lambda: not end_orphans(images.parent.parent) and not holding(links))
 
 
 KILLED_TOGETHER = """
@@ -510,10 +511,6 @@ def test_what_a_worker_leaves_that_is_killed_with_its_platform_ends_with_the_nex
     images: Path, delay: float
 ) -> None:
     arguments = [sys.executable, "-c", KILLED_TOGETHER, str(images), str(delay)]
-    links = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=False).stdout
-
-    def ended() -> bool:
-        end_orphans(images.parent.parent)
-        return not holding(links.strip().split("|"))
-
-    eventually(ended)
+    said = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=False).stdout
+    links = said.strip().split("|")
+    eventually(lambda: not end_orphans(images.parent.parent) and not holding(links))

@@ -58,8 +58,11 @@ def _is_adopted(pid: int, snapshots: Path) -> bool:
     parent = _parent(pid)
     if parent == os.getpid():
         return True
-    restores = any(link.is_relative_to(snapshots) for link in _open_files(parent))
-    return not (restores or _is_of(parent, snapshots))
+    try:
+        restores = any(link.is_relative_to(snapshots) for link in _open_files(parent))
+        return not (restores or _is_of(parent, snapshots))
+    except PermissionError:
+        return True  # process 1 may have privileges that nothing of this home has
 
 
 def _open_files(pid: int) -> Iterator[Path]:

@@ -35,11 +35,15 @@ class Patience:
     def failed(self, now: float, *, lasting: bool, reason: str = "") -> None:
         """It was tried in vain.
 
+        Of several that tried at once the first counts.
+
         Args:
             now: The time.
             lasting: Whether it would fail for the same reason again.
             reason: That reason.
         """
+        if not (lasting or self.allows(now)):
+            return
         self.reason = reason
         if lasting or self.failures == len(RETRY_AFTER):
             self.not_before = math.inf

@@ -15,6 +15,21 @@ def test_what_fails_is_tried_later_each_time_and_then_given_up() -> None:
     assert not patience.allows(now + 1e9)
 
 
+def test_what_fails_several_times_at_once_failed_once() -> None:
+    patience = Patience()
+    for _ in range(len(RETRY_AFTER) + 1):
+        patience.failed(0.0, lasting=False, reason="no room")
+    assert patience.allows(RETRY_AFTER[0])
+    assert (patience.reason, patience.exhausted) == ("no room", False)
+
+
+def test_what_succeeds_starts_over() -> None:
+    patience = Patience()
+    patience.failed(0.0, lasting=False)
+    patience.succeeded()
+    assert patience == Patience()
+
+
 def test_what_cannot_be_is_not_tried_again() -> None:
     patience = Patience()
     patience.failed(0.0, lasting=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bentofn.runtime.errors import BentoMLConfigException
@@ -30,6 +30,11 @@ def is_allocated(environ: Mapping[str, str]) -> bool:
     return VISIBLE not in environ and DISABLED not in environ
 
 
+def names_of(wanted: Any) -> list[str]:
+    """The GPUs that a service names in its ``resources.gpu``."""
+    return [str(each) for each in wanted] if isinstance(wanted, (list, tuple)) else []
+
+
 class Allocator:
     """Gives the GPUs of a machine to services, by BentoML's rules.
 
@@ -38,11 +43,13 @@ class Allocator:
 
     Args:
         gpus: The GPUs, as :data:`VISIBLE` names them.
+        named: Those that services name, which no other gets.
     """
 
-    def __init__(self, gpus: Sequence[str]) -> None:
+    def __init__(self, gpus: Sequence[str], named: Collection[str] = ()) -> None:
         self._names = list(gpus)
-        self._free = [(1.0, 1.0)] * len(self._names)  # what is left of each, and in which units
+        # What is left of each, and in which units.
+        self._free = [(0.0 if name in named else 1.0, 1.0) for name in self._names]
 
     def assign(self, wanted: Any) -> list[str]:
         """The GPUs for a service.
@@ -54,7 +61,7 @@ class Allocator:
             BentoMLConfigException: It is more than one and not whole, or no number.
         """
         if isinstance(wanted, (list, tuple)):
-            return [str(each) for each in wanted]
+            return names_of(wanted)
         try:
             count = float(wanted)
         except (TypeError, ValueError):

@@ -119,7 +119,8 @@ def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None)
 
 def _be_inherited(load: Callable[[], Service[Any]]) -> NoReturn:
     """Be a process of a supervisor that could not copy itself."""
-    from bentofn.runtime.supervisor.worker import Role, be, report
+    from bentofn.runtime.supervisor.reports import FAILED, Report
+    from bentofn.runtime.supervisor.worker import Role, be
 
     role = Role.from_text(os.environ.pop(INHERITED))
     os.environ.update(role.env)
@@ -131,7 +132,7 @@ def _be_inherited(load: Callable[[], Service[Any]]) -> NoReturn:
     try:
         service = load()
     except Exception as error:
-        report(role.reports, "failed", role.process.service, lifecycle.explain(error))
+        Report(FAILED, role.process.service, lifecycle.explain(error)).send(role.reports)
         sys.exit(1)
     sys.exit(be(role, service.find_dependent_by_name(role.process.service), env))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bentofn.runtime.gpus import VISIBLE, Allocator, is_allocated
+from bentofn.runtime.gpus import VISIBLE, Allocator, is_allocated, names_of
 
 INHERITED = "BENTOFN_SUPERVISED"
 """Variable that tells a process what it is to be, when its program is started again for it."""
@@ -51,7 +51,8 @@ def plan(
     Raises:
         BentoMLConfigException: A service asks for GPUs in a way that there is not.
     """
-    allocator = Allocator(gpus) if is_allocated(environ) else None
+    named = {name for config in services.values() for name in names_of(_gpus(config))}
+    allocator = Allocator(gpus, named) if is_allocated(environ) else None
     found = []
     for name, config in services.items():
         resources = config.get("resources") or {}
@@ -60,10 +61,16 @@ def plan(
         cores = cores_of(resources.get("cpu"))
         threads = math.ceil(cores) if cores else max(1, cpus // workers)
         env = {}
-        if allocator is not None and resources.get("gpu") and asked != "cpu_count":
-            env[VISIBLE] = ",".join(allocator.assign(resources["gpu"]))
+        if allocator is not None and (wanted := _gpus(config)):
+            env[VISIBLE] = ",".join(allocator.assign(wanted))
         found.append(Process(name, workers, max(1, min(threads, cpus)), env))
     return tuple(found)
+
+
+def _gpus(config: Mapping[str, Any]) -> Any:
+    """What a service gets of ``resources.gpu``."""
+    has_none = config.get("workers") == "cpu_count"
+    return None if has_none else (config.get("resources") or {}).get("gpu")
 
 
 def cores_of(quantity: Any) -> float | None:

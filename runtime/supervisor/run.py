@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import socket
@@ -23,6 +22,7 @@ from bentofn.runtime.proxy import addresses
 from bentofn.runtime.service import Service
 from bentofn.runtime.supervisor.children import Child, Children, fork, spawn
 from bentofn.runtime.supervisor.plan import INHERITED, Process
+from bentofn.runtime.supervisor.reports import ALONE, FAILED, READY, Report
 from bentofn.runtime.supervisor.worker import Role, be
 
 _ATTEMPTS = 3
@@ -154,18 +154,20 @@ class _Supervisor:
             self._children.stop()
 
     def _hear(self, line: str) -> None:
-        said = json.loads(line)
-        name = said["service"]
-        if said["kind"] == "failed":
+        said = Report.read(line)
+        if said is None or said.service not in self._processes:
+            print(f"Not a report of a worker: {line}", file=sys.stderr)
+        elif said.kind == FAILED:
+            sentence = f"{said.service} does not start: {said.text}"
             if self._serves:
-                print(f"{name} does not start: {said['text']}", file=sys.stderr)
+                print(sentence, file=sys.stderr)
             else:
-                self._failure = self._failure or f"{name} does not start: {said['text']}"
+                self._failure = self._failure or sentence
                 self._children.stop()
-        elif said["kind"] == "alone":
-            self._start_apart(name, said["text"])
-        else:
-            self._ready[name] += 1
+        elif said.kind == ALONE:
+            self._start_apart(said.service, said.text)
+        elif said.kind == READY:
+            self._ready[said.service] += 1
             wanted = self._processes.values()
             if not self._serves and all(self._ready[p.service] >= p.workers for p in wanted):
                 self._serves = True

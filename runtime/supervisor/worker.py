@@ -23,6 +23,7 @@ from bentofn.runtime.service import Service
 from bentofn.runtime.supervisor.children import Child, Children, fork
 from bentofn.runtime.supervisor.metrics import MergedMetrics
 from bentofn.runtime.supervisor.plan import Process
+from bentofn.runtime.supervisor.reports import ALONE, FAILED, READY, Report
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,9 @@ def be(role: Role, service: Service[Any], env: Mapping[str, str]) -> int:
         else:
             _be_alone(role, service, role.alone or 1)
     except (Exception, SystemExit) as error:
-        report(role.reports, "failed", role.process.service, lifecycle.explain(error))
+        Report(FAILED, role.process.service, lifecycle.explain(error)).send(role.reports)
         return 1
     return 0
-
-
-def report(fd: int, kind: str, service: str, text: str = "") -> None:
-    """Tell the supervisor something; a line is short enough to be written at once."""
-    line = json.dumps({"kind": kind, "service": service, "text": text[:2000]})
-    os.write(fd, line.encode() + b"\n")
 
 
 def _be_alone(role: Role, service: Service[Any], index: int) -> None:
@@ -121,7 +116,7 @@ def _be_parent(role: Role, service: Service[Any], env: Mapping[str, str]) -> Non
     rehearsal.rehearse(prepared.app, config)
     refusal = why_not_fork(role.fds, Sites())
     if refusal is not None:
-        report(role.reports, "alone", role.process.service, refusal)
+        Report(ALONE, role.process.service, refusal).send(role.reports)
         threads.Pools.find().resize(threads.wanted(env, role.process.threads))
         lifecycle.settle()
         run_after_restore(prepared.instance)
@@ -147,7 +142,7 @@ def _be_worker(
         lifecycle.restore(copied, env, role.process.threads, lambda: None)
         _serve(role, config, index)
     except Exception as error:
-        report(role.reports, "failed", role.process.service, lifecycle.explain(error))
+        Report(FAILED, role.process.service, lifecycle.explain(error)).send(role.reports)
         return 1
     return 0
 
@@ -164,7 +159,7 @@ def _serve(role: Role, config: uvicorn.Config, index: int) -> None:
     only_own_user(config)
     listener = socket.socket(fileno=os.dup(role.listen))
     own = socket.socket(fileno=os.dup(role.own[index - 1]))
-    ready = partial(report, role.reports, "ready", role.process.service)
+    ready = partial(Report(READY, role.process.service).send, role.reports)
     asgi.run(config, listener, ready, also=[own])
 
 

@@ -150,6 +150,34 @@ class Entry:
     assert re.search(r"Error: Broken does not start: OSError: no weights", done.stderr)
 
 
+def test_what_else_is_written_to_the_workers_pipe_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        """
+import os
+import bentofn
+
+@bentofn.service(workers=2)
+class Careless:
+    @bentofn.on_startup
+    def begin(self):
+        for fd in range(3, 64):
+            try:
+                if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
+                    os.write(fd, b"not a report\\n")
+            except OSError:
+                pass
+
+    @bentofn.api
+    def ask(self) -> str:
+        return "answered"
+"""
+    )
+    log = tmp_path / "log"
+    with serving("app:Careless", "--working-dir", str(tmp_path), LOG=str(log)) as served:
+        assert served.post("/ask").text == "answered"
+        assert "Not a report of a worker: not a report" in log.read_text()
+
+
 async def _ask_as_a_service_at_a_url(url: str) -> None:
     @bentofn.service
     class Caller:

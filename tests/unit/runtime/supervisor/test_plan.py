@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,17 @@ def test_each_service_has_its_workers_cpus_and_gpus() -> None:
     )
     given_by_hand = plan(services, 4, ["0"], {"CUDA_VISIBLE_DEVICES": "2"})
     assert all(not process.env for process in given_by_hand)
+
+
+def test_gpus_that_one_service_names_are_given_to_no_other() -> None:
+    services: dict[str, dict[str, Any]] = {
+        "First": {"resources": {"gpu": 1}},
+        "Half": {"resources": {"gpu": 0.5}},
+        "Named": {"resources": {"gpu": ["0", 2]}},
+        "None": {"workers": "cpu_count", "resources": {"gpu": ["3"]}},
+    }
+    seen = [each.env.get("CUDA_VISIBLE_DEVICES") for each in plan(services, 4, list("0123"), {})]
+    assert seen == ["1", "3", "0,2", None]
 
 
 def test_cpus_are_written_as_in_kubernetes() -> None:

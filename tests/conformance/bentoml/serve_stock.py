@@ -14,7 +14,9 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 
+import bentoml
 import uvicorn
 from _bentoml_impl.server import app as _  # noqa: F401 - what a fork need not import
 from _bentoml_impl.tasks import Sqlite3Store
@@ -43,16 +45,39 @@ def main(folder: str, *cases: str) -> None:
 
 
 def serve(case: str, listener: socket.socket) -> None:
-    """Become the server of a case."""
-    with tempfile.TemporaryDirectory() as metrics:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+    """Become the server of a case, and start those of the services that it depends on."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         service = importlib.import_module(case).Case
+        others = [each for each in service.all_services().values() if each is not service]
+        paths = {each.name: f"{folder}/{number}.sock" for number, each in enumerate(others)}
+        places = {name: f"file://{path}" for name, path in paths.items()}
+        BentoMLContainer.remote_runner_mapping.set(places)
+        alive = os.pipe()
+        for each in others:
+            listens = socket.socket(socket.AF_UNIX)
+            listens.bind(paths[each.name])
+            listens.listen()
+            if not os.fork():
+                os.close(alive[1])
+                threading.Thread(target=end_with, args=(alive[0],), daemon=True).start()
+                answer(each, listens, is_main=False)
         if service.needs_task_db():
             Sqlite3Store.init_db(BentoMLContainer.result_store_file.get())
-        config = uvicorn.Config(
-            service.to_asgi(is_main=True), log_config=None, server_header=False, loop="asyncio"
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        answer(service, listener, is_main=True)
+
+
+def answer(service: bentoml.Service, listener: socket.socket, *, is_main: bool) -> None:
+    """Answer for a service, to the end of the process."""
+    app = service.to_asgi(is_main=is_main)
+    config = uvicorn.Config(app, log_config=None, server_header=False, loop="asyncio")
+    uvicorn.Server(config).run(sockets=[listener])
+    os._exit(0)
+
+
+def end_with(pipe: int) -> None:
+    """End this process with the one that holds the pipe's other end."""
+    os.read(pipe, 1)
     os._exit(0)
 
 

@@ -1,20 +1,18 @@
 """Tasks on disk: an SQLite database that survives any kill of who uses it.
 
-Several processes may share one. Each holds a lock while it lives, by which the others know whose
-tasks nobody runs any more.
+Several processes may share one; each takes over what those that have ended left.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+
+from bentofn.runtime.tasks.owners import Owner
 
 PENDING, IN_PROGRESS = "pending", "in_progress"
 COMPLETED, FAILED, CANCELED = "completed", "failed", "canceled"
@@ -132,22 +130,23 @@ class TaskStore:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(0o600)
-        self._path = path
-        self.owner = uuid.uuid4().hex
-        self._lock = self._locked()
-        self._database = sqlite3.connect(
-            path, timeout=30.0, isolation_level=None, check_same_thread=False
-        )
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(_SCHEMA)
-        self._seen = self._version()
+        self.owner = Owner(path)
+        try:
+            self._database = sqlite3.connect(
+                path, timeout=30.0, isolation_level=None, check_same_thread=False
+            )
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(_SCHEMA)
+            self._seen = self._version()
+        except sqlite3.Error:
+            self.owner.close()
+            raise
 
     def close(self) -> None:
         """Close the database; what this process has not finished is for the next."""
         self._database.close()
-        self._lock_file(self.owner).unlink(missing_ok=True)
-        os.close(self._lock)
+        self.owner.close()
 
     def add(self, request: TaskRequest, now: float) -> None:
         """Keep a task that was submitted to this process."""
@@ -161,7 +160,7 @@ class TaskStore:
                 json.dumps(request.headers),
                 request.body,
                 PENDING,
-                self.owner,
+                self.owner.id,
                 now,
             ),
         )
@@ -247,17 +246,16 @@ class TaskStore:
         Returns:
             Their ids and how often each was begun, in the order of their submission.
         """
-        for path in self._path.parent.glob(f"{self._path.name}.*.lock"):
-            self._is_gone(path.name.split(".")[-2])
+        self.owner.tidy()
         rows = self._database.execute(
-            "SELECT DISTINCT owner FROM tasks WHERE ended IS NULL AND owner != ?", (self.owner,)
+            "SELECT DISTINCT owner FROM tasks WHERE ended IS NULL AND owner != ?", (self.owner.id,)
         ).fetchall()
-        gone = [owner for (owner,) in rows if self._is_gone(owner)]
+        gone = [owner for (owner,) in rows if self.owner.is_gone(owner)]
         left = "ended IS NULL AND owner IN (SELECT value FROM json_each(?))"
         taken = self._database.execute(
             f"UPDATE tasks SET owner = ?, state = ?, executed = NULL WHERE {left} "
             "RETURNING number, id, begun",
-            (self.owner, PENDING, json.dumps(gone)),
+            (self.owner.id, PENDING, json.dumps(gone)),
         ).fetchall()
         return [(task, begun) for _, task, begun in sorted(taken)]
 
@@ -277,37 +275,9 @@ class TaskStore:
         )
         return [task for (task,) in rows]
 
-    def _locked(self) -> int:
-        """Make the lock file, locked before anybody can see it."""
-        final = self._lock_file(self.owner)
-        hidden = final.with_suffix(".new")
-        lock = os.open(hidden, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        hidden.rename(final)
-        return lock
-
     def _version(self) -> int:
         version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
         return version
-
-    def _lock_file(self, owner: str) -> Path:
-        return self._path.with_name(f"{self._path.name}.{owner}.lock")
-
-    def _is_gone(self, owner: str) -> bool:
-        """Whether a process has ended; its lock file is then removed."""
-        path = self._lock_file(owner)
-        try:
-            descriptor = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
-            return True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(descriptor)
-        path.unlink(missing_ok=True)
-        return True
 
 
 def _headers(text: str) -> Headers:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 from bentofn.runtime.tasks.core import Command, GiveUp, Start, Stop, TaskQueue, WakeAt
-from bentofn.runtime.tasks.store import (
-    Headers,
-    Replay,
-    TaskRequest,
-    TaskRow,
-    TaskStore,
-)
+from bentofn.runtime.tasks.disk import Disk
+from bentofn.runtime.tasks.store import Headers, Replay, TaskRequest, TaskRow
 
 logger = logging.getLogger("bentofn.tasks")
 
@@ -30,8 +24,6 @@ MOST_WAITING = 10_000
 _LOOK = 0.25
 """Seconds between two looks for what other processes have cancelled, while tasks are unfinished."""
 
-
-T = TypeVar("T")
 Call = Callable[[TaskRequest], Awaitable[Replay]]
 
 
@@ -62,6 +54,7 @@ class Tasks:
         self._now = now
         self._queue = TaskQueue(limit)
         self._attempts: dict[str, asyncio.Task[str | None]] = {}
+        """What runs for each task; it is stopped by being cancelled."""
         self._lives: set[asyncio.Task[None]] = set()
         self._unfinished: set[str] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -88,14 +81,9 @@ class Tasks:
         self._queue = TaskQueue(self._limit)
         self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="tasks")
-        try:
-            self._store = await self._loop.run_in_executor(self._disk, TaskStore, self.path)
-        except BaseException:
-            self._disk.shutdown()
-            raise
-        for task, begun in await self._on_disk(self._store.recover):
-            await self._enqueue(task, begun)
+        self._disk = Disk(self.path)
+        for task, begun in await self._disk.open():
+            self._enqueue(task, begun)
 
     async def stop(self, patience: float) -> None:
         """Let what runs end, keep what has not for the next start, and close the database.
@@ -116,13 +104,12 @@ class Tasks:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
-        await self._on_disk(self._store.close)
-        self._disk.shutdown()
+        await self._disk.close()
 
     async def set_limit(self, limit: int) -> None:
         """Run so many tasks at a time from now on."""
         self._limit = self._queue.limit = limit
-        await self._obey(self._queue.tick(self._loop.time()))
+        self._obey(self._queue.tick(self._loop.time()))
 
     async def submit(self, route: str, query: str, headers: Headers, body: bytes) -> str:
         """Take in a task; it is on disk when this returns its id.
@@ -151,18 +138,18 @@ class Tasks:
             KeyError: There is no such task.
             Full: Too many wait.
         """
-        request = await self._on_disk(self._store.request, task)
+        request = await self._disk.run(self._disk.store.request, task)
         if request is None:
             raise KeyError(task)
         return await self.submit(request.route, request.query, request.headers, request.body)
 
     async def row(self, task: str) -> TaskRow | None:
         """How far a task is; None if there is none."""
-        return await self._on_disk(self._store.row, task)
+        return await self._disk.run(self._disk.store.row, task)
 
     async def reply(self, task: str) -> Replay | None:
         """A task's result; None if it has none."""
-        return await self._on_disk(self._store.reply, task)
+        return await self._disk.run(self._disk.store.reply, task)
 
     async def cancel(self, task: str) -> TaskRow | None:
         """Keep a task from running, or stop it, unless it has ended.
@@ -170,57 +157,59 @@ class Tasks:
         Returns:
             How it then stands, None if there is none.
         """
-        row = await self._on_disk(self._store.cancel, task, self._now())
+        row = await self._disk.run(self._disk.store.cancel, task, self._now())
         if task in self._unfinished:
-            await self._cancelled(task)
+            self._cancelled(task)
         return row
 
     async def _take(self, request: TaskRequest) -> None:
-        await self._on_disk(self._store.add, request, self._now())
-        await self._enqueue(request.id, 0)
+        await self._disk.run(self._disk.store.add, request, self._now())
+        self._enqueue(request.id, 0)
 
-    async def _enqueue(self, task: str, begun: int) -> None:
+    def _enqueue(self, task: str, begun: int) -> None:
         self._unfinished.add(task)
         if self._watch is None or self._watch.done():
             self._watch = self._loop.create_task(self._heed_others())
-        await self._obey(self._queue.submitted(task, self._loop.time(), begun))
+        self._obey(self._queue.submitted(task, self._loop.time(), begun))
 
-    async def _cancelled(self, task: str) -> None:
+    def _cancelled(self, task: str) -> None:
         self._unfinished.discard(task)
-        await self._obey(self._queue.cancelled(task, self._loop.time()))
+        self._obey(self._queue.cancelled(task, self._loop.time()))
 
-    async def _obey(self, commands: list[Command]) -> None:
+    def _obey(self, commands: list[Command]) -> None:
+        """Carry out all commands at once: the queue counts on each from now on."""
         for command in commands:
             match command:
                 case Start(task):
-                    self._attempts[task] = self._loop.create_task(self._attempt(task))
-                    self._spawn(self._live(task, self._attempts[task]))
+                    self._begin(task, self._attempt(task))
                 case Stop(task):
                     self._attempts[task].cancel()
                 case GiveUp(task, reason):
                     logger.error("Task %s failed: %s", task, reason)
-                    await self._finish(task, failure(reason))
+                    self._begin(task, self._finish(task, failure(reason)))
                 case WakeAt(moment):
                     if self._timer is not None:
                         self._timer.cancel()
                     self._timer = self._loop.call_at(moment, self._wake)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        life = self._loop.create_task(work)
+    def _begin(self, task: str, work: Coroutine[None, None, str | None]) -> None:
+        attempt = self._attempts[task] = self._loop.create_task(work)
+        life = self._loop.create_task(self._live(task, attempt))
         self._lives.add(life)
         life.add_done_callback(self._lives.discard)
 
     def _wake(self) -> None:
-        self._spawn(self._obey(self._queue.tick(self._loop.time())))
+        self._obey(self._queue.tick(self._loop.time()))
 
     async def _live(self, task: str, attempt: asyncio.Task[str | None]) -> None:
-        """See one attempt to its end, whatever that is."""
+        """See what runs for a task to its end, whatever that is."""
         await asyncio.wait([attempt])
+        if attempt.cancelled() and self._stopping:
+            with contextlib.suppress(sqlite3.Error):  # it then counts as begun, at worst
+                await self._disk.run(partial(self._disk.store.wait_again, task, counts=False))
         del self._attempts[task]
         now = self._loop.time()
         if attempt.cancelled():
-            if self._stopping:
-                await self._on_disk(partial(self._store.wait_again, task, counts=False))
             commands = self._queue.ended(task, now)
         elif error := attempt.exception():
             logger.error("The tasks in %s cannot be written", self.path, exc_info=error)
@@ -229,46 +218,47 @@ class Tasks:
             commands = self._queue.interrupted(task, reason, now)
         else:
             commands = self._queue.ended(task, now)
-        await self._obey(commands)
+        self._obey(commands)
 
     async def _attempt(self, task: str) -> str | None:
-        """Run a task once; returns why it must run again, None if it has ended."""
-        request = await self._on_disk(self._store.begin, task, self._now())
+        """Run a task once; returns why it must run again, None if it has ended.
+
+        It keeps its place while the disk is full: no more run whose results could not be kept.
+        """
+        request = await self._disk.write(self._disk.store.begin, task, self._now())
         if request is None:
             return None
         try:
             reply = await self._call(request)
         except Interrupted as error:
-            logger.warning("Task %s was interrupted: %s", task, error)
-            await self._on_disk(partial(self._store.wait_again, task, counts=True))
-            return str(error) or "it was interrupted"
+            return await self._again(task, str(error) or "it was interrupted")
+        except asyncio.CancelledError:
+            if self._stopping or task not in self._unfinished:
+                raise
+            return await self._again(task, "something that it waited for was cancelled")
         except Exception:
             logger.exception("Task %s failed", task)
             reply = failure("An unexpected error has occurred, please check the server log.")
         await self._finish(task, reply)
         return None
 
+    async def _again(self, task: str, reason: str) -> str:
+        logger.warning("Task %s was interrupted: %s", task, reason)
+        await self._disk.write(partial(self._disk.store.wait_again, task, counts=True))
+        return reason
+
     async def _finish(self, task: str, reply: Replay) -> None:
-        await self._on_disk(self._store.finish, task, reply, self._now())
+        await self._disk.write(self._disk.store.finish, task, reply, self._now())
         self._unfinished.discard(task)
 
     async def _heed_others(self) -> None:
         """Stop what another process cancels, while there is anything to stop."""
         while self._unfinished:
             unfinished = list(self._unfinished)
-            for task in await self._on_disk(self._store.ended_elsewhere, unfinished):
-                await self._cancelled(task)
+            with contextlib.suppress(sqlite3.Error):  # what writes says so
+                for task in await self._disk.run(self._disk.store.ended_elsewhere, unfinished):
+                    self._cancelled(task)
             await asyncio.sleep(_LOOK)
-
-    async def _on_disk(self, call: Callable[..., T], *args: object) -> T:
-        # What has begun on the disk is done to its end, whoever stops waiting for it.
-        job = self._loop.run_in_executor(self._disk, call, *args)
-        try:
-            return await asyncio.shield(job)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Exception):
-                await asyncio.wait([job])
-            raise
 
 
 def failure(reason: str) -> Replay:

@@ -104,4 +104,4 @@ os.kill(os.getpid(), signal.SIGKILL)
     store = TaskStore(path)
     assert store.recover() == [("a", 2), ("b", 0), ("c", 0)]
     assert store.recover() == []
-    assert [file.name for file in path.parent.glob("*.lock")] == [f"tasks.db.{store.owner}.lock"]
+    assert [file.name for file in path.parent.glob("*.lock")] == [f"tasks.db.{store.owner.id}.lock"]

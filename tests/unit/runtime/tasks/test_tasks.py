@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from bentofn.runtime.tasks import tasks as module
-from bentofn.runtime.tasks.store import Replay, TaskRequest, TaskStore
+from bentofn.runtime.tasks.store import Replay, TaskRequest, TaskRow, TaskStore
 from bentofn.runtime.tasks.tasks import Call, Full, Interrupted, Tasks
 
 
@@ -32,6 +32,14 @@ async def ended(tasks: Tasks, task: str) -> str:
             return row.state
         await asyncio.sleep(0.005)
     raise AssertionError("the task does not end")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it does not come to it")
 
 
 async def echo(request: TaskRequest) -> Replay:
@@ -105,11 +113,7 @@ async def test_a_cancelled_task_may_end_before_it_has_begun(tmp_path: Path) -> N
             task = await tasks.submit("/", "", (), b"")
             await tasks.cancel(task)
         assert (tasks.waiting, await ended(tasks, task)) == (0, "canceled")
-        for _ in range(1000):
-            if not tasks.running:
-                break
-            await asyncio.sleep(0.005)
-        assert tasks.running == 0
+        await until(lambda: not tasks.running)
 
 
 async def test_a_stop_keeps_what_runs_for_the_next_start(tmp_path: Path) -> None:
@@ -144,6 +148,44 @@ async def test_an_interrupted_task_runs_again_and_then_fails(
     assert calls == 3
 
 
+async def test_one_is_cancelled_while_another_is_given_up(tmp_path: Path) -> None:
+    cancelling: list[asyncio.Task[TaskRow | None]] = []
+
+    async def call(request: TaskRequest) -> Replay:
+        if request.body == b"next":
+            return await for_ever(request)
+        calls.append(request.id)
+        if len(calls) == 3:  # the next one takes its place in the moment in which it is cancelled
+            waiting = await tasks.submit("/", "", (), b"next")
+            cancelling.append(asyncio.create_task(tasks.cancel(waiting)))
+        raise Interrupted("the instance was killed")
+
+    calls: list[str] = []
+    async with opened(tmp_path / "t.db", call) as tasks:
+        tasks._queue._backoff = 0.001
+        given_up = await tasks.submit("/", "", (), b"")
+        assert await ended(tasks, given_up) == "failed"
+        row = await cancelling[0]
+        assert row is not None
+        assert row.state == "canceled"
+        last = await tasks.submit("/", "", (), b"next")
+        await tasks.cancel(last)
+        await until(lambda: not tasks.running)
+
+
+async def test_a_method_that_cancels_itself_is_run_again_and_then_fails(tmp_path: Path) -> None:
+    async def call(request: TaskRequest) -> Replay:
+        raise asyncio.CancelledError
+
+    async with opened(tmp_path / "t.db", call) as tasks:
+        tasks._queue._backoff = 0.001
+        task = await tasks.submit("/", "", (), b"")
+        assert await ended(tasks, task) == "failed"
+        reply = await tasks.reply(task)
+    assert reply is not None
+    assert b"something that it waited for was cancelled" in reply.body
+
+
 async def test_another_process_cancels(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     async with opened(path, for_ever) as tasks:
@@ -151,11 +193,7 @@ async def test_another_process_cancels(tmp_path: Path) -> None:
         other = TaskStore(path)
         other.cancel(task, 1.0)
         other.close()
-        for _ in range(2000):
-            if not tasks.running:
-                break
-            await asyncio.sleep(0.005)
-        assert tasks.running == 0
+        await until(lambda: not tasks.running)
 
 
 async def test_so_many_may_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

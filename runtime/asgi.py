@@ -15,6 +15,7 @@ from uvicorn.lifespan.on import LifespanOn
 
 from bentofn.runtime import lifeline
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.http.heads import limit_heads
 
 GRACE = 10
 """Seconds that running requests get to finish after SIGTERM."""
@@ -80,9 +81,10 @@ def configure(
     """
     # Of the libraries that uvicorn knows, wsproto takes the least time to import.
     speaks_websocket = websockets and _importable("wsproto")
+    has_httptools = _importable("httptools")
     config = uvicorn.Config(
         app,
-        http="httptools" if _importable("httptools") else "h11",
+        http="httptools" if has_httptools else "h11",
         ws="wsproto" if speaks_websocket else "none",
         lifespan="on",
         log_config=None,
@@ -104,6 +106,8 @@ def configure(
             f"{config.ssl_keyfile}: {error}; correct ssl of @bentoml.service."
         ) from None
     config.lifespan_class = _Lifespan
+    if has_httptools:
+        limit_heads(config)
     _importable("uvloop")
     return config
 

@@ -58,7 +58,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
         "channelz",
         "max_message_length",
     ),
-    "http": ("host", "port", "proxy_port", "cors", "response"),
+    "http": ("host", "port", "proxy_port", "cors", "response", "max_body_size"),
     "http.cors": _CORS_KEYS,
     "logging": ("access",),
     "max_runner_connections": (),
@@ -94,7 +94,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "traffic": ("timeout", "max_concurrency", "concurrency", "external_queue"),
     "workers": (),
 }
-"""Keys of each section; a section without keys is a plain value. ``snapshot`` is ours."""
+"""Keys of each section; a section without keys is a plain value. ``snapshot`` and
+``http.max_body_size`` are ours."""
 
 _TOP_LEVEL = tuple(key for key in _KEYS if "." not in key)
 _ARGUMENTS = ("name", "description", "path_prefix", "envs", "labels", "image", "cmd")
@@ -163,6 +164,8 @@ def check_config(owner: str, config: Mapping[str, Any]) -> ServiceConfig:
     _check_positive(owner, "traffic.timeout", traffic.get("timeout"), (int, float))
     _check_positive(owner, "traffic.max_concurrency", traffic.get("max_concurrency"), (int,))
     _check_positive(owner, "traffic.concurrency", traffic.get("concurrency"), (int,))
+    max_body = config.get("http", {}).get("max_body_size")
+    _check_positive(owner, "http.max_body_size", max_body, (int,))
     _check_positive(owner, "threads", config.get("threads"), (int,))
     if config.get("workers") != "cpu_count":
         _check_positive(owner, "workers", config.get("workers"), (int,))

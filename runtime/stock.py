@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import on_shutdown, on_startup
+from bentofn.runtime.http.tasks import RUN, TASK_HEADER
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import APIContract, BentoManifest, ServiceContract
 from bentofn.runtime.models import HUB_PREFIX
@@ -20,6 +24,9 @@ from bentofn.runtime.service import Service
 from bentofn.runtime.state import state_folder
 
 PACKAGES = ("bentoml", "_bentoml_sdk", "_bentoml_impl")
+
+_TASK = "bentofn.task"
+"""The ASGI extension that marks a task's run."""
 
 
 class StockService(Service[Any]):
@@ -56,6 +63,8 @@ class StockService(Service[Any]):
         """Make BentoML's application; it makes the service's instance when it starts."""
         legacy = not hasattr(self.stock, "to_asgi")
         self.app = self.stock.asgi_app if legacy else self.stock.to_asgi(is_main=True)
+        if not legacy and self.stock.needs_task_db():
+            _except_tasks(self.app)
         return self.app
 
     def contract(self) -> ServiceContract:
@@ -137,7 +146,45 @@ class _Forward:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         app = self.own if scope["type"] == "lifespan" else self.service.app
-        await app(scope, receive, send)
+        is_run = scope["type"] == "http" and scope["path"].endswith(f"/{RUN}")
+        await app(_as_call(scope) if is_run else scope, receive, send)
+
+
+def _as_call(scope: Any) -> Any:
+    """The call of a task's method, where a platform that keeps the tasks asks for one to be run.
+
+    BentoML's own routes of tasks keep them in the instance, which would be stopped under them.
+    """
+    task = dict(scope["headers"]).get(TASK_HEADER)
+    if task is None or not os.environ.get("BENTOFN_INSTANCE"):
+        return scope
+    path = scope["path"].removesuffix(f"/{RUN}") or "/"
+    state = {**scope.get("state", {}), "task_id": task.decode("latin-1")}
+    extensions = {**scope.get("extensions", {}), _TASK: {}}
+    changed = {"path": path, "raw_path": quote(path).encode()}
+    return {**scope, **changed, "state": state, "extensions": extensions}
+
+
+def _except_tasks(app: Any) -> None:
+    """Have BentoML's limits of time and of requests hold for calls alone: a task has waited."""
+    app.user_middleware[:] = [
+        type(each)(_CallsOnly, limited=partial(each.cls, **each.kwargs))
+        if each.cls.__module__ == "bentoml._internal.server.http.traffic"
+        else each
+        for each in app.user_middleware
+    ]
+
+
+class _CallsOnly:
+    """Middleware of BentoML's that tasks pass by."""
+
+    def __init__(self, app: Any, limited: Callable[[Any], Any]) -> None:
+        self.app = app
+        self.limited = limited(app)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        is_task = _TASK in scope.get("extensions", ())
+        await (self.app if is_task else self.limited)(scope, receive, send)
 
 
 def _innermost(app: Any) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import uuid
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -54,6 +55,11 @@ def encode(text: str) -> list[int]:
     return list(text.encode("ascii", "replace"))
 
 
+def fitting(prompt: str, limit: int) -> list[int]:
+    """The last tokens of a prompt, as many as leave one of the model's positions for the answer."""
+    return (encode(prompt) or [END])[-(limit - 1) :]
+
+
 def open_engine(model: Path) -> Engine:
     """vLLM where it is installed and there is a GPU, else our own."""
     if importlib.util.find_spec("vllm") and torch.cuda.is_available():
@@ -74,8 +80,8 @@ class CPUEngine:
 
     async def stream(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """Pieces of one character each."""
-        tokens = (encode(prompt) or [END])[-self.limit :]
-        room = min(sampling.max_tokens, self.limit - len(tokens) + 1)
+        tokens = fitting(prompt, self.limit)
+        room = min(sampling.max_tokens, self.limit - len(tokens))
         dice = torch.Generator()
         if sampling.seed is None:
             dice.seed()
@@ -118,6 +124,7 @@ class VLLMEngine:
 
         arguments = AsyncEngineArgs(model=str(model), skip_tokenizer_init=True)
         self.engine = AsyncLLM.from_engine_args(arguments)
+        self.limit = self.engine.model_config.max_model_len
 
     async def stream(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """Pieces of one or a few characters each."""
@@ -132,8 +139,10 @@ class VLLMEngine:
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
         )
-        tokens = TokensPrompt(prompt_token_ids=encode(prompt) or [END])
-        async for output in self.engine.generate(tokens, parameters, uuid.uuid4().hex):
-            new = output.outputs[0]
-            text = "".join(chr(token) for token in new.token_ids if token != END)
-            yield Piece(text, new.finish_reason)
+        tokens = TokensPrompt(prompt_token_ids=fitting(prompt, self.limit))
+        outputs = self.engine.generate(tokens, parameters, uuid.uuid4().hex)
+        async with aclosing(outputs):  # which aborts what was not asked for to its end
+            async for output in outputs:
+                new = output.outputs[0]
+                text = "".join(chr(token) for token in new.token_ids if token != END)
+                yield Piece(text, new.finish_reason)

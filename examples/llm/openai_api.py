@@ -15,12 +15,15 @@ from typing import Any
 from engine import Engine, Piece, Sampling, encode
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 import bentofn
 
 MODEL = "tiny-llm"
+
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's number for a client that has left, which nobody is left to read."""
 
 app = FastAPI()
 
@@ -72,7 +75,7 @@ async def models() -> dict[str, Any]:
 
 
 @app.post("/chat/completions", response_model=None)
-async def chat(request: ChatRequest) -> StreamingResponse | dict[str, Any]:
+async def chat(request: ChatRequest, connection: Request) -> Response | dict[str, Any]:
     """Answer a conversation, whole or as server-sent events."""
     if request.model != MODEL:
         raise HTTPException(404, f"The model {request.model} does not exist; there is {MODEL}.")
@@ -81,8 +84,11 @@ async def chat(request: ChatRequest) -> StreamingResponse | dict[str, Any]:
     if request.stream:
         return StreamingResponse(events(request, pieces), media_type="text/event-stream")
     text, tokens, finished = "", 0, None
-    async for piece in pieces:
-        text, tokens, finished = text + piece.text, tokens + 1, piece.finished
+    async with aclosing(pieces):  # leaving early ends the generation
+        async for piece in pieces:
+            if await connection.is_disconnected():
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            text, tokens, finished = text + piece.text, tokens + 1, piece.finished
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": finished}
     return {

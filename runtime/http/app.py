@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from bentofn.runtime.command.proxy import CommandProxy
     from bentofn.runtime.http.mounted import Mounted, Mounts
 
+MAX_BODY = 2 * 1024**3
+"""Bytes of a request's body by default; ``http.max_body_size`` says otherwise."""
+
 logger = logging.getLogger("bentofn.server")
 
 
@@ -61,6 +64,7 @@ class ServiceApp:
         self._threads: int = service.config.get("threads", threads)
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self.admission = Admission(service.config.get("traffic", {}))
+        self._max_body: int = service.config.get("http", {}).get("max_body_size", MAX_BODY)
         self.version = running_version()
         state = service.context.state
         self._endpoints = [
@@ -183,7 +187,7 @@ class ServiceApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send, self._server)
+        exchange = Exchange(scope, receive, send, self._server, self._max_body)
         # An application that mounts this one leaves the mount's path in front.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         method = scope["method"]

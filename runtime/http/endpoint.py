@@ -114,7 +114,7 @@ class Endpoint:
         elif media_type in (_PICKLE, addresses.MEDIA_TYPE):
             await exchange.reply(UNSUPPORTED_MEDIA_TYPE)
         elif media_type == _MULTIPART:
-            await self._answer_form(exchange, exchange.receive)
+            await self._answer_form(exchange, exchange.read)
         elif media_type in binary.MEDIA_TYPES:
             await self._answer_arrays(exchange, media_type)
         else:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from pydantic_core import to_json
+
+from bentofn.runtime.errors import BentoMLException
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -90,30 +94,45 @@ class Exchange:
         receive: The ASGI channel to read from.
         send: The ASGI channel to write to.
         server: Value of the response's Server header.
+        max_body: Bytes that the request's body may hold; may be lowered until it is read.
     """
 
     __slots__ = (
         "_common",
+        "_length",
         "_receive",
+        "_received",
         "_send",
         "content_type",
+        "max_body",
         "on_start",
         "request_id",
         "scope",
         "status",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, server: bytes) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        server: bytes,
+        max_body: float = math.inf,
+    ) -> None:
         self.scope = scope
         self.content_type = ""
         self.status = 0
         self.on_start: Callable[[], None] | None = None
+        self.max_body = max_body
+        self._length = self._received = 0
         self._receive = receive
         self._send = send
         request_id = b""
         for name, value in scope["headers"]:
             if name == b"content-type":
                 self.content_type = value.decode("latin-1")
+            elif name == b"content-length" and value.isdigit():
+                self._length = int(value)
             elif name in _REQUEST_ID_HEADERS and _REQUEST_ID.fullmatch(value):
                 request_id = value
         request_id = request_id or os.urandom(8).hex().encode()
@@ -169,15 +188,32 @@ class Exchange:
         """Read an ASGI message."""
         return await self._receive()
 
+    async def read(self) -> Message:
+        """Read an ASGI message of the request's body.
+
+        Raises:
+            BentoMLException: The body is too large (413); what was read of it can be forgotten.
+        """
+        if self._length <= self.max_body:
+            message = await self._receive()
+            self._received += len(message.get("body", b""))
+            if self._received <= self.max_body:
+                return message
+        raise BentoMLException(
+            f"The body is larger than {self.max_body} bytes, which is the limit here.",
+            error_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
+
     async def body(self) -> bytes:
         """Read the request's body.
 
         Raises:
             ClientLeftError: The client left before the end of it.
+            BentoMLException: It is too large (413).
         """
         chunks: list[bytes] = []
         while True:
-            message = await self._receive()
+            message = await self.read()
             if message["type"] == "http.disconnect":
                 raise ClientLeftError
             if not message.get("more_body", False):
@@ -190,10 +226,11 @@ class Exchange:
 
         Raises:
             ClientLeftError: The client left before the end of it.
+            BentoMLException: It is too large (413).
         """
         content = bytearray()
         while True:
-            message = await self._receive()
+            message = await self.read()
             if message["type"] == "http.disconnect":
                 raise ClientLeftError
             content += message.get("body", b"")

@@ -104,7 +104,7 @@ class AccessLog:
     def _write(self, scope: Scope, response: list[str], seconds: float) -> None:
         client = scope.get("client")
         address = f"{client[0]}:{client[1]}" if client else "_"
-        request = [f"{name}={scope[name]}" for name in ("scheme", "method", "path")]
+        request = [f"{name}={_printable(scope[name])}" for name in ("scheme", "method", "path")]
         request += self._told("request", scope["headers"])
         self._log.info(
             "%s (%s) (%s) %.3fms", address, ",".join(request), ",".join(response), seconds * 1000
@@ -113,9 +113,16 @@ class AccessLog:
     def _told(self, side: str, headers: Any) -> list[str]:
         found = {bytes(name).lower(): value for name, value in headers}
         return [
-            f"{kind}={bytes(found.get(header, b'')).decode('latin-1')}"
+            f"{kind}={_printable(bytes(found.get(header, b'')).decode('latin-1'))}"
             for kind, header in self._shown[side]
         ]
+
+
+def _printable(text: str) -> str:
+    """A text of the caller's without what would end the line or move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _logger() -> logging.Logger:

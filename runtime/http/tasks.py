@@ -11,12 +11,11 @@ import hashlib
 import logging
 import os
 import sqlite3
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from bentofn.runtime.errors import UserError
+from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.http.admission import Admission, Counted
 from bentofn.runtime.http.errors import NOT_FOUND
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Reply, Scope
@@ -24,8 +23,8 @@ from bentofn.runtime.http.extra import Answer
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.service import Service
-from bentofn.runtime.state import VARIABLE, state_folder
-from bentofn.runtime.tasks.routes import ACTIONS, MAX_BODY, Question, answer, lasting
+from bentofn.runtime.state import VARIABLE, state_folder, temporary_state
+from bentofn.runtime.tasks.routes import ACTIONS, MAX_BODY, Question, answer, json_replay, lasting
 from bentofn.runtime.tasks.stopping import Stopper, current_stopper
 from bentofn.runtime.tasks.store import RETENTION, Headers, Replay, TaskRequest
 from bentofn.runtime.tasks.tasks import Tasks, failure
@@ -35,7 +34,9 @@ logger = logging.getLogger("bentofn.server")
 TASK_HEADER = b"x-bentofn-task"
 """A platform's header: the id of the task that a request runs."""
 
-_RUN = ".run"
+RUN = ".run"
+"""What a platform posts a task to, below its route."""
+
 _PATIENCE = 5.0
 """Seconds for tasks that run when the instance is stopped."""
 
@@ -72,7 +73,7 @@ class ServiceTasks:
                 raise UserError(f"{method.location}: the route of a task takes no parameters.")
             path = app.service.path_prefix + method.route
             below = path.rstrip("/")
-            self.routes["POST", f"{below}/{_RUN}"] = partial(self._run, path)
+            self.routes["POST", f"{below}/{RUN}"] = partial(self._run, path)
             for action, verb in ACTIONS.items():
                 self.routes[verb, f"{below}/{action}"] = partial(self._answer, action, path)
 
@@ -89,9 +90,9 @@ class ServiceTasks:
         try:
             await tasks.start()
         except (OSError, sqlite3.Error) as error:
-            path = Path(tempfile.mkdtemp(prefix="bentofn-tasks-"), "tasks.db")
+            path = _fallback(tasks.path)
             logger.warning(
-                "Tasks are kept in %s and end with this process, because %s cannot be written "
+                "Tasks are kept in %s, among the temporary files, because %s cannot be written "
                 "(%s); set %s to a folder that can.", path, tasks.path, error, VARIABLE,
             )  # fmt: skip
             tasks = Tasks(path, self._call, limit)
@@ -132,9 +133,13 @@ class ServiceTasks:
             await exchange.reply(NOT_FOUND)
             return
         scope = exchange.scope
+        exchange.max_body = min(exchange.max_body, MAX_BODY)
         try:
-            body = await exchange.body() if ACTIONS[action] == "POST" else b""
+            body = await exchange.body() if action == "submit" else b""
         except ClientLeftError:
+            return
+        except BentoMLException as error:
+            await _send(exchange, json_replay(int(error.error_code), {"error": error.message}))
             return
         question = Question(
             action, path, scope["query_string"].decode("latin-1"), _text(scope["headers"]), body
@@ -143,7 +148,9 @@ class ServiceTasks:
             replay = await answer(self._tasks, question)
         except sqlite3.Error:
             logger.exception("The tasks in %s cannot be read or written", self._tasks.path)
-            replay = failure(f"The tasks in {self._tasks.path} cannot be read or written.")
+            replay = json_replay(
+                503, {"error": f"The tasks in {self._tasks.path} cannot be read or written now."}
+            )
         await _send(exchange, replay)
 
     async def _call(self, request: TaskRequest) -> Replay:
@@ -177,9 +184,20 @@ def tasks_database(service: str) -> Path:
     """
     if os.environ.get(VARIABLE) or BentoRoot.current() is not None:
         return state_folder(service) / "tasks" / f"{service}.db"
-    home = Path(os.environ.get("BENTOFN_HOME") or "~/.bentofn").expanduser()
-    project = hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:12]
-    return home / "tasks" / "serve" / f"{service}-{project}.db"
+    try:
+        home = Path(os.environ.get("BENTOFN_HOME") or "~/.bentofn").expanduser()
+    except RuntimeError:  # a user without a home
+        home = temporary_state()
+    return home / "tasks" / "serve" / f"{service}-{_digest(Path.cwd())}.db"
+
+
+def _fallback(path: Path) -> Path:
+    """Where tasks are kept whose place cannot be written; all workers of a service go there."""
+    return temporary_state() / "tasks" / f"{path.stem}-{_digest(path)}.db"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:12]
 
 
 async def _run(app: Application, path: str, scope: Scope, body: bytes) -> Replay:

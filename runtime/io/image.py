@@ -12,6 +12,12 @@ from bentofn.runtime.io.codec import Codec
 from bentofn.runtime.io.files import uploaded
 from bentofn.runtime.validators import Extras
 
+_RUN_PROGRAMS = ("EPS",)
+"""Formats of which Pillow makes an image with another program: Ghostscript.
+
+Source: https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html
+"""
+
 
 def matches(annotation: Any) -> bool:
     """Whether the type is ``PIL.Image.Image`` (or, as BentoML allows, the module ``PIL.Image``)."""
@@ -42,7 +48,7 @@ def encode(image: Any) -> tuple[bytes, str]:
 
 
 def _parse(value: Any, info: core_schema.ValidationInfo) -> Any:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     if isinstance(value, Image.Image):
         return value
@@ -51,7 +57,10 @@ def _parse(value: Any, info: core_schema.ValidationInfo) -> Any:
         raise ValueError("an image must be sent as a part of a multipart form")
     try:
         image = Image.open(source)
-        image.load()
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        if image.format not in _RUN_PROGRAMS:
+            image.load()
+    except Exception as error:  # each decoder has errors of its own, and a bomb's is one of them
         raise ValueError("the file is not an image that can be read") from error
+    if image.format in _RUN_PROGRAMS:
+        raise ValueError(f"{image.format} files are not read: that runs a program over them")
     return image

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import io
+import random
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 import bentofn
@@ -67,6 +69,13 @@ class Files:
     @bentofn.api
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(total=frame["a"] + frame["b"])
+
+
+@bentofn.service
+class Reads:
+    @bentofn.api
+    def width(self, picture: Image.Image, /) -> int:
+        return picture.width
 
 
 def png() -> bytes:
@@ -138,6 +147,41 @@ async def test_a_root_file_and_a_root_image(open_app: Any) -> None:
     assert picture.headers["content-type"] == "image/png"
     flipped = Image.open(io.BytesIO(picture.body))
     assert flipped.getpixel((1, 0)) == (255, 0, 0)
+
+
+def written(image: Image.Image, form: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return buffer.getvalue()
+
+
+async def test_an_image_that_a_program_would_have_to_draw_is_refused(open_app: Any) -> None:
+    eps = written(Image.new("RGB", (2, 1)), "EPS")
+    async with open_app(Files) as client:
+        answer = await client.post("/flip", eps, headers={"content-type": "image/png"})
+    assert answer.status == 400
+    assert "EPS files are not read" in answer.json["detail"][0]["msg"]
+
+
+async def test_an_image_of_too_many_pixels_is_refused(open_app: Any) -> None:
+    bomb = written(Image.new("1", (20_000, 10_000)), "PNG")
+    async with open_app(Files) as client:
+        answer = await client.post("/flip", bomb, headers={"content-type": "image/png"})
+    assert (answer.status, "not an image" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "TIFF", "ICO", "PCX", "TGA", "SGI", "DDS"])
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+async def test_a_damaged_image_is_the_callers_fault(open_app: Any, form: str) -> None:
+    whole = written(Image.new("RGB", (16, 16), (1, 2, 3)), form)
+    dice = random.Random(form)
+    async with open_app(Reads) as client:
+        for _ in range(40):
+            damaged = bytearray(whole[: dice.randint(8, len(whole))])
+            for _ in range(4):
+                damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+            answer = await client.post("/width", bytes(damaged))
+            assert answer.status in (200, 400), damaged
 
 
 async def test_a_path_is_a_download(open_app: Any) -> None:

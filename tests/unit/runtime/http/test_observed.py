@@ -81,6 +81,11 @@ async def test_what_a_line_tells_can_be_chosen(access_log: list[str]) -> None:
     assert "path=/echo,length=14) (status=200,type=text/plain; charset=utf-8)" in access_log[0]
 
 
+async def test_a_caller_writes_no_lines_of_its_own(access_log: list[str]) -> None:
+    await post({"logging": {"access": {}}}, "/echo\n127.0.0.1:1 (forged)\x1b[2J\x85é")
+    assert r"path=/echo\n127.0.0.1:1 (forged)\x1b[2J\x85é,type" in access_log[0]
+
+
 @pytest.mark.parametrize(
     ("config", "path"),
     [

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from bentofn.runtime.errors import BentoMLException
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from starlette.background import BackgroundTask, BackgroundTasks
     from starlette.datastructures import MutableHeaders
 
@@ -163,6 +165,10 @@ class Context:
         if self._temp_dir is None:
             self._temp_dir = tempfile.mkdtemp(prefix="bentofn-")
         return self._temp_dir
+
+    def owns(self, path: PurePath) -> bool:
+        """Whether a file is removed with :attr:`temp_dir`."""
+        return self._temp_dir is not None and path.is_relative_to(self._temp_dir)
 
     def close(self) -> None:
         """Remove what the request left on disk."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.context import EXAMPLE, Context
@@ -58,6 +59,9 @@ async def _answer(endpoint: Endpoint, exchange: Exchange, context: Context) -> N
     if is_stream(result):
         await _stream(endpoint, exchange, result)
     else:
+        if isinstance(result, PurePath) and context.owns(result):
+            data = await asyncio.to_thread(Path(result).read_bytes)
+            result = wire.SentFile(result.name, data)
         await exchange.reply(_reply(200, wire.pack(result)))
     if context.answered is not None:
         await context.answered.run_background()

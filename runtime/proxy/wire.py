@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+from bentofn.runtime.context import current_context
 from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.proxy.addresses import MEDIA_TYPE as MEDIA_TYPE
 
@@ -55,6 +58,31 @@ def unpack(data: bytes | bytearray) -> Any:
         pieces.append(view[begin : begin + size])
         begin += size
     return pickle.loads(pieces[0], buffers=pieces[1:])
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A file that goes with a message: what is packed as this is unpacked as the path of a copy.
+
+    Args:
+        name: Its name.
+        data: Its content.
+    """
+
+    name: str
+    data: bytes
+
+    def __reduce__(self) -> tuple[Callable[[str, bytes], Path], tuple[str, bytes]]:
+        return _received, (self.name, self.data)
+
+
+def _received(name: str, data: bytes) -> Path:
+    """Write a file that came; it lives as long as the request that its receiver answers."""
+    running = current_context.get(None)
+    parent = None if running is None else running.temp_dir
+    path = Path(tempfile.mkdtemp(prefix="bentofn-", dir=parent)) / name
+    path.write_bytes(data)
+    return path
 
 
 def pack_error(error: BaseException, status: int) -> list[bytes | memoryview]:

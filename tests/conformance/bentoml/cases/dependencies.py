@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import typing as t
+from pathlib import Path
 
 import bentoml
 import numpy as np
 from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound
+from PIL import Image
 from pydantic import BaseModel, Field
 
 
@@ -91,6 +93,24 @@ class Values:
         return f"{question} {context}"
 
     @bentoml.api
+    def size(self, path: Path) -> int:
+        return len(path.read_bytes())
+
+    @bentoml.api
+    def sizes(self, paths: list[Path]) -> int:
+        return sum(len(path.read_bytes()) for path in paths)
+
+    @bentoml.api
+    def width(self, image: Image.Image) -> int:
+        return image.width
+
+    @bentoml.api
+    def written(self, text: str, ctx: bentoml.Context) -> Path:
+        path = Path(ctx.temp_dir) / "out.txt"
+        path.write_text(text)
+        return path
+
+    @bentoml.api
     def letters(self, text: str) -> t.Generator[str, None, None]:
         yield from text
 
@@ -171,6 +191,21 @@ class Case:
     @bentoml.api
     async def gathered_later(self, text: str) -> str:
         return "".join([letter async for letter in self.values.letters_later(text)])
+
+    @bentoml.api
+    def files(self, as_text: bool, ctx: bentoml.Context) -> list[int]:
+        path: t.Any = Path(ctx.temp_dir) / "in.txt"
+        path.write_text("four")
+        path = str(path) if as_text else path
+        return [self.values.size(path), self.values.sizes([path, path])]
+
+    @bentoml.api
+    def images(self) -> int:
+        return self.values.width(Image.new("RGB", (3, 2)))
+
+    @bentoml.api
+    def file_back(self) -> str:
+        return self.values.written("text").read_text()
 
     @bentoml.api
     async def passed_on(self, text: str) -> t.AsyncGenerator[str, None]:

@@ -58,6 +58,12 @@ class Far:
             self.closed.set()
 
     @bentofn.api
+    def written(self, text: str, ctx: bentofn.Context) -> Path:
+        path = Path(ctx.temp_dir) / "out.txt"
+        path.write_text(text)
+        return path
+
+    @bentofn.api
     def headers(self, ctx: bentofn.Context) -> list[str]:
         return [*ctx.request.headers, *ctx.request.scope["seen"]]
 
@@ -134,6 +140,22 @@ def test_values_come_through_in_both_ways_of_calling(far: Proxy) -> None:
     assert doubled == [[2 * n] for n in range(20)]
     assert np.array_equal(half, x / 2)
     assert asyncio.run(far.is_ready())
+
+
+@pytest.mark.usefixtures("place", "server")
+def test_a_file_comes_through_and_lives_as_long_as_its_callers_request(far: Proxy) -> None:
+    request = Context({"type": "http", "headers": []}, b"", {})
+    token = current_context.set(request)
+    try:
+        paths = [far.written("one"), asyncio.run(far.to_async.written("two"))]
+    finally:
+        current_context.reset(token)
+    assert [(path.name, path.read_text()) for path in paths] == [
+        ("out.txt", "one"),
+        ("out.txt", "two"),
+    ]
+    request.close()
+    assert not any(path.exists() for path in paths)
 
 
 @pytest.mark.usefixtures("place", "server")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bentofn.packager.code.declared import Declared, declared
 from bentofn.packager.code.gpu import asks_for_gpu
 from bentofn.packager.code.sources import HashedTree, collect
-from bentofn.packager.config.discovery import load_config
+from bentofn.packager.config.discovery import load_config, with_requirements_file
 from bentofn.packager.config.docker_files import read_env, read_image
 from bentofn.packager.config.image_options import merge_image, with_commands
 from bentofn.packager.config.model import BuildConfig, ImageOptions
@@ -182,6 +182,7 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     if not options.reads_image:
         said = replace(said, image=None, trouble=None)
     config, image, notes = _with_image(project, config, said)
+    config, taken = with_requirements_file(project, config)
     if said.missing:
         envs[STOCK] = "1"
     target = find_target(options.python or config.python_version, options.platform)
@@ -219,6 +220,7 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
         warnings=(
             *config.warnings,
             *notes,
+            *taken,
             *found.warnings,
             *requirements.notes,
             *slimming.warnings,

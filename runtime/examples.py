@@ -61,10 +61,9 @@ def main(options: Mapping[str, str]) -> int:
 
 def _obstacles(instance: object, sites: Sites) -> dict[str, object]:
     from bentofn.runtime import lifecycle, obstacles
-    from bentofn.runtime.hooks import run_before_snapshot
 
     try:
-        run_before_snapshot(instance)
+        lifecycle.end_before_copy(instance)
     except Exception as error:
         failure = f"No snapshot of this service can be taken: {lifecycle.explain(error)}."
         return {"obstacles": [failure], "unplaced": False}

@@ -24,6 +24,7 @@ from bentofn.runtime.hooks import run_after_restore, run_before_snapshot
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.exchange import ASGIApp
 from bentofn.runtime.http.warmup import warm_up
+from bentofn.runtime.idle_connections import close_idle_connections
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.logs import show_services_logs
@@ -147,7 +148,7 @@ def prepare_service(service: Service[Any]) -> Prepared:
 
 
 def end_before_copy(instance: object) -> None:
-    """Have a service end what no copy may share, by its hooks and of its calls to others.
+    """Have a service end what no copy may share: by its hooks, of its calls to others, and idle.
 
     Raises:
         UserError: A hook raised.
@@ -156,6 +157,7 @@ def end_before_copy(instance: object) -> None:
     service: Service[Any] | None = getattr(instance, "bento_service", None)
     if service is not None and service.dependencies:
         disconnect(service)
+    close_idle_connections()
 
 
 def _bento() -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ SCHEMA = 5
 """Raised when the same text would be read to mean something else."""
 
 BENTOFILES = ("bentofile.yaml", "bentofile.yml")
+_REQUIREMENTS = "requirements.txt"
 
 
 def load_config(project: Path, home: Home, bentofile: Path | None = None) -> BuildConfig:
@@ -57,6 +58,25 @@ def load_config(project: Path, home: Home, bentofile: Path | None = None) -> Bui
     home.directory(cached.parent)
     atomic_write(cached, json.dumps(config.to_plain()).encode())
     return config
+
+
+def with_requirements_file(
+    project: Path, config: BuildConfig
+) -> tuple[BuildConfig, tuple[str, ...]]:
+    """The configuration with the project's ``requirements.txt``, where nothing names packages.
+
+    Such a project is served by BentoML from the environment that its README has installed from
+    that file.
+
+    Returns:
+        The configuration, and what the user should know.
+    """
+    python = config.python
+    named = (python.packages, python.requirements_files, python.wheels, python.lines)
+    if any(named) or python.uv_lock or not (project / _REQUIREMENTS).is_file():
+        return config, ()
+    note = f"{config.origin} names no Python packages: those of {_REQUIREMENTS} are taken."
+    return replace(config, python=replace(python, requirements_files=(_REQUIREMENTS,))), (note,)
 
 
 def _find(project: Path) -> Path | None:

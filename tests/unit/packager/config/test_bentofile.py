@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.packager.config.discovery import load_config
+from bentofn.packager.config.discovery import load_config, with_requirements_file
 from bentofn.packager.config.model import BuildConfig, EnvironmentVariable, ModelChoice
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
@@ -210,3 +210,26 @@ def test_another_file_on_request(project: Project) -> None:
 def test_a_config_survives_json(project: Project) -> None:
     config = project.write("bentofile.yaml", FULL).load()
     assert BuildConfig.from_plain(json.loads(json.dumps(config.to_plain()))) == config
+
+
+class TestPackagesThatNothingNames:
+    def test_are_those_of_the_requirements_file(self, project: Project) -> None:
+        project.write("bentofile.yaml", "service: service:X").write("requirements.txt", "six")
+        config, notes = with_requirements_file(project.path, project.load())
+        assert config.python.requirements_files == ("requirements.txt",)
+        (note,) = notes
+        assert "bentofile.yaml names no Python packages" in note
+
+    @pytest.mark.parametrize(
+        "python",
+        ["packages: [numpy]", "requirements_txt: other.txt", "wheels: [x-1-py3-none-any.whl]"],
+    )
+    def test_are_none_where_the_build_file_names_some(self, project: Project, python: str) -> None:
+        project.write("bentofile.yaml", f"service: service:X\npython: {{{python}}}")
+        project.write("requirements.txt", "six")
+        config = project.load()
+        assert with_requirements_file(project.path, config) == (config, ())
+
+    def test_are_none_without_that_file(self, project: Project) -> None:
+        config = project.write("bentofile.yaml", "service: service:X").load()
+        assert with_requirements_file(project.path, config) == (config, ())

@@ -1,0 +1,50 @@
+"""The connections that HTTP clients keep open for a next request: closed before a copy is made.
+
+Weights that come from a hub, and objects from a store, leave such connections behind. A server may
+close an idle one at any time, so every client opens another where it finds it closed (RFC 9112,
+section 9.5): the service need not know.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+
+def close_idle_connections() -> None:
+    """Close what urllib3 (requests, boto3) and httpcore (httpx, most SDKs) keep but do not use."""
+    for module, name, close in (
+        ("urllib3.connectionpool", "HTTPConnectionPool", _close_urllib3),
+        ("httpcore", "ConnectionPool", _close_httpcore),
+    ):
+        if module in sys.modules:
+            kind = getattr(sys.modules[module], name)
+            # isinstance would ask lazy objects for their class, and so make them.
+            for pool in [each for each in _objects() if issubclass(type(each), kind)]:
+                close(pool)
+
+
+def _objects() -> list[Any]:
+    """All that the collector knows; what was frozen, it does not list."""
+    if not gc.get_freeze_count():
+        return gc.get_objects()
+    gc.unfreeze()
+    try:
+        return gc.get_objects()
+    finally:
+        gc.freeze()
+
+
+def _close_urllib3(pool: Any) -> None:
+    if pool.pool is None:  # closed
+        return
+    for connection in list(pool.pool.queue):
+        if connection is not None:
+            connection.close()
+
+
+def _close_httpcore(pool: Any) -> None:
+    for connection in pool.connections:
+        if connection.is_idle():
+            connection.close()

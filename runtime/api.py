@@ -5,20 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from functools import cached_property
+from typing import Any, TypeVar, cast, overload
 
+from bentofn.runtime.bound import FieldDefault, bind, fields_of
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.field_defaults import keep_signature
 from bentofn.runtime.members import declared_members
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MARK = "__bentofn_api__"
-
 
 @dataclass(frozen=True, eq=False)
 class APIMethod:
-    """An endpoint as declared.
+    """An endpoint as declared; read from an instance it is the instance's method.
 
     Args:
         name: The method's name.
@@ -31,7 +30,6 @@ class APIMethod:
         max_batch_size: Items in one batch at most.
         max_latency_ms: Milliseconds after which a waiting call is answered with 503.
         examples: Request bodies that the method answers correctly.
-        signature: The function's signature as declared, where it was changed since.
         is_task: Whether calls may be submitted, to be run later.
     """
 
@@ -45,8 +43,18 @@ class APIMethod:
     max_batch_size: int = 100
     max_latency_ms: int = 60_000
     examples: tuple[Mapping[str, Any], ...] = ()
-    signature: inspect.Signature | None = None
     is_task: bool = False
+
+    @cached_property
+    def _fields(self) -> tuple[FieldDefault, ...]:
+        return fields_of(self.func)
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return self if instance is None else bind(self.func, instance, self._fields)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, as ``Base.predict(self, x)`` does in a subclass."""
+        return self.func(*args, **kwargs)
 
     @property
     def is_stream(self) -> bool:
@@ -218,21 +226,30 @@ def _marker(
             max_batch_size=max_batch_size,
             max_latency_ms=max_latency_ms,
             examples=tuple(examples or ()),
-            signature=keep_signature(function),
             is_task=decorator == "task",
         )
         _check(method)
-        setattr(function, _MARK, method)
-        return function
+        return cast(F, method)
 
     return mark
 
 
 def find_apis(cls: type) -> dict[str, APIMethod]:
     """The endpoints of a class, inherited ones included, in the order of their definition."""
-    members = declared_members(cls)
-    marks = {name: getattr(member, _MARK, None) for name, member in members.items()}
-    return {name: mark for name, mark in marks.items() if isinstance(mark, APIMethod)}
+    found = {name: _endpoint(member) for name, member in declared_members(cls).items()}
+    return {name: endpoint for name, endpoint in found.items() if endpoint is not None}
+
+
+def _endpoint(member: Any) -> APIMethod | None:
+    """The endpoint that a member is, or that a decorator of the user's wraps."""
+    while member is not None and not isinstance(member, APIMethod):
+        member = vars(member).get("__wrapped__") if inspect.isfunction(member) else None
+    return member
+
+
+def function_of(member: Any) -> Any:
+    """The function of a member that is an endpoint, or the member itself."""
+    return member.func if isinstance(member, APIMethod) else member
 
 
 def _check(method: APIMethod) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
+from bentofn.runtime.api import function_of
 from bentofn.runtime.current import get_current_service
 from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.members import declared_members
@@ -26,7 +27,8 @@ def class_views(app: FastAPI, cls: object) -> None:
     """
     if not isinstance(cls, type):
         return
-    methods = [member for member in declared_members(cls).values() if inspect.isroutine(member)]
+    functions = map(function_of, declared_members(cls).values())
+    methods = [function for function in functions if inspect.isroutine(function)]
     for position, route in enumerate(app.router.routes):
         if isinstance(route, (APIRoute, APIWebSocketRoute)) and route.endpoint in methods:
             _bind(route.endpoint)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from bentofn.runtime.api import function_of
 from bentofn.runtime.dependency import in_process
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.members import declared_members, underlying
@@ -96,7 +97,8 @@ def _own(instance_or_cls: object, kind: str) -> list[Hook]:
     is_class = isinstance(instance_or_cls, type)
     cls = cast(type, instance_or_cls) if is_class else type(instance_or_cls)
     members = declared_members(cls)
-    names = [name for name, member in members.items() if kind in getattr(member, _MARK, ())]
+    marks = {name: getattr(function_of(each), _MARK, ()) for name, each in members.items()}
+    names = [name for name in marks if kind in marks[name]]
     if kind in _BY_NAME:
         names.sort()
     return [getattr(instance_or_cls, name) for name in names]
@@ -174,7 +176,7 @@ def _place(file: str, line: int | None) -> str:
 
 
 def _mark(func: F, kind: str) -> F:
-    target = underlying(func)
+    target = function_of(underlying(func))
     if not inspect.isfunction(target):
         raise UserError(f"@bentofn.{kind} is for methods of a service, not for {func!r}.")
     setattr(target, _MARK, (*getattr(target, _MARK, ()), kind))

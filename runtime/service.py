@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,10 +17,12 @@ from bentofn.runtime.hooks import check_hooks
 from bentofn.runtime.members import declared_members
 from bentofn.runtime.models import BentoModel, Model, ModelDescriptor
 from bentofn.runtime.mounts import Mount, bind_views, declared_mounts
+from bentofn.runtime.origin import declaring_module, import_string
 from bentofn.runtime.own_calls import OwnCalls
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.app import ServiceApp
+    from bentofn.runtime.http.openapi import OpenAPIDocument
     from bentofn.runtime.proxy.local import LocalTransport
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Service(Generic[T]):
         self.middlewares: list[tuple[type[Any], dict[str, Any]]] = []
         self.context = ServiceContext()
         self.working_dir = os.getcwd()  # noqa: PTH109 - pathlib's import costs a cold start
-        self.declared_in = _caller()
+        self.declared_in = declaring_module(__name__)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r}>"
@@ -156,6 +157,35 @@ class Service(Generic[T]):
             return self.all_services()[name]
         except KeyError:
             raise BentoMLException(f"Service {name} not found") from None
+
+    def find_dependent_by_path(self, path: str) -> Service[Any]:
+        """A service that this one depends on, by the names of the attributes that lead to it.
+
+        Args:
+            path: Such as ``pipeline.model``; also a service's name.
+
+        Raises:
+            BentoMLException: There is none.
+        """
+        attribute, _, rest = path.partition(".")
+        if attribute not in self.dependencies:
+            return self.find_dependent_by_name(attribute)
+        found = self.dependencies[attribute].on
+        if found is None:
+            raise BentoMLException(f"Service {attribute} not found")
+        return found.find_dependent_by_path(rest) if rest else found
+
+    async def get_hosts(self) -> list[str]:
+        """Where the service's workers answer the bento's other services, an address for each.
+
+        They are AF_UNIX sockets, for which BentoML has the address ``127.0.0.1:3000``.
+
+        Raises:
+            BentoMLException: It has no processes of its own.
+        """
+        from bentofn.runtime.supervisor.machine import hosts_of
+
+        return hosts_of(self)
 
     def mount_asgi_app(self, app: Any, path: str = "/", name: str | None = None) -> None:
         """Answer with an ASGI application below a path, as :func:`mounts.asgi_app` does."""
@@ -230,25 +260,19 @@ class Service(Generic[T]):
 
         return schema_document(self, [build_spec(method) for method in self.apis.values()])
 
+    @property
+    def openapi_spec(self) -> OpenAPIDocument:
+        """What ``/docs.json`` tells.
 
-def import_string(service: Service[Any]) -> str:
-    """``module:Name`` by which a service can be imported: the variable that holds it.
+        Raises:
+            UserError: An endpoint's annotation cannot be served.
+        """
+        from bentofn.runtime.http.openapi import openapi_document
+        from bentofn.runtime.http.pages import running_version
+        from bentofn.runtime.io.spec import build_spec
 
-    Raises:
-        UserError: No variable of a module holds it.
-    """
-    preferred = (service.inner.__module__, service.declared_in)
-    for name in dict.fromkeys((*preferred, *sys.modules)):
-        module = sys.modules.get(name)
-        if module is None:
-            continue
-        held = [key for key, value in list(vars(module).items()) if value is service]
-        if held:
-            own = service.inner.__name__
-            return f"{name}:{own if own in held else held[0]}"
-    raise UserError(
-        f"The service {service.name} cannot be imported: assign it to a variable of a module."
-    )
+        specs = [build_spec(method) for method in self.apis.values()]
+        return openapi_document(self, specs, running_version())
 
 
 @overload
@@ -332,11 +356,3 @@ def _declared_models(cls: type) -> list[ModelDescriptor]:
         for member in members
         if isinstance(member, (Model, ModelDescriptor))
     ]
-
-
-def _caller() -> str:
-    """The module whose code declares the service that is being made."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
-        frame = frame.f_back
-    return str(frame.f_globals.get("__name__"))

@@ -42,9 +42,17 @@ def schema_document(service: Service[Any], specs: Sequence[EndpointSpec]) -> dic
     }
 
 
+class OpenAPIDocument(dict[str, Any]):
+    """The document as ``Service.openapi_spec`` has it."""
+
+    def asdict(self) -> dict[str, Any]:
+        """It as a plain dict, as of BentoML's own class."""
+        return dict(self)
+
+
 def openapi_document(
     service: Service[Any], specs: Sequence[EndpointSpec], version: str
-) -> dict[str, Any]:
+) -> OpenAPIDocument:
     """``/docs.json``: an OpenAPI 3.1 document, its server relative to where it was read from."""
     components: dict[str, Any] = {}
     paths: dict[str, Any] = {}
@@ -55,7 +63,7 @@ def openapi_document(
             from bentofn.runtime.http.task_paths import task_paths
 
             paths.update(task_paths(spec.method.route, operation))
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": service.name,
@@ -66,6 +74,7 @@ def openapi_document(
         "paths": paths,
         "components": {"schemas": components},
     }
+    return OpenAPIDocument(document)
 
 
 def _route(prefix: str, spec: EndpointSpec) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def read_signature(method: APIMethod) -> Signature:
         UserError: An annotation cannot be resolved, or the form of the signature is not supported.
     """
     hints = _hints(method)
-    signature = method.signature or inspect.signature(method.func)
+    signature = inspect.signature(method.func)
     declared = list(signature.parameters.values())[1:]
     context = _context(method, declared, hints)
     taken = [each for each in declared if each.name != context]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from bentofn.runtime import gpus
+from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.proxy import addresses
+from bentofn.runtime.proxy.base import CLIENT_URL
 from bentofn.runtime.service import Service
-from bentofn.runtime.supervisor.plan import Process, plan
+from bentofn.runtime.supervisor.plan import Process, plan, workers_of
 
 
 def processes_of(service: Service[Any]) -> tuple[Process, ...]:
@@ -21,6 +24,17 @@ def processes_of(service: Service[Any]) -> tuple[Process, ...]:
     services = service.all_services(exclude_urls=True)
     configs = {name: each.config for name, each in services.items() if name not in elsewhere}
     return plan(configs, _cpus(), gpus.find_gpus(), os.environ)
+
+
+def hosts_of(service: Service[Any]) -> list[str]:
+    """The address of each worker of a service that has processes of its own, as BentoML writes it.
+
+    Raises:
+        BentoMLException: It has none.
+    """
+    if service.name not in addresses.names():
+        raise BentoMLException(f"Service {service.name} not found")
+    return [urlsplit(CLIENT_URL).netloc] * workers_of(service.config, _cpus())
 
 
 def _cpus() -> int:

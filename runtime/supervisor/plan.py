@@ -56,8 +56,7 @@ def plan(
     found = []
     for name, config in services.items():
         resources = config.get("resources") or {}
-        asked = config.get("workers") or 1
-        workers = cpus if asked == "cpu_count" else int(asked)
+        workers = workers_of(config, cpus)
         cores = cores_of(resources.get("cpu"))
         threads = math.ceil(cores) if cores else max(1, cpus // workers)
         env = {}
@@ -71,6 +70,12 @@ def _gpus(config: Mapping[str, Any]) -> Any:
     """What a service gets of ``resources.gpu``."""
     has_none = config.get("workers") == "cpu_count"
     return None if has_none else (config.get("resources") or {}).get("gpu")
+
+
+def workers_of(config: Mapping[str, Any], cpus: int) -> int:
+    """How many workers a service has on a machine."""
+    asked = config.get("workers") or 1
+    return cpus if asked == "cpu_count" else int(asked)
 
 
 def cores_of(quantity: Any) -> float | None:

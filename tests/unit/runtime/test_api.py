@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -43,7 +46,39 @@ def test_what_is_declared() -> None:
 
 
 def test_the_method_stays_a_method() -> None:
-    assert Methods().plain() == "plain"
+    methods = Methods()
+    assert methods.plain() == Methods.plain(methods) == "plain"
+    assert methods.plain.__name__ == "plain"
+    assert inspect.ismethod(methods.no_endpoint)
+    assert str(inspect.signature(methods.batched)) == "(items: 'list[int]') -> 'list[int]'"
+
+
+def test_local_calls_the_method_as_in_bentoml() -> None:
+    methods = Methods()
+    assert methods.batched.local([1]) == [1]  # type: ignore[attr-defined]
+    assert methods.plain.local() == "plain"  # type: ignore[attr-defined]
+
+
+def test_a_subclass_and_a_decorator_around_it_call_the_endpoint() -> None:
+    def loudly(method: Callable[..., str]) -> Callable[..., str]:
+        @functools.wraps(method)
+        def call(*args: Any) -> str:
+            return method(*args).upper()
+
+        return call
+
+    class Own(Methods):
+        @bentofn.api
+        def plain(self) -> str:
+            return f"own {super().plain()}"
+
+        @loudly
+        @bentofn.api
+        def loud(self) -> str:
+            return "loud"
+
+    assert (Own().plain(), Own().loud()) == ("own plain", "LOUD")
+    assert find_apis(Own)["loud"].route == "/loud"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import bentofn
 from bentofn.runtime import hooks, lifecycle
 from bentofn.runtime.errors import BentoMLConfigException, BentoMLException, UserError
 from bentofn.runtime.hooks import marked
+from bentofn.runtime.proxy import addresses
 
 
 def services() -> dict[str, Any]:
@@ -97,6 +98,28 @@ def test_a_diamond_shares_one_instance_and_runs_in_sequence_and_in_parallel() ->
     assert found["Entry"].find_dependent_by_name("Base") is found["Base"]
     with pytest.raises(BentoMLException, match="Service X not found"):
         found["Entry"].find_dependent_by_name("X")
+
+
+def test_a_service_is_found_by_the_attributes_that_lead_to_it() -> None:
+    found = services()
+    entry = found["Entry"]
+    assert entry.find_dependent_by_path("left") is found["Left"]
+    assert entry.find_dependent_by_path("right.base") is found["Base"]
+    assert entry.find_dependent_by_path("Base") is found["Base"]
+    for path in ("middle", "left.base.x"):
+        with pytest.raises(BentoMLException, match="not found"):
+            entry.find_dependent_by_path(path)
+
+
+def test_the_hosts_of_a_service_are_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    @bentofn.service(workers=3)
+    class Many: ...
+
+    with pytest.raises(BentoMLException, match="Service Many not found"):
+        asyncio.run(Many.get_hosts())
+    where = addresses.Addresses({"Many": "/run/many.sock"}, "s3cret")
+    monkeypatch.setenv(addresses.VARIABLE, where.to_text())
+    assert asyncio.run(Many.get_hosts()) == ["127.0.0.1:3000"] * 3
 
 
 def test_streams_come_through_in_every_way_of_calling() -> None:

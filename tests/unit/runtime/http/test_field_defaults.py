@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,15 @@ class Fields:
         return a
 
     @bentofn.api
+    def gathered(
+        self,
+        one: str,
+        into: list[str] = Field(default_factory=list),  # noqa: B008
+    ) -> list[str]:
+        into.append(one)
+        return into
+
+    @bentofn.api
     def calls(self) -> int:
         return self.add(1) + self.wrapped()
 
@@ -69,8 +79,15 @@ async def test_a_request_gets_it_too(open_app: Any) -> None:
         assert (await client.post("/needed", {})).status == 400
 
 
+def test_a_field_that_is_required_is_missed_and_a_factory_makes_a_new_value_each_time() -> None:
+    fields = Fields()
+    with pytest.raises(TypeError, match=r"Fields\.needed\(\) missing a required argument: 'a'"):
+        fields.needed()
+    assert fields.needed(0) == 0
+    assert fields.gathered("a") == fields.gathered("a") == ["a"]
+    assert fields.gathered("b", into=["a"]) == ["a", "b"]
+
+
 @pytest.mark.parametrize("name", ["add", "later"])
 def test_the_kind_of_a_method_stays(name: str) -> None:
-    import inspect
-
-    assert inspect.iscoroutinefunction(getattr(Fields.inner, name)) is (name == "later")
+    assert inspect.iscoroutinefunction(getattr(Fields(), name)) is (name == "later")

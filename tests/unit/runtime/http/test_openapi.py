@@ -62,6 +62,11 @@ class Optionals:
         return len(tree.children)
 
 
+async def test_the_declaration_tells_what_the_page_does(open_app: Any) -> None:
+    async with open_app(Documented) as client:
+        assert (await client.get("/docs.json")).json == Documented.openapi_spec.asdict()
+
+
 async def test_schema_json(open_app: Any) -> None:
     async with open_app(Documented) as client:
         schema = (await client.get("/schema.json")).json

@@ -179,7 +179,8 @@ class SiblingTransport:
 
     def _kept(self) -> list[AwaitingLine]:
         """The connections that the running loop keeps; those of ended loops are closed."""
-        for ended in [loop for loop in self._idle_async if loop.is_closed()]:
+        # A list: other threads' loops keep connections meanwhile.
+        for ended in [loop for loop in list(self._idle_async) if loop.is_closed()]:
             _close_all(self._idle_async.pop(ended, []))
         return self._idle_async.setdefault(asyncio.get_running_loop(), [])
 

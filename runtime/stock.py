@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from bentofn.runtime import current
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import on_shutdown, on_startup
 from bentofn.runtime.http.tasks import RUN, TASK_HEADER
@@ -61,9 +63,10 @@ class StockService(Service[Any]):
 
     def make_app(self) -> Any:
         """Make BentoML's application; it makes the service's instance when it starts."""
+        _tell_context()
         legacy = not hasattr(self.stock, "to_asgi")
         self.app = self.stock.asgi_app if legacy else self.stock.to_asgi(is_main=True)
-        if not legacy and self.stock.needs_task_db():
+        if any(getattr(api, "is_task", False) for api in self.stock.apis.values()):
             _except_tasks(self.app)
         return self.app
 
@@ -108,6 +111,14 @@ def prepare() -> None:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="bentofn-metrics-")
 
 
+def _tell_context() -> None:
+    """Give BentoML's own ``server_context`` what its worker would know."""
+    theirs = import_module("bentoml").server_context
+    for name, value in vars(current.server_context).items():
+        if hasattr(theirs, name):
+            setattr(theirs, name, value)
+
+
 def _link(model: Path, folder: Path) -> None:
     """Let BentoML's store have a model of the bento, as the latest of its name."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +156,9 @@ class _Forward:
         self.service = service
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        app = self.own if scope["type"] == "lifespan" else self.service.app
+        app = self.service.app
+        if scope["type"] == "lifespan" or app is None:
+            app = self.own
         is_run = scope["type"] == "http" and scope["path"].endswith(f"/{RUN}")
         await app(_as_call(scope) if is_run else scope, receive, send)
 
@@ -167,12 +180,11 @@ def _as_call(scope: Any) -> Any:
 
 def _except_tasks(app: Any) -> None:
     """Have BentoML's limits of time and of requests hold for calls alone: a task has waited."""
-    app.user_middleware[:] = [
-        type(each)(_CallsOnly, limited=partial(each.cls, **each.kwargs))
-        if each.cls.__module__ == "bentoml._internal.server.http.traffic"
-        else each
-        for each in app.user_middleware
-    ]
+    for number, each in enumerate(app.user_middleware):
+        kind, *_, options = each
+        if kind.__module__ == "bentoml._internal.server.http.traffic":
+            limited = partial(kind, **options)
+            app.user_middleware[number] = type(each)(_CallsOnly, limited=limited)
 
 
 class _CallsOnly:

@@ -13,6 +13,7 @@ from bentofn.commands.arguments import argument_options, read_arguments
 from bentofn.packager.home import Home
 from bentofn.runtime.arguments import set_arguments, with_arguments
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.surface import STOCK
 
 if TYPE_CHECKING:
     from bentofn.packager.store import Entry
@@ -68,7 +69,20 @@ def _serve_project(
 def _serve_module(target: str, directory: Path, host: str | None, port: int | None) -> None:
     from bentofn.runtime import server
 
+    if STOCK not in os.environ and (names := _needed_of_bentoml(target, directory)):
+        click.echo(
+            f"The service uses {', '.join(names)}, which bentofn does not carry: it is served with "
+            "BentoML's own package.",
+            err=True,
+        )
+        os.environ[STOCK] = "1"
     server.serve(target, directory.absolute(), host, port)
+
+
+def _needed_of_bentoml(target: str, directory: Path) -> tuple[str, ...]:
+    from bentofn.packager.code.served_names import needed_of_bentoml
+
+    return needed_of_bentoml(directory, target)
 
 
 def _serve_bento(

@@ -26,27 +26,28 @@ def limit_heads(config: uvicorn.Config) -> None:
 
     class Limited(served):  # type: ignore[misc]
         _in_head = False
-        _before = 0  # bytes of this head, and maybe of what came before it, in earlier reads
         _now = 0
+        # A head begins somewhere in a read: it has so many bytes at least, and at most.
+        _least = _most = 0
         _too_large = False
 
         def data_received(self, data: bytes) -> None:
             self._now = len(data)
+            if self._in_head:
+                self._least += self._now
+                self._most += self._now
             super().data_received(data)
-            if not self._in_head or self._too_large:
-                return
-            self._before += self._now
-            if self._before > MAX_HEAD:
+            if self._in_head and self._least > MAX_HEAD:
                 self._too_large = True
                 self.send_400_response("")
 
         def on_message_begin(self) -> None:
-            self._in_head, self._before = True, 0
+            self._in_head, self._least, self._most = True, 0, self._now
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
             self._in_head = False
-            if self._before + self._now > MAX_HEAD and self._head_size() > MAX_HEAD:
+            if self._most > MAX_HEAD and self._head_size() > MAX_HEAD:
                 self._too_large = True
                 raise ValueError(_SENTENCE)  # which ends the parser, and is then answered
             super().on_headers_complete()

@@ -126,6 +126,8 @@ class ServiceTasks:
                 replay = await _run(self._app, path, scope, body)
         except ClientLeftError:
             return
+        except BentoMLException as error:
+            replay = _too_large(error)
         await _send(exchange, replay)
 
     async def _answer(self, action: str, path: str, exchange: Exchange) -> None:
@@ -139,7 +141,7 @@ class ServiceTasks:
         except ClientLeftError:
             return
         except BentoMLException as error:
-            await _send(exchange, json_replay(int(error.error_code), {"error": error.message}))
+            await _send(exchange, _too_large(error))
             return
         question = Question(
             action, path, scope["query_string"].decode("latin-1"), _text(scope["headers"]), body
@@ -245,6 +247,10 @@ class _Answered:
         if len(self._body) > MAX_BODY:
             return failure(f"The result is larger than {MAX_BODY} bytes, the limit of a task.")
         return Replay(self._status, self._headers, bytes(self._body))
+
+
+def _too_large(error: BentoMLException) -> Replay:
+    return json_replay(int(error.error_code), {"error": error.message})
 
 
 def _text(headers: list[tuple[bytes, bytes]]) -> Headers:

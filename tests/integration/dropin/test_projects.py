@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+import bentofn
 from bentofn.adapters.local import daemon
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store
@@ -82,11 +83,13 @@ class Other: ...
 """
 
 KEPT = """
+import time
+
 import bentoml
 import bentoml.picklable_model
 
 
-@bentoml.service(labels={"kept": "yes"})
+@bentoml.service(labels={"kept": "yes"}, traffic={"timeout": 0.5})
 class Kept:
     def __init__(self) -> None:
         self.more = 41
@@ -94,6 +97,11 @@ class Kept:
     @bentoml.api
     def add(self, x: int = 1) -> int:
         return self.more + x
+
+    @bentoml.task
+    def later(self, ctx: bentoml.Context, seconds: float) -> str:
+        time.sleep(seconds)
+        return ctx.request.state.task_id
 """
 
 
@@ -199,6 +207,12 @@ def test_a_name_that_bentofn_does_not_carry_keeps_bentoml(
     warnings = json.loads(built.stdout)["warnings"]
     assert any("bentoml.picklable_model" in each for each in warnings)
     found = manifest(home, built)
-    assert [api.name for api in found.contract.apis] == ["add"]
+    assert [api.name for api in found.contract.apis] == ["add", "later"]
     assert (found.labels, found.envs["BENTOFN_STOCK"]) == ({"kept": "yes"}, "1")
-    assert answer(run, folder, found.name, '{"x": 1}').strip() == "42"
+    run("deploy", found.name, "--wait", cwd=folder)
+    (status,) = json.loads(run("status", found.name, "--json", cwd=folder).stdout)
+    with bentofn.SyncHTTPClient(status["url"]) as client:
+        assert client.add(x=1) == 42
+        task = client.later.submit(seconds=0)
+        slow = client.later.submit(seconds=1)  # the limit of a call's time is not a task's
+        assert [task.get(), slow.get()] == [task.id, slow.id]

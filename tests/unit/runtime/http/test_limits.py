@@ -86,6 +86,16 @@ async def test_a_tasks_body_has_a_limit_of_its_own(
         assert (await client.post("/later/submit", body_of(1000))).status == 200
 
 
+async def test_a_platforms_task_that_is_too_large_has_that_as_its_result(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_INSTANCE", "v1-1")
+    async with open_app(Limited) as client:
+        run = {"x-bentofn-task": "t1"}
+        answer = await client.post("/later/.run", body_of(LIMIT + 1), headers=run)
+        assert answer.status == 413
+
+
 def test_a_limit_is_a_number() -> None:
     with pytest.raises(UserError, match=r"http\.max_body_size must be a positive whole number"):
         bentofn.service(http={"max_body_size": 0})(Limited.inner)
@@ -116,6 +126,7 @@ class Connection:
         for piece in pieces:
             self.writer.write(piece)
             await self.writer.drain()
+            await asyncio.sleep(0)  # the server reads on the same loop
 
     async def answer(self) -> tuple[int, Any]:
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -152,13 +163,24 @@ async def test_a_head_that_is_too_large(how: str) -> None:
         "in pieces": [
             head_of(2, b"a: " + value)[n : n + 4096] for n in range(0, MAX_HEAD + 4096, 4096)
         ],
-        "endless": [head_of(2)[:-2], b"a: ", *([b"x" * 1024] * 65)],
+        "endless": [head_of(2)[:-2], b"a: ", *([b"x" * 1024] * 1000)],
     }
     async with served() as port, connected(port) as connection:
-        await connection.send(*heads[how])
-        status, said = await connection.answer()
+        answering = asyncio.ensure_future(connection.answer())
+        for piece in heads[how]:
+            if not answering.done():
+                await connection.send(piece)
+        status, said = await answering
         assert (status, str(MAX_HEAD) in said["error"]) == (431, True)
         assert await connection.is_closed()
+
+
+async def test_a_head_that_comes_with_the_end_of_a_body() -> None:
+    requests = head_of(LIMIT) + body_of(LIMIT) + head_of(14) + body_of(14)
+    async with served() as port, connected(port) as connection:
+        await connection.send(requests[:100], requests[100:-40], requests[-40:])
+        assert await connection.answer() == (200, LIMIT - 12)
+        assert await connection.answer() == (200, 2)
 
 
 async def test_heads_that_are_large_enough_for_anybody() -> None:

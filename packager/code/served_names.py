@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bentofn.packager.code.sdk_names import missing_names, reached, used_names
+from bentofn.runtime import surface
 
 
 def needed_of_bentoml(directory: Path, service: str) -> tuple[str, ...]:
@@ -17,8 +17,11 @@ def needed_of_bentoml(directory: Path, service: str) -> tuple[str, ...]:
         service: ``module:Class`` or ``file.py:Class`` in it.
     """
     beside = importlib.util.find_spec("bentoml")
-    if beside is None or beside.origin is None:
+    if beside is None or beside.origin is None or beside.origin.startswith(surface.dropin()):
         return ()
+    # Most starts do without a parser.
+    from bentofn.packager.code.sdk_names import missing_names, reached, used_names
+
     return missing_names(used_names(reached(_Sources(directory), service)))
 
 

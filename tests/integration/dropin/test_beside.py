@@ -22,14 +22,14 @@ ROOT = Path(__file__).resolve().parents[3]
 CARRIED = """
 import bentoml
 
-@bentoml.service(http={"port": 0})
+@bentoml.service(workers=1)
 class Which:
     @bentoml.api
     def which(self) -> dict:
         return {"file": bentoml.__file__, "worker": bentoml.server_context.worker_index}
 """
 
-KEPT = CARRIED.replace('"port": 0}', '"port": 0}, workers=2').replace(
+KEPT = CARRIED.replace("workers=1", "workers=2").replace(
     "import bentoml", "import bentoml\nfrom names import model", 1
 )
 NAMES = "from bentoml import picklable_model as model\n"
@@ -59,7 +59,9 @@ def served(python: Path, project: Path) -> Iterator[str]:
     ):
         assert process.stdout is not None
         try:
-            found = next(filter(None, (re.search(r"serves at (\S+)", s) for s in process.stdout)))
+            lines = (re.search(r"serves at (\S+)", line) for line in process.stdout)
+            found = next(filter(None, lines), None)
+            assert found is not None, (project / "stderr").read_text()
             yield found.group(1)
         finally:
             process.send_signal(signal.SIGTERM)

@@ -9,11 +9,11 @@ from re import Pattern
 RUNTIME_REQUIREMENTS = (
     "httptools>=0.6",
     "prometheus-client>=0.20",
-    "pydantic>=2.9",
-    "python-multipart>=0.0.18",
-    "starlette>=0.44",
+    "pydantic>=2.7",
+    "python-multipart>=0.0.12",
+    "starlette>=0.37.2",
     "threadpoolctl>=3.5",
-    "uvicorn>=0.32",
+    "uvicorn>=0.23.2",
     "uvloop>=0.21; platform_python_implementation == 'CPython' and sys_platform != 'win32'",
 )
 

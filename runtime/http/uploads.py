@@ -6,6 +6,7 @@ takes or returns files, or when a form comes.
 
 from __future__ import annotations
 
+import inspect
 import mimetypes
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from bentofn.runtime.errors import BadInput
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header
 
 _MAX_FIELD_BYTES = 64 * 1024 * 1024
+# Starlette before 0.44, which projects pin, has a limit of its own or none.
+_LIMITS = (
+    {"max_part_size": _MAX_FIELD_BYTES}
+    if "max_part_size" in inspect.signature(Request.form).parameters
+    else {}
+)
 
 
 async def read_form(request: Request) -> FormData:
@@ -28,11 +35,13 @@ async def read_form(request: Request) -> FormData:
         ClientLeftError: The client left before the end of it.
     """
     try:
-        return await request.form(max_part_size=_MAX_FIELD_BYTES)
+        return await request.form(**_LIMITS)
     except ClientDisconnect as error:
         raise ClientLeftError from error
     except MultiPartException as error:
         raise BadInput(f"The form cannot be read: {error.message}") from error
+    except ValueError as error:  # python-multipart's own
+        raise BadInput(f"The form cannot be read: {error}") from error
 
 
 async def send_file(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from bentofn.packager.config.model import PythonOptions
 from bentofn.packager.environment.index_settings import IndexSettings
@@ -189,3 +190,13 @@ warning: something
     assert "secret" not in essence("error: https://me:secret@a.test/simple is down")
     assert len(essence("word " * 1000)) < ESSENCE + 10
     assert essence("")
+
+
+@pytest.mark.parametrize(
+    "pin", ["starlette==0.37.2", "pydantic==2.7.4", "python-multipart==0.0.12", "uvicorn==0.31.0"]
+)
+def test_the_runtime_goes_with_the_versions_that_projects_pin(pin: str) -> None:
+    """FastAPI 0.111, which many services of 2024 pin, takes no Starlette but 0.37."""
+    name, version = pin.split("==")
+    (needed,) = [n for n in map(Requirement, RUNTIME_REQUIREMENTS) if n.name == name]
+    assert needed.specifier.contains(version)

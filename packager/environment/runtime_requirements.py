@@ -23,6 +23,9 @@ _WHERE_NAMED: Mapping[str, Pattern[bytes]] = {
         rb"\b(Async|Sync)HTTPClient\b|\bclient_url\b|\bto_sync\.client\b"
         rb"|\bdepends\([^)]*\burl\s*=|\bstate\[.client.\]"
     ),
+    "pysimdjson>=7; platform_python_implementation == 'CPython'": re.compile(
+        rb"\b(ndarray|NDArray|Tensor)\b"
+    ),
     "wsproto>=1.2": re.compile(rb"\b(mount_)?asgi_app\b|\bmount_gradio_app\b"),
 }
 """What the runtime needs besides for what a service's code names."""

@@ -14,7 +14,7 @@ from pydantic_core import SchemaValidator, from_json, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.errors import BadInput, UserError
-from bentofn.runtime.io import binary
+from bentofn.runtime.io import binary, fast_arrays
 from bentofn.runtime.io.descriptor import descriptor_of
 from bentofn.runtime.io.files import uploaded
 from bentofn.runtime.io.kinds import bare, is_file, is_list, plain, servable, takes_files
@@ -63,9 +63,16 @@ class Input:
     _by_place: tuple[str, ...] = ()
     """Fields of the parameters that stand before a ``*`` parameter, and its own last."""
 
+    _fast: fast_arrays.Read | None = None
+    """Reads most bodies of an endpoint that takes one array."""
+
     def from_body(self, body: bytes, content_type: str, context: Context | None) -> Arguments:
         """Read a request that is not a form."""
         if self._root is None:
+            array = None if self._fast is None else self._fast(body)
+            if array is not None:
+                values = {next(iter(self._types)): array}
+                return self._call(self._validator.validate_python(values, context=context))
             return self._call(self._validator.validate_json(body or b"{}", context=context))
         if self.is_raw:
             value = _upload(body, content_type) if self.takes_files else body
@@ -187,7 +194,9 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
         types[REST] = dict
     model = create_model("Input", **fields)  # type: ignore[call-overload]
     rest = None if signature.rest is None else REST
-    return _input(model, tuple(named), types, rest, by_place)
+    is_alone = len(types) == 1 and rest is None and not by_place
+    fast = fast_arrays.reader(*next(iter(types.items()))) if is_alone else None
+    return _input(model, tuple(named), types, rest, by_place, fast)
 
 
 def _from_spec(method: APIMethod, signature: Signature) -> Input:
@@ -218,6 +227,7 @@ def _input(
     types: Mapping[str, Any],
     rest: str | None = None,
     by_place: tuple[str, ...] = (),
+    fast: fast_arrays.Read | None = None,
 ) -> Input:
     with_files = any(takes_files(annotation) for annotation in types.values())
     return Input(
@@ -232,6 +242,7 @@ def _input(
         _types=types,
         binary=binary.taken_by(types),
         _by_place=by_place,
+        _fast=fast,
     )
 
 

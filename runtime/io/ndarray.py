@@ -34,11 +34,7 @@ def codec(annotation: Any, extras: Extras) -> Codec:
     """How its values are read and written; raises as :func:`annotate` does."""
     import numpy as np
 
-    dtype, shape = _dtype(annotation), extras.shape
-    if extras.dtype is not None:
-        if dtype is not None and dtype != np.dtype(extras.dtype):
-            raise ValueError(f"Conflicting dtype annotations: {dtype.name} and {extras.dtype}")
-        dtype = np.dtype(extras.dtype)
+    dtype, shape = element_type(annotation, extras), extras.shape
 
     def parse(value: Any, info: core_schema.ValidationInfo) -> Any:
         array = value if isinstance(value, np.ndarray) else np.array(value, dtype=dtype)
@@ -52,6 +48,18 @@ def codec(annotation: Any, extras: Extras) -> Codec:
 
     schema = tensor_schema("numpy-array", None if dtype is None else dtype.name, shape)
     return Codec(_guard(parse), lambda array: array.tolist(), schema)
+
+
+def element_type(annotation: Any, extras: Extras) -> Any:
+    """The ``numpy.dtype`` that its values get, None for that of the numbers; raises as above."""
+    import numpy as np
+
+    dtype = _dtype(annotation)
+    if extras.dtype is None:
+        return dtype
+    if dtype is not None and dtype != np.dtype(extras.dtype):
+        raise ValueError(f"Conflicting dtype annotations: {dtype.name} and {extras.dtype}")
+    return np.dtype(extras.dtype)
 
 
 def _unaliased(annotation: Any) -> Any:

@@ -16,6 +16,7 @@ from bentofn.packager.environment.runtime_requirements import named_requirements
         (b"llm = bentoml.depends(\n    url='http://x'\n)", ["httpx"]),
         (b"OpenAI(http_client=self.llm.to_sync.client)", ["httpx"]),
         (b"other = bentoml.depends(Other)\nurl = 1", []),
+        (b"def f(self, rows: np.ndarray) -> torch.Tensor", ["pysimdjson"]),
         (b"import bentoml", []),
     ],
 )

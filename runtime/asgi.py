@@ -15,7 +15,6 @@ from uvicorn.lifespan.on import LifespanOn
 
 from bentofn.runtime import lifeline
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.http.heads import limit_heads
 
 GRACE = 10
 """Seconds that running requests get to finish after SIGTERM."""
@@ -81,10 +80,9 @@ def configure(
     """
     # Of the libraries that uvicorn knows, wsproto takes the least time to import.
     speaks_websocket = websockets and _importable("wsproto")
-    has_httptools = _importable("httptools")
     config = uvicorn.Config(
         app,
-        http="httptools" if has_httptools else "h11",
+        http=_http(),
         ws="wsproto" if speaks_websocket else "none",
         lifespan="on",
         log_config=None,
@@ -106,10 +104,17 @@ def configure(
             f"{config.ssl_keyfile}: {error}; correct ssl of @bentoml.service."
         ) from None
     config.lifespan_class = _Lifespan
-    if has_httptools:
-        limit_heads(config)
     _importable("uvloop")
     return config
+
+
+def _http() -> Any:
+    """Ours, where there is httptools."""
+    if not _importable("httptools"):
+        return "h11"
+    from bentofn.runtime.http.connection import Connection
+
+    return Connection
 
 
 def _tls_options(tls: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ _FRESH = 0.9
 """Share of its time that a lone request still has when it is tried, whatever was learned: if the
 method was slow for a while, that is how its recovery is noticed."""
 
+_TURNS = 2
+"""Turns of the loop from a request's first byte to its place in the queue: read, then begun."""
+
 
 @dataclass(frozen=True)
 class Dispatch:
@@ -96,7 +99,7 @@ class Batcher:
         self._retries: deque[Slice] = deque()
         self._running: dict[int, _Running] = {}
         self._arrivals = self._batches = 0
-        self._crowd = self._arrived_before = 0
+        self._crowd = self._arrived_before = self._seen = self._turns = 0
         self._woken_soon = False
         self._woken_later = math.inf
 
@@ -129,6 +132,9 @@ class Batcher:
         if self._woken_later <= now:
             self._woken_later = math.inf
         commands: list[Command] = list(self._expire(now))
+        if self._gathers(now):
+            self._woken_soon = True
+            return [*commands, WakeAt(now)]
         held = -math.inf
         while held <= now and self._has_room() and self._waits():
             held = self._hold()
@@ -253,6 +259,22 @@ class Batcher:
         rest = min(line.items - room, self._max_batch_size)
         seconds = self._model.predict(room) + self._model.predict(rest)
         return behind is None or now + seconds <= behind.deadline
+
+    def _gathers(self, now: float) -> bool:
+        """Whether to wake again at once, since requests are just being read.
+
+        Those that lie unread would form a batch of their own, and two cost more than one. So as
+        long as each turn brought more, the next is awaited too, but never longer than the batch
+        will take; a lone client's request never waits.
+        """
+        came, self._seen = self._arrivals > self._seen, self._arrivals
+        self._turns = _TURNS if came else self._turns - 1
+        if self._crowd <= 1 or self._retries or not self._has_room() or not self._lines:
+            return False
+        line = self._lines.oldest()
+        seconds = self._model.predict(line.items)
+        is_short = now - line.head.arrived < seconds <= self._max_latency / 2
+        return is_short and self._turns > 0 and line.items < self._max_batch_size
 
     def _hold(self) -> float:
         """The time until which the next batch waits for more requests; in the past if it does not.

@@ -86,6 +86,33 @@ def handshake(scope: Scope, send: Send) -> Send:
     return refuse
 
 
+class Direct:
+    """A server's end of a request that can also be read and answered as a whole, without messages.
+
+    An :class:`Exchange` finds it behind ASGI's channels, if nobody stands between.
+    """
+
+    __slots__ = ()
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the client does not read what was written, so that more is to wait."""
+        raise NotImplementedError
+
+    def whole_body(self) -> bytes | None:
+        """The request's body if all of it is here and nobody took any; else None."""
+        raise NotImplementedError
+
+    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+        """Send a whole response, whose headers were checked."""
+        raise NotImplementedError
+
+
+def _direct(channel: Receive | Send) -> Direct | None:
+    owner = getattr(channel, "__self__", None)
+    return owner if isinstance(owner, Direct) else None
+
+
 class Exchange:
     """One HTTP request and its response.
 
@@ -152,17 +179,20 @@ class Exchange:
                 the status is no number that can end a request.
         """
         if message["type"] == "http.response.start":
-            for name, value in message.get("headers", ()):
-                if _UNSAFE.search(name) or _UNSAFE.search(value):
-                    raise ValueError(f"the response header {name!r} holds a line break")
-            status: int = message["status"]
-            if not 200 <= status <= 999:
-                raise ValueError(f"the response's status {status} is none")
-            self.status = status
-            message["headers"] = [*message.get("headers", ()), *self._common]
-            if self.on_start is not None:
-                self.on_start()
+            headers = [*message.get("headers", ())]
+            self._begin(message["status"], headers)
+            message["headers"] = headers + self._common
         await self._send(message)
+
+    def _begin(self, status: int, headers: list[Header]) -> None:
+        for name, value in headers:
+            if _UNSAFE.search(name) or _UNSAFE.search(value):
+                raise ValueError(f"the response header {name!r} holds a line break")
+        if not 200 <= status <= 999:
+            raise ValueError(f"the response's status {status} is none")
+        self.status = status
+        if self.on_start is not None:
+            self.on_start()
 
     async def relay(self, message: Message) -> None:
         """Send an ASGI message of an application that makes its own responses, as it is."""
@@ -178,10 +208,21 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": status, "headers": fields})
 
     async def reply(self, reply: Reply) -> None:
-        """Send a whole response; its body is left out when the request is a HEAD."""
+        """Send a whole response; its body is left out when the request is a HEAD.
+
+        Raises:
+            ValueError: As :meth:`send` does.
+        """
         length = (b"content-length", str(len(reply.body)).encode())
-        await self.start(reply.status, reply.media_type, (length, *reply.headers))
         body = b"" if self.scope["method"] == "HEAD" else reply.body
+        direct = _direct(self._send)
+        if direct is not None and not direct.is_held_up:
+            media_type = (b"content-type", reply.media_type.encode("latin-1"))
+            headers = [media_type, length, *reply.headers]
+            self._begin(reply.status, headers)
+            direct.respond(reply.status, headers + self._common, body)
+            return
+        await self.start(reply.status, reply.media_type, (length, *reply.headers))
         await self.send({"type": "http.response.body", "body": body})
 
     async def receive(self) -> Message:
@@ -199,7 +240,10 @@ class Exchange:
             self._received += len(message.get("body", b""))
             if self._received <= self.max_body:
                 return message
-        raise BentoMLException(
+        raise self._too_large()
+
+    def _too_large(self) -> BentoMLException:
+        return BentoMLException(
             f"The body is larger than {self.max_body} bytes, which is the limit here.",
             error_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         )
@@ -211,6 +255,12 @@ class Exchange:
             ClientLeftError: The client left before the end of it.
             BentoMLException: It is too large (413).
         """
+        direct = _direct(self._receive)
+        whole = None if direct is None else direct.whole_body()
+        if whole is not None:
+            if len(whole) > self.max_body:
+                raise self._too_large()
+            return whole
         chunks: list[bytes] = []
         while True:
             message = await self.read()

@@ -374,6 +374,50 @@ def test_a_slow_batch_waits_for_the_clients_of_the_last_one_and_a_lone_one_does_
     assert sizes_of(batcher.wake(2.56)) == [1]
 
 
+def crowded() -> Batcher:
+    """Batches of a crowd have run; a batch takes 0.1 s."""
+    batcher = learned(Batcher(8, 10.0), {1: 0.1, 4: 0.1})
+    for request_id in range(4):
+        batcher.submit(request_id, 1, now=0.0)
+    assert sizes_of(batcher.wake(0.0)) == [4]
+    batcher.finished(batch_id=21, now=0.1)
+    return batcher
+
+
+def test_a_batch_waits_while_requests_are_being_read() -> None:
+    batcher = crowded()
+    for request_id in range(4, 7):
+        now = 0.1 + request_id / 1000
+        batcher.submit(request_id, 1, now=now)
+        assert batcher.wake(now) == [WakeAt(now)]
+    assert batcher.wake(0.107) == [WakeAt(0.107)]
+    assert sizes_of(batcher.wake(0.108)) == [3]
+
+
+def test_a_batch_waits_for_what_is_being_read_no_longer_than_it_takes_itself() -> None:
+    batcher = crowded()
+    batcher.submit(4, 1, now=0.2)
+    assert batcher.wake(0.2) == [WakeAt(0.2)]
+    batcher.submit(5, 1, now=0.31)
+    assert sizes_of(batcher.wake(0.31)) == [2]
+
+
+def test_a_full_batch_and_a_lone_client_wait_for_nothing() -> None:
+    batcher = crowded()
+    for request_id in range(4, 12):
+        batcher.submit(request_id, 1, now=0.2)
+    assert sizes_of(batcher.wake(0.2)) == [8]
+    batcher.finished(batch_id=22, now=0.3)
+    for request_id, now in ((12, 0.3), (13, 0.5)):
+        batcher.submit(request_id, 1, now=now)
+        while not (found := sizes_of(batcher.wake(now))):
+            pass
+        assert found == [1]
+        batcher.finished(batch_id=request_id + 11, now=now + 0.1)
+    batcher.submit(14, 1, now=0.7)
+    assert sizes_of(batcher.wake(0.7)) == [1]
+
+
 @pytest.mark.parametrize("arguments", [(0, 1.0), (1, 0.0), (1, math.nan)])
 def test_limits_that_cannot_work_are_refused(arguments: tuple[int, float]) -> None:
     with pytest.raises(ValueError, match="must be positive"):

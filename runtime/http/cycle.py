@@ -1,0 +1,244 @@
+"""One request of a connection and its response: the server's end of ASGI's two channels.
+
+Source: https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+from bentofn.runtime.http.exchange import ASGIApp, Direct, Header, Message, Scope
+
+logger = logging.getLogger("bentofn.server")
+
+_NO_TOKEN = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\\[\]={}"]')
+_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_PHRASES = {status.value: status.phrase.encode() for status in http.HTTPStatus}
+
+_BODYLESS = (204, 304)
+"""Statuses whose responses have no body (RFC 9110, section 6.4.1)."""
+
+_ERROR: list[Header] = [
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-length", b"21"),
+    (b"connection", b"close"),
+]
+
+
+class Wire(Protocol):
+    """The connection that a request came on."""
+
+    transport: asyncio.Transport
+    writable: asyncio.Event | None
+    """Set when more may be written; None while nothing is held up."""
+
+    def resume_reading(self) -> None:
+        """Read on, if reading was paused."""
+
+    def answered(self) -> None:
+        """The response was written to its end."""
+
+
+def head(status: int, headers: Iterable[Header]) -> list[bytes]:
+    """A response's head, without the empty line that ends it."""
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))]
+    lines += [b"%b: %b\r\n" % each for each in headers]
+    return lines
+
+
+class Cycle(Direct):
+    """One request and its response.
+
+    Args:
+        wire: The connection.
+        scope: ASGI's.
+        keep_alive: Whether the connection stays open afterwards.
+        expects: Whether the client waits for a word before it sends the body.
+    """
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_expects",
+        "_is_told",
+        "_left",
+        "_news",
+        "disconnected",
+        "done",
+        "is_whole",
+        "keep_alive",
+        "pending",
+        "scope",
+        "started",
+        "wire",
+    )
+
+    def __init__(self, wire: Wire, scope: Scope, *, keep_alive: bool, expects: bool) -> None:
+        self.wire = wire
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.pending = 0
+        """Bytes of the body that nobody has taken yet."""
+        self.is_whole = False
+        """Whether the body was read to its end."""
+        self.disconnected = self.started = self.done = False
+        self._expects = expects
+        self._body: list[bytes] = []
+        self._is_told = False
+        self._news: asyncio.Event | None = None
+        self._chunked = False
+        self._left = 0
+
+    def feed(self, data: bytes) -> None:
+        """A part of the body came."""
+        self._body.append(data)
+        self.pending += len(data)
+        self.notify()
+
+    def end(self) -> None:
+        """The body is whole."""
+        self.is_whole = True
+        self.notify()
+
+    def notify(self) -> None:
+        """Wake whoever waits for a message."""
+        if self._news is not None:
+            self._news.set()
+
+    async def run(self, app: ASGIApp) -> None:
+        """Have the application answer."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except BaseException:
+            logger.exception("Exception in ASGI application")
+            await self._give_up()
+        else:
+            if not self.done and not self.disconnected:
+                logger.error("The ASGI application returned before its response was complete.")
+                await self._give_up()
+
+    async def _give_up(self) -> None:
+        if self.started:
+            self.wire.transport.close()
+        else:
+            await self.send({"type": "http.response.start", "status": 500, "headers": _ERROR})
+            await self.send({"type": "http.response.body", "body": b"Internal Server Error"})
+
+    async def receive(self) -> Message:
+        """ASGI's channel to read from."""
+        if self._expects and not self.started and not self.wire.transport.is_closing():
+            self.wire.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._expects = False
+        while not (self.disconnected or self.done):
+            if self._body or (self.is_whole and not self._is_told):
+                return {
+                    "type": "http.request",
+                    "body": self._take(),
+                    "more_body": not self.is_whole,
+                }
+            self.wire.resume_reading()
+            if self._news is None:
+                self._news = asyncio.Event()
+            self._news.clear()
+            await self._news.wait()
+        return {"type": "http.disconnect"}
+
+    def whole_body(self) -> bytes | None:
+        """The request's body if all of it is here and nobody took any; else None."""
+        is_all = self.is_whole and not self._is_told and not self.disconnected
+        return self._take() if is_all else None
+
+    def _take(self) -> bytes:
+        body = b"".join(self._body)
+        self._body.clear()
+        self.pending = 0
+        self._is_told = self.is_whole
+        return body
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the client does not read what was written."""
+        return self.wire.writable is not None
+
+    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+        """Write a whole response at once; its headers are right, and end with no ``connection``."""
+        self.started = True
+        if self.disconnected:
+            return
+        lines = head(status, headers)
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        lines += (b"\r\n", body)
+        self.wire.transport.write(b"".join(lines))
+        self._complete()
+
+    async def send(self, message: Message) -> None:
+        """ASGI's channel to write to.
+
+        Raises:
+            RuntimeError: The message does not fit those before it.
+        """
+        while self.wire.writable is not None and not self.disconnected:
+            await self.wire.writable.wait()
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if kind != ("http.response.body" if self.started else "http.response.start") or self.done:
+            raise RuntimeError(f"Unexpected ASGI message {kind!r}.")
+        if self.started:
+            self._send_body(message.get("body", b""), message.get("more_body", False))
+        else:
+            self._send_head(message["status"], [*message.get("headers", ())])
+
+    def _send_head(self, status: int, headers: list[Header]) -> None:
+        length: int | None = None
+        is_last = not self.keep_alive
+        for name, value in headers:
+            if _NO_TOKEN.search(name) or _NO_VALUE.search(value):
+                raise RuntimeError(f"The response header {name!r} is none.")
+            lowered = name.lower()
+            if lowered == b"content-length":
+                length = int(value)
+            elif lowered == b"transfer-encoding" and value.lower() == b"chunked":
+                self._chunked = True
+            elif lowered == b"connection" and b"close" in value.lower():
+                self.keep_alive = is_last = False
+        self.started = True
+        lines = head(status, headers)
+        has_body = self.scope["method"] != "HEAD" and status not in _BODYLESS
+        if length is None and not self._chunked and has_body:
+            if self.scope["http_version"] == "1.0":
+                self.keep_alive, is_last = False, True  # its end is the connection's
+            else:
+                self._chunked = True
+                lines.append(b"transfer-encoding: chunked\r\n")
+        if is_last:
+            lines.append(b"connection: close\r\n")
+        self._left = (-1 if length is None else length) if has_body else 0
+        lines.append(b"\r\n")
+        self.wire.transport.write(b"".join(lines))
+
+    def _send_body(self, body: bytes, more: bool) -> None:
+        if self.scope["method"] != "HEAD":
+            if self._chunked:
+                body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+                body += b"" if more else b"0\r\n\r\n"
+            elif self._left >= 0:
+                self._left -= len(body)
+                if self._left < 0 or (self._left and not more):
+                    raise RuntimeError("The response is not as long as its Content-Length.")
+            self.wire.transport.write(body)
+        if not more:
+            self._complete()
+
+    def _complete(self) -> None:
+        self.done = True
+        self.notify()
+        if not self.keep_alive:
+            self.wire.transport.close()
+        self.wire.answered()

@@ -16,6 +16,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.latency import LatencyModel
@@ -51,8 +52,7 @@ class Fail:
     request_id: int
 
 
-@dataclass(frozen=True)
-class WakeAt:
+class WakeAt(NamedTuple):
     """Call ``Batcher.wake`` at this time.
 
     One that lies ahead replaces a later one; one for now comes besides it.

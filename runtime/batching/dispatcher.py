@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from bentofn.runtime.batching import payload
 from bentofn.runtime.batching.core import Batcher, Command, Dispatch, Fail, WakeAt
@@ -27,8 +27,7 @@ class BatchTimeout(ServiceUnavailable):
     """A request was not, or would not have been, answered within max_latency: 503."""
 
 
-@dataclass(frozen=True)
-class BatchResult:
+class BatchResult(NamedTuple):
     """A request's own part of the answer, and the number of items in the batch that gave it.
 
     For a request that was split over batches that is the largest of them.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Literal
 
@@ -113,23 +114,28 @@ def _length(value: Any, axis: int) -> int | None:
 
 
 def _family(value: Any) -> Family:
-    if isinstance(value, list):
+    return _family_of(value.__class__)
+
+
+@lru_cache(maxsize=64)
+def _family_of(kind: type) -> Family:
+    if issubclass(kind, list):
         return "list"
-    if isinstance(value, tuple):
+    if issubclass(kind, tuple):
         return "tuple"
-    if _is_loaded_type(value, "numpy", "ndarray"):
+    if _is_loaded_type(kind, "numpy", "ndarray"):
         return "ndarray"
-    if _is_loaded_type(value, "torch", "Tensor"):
+    if _is_loaded_type(kind, "torch", "Tensor"):
         return "tensor"
-    if _is_loaded_type(value, "pandas", "DataFrame"):
+    if _is_loaded_type(kind, "pandas", "DataFrame"):
         return "frame"
-    if _is_loaded_type(value, "pandas", "Series"):
+    if _is_loaded_type(kind, "pandas", "Series"):
         return "series"
     raise NotBatchable(
-        f"A batchable api cannot take or return {type(value).__name__}: use a list, a tuple, "
+        f"A batchable api cannot take or return {kind.__name__}: use a list, a tuple, "
         "a numpy.ndarray, a torch.Tensor or a pandas.DataFrame."
     )
 
 
-def _is_loaded_type(value: Any, module: str, name: str) -> bool:
-    return isinstance(value, getattr(sys.modules.get(module), name, ()))
+def _is_loaded_type(kind: type, module: str, name: str) -> bool:
+    return issubclass(kind, getattr(sys.modules.get(module), name, ()))

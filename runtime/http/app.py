@@ -18,6 +18,7 @@ from bentofn.runtime.http.exchange import (
     ASGIApp,
     Exchange,
     Receive,
+    RequestIds,
     Scope,
     Send,
     handshake,
@@ -62,6 +63,7 @@ class ServiceApp:
         self.ready = False
         self._secret = b""
         self._threads: int = service.config.get("threads", threads)
+        self._ids = RequestIds()
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self.admission = Admission(service.config.get("traffic", {}))
         self._max_body: int = service.config.get("http", {}).get("max_body_size", MAX_BODY)
@@ -136,6 +138,7 @@ class ServiceApp:
             hooks: Whether the service's ``on_startup`` methods run.
         """
         self._secret = addresses.own_secret()  # a copy of the process has its own
+        self._ids = RequestIds()  # not those of a process that this one is a copy of
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self.service.name)
         metrics = Metrics(
             self.service.name,
@@ -187,7 +190,9 @@ class ServiceApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send, self._server, self._max_body)
+        exchange = Exchange(
+            scope, receive, send, self._server, self._ids.new, max_body=self._max_body
+        )
         # An application that mounts this one leaves the mount's path in front.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         method = scope["method"]
@@ -240,7 +245,8 @@ class ServiceApp:
         if mounted is None:
             await send({"type": "websocket.close", "code": 1000})
             return
-        exchange = Exchange(scope, receive, handshake(scope, send), self._server)
+        answer = handshake(scope, send)
+        exchange = Exchange(scope, receive, answer, self._server, self._ids.new)
         await self._answer_mounted(mounted, exchange)
 
     def _allowed(self, path: str) -> list[str]:

@@ -148,6 +148,7 @@ class Connection(asyncio.Protocol):
             return
         version = parser.get_http_version()
         url = httptools.parse_url(self._url)
+        path = url.path.decode("ascii")
         scope = {
             "type": "http",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
@@ -159,7 +160,7 @@ class Connection(asyncio.Protocol):
             "headers": self._headers,
             "state": self._state.copy(),
             "method": parser.get_method().decode("ascii"),
-            "path": urllib.parse.unquote(url.path.decode("ascii")),
+            "path": urllib.parse.unquote(path) if "%" in path else path,
             "raw_path": url.path,
             "query_string": url.query or b"",
         }

@@ -98,12 +98,14 @@ class Cycle(Direct):
         """A part of the body came."""
         self._body.append(data)
         self.pending += len(data)
-        self.notify()
+        if self._news is not None:
+            self._news.set()
 
     def end(self) -> None:
         """The body is whole."""
         self.is_whole = True
-        self.notify()
+        if self._news is not None:
+            self._news.set()
 
     def notify(self) -> None:
         """Wake whoever waits for a message."""

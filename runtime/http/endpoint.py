@@ -145,8 +145,13 @@ class Endpoint:
     async def _answer_body(self, exchange: Exchange, body: bytes) -> None:
         context = Context(exchange.scope, body, self.state, exchange.request_id)
         try:
-            read = partial(self.spec.input.from_body, body, exchange.content_type, context)
-            arguments = await self._read(read)
+            source = self.spec.input
+            if source.takes_files:
+                # Copying an upload or decoding an image takes long enough to hold up all others.
+                read = partial(source.from_body, body, exchange.content_type, context)
+                arguments = await asyncio.to_thread(read)
+            else:
+                arguments = source.from_body(body, exchange.content_type, context)
         except ValidationError as error:
             await exchange.reply(invalid(error))
         else:
@@ -159,7 +164,8 @@ class Endpoint:
         request = context.request
         try:
             form = await _uploads().read_form(request)
-            arguments = await self._read(partial(self.spec.input.from_form, form, context))
+            read = partial(self.spec.input.from_form, form, context)
+            arguments = await asyncio.to_thread(read) if self.spec.input.takes_files else read()
         except ValidationError as error:
             await exchange.reply(invalid(error))
         else:
@@ -167,10 +173,6 @@ class Endpoint:
         finally:
             await request.close()
             context.close()
-
-    async def _read(self, read: Callable[[], Arguments]) -> Arguments:
-        # Copying an upload or decoding an image takes long enough to hold up every other request.
-        return await asyncio.to_thread(read) if self.spec.input.takes_files else read()
 
     async def _answer_call(
         self, exchange: Exchange, arguments: Arguments, context: Context

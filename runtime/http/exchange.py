@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -41,8 +41,7 @@ class ClientLeftError(Exception):
     """The client closed the connection before it had sent its request."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole response.
 
     Args:
@@ -108,6 +107,24 @@ class Direct:
         raise NotImplementedError
 
 
+class RequestIds:
+    """Makes ids for requests that bring none: random, and not secret.
+
+    A system call for each would give the interpreter's lock to whatever thread waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._random = random.Random()
+
+    def new(self) -> bytes:
+        """One more."""
+        return b"%016x" % self._random.getrandbits(64)
+
+
+def _system_id() -> bytes:
+    return os.urandom(8).hex().encode()
+
+
 def _direct(channel: Receive | Send) -> Direct | None:
     owner = getattr(channel, "__self__", None)
     return owner if isinstance(owner, Direct) else None
@@ -121,6 +138,7 @@ class Exchange:
         receive: The ASGI channel to read from.
         send: The ASGI channel to write to.
         server: Value of the response's Server header.
+        new_id: Names a request that has no name.
         max_body: Bytes that the request's body may hold; may be lowered until it is read.
     """
 
@@ -144,6 +162,7 @@ class Exchange:
         receive: Receive,
         send: Send,
         server: bytes,
+        new_id: Callable[[], bytes] = _system_id,
         max_body: float = math.inf,
     ) -> None:
         self.scope = scope
@@ -162,7 +181,7 @@ class Exchange:
                 self._length = int(value)
             elif name in _REQUEST_ID_HEADERS and _REQUEST_ID.fullmatch(value):
                 request_id = value
-        request_id = request_id or os.urandom(8).hex().encode()
+        request_id = request_id or new_id()
         self.request_id = request_id.decode()
         self._common = [(b"server", server), *((name, request_id) for name in _REQUEST_ID_HEADERS)]
 
@@ -185,9 +204,11 @@ class Exchange:
         await self._send(message)
 
     def _begin(self, status: int, headers: list[Header]) -> None:
-        for name, value in headers:
-            if _UNSAFE.search(name) or _UNSAFE.search(value):
-                raise ValueError(f"the response header {name!r} holds a line break")
+        if _UNSAFE.search(b"".join([part for header in headers for part in header])):
+            names = [
+                name for header in headers if any(map(_UNSAFE.search, header)) for name in header
+            ]
+            raise ValueError(f"the response header {names[0]!r} holds a line break")
         if not 200 <= status <= 999:
             raise ValueError(f"the response's status {status} is none")
         self.status = status

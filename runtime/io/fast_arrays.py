@@ -42,7 +42,7 @@ def reader(name: str, annotation: Any) -> Read | None:
         try:
             fields = Parser().parse(body)
             rows = fields[name]
-            shape = _shape(rows, body.count(b"["))
+            shape = _shape(rows, body)
             if shape is None or len(fields) != 1 or body[:1] != b"{":
                 return None
             flat = np.frombuffer(rows.as_buffer(of_type=code), dtype)
@@ -79,16 +79,19 @@ def _as_tensor(array: Any) -> Any:
     return made.to(torch.get_default_dtype()) if made.is_floating_point() else made
 
 
-def _shape(rows: Any, brackets: int) -> tuple[int, ...] | None:
+def _shape(rows: Any, body: bytes) -> tuple[int, ...] | None:
     """The shape of a list of numbers or of lists of as many; None if it is neither.
 
     Args:
         rows: The list.
-        brackets: Opening brackets of the whole body: one for it, and one for each list in it.
+        body: All of the JSON; its opening brackets say how many lists are in the list.
     """
     count = len(rows)
-    if brackets == 1:
+    last = body.rfind(b"[")
+    second = body.find(b"[", body.find(b"[") + 1)
+    if second < 0:
         return (count,) if count else None
+    brackets = 2 if second == last else body.count(b"[")  # searching is quicker than counting
     if brackets != count + 1:
         return None
     width = len(rows[0])

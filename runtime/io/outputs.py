@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaSerializer, SchemaValidator, to_json
@@ -22,8 +22,7 @@ FILE = "application/octet-stream"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """A response body: bytes, or the file that holds them."""
 
     content: bytes | Path

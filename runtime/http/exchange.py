@@ -205,10 +205,8 @@ class Exchange:
 
     def _begin(self, status: int, headers: list[Header]) -> None:
         if _UNSAFE.search(b"".join([part for header in headers for part in header])):
-            names = [
-                name for header in headers if any(map(_UNSAFE.search, header)) for name in header
-            ]
-            raise ValueError(f"the response header {names[0]!r} holds a line break")
+            name, _ = next(each for each in headers if any(map(_UNSAFE.search, each)))
+            raise ValueError(f"the response header {name!r} holds a line break")
         if not 200 <= status <= 999:
             raise ValueError(f"the response's status {status} is none")
         self.status = status

@@ -14,6 +14,7 @@ import pytest_asyncio
 import uvicorn
 
 import bentofn
+from bentofn.runtime import asgi
 
 CHUNK = 1 << 16
 CHUNKS = 2000
@@ -86,9 +87,8 @@ class Live:
 async def served() -> AsyncIterator[tuple[aiohttp.ClientSession, Live]]:
     app = Live.to_asgi()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(
-            app, http="httptools", log_config=None, server_header=False, timeout_graceful_shutdown=5
-        )
+        config = asgi.configure(app)
+        config.timeout_graceful_shutdown = 5
         server = uvicorn.Server(config)
         serving = asyncio.ensure_future(server.serve([listener]))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:

@@ -1,0 +1,277 @@
+"""HTTP/1.1 as clients speak it, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+import bentofn
+from bentofn.runtime import asgi
+
+BIG = b"x" * 1_000_000
+
+
+@bentofn.service(name="spoken")
+class Spoken:
+    @bentofn.api
+    async def length(self, data: bytes, /) -> int:
+        return len(data)
+
+    @bentofn.api
+    def slow(self, data: bytes, /) -> bytes:
+        return data
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """An application in ASGI's own words."""
+    if scope["type"] == "lifespan":
+        for kind in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{kind}.complete"})
+        return
+    route = scope["path"]
+    headers: list[tuple[bytes, bytes]] = []
+    start: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": headers}
+    if route == "/fails":
+        raise RuntimeError("on purpose")
+    if route == "/silent":
+        return
+    if route == "/early":
+        headers.append((b"content-length", b"5"))
+        await send(start)
+        await send({"type": "http.response.body", "body": b"early"})
+        return
+    if route == "/bye":
+        headers += [(b"content-length", b"3"), (b"Connection", b"Close")]
+    if route == "/short":
+        headers.append((b"content-length", b"10"))
+    if route == "/forged":
+        headers.append((b"x-y", b"a\r\nx-z: b"))
+    if route == "/nothing":
+        start["status"] = 204
+    body = b""
+    while True:
+        message = await receive()
+        body += message["body"]
+        if not message["more_body"]:
+            break
+    await send(start)
+    if route == "/nothing":
+        await send({"type": "http.response.body"})
+    elif route in ("/bye", "/short", "/forged"):
+        await send({"type": "http.response.body", "body": b"bye"})
+    elif route == "/scope":
+        told = f"{scope['method']} {scope['path']} {scope['raw_path']} {scope['query_string']}"
+        await send({"type": "http.response.body", "body": told.encode()})
+    else:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b"."})
+
+
+class Client:
+    """A connection that says exactly what it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def ask(self, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
+        for part in parts:
+            self.writer.write(part)
+            await self.writer.drain()
+        return await self.answer()
+
+    async def answer(self, has_body: bool = True) -> tuple[int, dict[str, str], bytes]:
+        async def whole() -> tuple[int, dict[str, str], bytes]:
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            fields = [line.split(": ", 1) for line in head[1:] if line]
+            headers = {name.lower(): value for name, value in fields}
+            assert len(headers) == len(fields)
+            body = b""
+            if not has_body:
+                pass
+            elif headers.get("transfer-encoding") == "chunked":
+                while size := int((await self.reader.readuntil(b"\r\n")), 16):
+                    body += (await self.reader.readexactly(size + 2))[:-2]
+                await self.reader.readexactly(2)
+            elif "content-length" in headers:
+                body = await self.reader.readexactly(int(headers["content-length"]))
+            elif headers.get("connection") == "close":
+                body = await self.reader.read()
+            return int(head[0].split()[1]), headers, body
+
+        return await asyncio.wait_for(whole(), 10)
+
+    async def is_over(self) -> bool:
+        return await asyncio.wait_for(self.reader.read(), 10) == b""
+
+
+@asynccontextmanager
+async def serving(application: Any, keep_alive: float = asgi.KEEP_ALIVE) -> AsyncIterator[Any]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = asgi.configure(application)
+        config.timeout_keep_alive = keep_alive
+        ready = asyncio.Event()
+        server = asgi.Server(config, ready.set)
+        running = asyncio.ensure_future(server.serve([listener]))
+        await ready.wait()
+        clients = []
+
+        async def connect() -> Client:
+            clients.append(Client(*await asyncio.open_connection(*listener.getsockname())))
+            return clients[-1]
+
+        yield connect, server
+        for client in clients:
+            client.writer.close()
+        server.should_exit = True
+        await asyncio.wait_for(running, 20)
+
+
+def post(path: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+async def test_requests_one_after_the_other_on_one_connection() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        for number in range(3):
+            status, headers, body = await client.ask(post("/echo", b"%d" % number))
+            assert (status, headers["transfer-encoding"], body) == (200, "chunked", b"%d." % number)
+
+
+async def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
+    async with serving(Spoken.to_asgi()) as (connect, _):
+        client = await connect()
+        client.writer.write(post("/slow", b"1") + post("/length", b"22") + post("/slow", b"3"))
+        found = [(await client.answer())[2] for _ in range(3)]
+        assert found == [b"1", b"2", b"3"]
+        assert (await client.ask(post("/length", b"4444")))[2] == b"4"
+
+
+@pytest.mark.parametrize("application", [app, Spoken.to_asgi()])
+async def test_bodies_that_come_in_pieces(application: Any) -> None:
+    async with serving(application) as (connect, _):
+        client = await connect()
+        whole = post("/length", BIG)
+        status, _, body = await client.ask(whole[:10], whole[10:60], whole[60:200], whole[200:])
+        assert (status, body) == (200, BIG + b"." if application is app else b"1000000")
+        head = b"POST /length HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        _, _, body = await client.ask(head, b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n")
+        assert body == (b"abcde." if application is app else b"5")
+
+
+async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        ask = post("/echo", b"abc", "Expect: 100-continue")
+        client.writer.write(ask[:-3])
+        assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert (await client.ask(b"abc"))[2] == b"abc."
+
+
+async def test_an_answer_before_the_body_was_read_leaves_the_connection_usable() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        ask = post("/early", BIG)
+        assert (await client.ask(ask[:100]))[2] == b"early"
+        assert (await client.ask(ask[100:], post("/echo", b"next")))[2] == b"next."
+
+
+async def test_heads_and_answers_without_a_body() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        client.writer.write(b"HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n")
+        status, headers, _ = await client.answer(has_body=False)
+        assert (status, "transfer-encoding" in headers) == (200, False)
+        client.writer.write(post("/nothing"))
+        status, headers, _ = await client.answer(has_body=False)
+        assert (status, "transfer-encoding" in headers) == (204, False)
+        assert (await client.ask(post("/echo", b"a")))[2] == b"a."
+
+
+async def test_who_ends_a_connection() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        status, headers, body = await client.ask(post("/echo", b"a", "Connection: close"))
+        assert (status, headers["connection"], body) == (200, "close", b"a.")
+        assert await client.is_over()
+        client = await connect()
+        assert (await client.ask(post("/bye")))[1]["connection"] == "Close"
+        assert await client.is_over()
+        client = (
+            await connect()
+        )  # HTTP/1.0 knows no chunks: the end of the body is the connection's
+        _, headers, body = await client.ask(b"POST /echo HTTP/1.0\r\nContent-Length: 1\r\n\r\na")
+        assert (headers, body) == ({"connection": "close"}, b"a.")
+
+
+async def test_the_target_is_taken_apart() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        client.writer.write(post("/sco%70e?a=%20b"))
+        assert (await client.answer())[2] == rb"POST /scope b'/sco%70e' b'a=%20b'"
+
+
+@pytest.mark.parametrize("noise", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"POST echo\r\n\r\n"])
+async def test_what_is_no_http_is_refused(noise: bytes) -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        status, _, body = await client.ask(noise)
+        assert (status, body) == (400, b"Invalid HTTP request received.")
+        assert await client.is_over()
+
+
+@pytest.mark.parametrize("path", ["/fails", "/silent", "/forged"])
+async def test_an_application_that_fails_is_answered_for(path: str) -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        assert (await client.ask(post(path)))[::2] == (500, b"Internal Server Error")
+        assert await client.is_over()
+
+
+async def test_a_body_that_is_too_short_ends_the_connection() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        client.writer.write(post("/short"))
+        received = await asyncio.wait_for(client.reader.read(), 10)
+        assert received.endswith(b"\r\n\r\n")
+
+
+async def test_an_upgrade_that_is_not_known_is_a_request_like_any() -> None:
+    async with serving(app) as (connect, _):
+        client = await connect()
+        ask = post("/echo", b"", "Connection: Upgrade", "Upgrade: h2c")
+        assert (await client.ask(ask))[0] == 200
+
+
+async def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:
+    async with serving(app, keep_alive=0.3) as (connect, _):
+        client = await connect()
+        began = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() < began + 0.6:
+            assert (await client.ask(post("/echo", b"a")))[2] == b"a."
+            await asyncio.sleep(0.05)
+        assert await client.is_over()
+
+
+async def test_a_stop_ends_idle_connections_and_lets_the_others_finish() -> None:
+    async with serving(app) as (connect, server):
+        idle, busy = await connect(), await connect()
+        await idle.ask(post("/echo", b"a"))
+        ask = post("/echo", b"late")
+        busy.writer.write(ask[:-2])
+        for _ in range(1000):
+            if server.server_state.tasks:
+                break
+            await asyncio.sleep(0.01)
+        server.should_exit = True
+        assert await idle.is_over()
+        _, headers, body = await busy.ask(ask[-2:])
+        assert (headers["connection"], body) == ("close", b"late.")
+        assert await busy.is_over()

@@ -95,4 +95,5 @@ def _shape(rows: Any, body: bytes) -> tuple[int, ...] | None:
     if brackets != count + 1:
         return None
     width = len(rows[0])
-    return (count, width) if width and all(len(row) == width for row in rows) else None
+    is_even = count == 1 or all(len(row) == width for row in rows)
+    return (count, width) if width and is_even else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.mounts import Mount
 from bentofn.runtime.proxy import addresses
 from bentofn.runtime.service import Service
+from bentofn.runtime.workers import Workers
 
 if TYPE_CHECKING:
     from bentofn.runtime.command.proxy import CommandProxy
@@ -139,7 +139,7 @@ class ServiceApp:
         """
         self._secret = addresses.own_secret()  # a copy of the process has its own
         self._ids = RequestIds()  # not those of a process that this one is a copy of
-        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self.service.name)
+        self._workers = Workers(self._threads, self.service.name)
         metrics = Metrics(
             self.service.name,
             self.version,
@@ -149,7 +149,7 @@ class ServiceApp:
         self.admission.metrics = metrics
         for endpoint in self._endpoints:
             count = partial(metrics.batch, endpoint.spec.method.name)
-            endpoint.open(self._executor, self._threads, count)
+            endpoint.open(self._workers, self._threads, count)
         if hooks:
             await _run_all(marked(self.instance, "on_startup"))
             if self._mounts:
@@ -173,7 +173,7 @@ class ServiceApp:
             if self._mounts:
                 await self._mounts.stop()
             await _run_all(marked(self.instance, "on_shutdown"))
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
         self.admission.metrics = None
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

@@ -6,26 +6,20 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Executor
+from functools import partial
 from typing import Any
+
+from bentofn.runtime.workers import Workers
 
 _END = object()
 
 
-async def in_thread(executor: Executor, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+async def in_thread(workers: Workers, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run a function on a thread, with the caller's context variables."""
-    context = contextvars.copy_context()
-
-    def run() -> Any:
-        try:
-            return context.run(call, *args, **kwargs)
-        except StopIteration as error:  # a future cannot carry it
-            raise RuntimeError(f"{call!r} raised StopIteration") from error
-
-    return await asyncio.get_running_loop().run_in_executor(executor, run)
+    return await workers.run(partial(contextvars.copy_context().run, call, *args, **kwargs))
 
 
-def caller(method: Callable[..., Any], executor: Executor) -> Callable[..., Awaitable[Any]]:
+def caller(method: Callable[..., Any], workers: Workers) -> Callable[..., Awaitable[Any]]:
     """A function that awaits a bound method of a service, whatever its kind.
 
     A method that makes a generator is called at once: its body runs only as it is iterated.
@@ -40,7 +34,7 @@ def caller(method: Callable[..., Any], executor: Executor) -> Callable[..., Awai
         return make
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        result = await in_thread(executor, method, *args, **kwargs)
+        result = await in_thread(workers, method, *args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
     return call
@@ -51,7 +45,7 @@ def is_stream(value: Any) -> bool:
     return isinstance(value, (Iterator, AsyncIterator))
 
 
-async def chunks_of(stream: Any, executor: Executor) -> AsyncGenerator[Any, None]:
+async def chunks_of(stream: Any, workers: Workers) -> AsyncGenerator[Any, None]:
     """Iterate over what an endpoint streams; closing this closes the endpoint's generator."""
     if hasattr(stream, "__aiter__"):
         try:
@@ -65,7 +59,7 @@ async def chunks_of(stream: Any, executor: Executor) -> AsyncGenerator[Any, None
     step: asyncio.Future[Any] | None = None
     try:
         while True:
-            step = asyncio.ensure_future(in_thread(executor, next, iterator, _END))
+            step = asyncio.ensure_future(in_thread(workers, next, iterator, _END))
             chunk = await asyncio.shield(step)
             if chunk is _END:
                 return
@@ -75,4 +69,4 @@ async def chunks_of(stream: Any, executor: Executor) -> AsyncGenerator[Any, None
         if step is not None and not step.done():
             await asyncio.wait([step])
         if hasattr(iterator, "close"):
-            await in_thread(executor, iterator.close)
+            await in_thread(workers, iterator.close)

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +34,7 @@ from bentofn.runtime.io.outputs import FILE, Body
 from bentofn.runtime.io.spec import EndpointSpec
 from bentofn.runtime.proxy import addresses
 from bentofn.runtime.tasks.stopping import stoppable
+from bentofn.runtime.workers import Workers
 
 T = TypeVar("T")
 
@@ -70,19 +70,17 @@ class Endpoint:
         ):
             _uploads()
 
-    def open(
-        self, executor: Executor, threads: int, on_batch: Callable[[BatchReport], None]
-    ) -> None:
+    def open(self, workers: Workers, threads: int, on_batch: Callable[[BatchReport], None]) -> None:
         """Get ready to answer; needs a running loop.
 
         Args:
-            executor: Runs sync methods.
-            threads: Its threads.
+            workers: Run sync methods.
+            threads: Their number.
             on_batch: Told of each batch that ended.
         """
         method = self.spec.method
-        self.executor = executor
-        self._call = caller(self._bound, executor)
+        self.workers = workers
+        self._call = caller(self._bound, workers)
         self._batches: BatchDispatcher | None = None
         if method.batchable:
             is_async = inspect.iscoroutinefunction(self._bound)
@@ -247,7 +245,7 @@ class Endpoint:
     async def _stream(self, exchange: Exchange, stream: Any, context: Context) -> None:
         encode = partial(_checked, self.spec.output.encode_chunk)
         with WhileConnected(exchange):
-            async with aclosing(chunks_of(stream, self.executor)) as chunks:
+            async with aclosing(chunks_of(stream, self.workers)) as chunks:
                 # An error before the first chunk can still become an HTTP error, and what the
                 # generator says about the response before it can still be sent.
                 first = await anext(chunks, _END)

@@ -69,7 +69,7 @@ async def _answer(endpoint: Endpoint, exchange: Exchange, context: Context) -> N
 
 async def _stream(endpoint: Endpoint, exchange: Exchange, stream: Any) -> None:
     with WhileConnected(exchange):
-        async with aclosing(chunks_of(stream, endpoint.executor)) as chunks:
+        async with aclosing(chunks_of(stream, endpoint.workers)) as chunks:
             # An error before the first chunk is an error of the call.
             item = await anext(chunks, _END)
             await exchange.start(200, wire.STREAM_TYPE)

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from bentofn.runtime.io.inputs import Arguments
 from bentofn.runtime.io.spec import EndpointSpec, build_spec
 from bentofn.runtime.proxy.arguments import Parameters, checked
 from bentofn.runtime.proxy.base import CLIENT_URL, find_method
+from bentofn.runtime.workers import Workers
 
 if TYPE_CHECKING:
     import httpx
@@ -43,7 +43,7 @@ class LocalTransport:
             name: (Parameters.of(method), build_spec(method))
             for name, method in service.apis.items()
         }
-        self._executor: ThreadPoolExecutor | None = None
+        self._workers: Workers | None = None
         for dependency in service.dependencies.values():
             dependency.get()
 
@@ -72,11 +72,10 @@ class LocalTransport:
             async for chunk in chunks:
                 yield chunk
 
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._executor is None:
-            count = self._service.config.get("threads", 1)
-            self._executor = ThreadPoolExecutor(count, thread_name_prefix=self._service.name)
-        return self._executor
+    def _threads(self) -> Workers:
+        if self._workers is None:
+            self._workers = Workers(self._service.config.get("threads", 1), self._service.name)
+        return self._workers
 
     async def is_ready(self, timeout: float) -> bool:
         """It is, unless its own check says that it is not."""
@@ -113,9 +112,9 @@ class LocalTransport:
 
     def close(self) -> None:
         """End the threads."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True)
-            self._executor = None
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,13 @@ from serving.environments import environment, versions
 from serving.load import put, write_script
 from serving.peers import EXAMPLE, ONE_THREAD, PEERS, Contender, contenders, ours
 from serving.processes import serving
+from serving.record import Record, Sample
 from serving.workloads import Workload
 from table import Row, Table, ratios
 
 from bentofn.packager.home import Home
 from bentofn.packager.modelstore import local_path
 
-CONNECTIONS = (1, 16, 64)
 AIM = "bentofn"
 STOCK = "bentoml"
 _TORCH = """
@@ -44,21 +43,8 @@ load_file(sys.argv[1] + "/model.safetensors")
 print((time.perf_counter() - began) * 1000)
 """
 
-
-@dataclass
-class Samples:
-    """What was measured of one workload: metric to contender to one value a round."""
-
-    rates: dict[int, dict[str, list[float]]] = field(default_factory=lambda: _each(CONNECTIONS))
-    p99s: dict[int, dict[str, list[float]]] = field(default_factory=lambda: _each(CONNECTIONS))
-    refused: dict[int, dict[str, list[float]]] = field(default_factory=lambda: _each(CONNECTIONS))
-    starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    memory: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    floor: list[float] = field(default_factory=list)
-
-
-def _each(connections: Sequence[int]) -> dict[int, dict[str, list[float]]]:
-    return {count: defaultdict(list) for count in connections}
+FLOOR = "torch and weights"
+"""What stands for a contender that only imports torch and loads the weights."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +54,20 @@ class Bench:
     Args:
         home: Where ours is built.
         folder: Scratch.
+        record: The samples.
         rounds: Samples of each figure.
         seconds: Of load, for each number of connections.
+        counts: Numbers of connections.
         cores: The server's and wrk's.
         only: Names of contenders to leave the others out, or none.
     """
 
     home: Home
     folder: Path
+    record: Record
     rounds: int
     seconds: float
+    counts: Sequence[int]
     cores: tuple[int, int]
     only: Sequence[str]
 
@@ -85,7 +75,21 @@ class Bench:
         """Whether a contender is measured."""
         return not self.only or name == AIM or any(name.startswith(each) for each in self.only)
 
-    def contenders(self, workload: Workload) -> list[Contender]:
+    def measure(self, workload: Workload) -> None:
+        """Measure everybody, in turn, round by round, except for what the record has."""
+        left = [each for each in self._contenders(workload) if self._lacks(workload, each.name)]
+        for contender in left:
+            self._start(workload, contender, None)  # writes bytecode, fills the page cache
+        for number in range(self.rounds):
+            for contender in left:
+                if not self.record.has(workload.name, contender.name, number, self.counts):
+                    report(f"{workload.case}, round {number + 1}: {contender.name}")
+                    self._start(workload, contender, number)
+            if workload.name == "mlp" and not self.record.has(workload.name, FLOOR, number, ()):
+                milliseconds = self._torch_and_weights(workload)
+                self.record.add(Sample(workload.name, FLOOR, number, milliseconds))
+
+    def _contenders(self, workload: Workload) -> list[Contender]:
         """Everybody who serves a workload, ours first."""
         found = [ours(workload, self.home, self.folder)]
         for peer in PEERS:
@@ -93,23 +97,13 @@ class Bench:
                 found += contenders(peer, workload, self.home, self.folder)
         return found
 
-    def measure(self, workload: Workload) -> Samples:
-        """Measure everybody, in turn, round by round."""
-        samples = Samples()
-        everybody = self.contenders(workload)
-        for contender in everybody:
-            self._start(workload, contender, Samples())  # writes bytecode, fills the page cache
-        for number in range(self.rounds):
-            for contender in everybody:
-                report(f"{workload.case}, round {number + 1} of {self.rounds}: {contender.name}")
-                self._start(workload, contender, samples, loaded=True)
-            if workload.name == "mlp":
-                samples.floor.append(self._torch_and_weights(workload))
-        return samples
+    def _lacks(self, workload: Workload, name: str) -> bool:
+        return not all(
+            self.record.has(workload.name, name, number, self.counts)
+            for number in range(self.rounds)
+        )
 
-    def _start(
-        self, workload: Workload, contender: Contender, samples: Samples, loaded: bool = False
-    ) -> None:
+    def _start(self, workload: Workload, contender: Contender, number: int | None) -> None:
         server_core, load_core = self.cores
         requests = workload.requests(contender.route, contender.batches)
         with serving(
@@ -119,19 +113,19 @@ class Bench:
             server_core,
             requests[0],
         ) as server:
-            samples.starts[contender.name].append(server.first_answer)
-            samples.memory[contender.name].append(server.proportional_megabytes())
+            megabytes = server.proportional_megabytes()
             server.check(requests)
-            if not loaded:
+            if number is None:
                 return
             script = self.folder / "load.lua"
             write_script(script, requests[0].route, [each.body for each in requests])
-            for count in CONNECTIONS:
-                load = put(server.port, script, count, self.seconds, load_core)
-                samples.rates[count][contender.name].append(load.rate)
-                samples.p99s[count][contender.name].append(load.p99)
-                samples.refused[count][contender.name].append(load.refused * 100)
+            loads = {
+                count: put(server.port, script, count, self.seconds, load_core)
+                for count in self.counts
+            }
             server.check(requests)
+        sample = (workload.name, contender.name, number, server.first_answer, megabytes, loads)
+        self.record.add(Sample(*sample))
 
     def _torch_and_weights(self, workload: Workload) -> float:
         python = str(environment("fastapi", (), self.home))
@@ -143,31 +137,36 @@ class Bench:
         return float(done.stdout)
 
 
-def add_rows(table: Table, workload: Workload, samples: Samples) -> None:
+def add_rows(table: Table, workload: Workload, bench: Bench) -> None:
     """Write one workload's rows, and how ours compares."""
-    for count in CONNECTIONS:
+    samples = bench.record.of(workload.name, bench.rounds)
+    floor = [each.first_answer for each in samples.pop(FLOOR, [])]
+    samples = {name: each for name, each in samples.items() if bench.takes(name)}
+    for count in bench.counts:
         case = f"{workload.case}, {count} at once"
-        for name, rates in samples.rates[count].items():
-            table.add(Row(case, name, "throughput", "1/s", rates))
-            table.add(Row(case, name, "p99", "ms", samples.p99s[count][name]))
-            refused = samples.refused[count][name]
+        loads = {name: [one.loads[count] for one in each] for name, each in samples.items()}
+        rates = {name: [load.rate for load in each] for name, each in loads.items()}
+        p99s = {name: [load.p99 for load in each] for name, each in loads.items()}
+        for name, each in loads.items():
+            table.add(Row(case, name, "throughput", "1/s", rates[name]))
+            table.add(Row(case, name, "p99", "ms", p99s[name]))
+            refused = [load.refused * 100 for load in each]
             if any(refused):
                 table.add(Row(case, name, "refused", "%", refused))
-        _compare(table, case, "throughput", samples.rates[count], ">= 1.0", more=True)
-        _compare(table, case, "p99", samples.p99s[count], ">= 1.0", more=False)
-    for metric, unit, values in (
-        ("cold start", "ms", samples.starts),
-        ("idle memory", "MB", samples.memory),
-    ):
-        for name, each in values.items():
-            table.add(Row(workload.case, name, metric, unit, each))
-    if workload.name == "mlp":
-        _compare(table, workload.case, "idle memory", samples.memory, ">= 1.0", more=False)
-        table.add(Row(workload.case, "torch and weights", "import", "ms", samples.floor))
-        over = ratios(samples.starts[AIM], samples.floor)
-        table.add(Row(workload.case, "bentofn : torch and weights", "start", "x", over, "<= 1.15"))
-    if workload.name == "echo" and STOCK in samples.starts:
-        share = ratios(samples.starts[AIM], samples.starts[STOCK])
+        _compare(table, case, "throughput", rates, ">= 1.0", more=True)
+        _compare(table, case, "p99", p99s, ">= 1.0", more=False)
+    starts = {name: [one.first_answer for one in each] for name, each in samples.items()}
+    memory = {name: [one.megabytes for one in each] for name, each in samples.items()}
+    for metric, unit, values in (("cold start", "ms", starts), ("idle memory", "MB", memory)):
+        for name, figures in values.items():
+            table.add(Row(workload.case, name, metric, unit, figures))
+    if floor:
+        _compare(table, workload.case, "idle memory", memory, ">= 1.0", more=False)
+        table.add(Row(workload.case, FLOOR, "import", "ms", floor))
+        over = ratios(starts[AIM], floor)
+        table.add(Row(workload.case, f"bentofn : {FLOOR}", "start", "x", over, "<= 1.15"))
+    if workload.name == "echo" and STOCK in starts:
+        share = ratios(starts[AIM], starts[STOCK])
         table.add(Row(workload.case, "bentofn : bentoml", "cold start", "x", share, "<= 0.2"))
 
 
@@ -202,6 +201,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--only", default="", help="contenders and W1, W2, W3; with commas")
+    parser.add_argument("--connections", default="1,16,64", help="numbers of them; with commas")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--record", type=Path, help="keep samples here, and take none twice")
     parser.add_argument("--json", type=Path, help="write the table here")
     options = parser.parse_args()
     chosen = [each for each in options.only.split(",") if each]
@@ -210,12 +212,19 @@ def main() -> None:
     if len(cores) < 2:
         raise SystemExit("two cores are needed: one for the server, one for wrk")
     os.sched_setaffinity(0, {cores[1]})
-    table = Table("serving", ("torch", "uvicorn", "uvloop", "pydantic"))
+    table = Table("serving", ("torch", "uvicorn", "uvloop", "pydantic", "pysimdjson"))
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(os.environ.get("BENTOFN_BENCH_HOME", f"{folder}/home")))
-        rounds, seconds = (1, 1.0) if options.quick else (5, 4.0)
-        names = [each for each in chosen if each not in wanted]
-        bench = Bench(home, Path(folder), rounds, seconds, (cores[0], cores[1]), names)
+        bench = Bench(
+            home,
+            Path(folder),
+            Record(options.record),
+            1 if options.quick else options.rounds,
+            1.0 if options.quick else 2.0,
+            [int(each) for each in options.connections.split(",")],
+            (cores[0], cores[1]),
+            [each for each in chosen if each not in wanted],
+        )
         makers = {
             "W1": lambda: workloads.mlp(home),
             "W2": lambda: workloads.embeddings(home, encode),
@@ -223,7 +232,8 @@ def main() -> None:
         }
         for name in wanted:
             workload = makers[name]()
-            add_rows(table, workload, bench.measure(workload))
+            bench.measure(workload)
+            add_rows(table, workload, bench)
         for peer in PEERS:
             if bench.takes(peer.name):
                 python = environment(peer.name, peer.distributions, home)

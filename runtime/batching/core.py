@@ -16,8 +16,8 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from bentofn.runtime.batching.commands import Command, Dispatch, Expire, Fail, WakeAt
 from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.latency import LatencyModel
 from bentofn.runtime.batching.lines import Line, Lines, Slice, Waiting
@@ -28,40 +28,6 @@ method was slow for a while, that is how its recovery is noticed."""
 
 _TURNS = 2
 """Turns of the loop from a request's first byte to its place in the queue: read, then begun."""
-
-
-@dataclass(frozen=True)
-class Dispatch:
-    """Run these slices as one batch, joined in this order; then call ``finished`` or ``failed``."""
-
-    batch_id: int
-    batch: tuple[Slice, ...]
-
-
-@dataclass(frozen=True)
-class Expire:
-    """The request is late, or will be: answer 503. Nothing of it runs any more."""
-
-    request_id: int
-
-
-@dataclass(frozen=True)
-class Fail:
-    """Answer the request with the error of the batch that has just failed."""
-
-    request_id: int
-
-
-class WakeAt(NamedTuple):
-    """Call ``Batcher.wake`` at this time.
-
-    One that lies ahead replaces a later one; one for now comes besides it.
-    """
-
-    time: float
-
-
-Command = Dispatch | Expire | Fail | WakeAt
 
 
 @dataclass(slots=True)

@@ -12,7 +12,8 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from bentofn.runtime.batching import payload
-from bentofn.runtime.batching.core import Batcher, Command, Dispatch, Fail, WakeAt
+from bentofn.runtime.batching.commands import Command, Dispatch, Fail, WakeAt
+from bentofn.runtime.batching.core import Batcher
 from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.lines import Slice
 from bentofn.runtime.errors import ServiceUnavailable

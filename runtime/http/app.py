@@ -13,18 +13,11 @@ from bentofn.runtime.http.admission import Admission, Counted, failed
 from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.endpoint import Endpoint
 from bentofn.runtime.http.errors import NOT_FOUND, method_not_allowed, redirected
-from bentofn.runtime.http.exchange import (
-    ASGIApp,
-    Exchange,
-    Receive,
-    RequestIds,
-    Scope,
-    Send,
-    handshake,
-)
+from bentofn.runtime.http.exchange import ASGIApp, Exchange, Receive, Scope, Send, handshake
 from bentofn.runtime.http.extra import Answer, Extra
 from bentofn.runtime.http.metrics import Metrics
 from bentofn.runtime.http.pages import Page, Pages, running_version, value_of
+from bentofn.runtime.http.request_ids import RequestIds
 from bentofn.runtime.http.templates import PathTemplates
 from bentofn.runtime.io.spec import build_spec
 from bentofn.runtime.mounts import Mount

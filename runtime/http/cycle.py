@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Protocol
 
-from bentofn.runtime.http.exchange import ASGIApp, Direct, Header, Message, Scope
+from bentofn.runtime.http.direct import Direct
+from bentofn.runtime.http.exchange import ASGIApp, Header, Message, Scope
 
 logger = logging.getLogger("bentofn.server")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
@@ -13,6 +11,8 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from bentofn.runtime.errors import BentoMLException
+from bentofn.runtime.http.direct import direct
+from bentofn.runtime.http.request_ids import system_id
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -85,51 +85,6 @@ def handshake(scope: Scope, send: Send) -> Send:
     return refuse
 
 
-class Direct:
-    """A server's end of a request that can also be read and answered as a whole, without messages.
-
-    An :class:`Exchange` finds it behind ASGI's channels, if nobody stands between.
-    """
-
-    __slots__ = ()
-
-    @property
-    def is_held_up(self) -> bool:
-        """Whether the client does not read what was written, so that more is to wait."""
-        raise NotImplementedError
-
-    def whole_body(self) -> bytes | None:
-        """The request's body if all of it is here and nobody took any; else None."""
-        raise NotImplementedError
-
-    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
-        """Send a whole response, whose headers were checked."""
-        raise NotImplementedError
-
-
-class RequestIds:
-    """Makes ids for requests that bring none: random, and not secret.
-
-    A system call for each would give the interpreter's lock to whatever thread waits for it.
-    """
-
-    def __init__(self) -> None:
-        self._random = random.Random()
-
-    def new(self) -> bytes:
-        """One more."""
-        return b"%016x" % self._random.getrandbits(64)
-
-
-def _system_id() -> bytes:
-    return os.urandom(8).hex().encode()
-
-
-def _direct(channel: Receive | Send) -> Direct | None:
-    owner = getattr(channel, "__self__", None)
-    return owner if isinstance(owner, Direct) else None
-
-
 class Exchange:
     """One HTTP request and its response.
 
@@ -162,7 +117,7 @@ class Exchange:
         receive: Receive,
         send: Send,
         server: bytes,
-        new_id: Callable[[], bytes] = _system_id,
+        new_id: Callable[[], bytes] = system_id,
         max_body: float = math.inf,
     ) -> None:
         self.scope = scope
@@ -234,12 +189,12 @@ class Exchange:
         """
         length = (b"content-length", str(len(reply.body)).encode())
         body = b"" if self.scope["method"] == "HEAD" else reply.body
-        direct = _direct(self._send)
-        if direct is not None and not direct.is_held_up:
+        server = direct(self._send)
+        if server is not None and not server.is_held_up:
             media_type = (b"content-type", reply.media_type.encode("latin-1"))
             headers = [media_type, length, *reply.headers]
             self._begin(reply.status, headers)
-            direct.respond(reply.status, headers + self._common, body)
+            server.respond(reply.status, headers + self._common, body)
             return
         await self.start(reply.status, reply.media_type, (length, *reply.headers))
         await self.send({"type": "http.response.body", "body": body})
@@ -274,8 +229,8 @@ class Exchange:
             ClientLeftError: The client left before the end of it.
             BentoMLException: It is too large (413).
         """
-        direct = _direct(self._receive)
-        whole = None if direct is None else direct.whole_body()
+        server = direct(self._receive)
+        whole = None if server is None else server.whole_body()
         if whole is not None:
             if len(whole) > self.max_body:
                 raise self._too_large()

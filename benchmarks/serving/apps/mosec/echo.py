@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from _batching import FastJSON
 from mosec import Server, Worker
 
 
-class Echo(Worker):
+class Echo(FastJSON, Worker):
     def forward(self, data: dict[str, Any]) -> Any:
         return data["document"]
 

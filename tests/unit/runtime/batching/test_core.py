@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bentofn.runtime.batching.core import Batcher, Command, Dispatch, Expire, Fail, WakeAt
+from bentofn.runtime.batching.commands import Command, Dispatch, Expire, Fail, WakeAt
+from bentofn.runtime.batching.core import Batcher
 from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.lines import Slice
 

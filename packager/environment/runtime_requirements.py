@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from re import Pattern
 
 RUNTIME_REQUIREMENTS = (
-    "httptools>=0.6.3",
+    "httptools>=0.6",
     "prometheus-client>=0.20",
     "pydantic>=2.7",
     "python-multipart>=0.0.12",

@@ -42,7 +42,9 @@ def caller(method: Callable[..., Any], workers: Workers) -> Callable[..., Awaita
 
 def is_stream(value: Any) -> bool:
     """Whether a result is to be sent chunk by chunk."""
-    return isinstance(value, (Iterator, AsyncIterator))
+    kind = type(value)  # few have either method, and asking the abstract classes takes longer
+    is_one = hasattr(kind, "__next__") or hasattr(kind, "__anext__")
+    return is_one and isinstance(value, (Iterator, AsyncIterator))
 
 
 async def chunks_of(stream: Any, workers: Workers) -> AsyncGenerator[Any, None]:

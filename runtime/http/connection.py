@@ -59,14 +59,17 @@ class Connection(asyncio.Protocol):
         self._state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser: Any = httptools.HttpRequestParser(self)
-        # What follows a request that ends the connection is no error of that request.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        if hasattr(self._parser, "set_dangerous_leniencies"):  # httptools before 0.6.3 has none
+            # What follows a request that ends the connection is no error of that request.
+            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._url = b""
         self._headers: list[Header] = []
         self._expects = False
         self._in_head = False
-        self._now = self._before = self._first = 0
-        """Bytes of this read, and of the head's reads before it, the first of them too."""
+        self._is_between = self._begins = True
+        """Whether a request is next, and whether this read began with one."""
+        self._now = self._before = self._surplus = 0
+        """Bytes of this read, and of the head's reads before it: up to so many are not its own."""
         self._cycle: Cycle | None = None
         self._waiting: deque[Cycle] = deque()
         self._is_paused = False
@@ -99,7 +102,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio's: some bytes came."""
-        self._now = len(data)
+        self._now, self._begins = len(data), self._is_between
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -116,13 +119,14 @@ class Connection(asyncio.Protocol):
         else:
             if self._in_head:
                 self._before += self._now
-                # The first read may have begun with the end of another request.
-                if self._before - self._first > MAX_HEAD:
+                if self._before - self._surplus > MAX_HEAD:
                     self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """The parser's: a request begins."""
-        self._in_head, self._before, self._first = True, 0, self._now
+        self._in_head, self._before = True, 0
+        self._surplus = 0 if self._begins else self._now
+        self._is_between = self._begins = False
         self._url = b""
         self._headers = []
         self._expects = False
@@ -185,6 +189,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The parser's: the request is whole."""
+        self._is_between = True
         if self._cycle is not None and not self._cycle.done:
             self._cycle.end()
 

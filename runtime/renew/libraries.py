@@ -14,8 +14,8 @@ from bentofn.runtime.renew.generators import fresh_seed, renew_generator
 def find_libraries() -> list[Callable[[], None]]:
     """A function for each global generator of the libraries that are loaded.
 
-    JAX keeps none: its keys are values of the program that made them. Nor is there one of a GPU: a
-    process that has used CUDA cannot be copied.
+    JAX keeps none: its keys are values of the program that made them. Nor is there one of a GPU, as
+    a process that has used CUDA cannot be copied; but a seed may wait for the first use of it.
     """
     found: list[Callable[[], None]] = [random.seed]
     mtrand, torch = sys.modules.get("numpy.random.mtrand"), sys.modules.get("torch")
@@ -41,6 +41,13 @@ def _seeds_of(torch: Any) -> Iterator[Callable[[int], object]]:
     yield torch.default_generator.manual_seed
     if torch.backends.mps.is_available():
         yield torch.mps.manual_seed
+    # torch.manual_seed also seeds the GPUs. Until they are used the seed waits (_LazySeedTracker of
+    # torch/_utils.py), and the last one for all GPUs holds. Without one, a GPU's generator is made
+    # at first use from the system's randomness.
+    for name in ("cuda", "xpu"):
+        tracker = getattr(getattr(torch, name, None), "_lazy_seed_tracker", None)
+        if tracker is not None and tracker.get_calls():
+            yield getattr(torch, name).manual_seed_all
 
 
 def _renew_seeded(seed: Callable[[int], object]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import mmap
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,31 @@ def test_torchs_generators_are_seeded_anew(forks: Any) -> None:
 
     one, other = forks(renewed)
     assert not set(one) & set(other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["cuda", "xpu"])
+@pytest.mark.parametrize("one_gpu_last", [False, True])
+def test_the_seed_that_waits_for_the_first_use_of_a_gpu_is_another_one(
+    forks: Any, device: str, one_gpu_last: bool
+) -> None:
+    gpu = getattr(pytest.importorskip("torch"), device)
+    if gpu.is_initialized():
+        pytest.skip("a GPU is in use, and no seed waits for it")
+
+    def waits() -> int:
+        """The seed that is set last when a GPU is first used, and so holds."""
+        call, _ = gpu._lazy_seed_tracker.get_calls()[-1]
+        return int(inspect.getclosurevars(call).nonlocals["seed"])
+
+    def renewed() -> list[int]:
+        pytest.importorskip("torch").manual_seed(7)
+        if one_gpu_last:
+            gpu.manual_seed(7)
+        before = waits()
+        renew(find(object()))
+        return [before, waits()]
+
+    one, other = forks(renewed)
+    assert one[0] == other[0] == 7
+    assert len({7, one[1], other[1]}) == 3

@@ -15,6 +15,7 @@ from bentofn.packager.code.declared import Declared, keep, recall
 from bentofn.packager.code.gpu import names_gpu
 from bentofn.packager.code.import_surface import import_surface
 from bentofn.packager.code.sdk_names import (
+    imported_packages,
     loaded_models,
     missing_names,
     reached,
@@ -23,7 +24,10 @@ from bentofn.packager.code.sdk_names import (
 )
 from bentofn.packager.code.sources import HashedTree
 from bentofn.packager.config.image_options import ImageSpec, check_image
-from bentofn.packager.environment.runtime_requirements import named_requirements
+from bentofn.packager.environment.runtime_requirements import (
+    inherited_requirements,
+    named_requirements,
+)
 from bentofn.packager.files import temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
@@ -44,8 +48,12 @@ def look(
     """Read the code, and import it where that is needed; as :func:`.declared.declared`."""
     sources = tree.python_sources()
     trees = reached(sources, service)
-    missing, loaded = missing_names(used_names(trees)), loaded_models(trees)
+    used = used_names(trees)
+    missing, loaded = missing_names(used), loaded_models(trees)
     needs = named_requirements(sources.values())
+    if used:
+        inherited = inherited_requirements(imported_packages(trees))
+        needs = tuple(sorted({*needs, *inherited}))
     if not speaks_of_images(sources):
         return Declared(missing=missing, needs=needs, loaded=loaded)
     others = {path: digest for path, digest in tree.digests.items() if path not in sources}

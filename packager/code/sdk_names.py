@@ -48,6 +48,17 @@ def used_names(trees: Iterable[ast.Module]) -> frozenset[str]:
     return frozenset(name for name in names if _package(name) in PACKAGES)
 
 
+def imported_packages(trees: Iterable[ast.Module]) -> frozenset[str]:
+    """The top-level modules that modules import, wherever they do."""
+    found: set[str] = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return frozenset(found)
+
+
 def loaded_models(trees: Iterable[ast.Module]) -> tuple[str, ...]:
     """The tags that modules write out where they call ``get`` or ``load_model``, sorted.
 

@@ -30,6 +30,37 @@ _WHERE_NAMED: Mapping[str, Pattern[bytes]] = {
 }
 """What the runtime needs besides for what a service's code names."""
 
+_WITH_BENTOML: Mapping[str, str] = {
+    "aiohttp": "aiohttp",
+    "aiosqlite": "aiosqlite",
+    "attr": "attrs",
+    "attrs": "attrs",
+    "cattrs": "cattrs",
+    "click": "click",
+    "cloudpickle": "cloudpickle",
+    "dateutil": "python-dateutil",
+    "fsspec": "fsspec",
+    "httpx": "httpx>=0.27,<1",
+    "jinja2": "jinja2",
+    "numpy": "numpy",
+    "opentelemetry": "opentelemetry-api",
+    "packaging": "packaging",
+    "psutil": "psutil",
+    "rich": "rich",
+    "watchfiles": "watchfiles",
+    "yaml": "PyYAML",
+}
+"""Module to what brings it, of BentoML 1.4's own dependencies that services import."""
+
+
+def inherited_requirements(modules: Iterable[str]) -> tuple[str, ...]:
+    """What a service needs that it would have got with BentoML's package, sorted.
+
+    Args:
+        modules: The top-level modules that it imports.
+    """
+    return tuple(sorted({_WITH_BENTOML[name] for name in modules if name in _WITH_BENTOML}))
+
 
 def named_requirements(sources: Iterable[bytes]) -> tuple[str, ...]:
     """What the runtime needs besides, sorted.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import importlib
 import io
 import json
 from collections.abc import Mapping
@@ -12,8 +11,9 @@ from http import HTTPStatus
 from pathlib import PurePath
 from typing import Any, Protocol
 
+from bentofn.runtime.client.arrays import library, received, tensor
 from bentofn.runtime.client.endpoint import Endpoint
-from bentofn.runtime.errors import BentoMLException, MissingDependencyException
+from bentofn.runtime.errors import BentoMLException
 
 
 def error_of(status: int, text: str) -> BentoMLException:
@@ -48,6 +48,8 @@ def decode(endpoint: Endpoint, body: bytes, media_type: str) -> Any:
         return body if schema.get("format") == "binary" else body.decode()
     if not body:
         return None
+    if media_type in endpoint.gives:
+        return received(body, schema)
     try:
         value = shape(json.loads(body), schema)
     except json.JSONDecodeError:
@@ -63,9 +65,9 @@ def shape(value: Any, schema: Mapping[str, Any]) -> Any:
     if value is None:
         return None
     if kind == "tensor":
-        return _tensor(value, schema)
+        return tensor(value, schema)
     if kind == "dataframe":
-        return _library("pandas").DataFrame(value, columns=schema.get("columns"))
+        return library("pandas").DataFrame(value, columns=schema.get("columns"))
     if kind == "array" and isinstance(value, list):
         return [shape(each, schema.get("items") or {}) for each in value]
     if kind == "object" and isinstance(value, dict):
@@ -73,26 +75,6 @@ def shape(value: Any, schema: Mapping[str, Any]) -> Any:
         properties = schema.get("properties", {})
         return {name: shape(each, properties.get(name, {})) for name, each in value.items()}
     return value
-
-
-def _tensor(value: Any, schema: Mapping[str, Any]) -> Any:
-    dtype, form = schema.get("dtype"), schema.get("format")
-    if form == "torch-tensor":
-        torch = _library("torch")
-        return torch.tensor(value, dtype=getattr(torch, dtype) if dtype else None)
-    if form == "tf-tensor":
-        tensorflow = _library("tensorflow")
-        return tensorflow.constant(value, dtype=getattr(tensorflow, dtype) if dtype else None)
-    return _library("numpy").array(value, dtype=dtype)
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyException(
-            f"The answer is a value of {name}: install {name}."
-        ) from error
 
 
 def file_name(disposition: str) -> str:

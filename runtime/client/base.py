@@ -6,13 +6,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from bentofn.runtime.client.answer import file_name
+from bentofn.runtime.client.arrays import ACCEPT
 from bentofn.runtime.client.endpoint import Endpoint, endpoints_of
 from bentofn.runtime.client.message import JSON, Message, compose
 from bentofn.runtime.errors import (
@@ -21,6 +22,7 @@ from bentofn.runtime.errors import (
     NotFound,
     ServiceUnavailable,
 )
+from bentofn.runtime.io.binary import NPY
 
 if TYPE_CHECKING:
     import httpx
@@ -81,20 +83,20 @@ class HTTPClient:
         self,
         url: str,
         *,
-        media_type: str = JSON,
+        media_type: str | None = None,
         service: Service[Any] | None = None,
         server_ready_timeout: float | None = None,
         token: str | None = None,
         timeout: float = 30,
         app: ASGIApp | None = None,
     ) -> None:
-        if media_type != JSON:
+        if media_type not in (None, JSON):
             raise BentoMLException(f"Clients speak {JSON}, not {media_type}; leave media_type out.")
         from bentofn import __version__
 
         self.url = url
         self.endpoints: dict[str, Endpoint] = {} if service is None else endpoints_of(service)
-        self.media_type = media_type
+        self.media_type = JSON
         self.timeout = timeout
         self.default_headers = {"User-Agent": f"bentofn HTTP client/{__version__}"}
         if token:
@@ -107,6 +109,8 @@ class HTTPClient:
             endpoints: Mapping[str, str] = service.config.get("endpoints") or {}
             self._ready_path = endpoints.get("readyz", _READY)
         self._knows_service = service is not None
+        # Which server answers, and whether it takes arrays, only its own document says.
+        self._only_json = media_type == JSON or service is not None
         self._setup_done = False
 
     @property
@@ -124,6 +128,11 @@ class HTTPClient:
 
     def _make_methods(self) -> None:
         self._setup_done = True
+        if self._only_json:
+            plain = {
+                name: replace(each, takes=(), gives=()) for name, each in self.endpoints.items()
+            }
+            self.endpoints = plain
         for name, endpoint in self.endpoints.items():
             if name == "__call__":  # it is looked up on the class
                 continue
@@ -159,11 +168,13 @@ class HTTPClient:
         """The request of a call; its files are open inside."""
         with ExitStack() as opened:
             message = compose(endpoint, args, kwargs, opened)
-            yield self._built(endpoint.route.rstrip("/") + suffix or "/", message)
+            headers = {"Accept": ACCEPT} if NPY[0] in endpoint.gives else {}
+            yield self._built(endpoint.route.rstrip("/") + suffix or "/", message, headers)
 
-    def _built(self, route: str, message: Message) -> httpx.Request:
+    def _built(self, route: str, message: Message, headers: Mapping[str, str]) -> httpx.Request:
         client: httpx.Client | httpx.AsyncClient = self.client
-        headers = {"Content-Type": message.media_type} if message.media_type else {}
+        if message.media_type:
+            headers = {**headers, "Content-Type": message.media_type}
         files = [
             (name, (upload.name, upload.file, upload.media_type)) for name, upload in message.files
         ]
@@ -177,7 +188,7 @@ class HTTPClient:
             content=content,
             data={name: list(texts) for name, texts in message.fields.items()} or None,
             files=files or None,
-            headers=headers,
+            headers=dict(headers),
         )
 
     @cached_property

@@ -25,6 +25,8 @@ class Endpoint:
         doc: Its documentation.
         is_stream: Whether it answers in chunks.
         is_task: Whether it can be submitted.
+        takes: Media types in which arrays may come as they are.
+        gives: Media types in which the answer may be such an array.
         typed: Makes the declared type of a decoded JSON answer; None where only the schema is
             known.
     """
@@ -36,6 +38,8 @@ class Endpoint:
     doc: str = ""
     is_stream: bool = False
     is_task: bool = False
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
     typed: Callable[[Any], Any] | None = None
 
     @property
@@ -71,7 +75,7 @@ def read_schema(document: Any) -> dict[str, Endpoint]:
 
 
 def _read_route(route: Mapping[str, Any]) -> Endpoint:
-    output = route["output"]
+    output, arrays = route["output"], route.get("binary") or {}
     return Endpoint(
         name=route["name"],
         route=route["route"],
@@ -80,6 +84,8 @@ def _read_route(route: Mapping[str, Any]) -> Endpoint:
         doc=route.get("doc") or "",
         is_stream=bool(output.get("is_stream")),
         is_task=bool(route.get("is_task")),
+        takes=tuple(arrays.get("input", ())),
+        gives=tuple(arrays.get("output", ())),
     )
 
 

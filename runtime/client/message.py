@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import IO, Any
 
+from bentofn.runtime.client.arrays import body_of
 from bentofn.runtime.client.endpoint import Endpoint
+from bentofn.runtime.client.plain import as_json
 
 JSON = "application/json"
 _PLAIN_TEXT = "text/plain"
@@ -65,11 +67,15 @@ def compose(
     if endpoint.is_root:
         if len(args) > 1 or kwargs:
             raise TypeError(f"{endpoint.name} takes one positional argument, the request's body.")
-        return _root(endpoint.input, args[0], opened) if args else Message()
+        if not args:
+            return Message()
+        arrays = body_of({"root": args[0]}, {"root": endpoint.input}, endpoint.takes)
+        return Message(*arrays) if arrays else _root(endpoint.input, args[0], opened)
     values = _named(endpoint, args, kwargs)
     if any(map(_takes_files, endpoint.parameters.values())):
         return _form(endpoint.parameters, values, opened)
-    return Message(_json(values, endpoint.parameters), JSON)
+    arrays = body_of(values, endpoint.parameters, endpoint.takes)
+    return Message(*(arrays or (as_json(values, {"properties": endpoint.parameters}), JSON)))
 
 
 def _named(endpoint: Endpoint, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def _root(schema: Mapping[str, Any], value: Any, opened: ExitStack) -> Message:
         return Message(value, _PLAIN_TEXT)
     if isinstance(value, str) and _is_raw_text(schema):
         return Message(value.encode(), _PLAIN_TEXT)
-    return Message(_json(value, {}, schema), JSON)
+    return Message(as_json(value, schema), JSON)
 
 
 def _is_raw_text(schema: Mapping[str, Any]) -> bool:
@@ -132,7 +138,7 @@ def _form(
     for name, value in values.items():
         schema = parameters.get(name, {})
         if not _takes_files(schema):
-            fields[name] = [_json(value, {}, schema).decode()]
+            fields[name] = [as_json(value, schema).decode()]
             continue
         # A file that is left out is no part of the form.
         several = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
@@ -183,42 +189,3 @@ def _image(image: Any) -> Upload:
 
     content, media_type = encode(image)
     return Upload(f"upload-image.{form.lower()}", content, media_type)
-
-
-def _json(
-    value: Any, parameters: Mapping[str, Mapping[str, Any]], schema: Mapping[str, Any] | None = None
-) -> bytes:
-    from pydantic_core import PydanticSerializationError, to_json
-
-    if parameters:
-        value = {name: _plain(each, parameters.get(name, {})) for name, each in value.items()}
-    elif schema is not None:
-        value = _plain(value, schema)
-    try:
-        return to_json(value, fallback=_plain_array, inf_nan_mode="constants")
-    except PydanticSerializationError as error:
-        raise TypeError(str(error)) from error
-
-
-def _plain(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A value whose data frames are written as the schema says."""
-    if schema.get("type") == "dataframe" and hasattr(value, "to_dict"):
-        return value.to_dict(orient="list" if schema.get("orient") == "columns" else "records")
-    if schema.get("type") == "array" and isinstance(value, (list, tuple)):
-        return [_plain(each, schema.get("items", {})) for each in value]
-    if isinstance(value, dict) and schema.get("properties"):
-        properties = schema["properties"]
-        return {name: _plain(each, properties.get(name, {})) for name, each in value.items()}
-    return value
-
-
-def _plain_array(value: Any) -> Any:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-    elif hasattr(value, "numpy") and not hasattr(value, "tolist"):  # of TensorFlow
-        value = value.numpy()
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if hasattr(value, "to_dict"):
-        return value.to_dict(orient="records")
-    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from bentofn.runtime.client.answer import chunks_of, decode, error_of
 from bentofn.runtime.client.base import SCHEMA, UNKEPT, ASGIApp, HTTPClient, Patience, import_httpx
 from bentofn.runtime.client.endpoint import Endpoint, read_schema
-from bentofn.runtime.client.message import JSON
 from bentofn.runtime.client.tasks import ResultStatus, Task
 
 if TYPE_CHECKING:
@@ -29,7 +28,8 @@ class SyncHTTPClient(HTTPClient):
 
     Args:
         url: Where the service is: ``http(s)://...``, ``tcp://host:port`` or ``unix:///path``.
-        media_type: What is spoken; JSON.
+        media_type: ``application/json`` to send and get arrays as JSON, too. By default they travel
+            as they are where the service's ``/schema.json`` says that it takes them so.
         service: The service's class, if it is at hand: its schema is not asked for, and answers are
             of its types.
         server_ready_timeout: Seconds to wait until the service is ready; by default ``timeout``,
@@ -47,7 +47,7 @@ class SyncHTTPClient(HTTPClient):
         self,
         url: str,
         *,
-        media_type: str = JSON,
+        media_type: str | None = None,
         service: Service[Any] | None = None,
         server_ready_timeout: float | None = None,
         token: str | None = None,

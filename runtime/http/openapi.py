@@ -82,6 +82,7 @@ def _route(prefix: str, spec: EndpointSpec) -> dict[str, Any]:
     output = _without(spec.output.schema, "title")
     if spec.signature.is_stream:
         output.update(is_stream=True, media_type="text/event-stream")
+    arrays = {"input": [*spec.input.binary], "output": [*spec.output.binary]}
     return {
         "name": method.name,
         "route": prefix + method.route,
@@ -90,6 +91,7 @@ def _route(prefix: str, spec: EndpointSpec) -> dict[str, Any]:
         "is_task": method.is_task,
         "input": _inlined(spec.input.schema, spec.input.schema.get("$defs", {})),
         "output": _inlined(output, output.get("$defs", {})),
+        **({"binary": arrays} if any(arrays.values()) else {}),
     }
 
 

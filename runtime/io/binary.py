@@ -85,15 +85,16 @@ def offered_for(annotation: Any) -> tuple[str, ...]:
 
 
 def _encode_one(value: Any, media_type: str) -> bytes:
-    array = _as_numpy(value)
+    array = as_numpy(value)
     return npy.encode(array) if media_type in NPY else safetensors.encode({RESULT: array})
 
 
 def _encode_named(value: Mapping[str, Any], media_type: str) -> bytes:
-    return safetensors.encode({name: _as_numpy(array) for name, array in value.items()})
+    return safetensors.encode({name: as_numpy(array) for name, array in value.items()})
 
 
-def _as_numpy(value: Any) -> Any:
+def as_numpy(value: Any) -> Any:
+    """A tensor of any library as numpy's array."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":  # numpy has none

@@ -38,8 +38,8 @@ def codec(annotation: Any, extras: Extras) -> Codec:
 
     def parse(value: Any, info: core_schema.ValidationInfo) -> Any:
         array = value if isinstance(value, np.ndarray) else np.array(value, dtype=dtype)
-        if array.dtype == object:
-            raise ValueError("the elements must be numbers, booleans or strings")
+        if array is not value and array.dtype == object and not _is_plain(array):
+            raise ValueError("the elements must be numbers, booleans, strings or null")
         if dtype is not None:
             array = array.astype(dtype, copy=False)
         # As in BentoML, what a method returns keeps its shape.
@@ -60,6 +60,13 @@ def element_type(annotation: Any, extras: Extras) -> Any:
     if dtype is not None and dtype != np.dtype(extras.dtype):
         raise ValueError(f"Conflicting dtype annotations: {dtype.name} and {extras.dtype}")
     return np.dtype(extras.dtype)
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether an array of objects is one because something is missing, or numbers are large."""
+    return array.ndim > 0 and all(
+        each is None or isinstance(each, (bool, int, float, str)) for each in array.flat
+    )
 
 
 def _unaliased(annotation: Any) -> Any:

@@ -88,17 +88,23 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
     if signature.is_stream:
         media_type = declared or EVENT_STREAM
     offered = () if signature.is_stream else binary.offered_for(annotation)
-    encode_arrays = _array_writer(annotation, adapter) if offered else None
+    encode_arrays = _array_writer(annotation, adapter, write) if offered else None
     return Output(schema, media_type, write, offered, encode_arrays)
 
 
-def _array_writer(annotation: Any, adapter: TypeAdapter[Any]) -> Callable[[str, Any], Body] | None:
+def _array_writer(
+    annotation: Any, adapter: TypeAdapter[Any], write_json: Callable[[Any], Body]
+) -> Callable[[str, Any], Body] | None:
     encode = binary.encoder(annotation)
     if encode is None:
         return None
 
     def write(media_type: str, value: Any) -> Body:
-        return Body(encode(adapter.validate_python(value), media_type), media_type)
+        checked = adapter.validate_python(value)
+        try:
+            return Body(encode(checked, media_type), media_type)
+        except ValueError:  # of elements that the format has not; what is accepted is a wish
+            return write_json(checked)
 
     return write
 

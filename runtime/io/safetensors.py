@@ -57,15 +57,15 @@ def decode(data: bytearray) -> tuple[dict[str, Any], dict[str, str]]:
     return {name: arrays[name] for name in header}, metadata
 
 
-def encode(arrays: Mapping[str, Any]) -> bytes:
-    """The safetensors file of arrays.
+def encode(arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> bytes:
+    """The safetensors file of arrays, and of texts beside them.
 
     Raises:
         ValueError: The format has no name for an element type.
     """
     import numpy as np
 
-    header: dict[str, Any] = {}
+    header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     pieces: list[Any] = []
     end = 0
     for name, array in arrays.items():

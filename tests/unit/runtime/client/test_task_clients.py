@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bentofn
@@ -24,6 +25,10 @@ class Worker:
         if n < 0:
             raise InvalidArgument("negative")
         return 2 * n
+
+    @bentofn.task
+    def twice(self, values: np.ndarray) -> np.ndarray:
+        return values * 2
 
     @bentofn.task
     def copy(self, file: Path) -> Path:
@@ -45,6 +50,15 @@ def ended(task: Task) -> ResultStatus:
         assert time.monotonic() < end
         time.sleep(0.01)
     return status
+
+
+def test_arrays_as_they_are() -> None:
+    with bentofn.SyncHTTPClient("http://service", app=Worker.to_asgi()) as client:
+        for values in (np.ones(2, dtype="int8"), [1, 1]):
+            task = client.twice.submit(values)
+            assert ended(task) is ResultStatus.COMPLETED
+            assert task.get().tolist() == [2, 2]
+            assert task.get().dtype == np.asarray(values).dtype
 
 
 async def ended_async(task: AsyncTask) -> ResultStatus:

@@ -98,10 +98,19 @@ def test_an_empty_array_and_one_number() -> None:
     assert through(echo(npt.NDArray[np.floating]), np.ones(1)).dtype == np.float64
 
 
-@pytest.mark.parametrize("value", ["[[1], [1, 2]]", '[{"a": 1}]', "[null]", "null"])
+@pytest.mark.parametrize("value", ["[[1], [1, 2]]", '[{"a": 1}]', "[null, {}]", "null"])
 def test_what_is_not_an_array(value: str) -> None:
     with pytest.raises(ValidationError):
         ARRAY.input.from_body(f'{{"value": {value}}}'.encode(), "application/json", None)
+
+
+def test_an_array_with_gaps_and_one_of_objects() -> None:
+    """Rows of a table lack values, and labels of pandas' columns come as objects."""
+    (body, media_type) = b'{"value": [[1, null], [2.5, "a"]]}', "application/json"
+    _, given = ARRAY.input.from_body(body, media_type, None)
+    assert given["value"].tolist() == [[1, None], [2.5, "a"]]
+    labels = np.array(["rice", "soup", None], dtype=object)
+    assert json.loads(ARRAY.output.encode(labels).content) == ["rice", "soup", None]
 
 
 def test_tensors() -> None:

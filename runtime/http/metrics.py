@@ -191,7 +191,8 @@ class Metrics:
             for method, batches in self._batches.items():
                 each: Distribution = getattr(batches, counted)
                 found.add_metric([method, worker, *self._labels], each.cumulative(), each.total)
-            yield found
+            if self._batches:
+                yield found
 
 
 def duration_buckets(config: Mapping[str, Any]) -> Sequence[float]:

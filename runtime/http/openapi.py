@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,16 @@ _STANDARD_TYPES: Mapping[str, Mapping[str, Any]] = {
     "file": {"type": "string", "format": "binary"},
 }
 """What OpenAPI calls the types that only BentoML's schemas have."""
+
+_PARAMETER = re.compile(r"{([a-zA-Z_]\w*)(?::([a-z]+))?}")
+"""A parameter in a route, and its type: https://www.starlette.io/routing/#path-parameters"""
+
+_TEXT: Mapping[str, Any] = {"type": "string"}
+_CONVERTED: Mapping[str, Mapping[str, Any]] = {
+    "int": {"type": "integer", "minimum": 0},
+    "float": {"type": "number", "minimum": 0},
+    "uuid": {"type": "string", "format": "uuid"},
+}
 
 _ERRORS = {
     "400": "The request is not what the endpoint takes.",
@@ -58,7 +69,8 @@ def openapi_document(
     paths: dict[str, Any] = {}
     for spec in specs:
         operation = _operation(spec, components)
-        paths[spec.method.route] = {"post": operation}
+        path, parameters = _path(spec.method.route)
+        paths[path] = {"post": operation, **({"parameters": parameters} if parameters else {})}
         if spec.method.is_task:
             from bentofn.runtime.http.task_paths import task_paths
 
@@ -121,6 +133,15 @@ def _inlined(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...] 
 
 def _without(node: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in node.items() if name != key}
+
+
+def _path(route: str) -> tuple[str, list[dict[str, Any]]]:
+    """A route as OpenAPI writes it, and its parameters."""
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _CONVERTED.get(kind, _TEXT)}
+        for name, kind in _PARAMETER.findall(route)
+    ]
+    return _PARAMETER.sub(r"{\1}", route), parameters
 
 
 def _operation(spec: EndpointSpec, components: dict[str, Any]) -> dict[str, Any]:

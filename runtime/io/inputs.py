@@ -247,10 +247,14 @@ def _input(
 
 
 def _root_input(parameter: Parameter) -> Input:
-    adapter: TypeAdapter[Any] = TypeAdapter(servable(parameter.annotation))
     root = parameter.annotation
-    fields = getattr(root, "model_fields", {})
-    media_type = "application/json"
+    fields: Mapping[str, FieldInfo] = getattr(root, "model_fields", {})
+    types = {name: field.annotation for name, field in fields.items()}
+    is_body = any(servable(annotation) != annotation for annotation in types.values())
+    served = descriptor_of(root) if is_body else servable(root)
+    adapter: TypeAdapter[Any] = TypeAdapter(served)
+    with_files = any(map(takes_files, types.values()))
+    media_type = "multipart/form-data" if with_files else "application/json"
     if bare(root) is str:
         media_type = "text/plain"
     elif bare(root) is bytes:
@@ -260,13 +264,13 @@ def _root_input(parameter: Parameter) -> Input:
     return Input(
         schema={"title": "Input", "root_input": True, **adapter.json_schema()},
         media_type=media_type,
-        takes_files=is_file(root),
-        is_raw=media_type != "application/json",
+        takes_files=with_files or is_file(root),
+        is_raw=not types and media_type != "application/json",
         _validator=adapter.validator,  # type: ignore[arg-type]
         _fields=(),
         _rest=None,
         _root=root,
-        _types={name: field.annotation for name, field in fields.items()},
+        _types=types,
         binary=binary.taken_by({_ROOT: root}),
     )
 

@@ -67,6 +67,15 @@ def test_a_build_tells_what_of_a_configuration_has_no_effect(project: Path) -> N
         (project / "notes.txt").write_text("so that it is built again")
 
 
+def test_a_build_does_not_read_the_variables_of_its_machine(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = run("build", str(project))["digest"]
+    monkeypatch.setenv("BENTOML_CONFIG_OPTIONS", "services.traffic.timeout=7")
+    (project / "service.py").touch()
+    assert run("build", str(project))["digest"] == digest
+
+
 def test_what_cannot_be_done_is_a_sentence(project: Path) -> None:
     (project / "service.py").unlink()
     with pytest.raises(InvalidArgument, match=r"service\.py"):

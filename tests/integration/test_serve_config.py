@@ -99,6 +99,7 @@ def test_arguments_and_variables_are_for_the_one_who_serves(tmp_path: Path) -> N
     (tmp_path / "arguments.yaml").write_text("end: '?'\nother: [1]\n")
     options = "services.Echo.http.port=0"
     with served(tmp_path, "--arg", "end=!", BENTOML_CONFIG_OPTIONS=options) as url:
+        assert url.startswith("http://127.0.0.1:")
         assert not url.endswith(":3000")
         assert post(url) == "hi!"
     with served(tmp_path, "-p", "0", "--arg-file", "arguments.yaml") as url:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -32,6 +32,7 @@ class Difference:
         bentofn: What we do.
         reason: Why; may be empty where the other columns say it.
         calls: Calls of the suite that show it (``case: name``), to the parts that differ.
+        tests: Tests of ours that show our side (``path::name``), where no request shows it.
     """
 
     section: str
@@ -39,7 +40,12 @@ class Difference:
     bentoml: str
     bentofn: str
     reason: str
-    calls: Mapping[str, Sequence[str]]
+    calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tests: Sequence[str] = ()
+
+    def gone(self) -> list[str]:
+        """The tests that there are not."""
+        return [test for test in self.tests if not _exists(*test.split("::"))]
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,12 @@ class Accepted:
 def read(path: Path) -> Accepted:
     """Read the differences."""
     found = tomllib.loads(path.read_text())["difference"]
-    return Accepted(tuple(Difference(**{"reason": "", "calls": {}, **each}) for each in found))
+    return Accepted(tuple(Difference(**{"reason": "", **each}) for each in found))
+
+
+def _exists(path: str, name: str) -> bool:
+    file = ROOT / path
+    return file.is_file() and f"def {name}(" in file.read_text()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 HEADERS = (
     "allow",
@@ -33,6 +33,7 @@ class Call:
         body: The body.
         headers: Names and values.
         method: The HTTP method.
+        also: Further headers of the answer that are compared.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Call:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
+    also: Sequence[str] = ()
 
 
 def as_json(name: str, path: str, value: Any, **headers: str) -> Call:
@@ -52,9 +54,9 @@ def raw(name: str, path: str, body: bytes, content_type: str, **headers: str) ->
     return Call(name, path, body, {"Content-Type": content_type, **headers})
 
 
-def get(name: str, path: str, method: str = "GET") -> Call:
+def get(name: str, path: str, method: str = "GET", also: Sequence[str] = ()) -> Call:
     """A call without a body."""
-    return Call(name, path, method=method)
+    return Call(name, path, method=method, also=also)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,11 @@ def send(port: int, call: Call) -> Seen:
             body = response.read()
         except (http.client.HTTPException, ConnectionError):
             return Seen(0, {}, None)
-        headers = {name: ", ".join(found.get_all(name, ())) for name in HEADERS if name in found}
+        headers = {
+            name: ", ".join(found.get_all(name, ()))
+            for name in (*HEADERS, *call.also)
+            if name in found
+        }
         if "allow" in headers:  # Starlette writes a set, in any order
             headers["allow"] = ", ".join(sorted(headers["allow"].split(", ")))
         return Seen(response.status, headers, _readable(body))
@@ -134,7 +140,15 @@ def differences(one: Seen, other: Seen) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def names(calls: Sequence[Call]) -> list[str]:
+class Named(Protocol):
+    """A call, or several of them."""
+
+    @property
+    def name(self) -> str:
+        """What its case's table calls it."""
+
+
+def names(calls: Sequence[Named]) -> list[str]:
     """The names of calls, which must differ.
 
     Raises:

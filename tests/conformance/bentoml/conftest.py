@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -50,7 +51,15 @@ def ours(case: str, tmp_path: Path) -> Iterator[int]:
     """The port of a case at bentofn."""
     command = [sys.executable, "-m", "bentofn", "serve", f"{case}:Case", "--port", "0"]
     command += ["--working-dir", str(HERE / "cases")]
-    environment = {**os.environ, "BENTOFN_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
+    with socket.create_server(("127.0.0.1", 0)) as spare:
+        port = str(spare.getsockname()[1])
+    environment = {
+        **os.environ,
+        "BENTOFN_HOME": str(tmp_path / "home"),
+        "PYTHONUNBUFFERED": "1",
+        "CASE_FOLDER": str(tmp_path),
+        "CASE_PORT": port,
+    }
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -2,7 +2,8 @@
 
     python serve_stock.py FOLDER CASE...
 
-Prints one JSON document, each case's port, and serves until its standard input ends.
+Prints one JSON document, each case's port, and serves until its standard input ends. Each finds in
+``CASE_PORT`` a port of its own, and in ``CASE_FOLDER`` a folder.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import socket
 import sys
 import tempfile
 import threading
+from pathlib import Path
 
 import bentoml
 import uvicorn
 from _bentoml_impl.server import app as _  # noqa: F401 - what a fork need not import
 from _bentoml_impl.tasks import Sqlite3Store
+from bentoml import server_context
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 
@@ -46,8 +49,14 @@ def main(folder: str, *cases: str) -> None:
 
 def serve(case: str, listener: socket.socket) -> None:
     """Become the server of a case, and start those of the services that it depends on."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as spare:
+        metrics = Path(folder) / "metrics"
+        metrics.mkdir()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+        os.environ["CASE_FOLDER"] = folder
+        os.environ["CASE_PORT"] = str(spare.getsockname()[1])
+        spare.close()
+        server_context.worker_index = 1  # as of the first worker of `bentoml serve`
         service = importlib.import_module(case).Case
         others = [each for each in service.all_services().values() if each is not service]
         paths = {each.name: f"{folder}/{number}.sock" for number, each in enumerate(others)}

@@ -1,9 +1,9 @@
-"""Calls the case ``clients`` with a client, and prints what it got.
+"""Calls the case ``clients`` with both clients of a package, and prints what they got.
 
-    python talk.py PACKAGE KIND URL FOLDER
+    python talk.py PACKAGE FOLDER URL...
 
-PACKAGE is ``bentoml`` or ``bentofn``, KIND is ``SyncHTTPClient`` or ``AsyncHTTPClient``. Prints one
-JSON document: the name of each call to what came back.
+PACKAGE is ``bentoml`` or ``bentofn``. Prints one JSON document: ``SyncHTTPClient`` and
+``AsyncHTTPClient``, to a list with an entry for each URL: the name of each call to what came back.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ async def talk_async(kind: Any, url: str, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    package, name, address, place = sys.argv[1:]
-    client_class = getattr(importlib.import_module(package), name)
-    if name == "AsyncHTTPClient":
-        print(json.dumps(asyncio.run(talk_async(client_class, address, Path(place)))))
-    else:
-        print(json.dumps(talk(client_class, address, Path(place))))
+    module, place = importlib.import_module(sys.argv[1]), Path(sys.argv[2])
+    both = {
+        "SyncHTTPClient": lambda url: talk(module.SyncHTTPClient, url, place),
+        "AsyncHTTPClient": lambda url: asyncio.run(talk_async(module.AsyncHTTPClient, url, place)),
+    }
+    print(json.dumps({kind: [ask(url) for url in sys.argv[3:]] for kind, ask in both.items()}))

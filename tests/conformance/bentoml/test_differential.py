@@ -8,21 +8,22 @@ from pathlib import Path
 
 import pytest
 from accepted import Accepted, read
-from differential import Call, Seen, differences, names, send
+from differential import Call, Seen, differences, names
+from flows import Flow, seen_by
 
 HERE = Path(__file__).parent
 CASES = sorted(path.stem for path in (HERE / "cases").glob("*.py"))
 ACCEPTED = read(HERE / "accepted.toml")
 
 
-def calls_of(case: str) -> Sequence[Call]:
+def calls_of(case: str) -> Sequence[Call | Flow]:
     path = HERE / "calls" / f"{case}.py"
     spec = importlib.util.spec_from_file_location(f"calls_{case}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found: list[Call] = module.CALLS
+    found: list[Call | Flow] = module.CALLS
     names(found)
     return found
 
@@ -34,7 +35,7 @@ def test_answers_differ_only_where_it_is_accepted(
 ) -> None:
     unexplained, stale = [], []
     for call in calls_of(case):
-        theirs, own = send(stock[case], call), send(ours, call)
+        theirs, own = seen_by(stock[case], call), seen_by(ours, call)
         found = differences(theirs, own)
         accepted = ACCEPTED.fields(f"{case}: {call.name}")
         if set(found) - accepted:
@@ -50,7 +51,13 @@ def test_what_is_accepted_is_asked() -> None:
     assert ACCEPTED.calls() <= asked
 
 
-def _explain(call: Call, stock: Seen, ours: Seen, fields: set[str]) -> str:
+def test_what_is_accepted_is_shown() -> None:
+    unshown = [each.case for each in ACCEPTED.differences if not each.calls and not each.tests]
+    assert not unshown, "\n".join(["name a call, or a test, which shows:", *unshown])
+    assert not [test for each in ACCEPTED.differences for test in each.gone()]
+
+
+def _explain(call: Call | Flow, stock: Seen, ours: Seen, fields: set[str]) -> str:
     shown = [
         f"    {name}\n      bentoml {stock.parts().get(name)!r}\n      bentofn "
         f"{ours.parts().get(name)!r}"

@@ -121,7 +121,7 @@ def test_the_service_of_a_model(name: str) -> None:
 def test_mlflow(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     made = sklearn_model()
-    mlflow.sklearn.save_model(made, str(tmp_path / "source"))
+    mlflow.sklearn.save_model(made, str(tmp_path / "source"), pip_requirements=["scikit-learn"])
     model = bentofn.mlflow.import_model("toy", str(tmp_path / "source"))
     assert model.info.module == "bentoml.mlflow"
     loaded = bentofn.mlflow.load_model("toy")

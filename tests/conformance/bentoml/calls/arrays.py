@@ -1,6 +1,13 @@
 """What ``cases/arrays.py`` is asked."""
 
-from differential import as_json
+import io
+
+import numpy as np
+from differential import as_json, raw
+
+_FILE = io.BytesIO()
+np.save(_FILE, np.arange(3))
+_NPY = _FILE.getvalue()
 
 _ROWS = [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
 
@@ -15,6 +22,14 @@ CALLS = [
     as_json("kind of numbers", "/kind", {"array": [1, 2]}),
     as_json("kind of texts", "/kind", {"array": ["a", "b"]}),
     as_json("kind of flags", "/kind", {"array": [True, False]}),
+    as_json("kind with a gap", "/kind", {"array": [1, None]}),
+    as_json("kind of what is mixed", "/kind", {"array": [1, "a"]}),
+    as_json("kind of large numbers", "/kind", {"array": [2**70]}),
+    as_json("labels", "/labels", {}),
+    as_json("texts", "/texts", {}),
+    as_json("listed", "/listed", {"arrays": [[1], [2, 3]]}),
+    raw("npy", "/kind", _NPY, "application/x-npy"),
+    raw("an answer as npy", "/texts", b"{}", "application/json", Accept="application/x-npy"),
     as_json("typed", "/typed", {"array": [[1, 2]]}),
     as_json("typed, wrong", "/typed", {"array": ["a"]}),
     as_json("undeclared", "/undeclared", {}),

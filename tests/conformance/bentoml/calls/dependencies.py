@@ -47,5 +47,7 @@ CALLS = [
     *[_call(f"fails with {kind}", "fail", kind) for kind in _KINDS],
     *[as_json(f"fails with {kind}, async", "/fails_later", {"kind": kind}) for kind in _KINDS],
     *[as_json(f"{kind} is caught", "/caught", {"kind": kind}) for kind in _KINDS],
+    as_json("has a client", "/has_client", {}),
+    as_json("too slow", "/too_slow", {}),
     as_json("ready", "/ready", {}),
 ]

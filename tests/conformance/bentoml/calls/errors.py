@@ -10,6 +10,7 @@ _KINDS = (
 CALLS = [
     *[as_json(kind, "/fail", {"kind": kind}) for kind in _KINDS],
     *[as_json(f"{kind}, async", "/fail_later", {"kind": kind}) for kind in _KINDS],
+    as_json("Starlette's", "/http", {}),
     as_json("slow", "/slow", {}),
     as_json("a stream that takes long", "/late_stream", {}),
     as_json("a result that is not JSON", "/unserialisable", {}),

@@ -8,6 +8,7 @@ from differential import Part, as_json, form, raw
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 )
+_EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 2 1\n%%EndComments\nshowpage\n%%EOF\n"
 _TEXT = Part("file", b"rice", "lunch.txt", "text/plain")
 
 CALLS = [
@@ -29,6 +30,19 @@ CALLS = [
         Part("files", b"bc", "b.txt", "text/plain"),
     ),
     form("several, one", "/several", Part("files", b"abc", "a.txt", "text/plain")),
+    form("its name", "/called", _TEXT),
+    form("a model", "/letter", Part("title", b"Dear"), Part("text", b"all", "a.txt", "text/plain")),
+    form("a model without its file", "/letter", Part("title", b"Dear")),
+    form(
+        "a model with several files",
+        "/letter",
+        Part("title", b"Dear"),
+        Part("text", b"all", "a.txt", "text/plain"),
+        Part("pages", b"1", "1.txt", "text/plain"),
+        Part("pages", b"2", "2.txt", "text/plain"),
+    ),
+    as_json("a model as JSON", "/letter", {"title": "Dear", "text": "a.txt"}),
+    as_json("a model beside a field", "/letters", {"letter": {"title": "Dear", "text": "a.txt"}}),
     raw("root", "/root", b"rice", "text/plain"),
     form("root in a form", "/root", _TEXT),
     as_json("writes", "/writes", {}),
@@ -37,6 +51,7 @@ CALLS = [
     as_json("missing", "/missing", {}),
     form("size", "/size", Part("image", PNG, "a.png", "image/png")),
     form("size of no image", "/size", Part("image", b"rice", "a.png", "image/png")),
+    form("size of EPS", "/size", Part("image", _EPS, "a.eps", "application/postscript")),
     form(
         "sizes",
         "/sizes",

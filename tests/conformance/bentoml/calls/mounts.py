@@ -1,8 +1,20 @@
 """What ``cases/mounts.py`` is asked."""
 
+import re
+
 from differential import as_json, get
+from flows import Flow, Server
+
+
+def _endpoints(server: Server) -> list[str]:
+    """What metrics call the endpoints of an item."""
+    server(get("", "/items/7", "PUT"))
+    text = str(server(get("", "/metrics")).body)
+    return sorted(set(re.findall(r'endpoint="(/items[^"]*)"', text)))
+
 
 CALLS = [
+    Flow("endpoints in metrics", _endpoints),
     *[get(f"GET {path}", path) for path in ("/", "/hello", "/livez", "/docs.json", "/inner/x")],
     *[get(f"{method} an item", "/items/7", method) for method in ("GET", "PUT", "DELETE")],
     get("HEAD of a mounted path", "/hello", "HEAD"),

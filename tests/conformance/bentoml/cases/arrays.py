@@ -24,6 +24,18 @@ class Case:
         return f"{array.dtype} {array.shape}"
 
     @bentoml.api
+    def labels(self) -> np.ndarray:
+        return np.array(["rice", None, 3], dtype=object)
+
+    @bentoml.api
+    def texts(self) -> np.ndarray:
+        return np.array(["rice", "soup"])
+
+    @bentoml.api
+    def listed(self, arrays: list[np.ndarray]) -> list[int]:
+        return [array.size for array in arrays]
+
+    @bentoml.api
     def undeclared(self):
         return np.arange(3)
 

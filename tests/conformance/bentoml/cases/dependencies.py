@@ -132,8 +132,17 @@ class Values:
         return self.base.count()
 
 
+@bentoml.service(traffic={"timeout": 1})
+class Slow:
+    @bentoml.api
+    async def sleeps(self) -> str:
+        await asyncio.sleep(10)
+        return "late"
+
+
 @bentoml.service(traffic={"timeout": 30})
 class Case:
+    slow = bentoml.depends(Slow)
     numbers = bentoml.depends(Numbers)
     values = bentoml.depends(Values)
 
@@ -222,6 +231,14 @@ class Case:
             return [self.values.fail(kind)]
         except BentoMLException as error:
             return [type(error).__name__, int(error.error_code)]
+
+    @bentoml.api
+    def has_client(self) -> bool:
+        return hasattr(self.values.to_sync, "client")
+
+    @bentoml.api
+    def too_slow(self) -> str:
+        return self.slow.sleeps()
 
     @bentoml.api
     async def ready(self) -> list[bool]:

@@ -15,6 +15,7 @@ from bentoml.exceptions import (
     NotFound,
     ServiceUnavailable,
 )
+from starlette.exceptions import HTTPException
 
 
 class Teapot(BentoMLException):
@@ -47,6 +48,10 @@ class Case:
     @bentoml.api
     async def fail_later(self, kind: str) -> str:
         raise KINDS[kind]("what is wrong")
+
+    @bentoml.api
+    def http(self) -> str:
+        raise HTTPException(418, "short and stout")
 
     @bentoml.api
     async def slow(self) -> str:

@@ -7,6 +7,13 @@ from pathlib import Path
 import bentoml
 import PIL.Image
 from PIL.Image import Image
+from pydantic import BaseModel
+
+
+class Letter(BaseModel):
+    title: str
+    text: Path
+    pages: list[Path] = []
 
 
 @bentoml.service(traffic={"timeout": 5})
@@ -26,6 +33,18 @@ class Case:
     @bentoml.api
     def several(self, files: list[Path]) -> list[int]:
         return [len(file.read_bytes()) for file in files]
+
+    @bentoml.api
+    def called(self, file: Path) -> str:
+        return file.name
+
+    @bentoml.api
+    def letter(self, letter: Letter, /) -> str:
+        return f"{letter.title}: {letter.text.read_text()}"
+
+    @bentoml.api
+    def letters(self, letter: Letter, copies: int = 1) -> str:
+        return letter.title * copies
 
     @bentoml.api
     def root(self, file: Path, /) -> int:

@@ -19,7 +19,8 @@ events: list[str] = []
 async def show(request: Request) -> Response:
     scope = request.scope
     shown = {key: scope[key] for key in ("path", "root_path", "path_params")}
-    return JSONResponse({**shown, "events": events})
+    state = getattr(request.state, "key", None)
+    return JSONResponse({**shown, "events": events, "state": state})
 
 
 async def stream(request: Request) -> Response:
@@ -37,7 +38,7 @@ async def fail(request: Request) -> Response:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     events.append("application")
-    yield
+    yield {"key": "value"}
 
 
 web = Starlette(

@@ -5,22 +5,25 @@ from __future__ import annotations
 import typing as t
 
 import bentoml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class Chunk(BaseModel):
     number: int
 
 
+Count = t.Annotated[int, Field(le=100)]
+
+
 @bentoml.service
 class Case:
     @bentoml.api
-    def words(self, count: int = 3) -> t.Generator[str, None, None]:
+    def words(self, count: Count = 3) -> t.Generator[str, None, None]:
         for number in range(count):
             yield f"{number} "
 
     @bentoml.api
-    async def words_later(self, count: int = 3) -> t.AsyncGenerator[str, None]:
+    async def words_later(self, count: Count = 3) -> t.AsyncGenerator[str, None]:
         for number in range(count):
             yield f"{number} "
 
@@ -38,6 +41,18 @@ class Case:
     def models(self) -> t.Iterator[Chunk]:
         yield Chunk(number=1)
         yield Chunk(number=2)
+
+    @bentoml.api
+    def breaks_between(self) -> t.Generator[str, None, None]:
+        yield "one "
+        raise ValueError("broken")
+
+    @bentoml.api
+    def headed(self, ctx: bentoml.Context) -> t.Generator[str, None, None]:
+        ctx.response.status_code = 202
+        ctx.response.headers["x-from-service"] = "yes"
+        ctx.response.set_cookie("crumb", "rye")
+        yield "one"
 
     @bentoml.api
     async def breaks_first(self) -> t.AsyncGenerator[str, None]:

@@ -13,6 +13,10 @@ class Case:
         return f"Hello, {name}!"
 
     @bentoml.api
+    def counted(self, name: str) -> str:
+        return name
+
+    @bentoml.api
     def call(self) -> str:
         return "called"
 

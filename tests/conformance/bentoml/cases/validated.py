@@ -8,6 +8,7 @@ from pathlib import Path
 import bentoml
 import numpy as np
 import pandas as pd
+import torch
 from bentoml.validators import ContentType, DataframeSchema, DType, Shape
 
 Columns = t.Annotated[pd.DataFrame, DataframeSchema(orient="columns", columns=("a", "b"))]
@@ -23,6 +24,14 @@ class Case:
     @bentoml.api
     def wide(self, array: t.Annotated[np.ndarray, Shape((-1, 2))]) -> list:
         return list(array.shape)
+
+    @bentoml.api
+    def tensor(self, tensor: t.Annotated[torch.Tensor, Shape((2,)), DType("float16")]) -> str:
+        return f"{tensor.dtype} {list(tensor.shape)}"
+
+    @bentoml.api
+    def nested(self, arrays: list[t.Annotated[np.ndarray, DType("int8")]]) -> list[str]:
+        return [str(array.dtype) for array in arrays]
 
     @bentoml.api
     def columns(

@@ -71,6 +71,14 @@ class Case:
         return {"first": first, **others}
 
     @bentoml.api
+    def more(self, first: int, *others: int) -> list[int]:
+        return [first, *others]
+
+    @bentoml.api
+    def numbers(self, items: list[int]) -> int:
+        return sum(items)
+
+    @bentoml.api
     def nothing(self):
         return None
 

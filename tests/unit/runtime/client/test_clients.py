@@ -41,6 +41,11 @@ class Point(BaseModel):
     y: float = 2.0
 
 
+class Letter(BaseModel):
+    title: str
+    pages: list[Path]
+
+
 class Odd(BentoMLException):
     error_code = 499  # type: ignore[assignment]
 
@@ -115,6 +120,10 @@ class Types:
         target = file.with_name("ünï copy.txt")
         target.write_bytes(file.read_bytes() * 2)
         return target
+
+    @bentofn.api
+    def letter(self, letter: Letter, /) -> str:
+        return letter.title + "".join(page.read_text() for page in letter.pages)
 
     @bentofn.api
     def mirror(self, image: Image.Image) -> Image.Image:
@@ -214,6 +223,7 @@ def test_files(call: Caller, tmp_path: Path) -> None:
     given = [tmp_path / "a.txt", str(tmp_path / "a.txt"), io.BytesIO(b"io"), b"raw"]
     assert call("lengths", given, "{}") == ["a", "a", "io", "raw", "{}", True]
     assert call("lengths", given[:1], more=b"x") == ["a", "n", False]
+    assert call("letter", {"title": "Dear ", "pages": given[:1]}) == "Dear a"
     assert call("copy", tmp_path / "a.txt") == ("ünï copy.txt", b"aa")
 
 

@@ -131,3 +131,22 @@ async def test_two_models_of_one_name_stay_apart(open_app: Any) -> None:
     assert reference == {"$ref": "#/components/schemas/other_Item"}
     answer = other["responses"]["200"]["content"]["application/json"]["schema"]
     assert answer["items"] == {"$ref": "#/components/schemas/other_Item"}
+
+
+@bentofn.service
+class Routed:
+    @bentofn.api(route="/items/{item}/parts/{number:int}")
+    def part(self, ctx: bentofn.Context) -> str:
+        return ""
+
+
+async def test_the_parameters_of_a_route(open_app: Any) -> None:
+    async with open_app(Routed) as client:
+        paths = (await client.get("/docs.json")).json["paths"]
+    (described,) = paths.values()
+    assert list(paths) == ["/items/{item}/parts/{number}"]
+    assert [(each["name"], each["in"]) for each in described["parameters"]] == [
+        ("item", "path"),
+        ("number", "path"),
+    ]
+    assert described["parameters"][1]["schema"]["type"] == "integer"

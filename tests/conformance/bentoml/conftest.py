@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -17,33 +16,53 @@ from stock_bentoml import stock_python
 from bentofn.runtime.errors import UserError
 
 HERE = Path(__file__).parent
-CASES = sorted(path.stem for path in (HERE / "cases").glob("*.py"))
 PATIENCE = 60.0
-ABSENT = "bentofn does not have it yet"
-"""What a name of BentoML's says that is still to come."""
 
 
 @pytest.fixture(scope="session")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, int]]:
-    """The port of each case at stock BentoML."""
+    """The port of each case at stock BentoML, which starts it when it is asked for first."""
     folder = tmp_path_factory.mktemp("stock")
     try:
         python = stock_python(folder / "home")
     except UserError as reason:
         pytest.skip(f"stock BentoML cannot be had: {reason}")
-    command = [str(python), str(HERE / "serve_stock.py"), str(HERE / "cases"), *CASES]
+    command = [str(python), str(HERE / "serve_stock.py"), str(HERE / "cases")]
     environment = {**os.environ, "BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "1"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+            text=True,
         )
     with process:
+        yield Stock(process)
         assert process.stdin is not None
-        assert process.stdout is not None
-        ports = json.loads(process.stdout.readline() or "{}")  # they listen, and answer when ready
-        yield ports
         process.stdin.close()  # at which it ends what it has started, and itself
         process.wait(PATIENCE)
+
+
+class Stock(dict[str, int]):
+    """Cases to their ports; a case is started when it is asked for.
+
+    Args:
+        process: What starts them.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        super().__init__()
+        self._process = process
+
+    def __missing__(self, case: str) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{case}\n")
+        self._process.stdin.flush()
+        self[case] = int(self._process.stdout.readline())
+        return self[case]
 
 
 @pytest.fixture
@@ -81,7 +100,4 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
             if " serves at http://" in line:
                 return int(line.partition(" serves at http://")[2].split()[0].rpartition(":")[2])
         time.sleep(0.02)
-    said = log.read_text()[-2000:]
-    if ABSENT in said:
-        pytest.xfail(said)
-    pytest.fail(f"the case does not start: {said}")
+    pytest.fail(f"the case does not start: {log.read_text()[-2000:]}")

@@ -1,15 +1,14 @@
 """Serves cases with stock BentoML: one process imports it, and every case is a fork of that.
 
-    python serve_stock.py FOLDER CASE...
+    python serve_stock.py FOLDER
 
-Prints one JSON document, each case's port, and serves until its standard input ends. Each finds in
-``CASE_PORT`` a port of its own, and in ``CASE_FOLDER`` a folder.
+Each line of its standard input names a case; it starts that and prints the port, to the end of the
+input. A case finds in ``CASE_PORT`` a port of its own, and in ``CASE_FOLDER`` a folder.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import signal
 import socket
@@ -26,14 +25,13 @@ from bentoml import server_context
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 
-def main(folder: str, *cases: str) -> None:
+def main(folder: str) -> None:
     """Serve, and wait for the end."""
     sys.path.insert(0, folder)
-    ports: dict[str, int] = {}
     children = []
-    for case in cases:
+    while case := sys.stdin.readline().strip():
         listener = socket.create_server(("127.0.0.1", 0))
-        ports[case] = listener.getsockname()[1]
+        port = listener.getsockname()[1]
         child = os.fork()
         if not child:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -41,8 +39,7 @@ def main(folder: str, *cases: str) -> None:
             serve(case, listener)
         children.append(child)
         listener.close()
-    print(json.dumps(ports), flush=True)
-    sys.stdin.read()
+        print(port, flush=True)  # it listens, and answers when it is ready
     for child in children:
         os.kill(child, signal.SIGKILL)
 

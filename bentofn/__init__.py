@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bentofn.runtime.current import get_current_service as get_current_service
     from bentofn.runtime.current import importing as importing
     from bentofn.runtime.current import server_context as server_context
+    from bentofn.runtime.declare import service as service
     from bentofn.runtime.dependency import Dependency as Dependency
     from bentofn.runtime.dependency import depends as depends
     from bentofn.runtime.frameworks import catboost as catboost
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from bentofn.runtime.model import Model as Model
     from bentofn.runtime.monitoring import monitor as monitor
     from bentofn.runtime.service import Service as Service
-    from bentofn.runtime.service import service as service
     from bentofn.runtime.tags import Tag as Tag
 
 __version__ = "0.1.0"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.origin import declaring_frame
 
 
 class ConfigWarning(UserWarning):
@@ -255,9 +255,7 @@ def _unknown(owner: str, section: str, key: str) -> str:
 
 def _warn(message: str) -> None:
     """Warn at the line of the user's declaration; a line that is run again warns once."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
-        frame = frame.f_back
+    frame = declaring_frame()
     warned = frame.f_globals.setdefault("__warningregistry__", {})
     place = frame.f_code.co_filename, frame.f_lineno
     warnings.warn_explicit(message, ConfigWarning, *place, registry=warned)

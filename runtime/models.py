@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bentofn.runtime.errors import NotFound, UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest, ModelReference
+from bentofn.runtime.members import declared_members
 from bentofn.runtime.model import Model, ModelPath
 from bentofn.runtime.tags import Tag
 
@@ -184,6 +185,15 @@ class HuggingFaceModel(ModelDescriptor):
         from bentofn.packager.modelsources.project import hub_path
 
         return str(hub_path(self.tag))
+
+
+def find_models(cls: type) -> list[ModelDescriptor]:
+    """The models that a class declares, inherited ones included, none of them resolved."""
+    return [
+        BentoModel(member.tag) if isinstance(member, Model) else member
+        for member in declared_members(cls).values()
+        if isinstance(member, (Model, ModelDescriptor))
+    ]
 
 
 def hub_source(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.errors import UserError
@@ -31,13 +32,9 @@ def import_string(service: Service[Any]) -> str:
     )
 
 
-def declaring_module(own: str) -> str:
-    """The module whose code declares the service that is being made.
-
-    Args:
-        own: The module that makes it.
-    """
+def declaring_frame() -> FrameType:
+    """The frame of the code that declares the service that is being made."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__") == own:
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
-    return str(frame.f_globals.get("__name__"))
+    return frame

@@ -1,12 +1,12 @@
-"""``@bentofn.service``: turns a class into a service."""
+"""A service: a class, its configuration, and all that is declared in it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bentofn.runtime.api import APIMethod, find_apis
 from bentofn.runtime.config import EnvVar, ServiceConfig, check_config, check_envs
@@ -14,10 +14,9 @@ from bentofn.runtime.context import ServiceContext
 from bentofn.runtime.dependency import Dependency, all_services, find_dependencies
 from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.hooks import check_hooks
-from bentofn.runtime.members import declared_members
-from bentofn.runtime.models import BentoModel, Model, ModelDescriptor
+from bentofn.runtime.models import ModelDescriptor, find_models
 from bentofn.runtime.mounts import Mount, bind_views, declared_mounts
-from bentofn.runtime.origin import declaring_module, import_string
+from bentofn.runtime.origin import declaring_frame, import_string
 from bentofn.runtime.own_calls import OwnCalls
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Service(Generic[T]):
         self.path_prefix = f"/{prefix}" if prefix else ""
         self.envs: list[EnvVar] = check_envs(name, envs)
         self.labels: dict[str, str] = dict(labels or {})
-        self.models: list[ModelDescriptor] = [*models, *_declared_models(cls)]
+        self.models: list[ModelDescriptor] = [*models, *find_models(cls)]
         self.cmd = list(cmd) if cmd is not None else None
         if prefix and not self.has_custom_command():  # BentoML's clients look there
             own = self.config.get("endpoints", {})
@@ -96,7 +95,7 @@ class Service(Generic[T]):
         self.middlewares: list[tuple[type[Any], dict[str, Any]]] = []
         self.context = ServiceContext()
         self.working_dir = os.getcwd()  # noqa: PTH109 - pathlib's import costs a cold start
-        self.declared_in = declaring_module(__name__)
+        self.declared_in = str(declaring_frame().f_globals.get("__name__"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r}>"
@@ -273,86 +272,3 @@ class Service(Generic[T]):
 
         specs = [build_spec(method) for method in self.apis.values()]
         return openapi_document(self, specs, running_version())
-
-
-@overload
-def service(inner: type[T], /) -> Service[T]: ...
-
-
-@overload
-def service(
-    *,
-    name: str | None = ...,
-    description: str | None = ...,
-    path_prefix: str | None = ...,
-    envs: Iterable[Mapping[str, Any]] | None = ...,
-    labels: Mapping[str, str] | None = ...,
-    image: Any = ...,
-    cmd: Sequence[str] | None = ...,
-    service_class: type[Service[Any]] = ...,
-    **config: Any,
-) -> Callable[[type[T]], Service[T]]: ...
-
-
-def service(
-    inner: type[T] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    path_prefix: str | None = None,
-    envs: Iterable[Mapping[str, Any]] | None = None,
-    labels: Mapping[str, str] | None = None,
-    image: Any = None,
-    cmd: Sequence[str] | None = None,
-    service_class: type[Service[Any]] = Service,
-    **config: Any,
-) -> Service[T] | Callable[[type[T]], Service[T]]:
-    """Declare a class as a service.
-
-    Args:
-        inner: The class, when the decorator is used bare.
-        name: The service's name; by default the class's.
-        description: A text about it.
-        path_prefix: Path put before every route.
-        envs: Environment variables, as ``{"name", "value", "stage": "all"|"build"|"runtime"}``.
-        labels: Labels of the bento.
-        image: What the image to build looks like.
-        cmd: The command of a server that answers in the service's place.
-        service_class: What to make; a subclass of :class:`Service`.
-        **config: BentoML's service configuration: ``traffic``, ``resources``, ``workers``,
-            ``threads``...
-
-    Raises:
-        TypeError: The class is a service already.
-        UserError: It is no class, or a value of the configuration cannot be used.
-    """
-
-    def declare(cls: type[T]) -> Service[T]:
-        if isinstance(cls, Service):
-            raise TypeError("service() decorator can only be applied once")
-        if not isinstance(cls, type):
-            raise UserError(f"@bentofn.service is for classes, not for {cls!r}.")
-        return service_class(
-            name=name or cls.__name__,
-            config=config,
-            inner=cls,
-            image=image,
-            description=description,
-            path_prefix=path_prefix,
-            envs=envs,
-            labels=labels,
-            cmd=cmd,
-        )
-
-    return declare if inner is None else declare(inner)
-
-
-def _declared_models(cls: type) -> list[ModelDescriptor]:
-    """The models among a class's attributes, none of them resolved."""
-    members = declared_members(cls).values()
-    return [
-        BentoModel(member.tag) if isinstance(member, Model) else member
-        for member in members
-        if isinstance(member, (Model, ModelDescriptor))
-    ]

@@ -51,7 +51,7 @@ HOMES: Mapping[str, str] = {
     "register_before_snapshot": "hooks",
     "serve": "management",
     "server_context": "current",
-    "service": "service",
+    "service": "declare",
     "task": "api",
     "use_arguments": "arguments",
 }

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from bentofn.runtime.api import api
+from bentofn.runtime.declare import service
 from bentofn.runtime.frameworks import catboost, lightgbm, mlflow, xgboost
 from bentofn.runtime.frameworks.common import library
 from bentofn.runtime.models import get
-from bentofn.runtime.service import Service, service
+from bentofn.runtime.service import Service
 
 
 def catboost_service(name: str, config: Mapping[str, Any]) -> Service[Any]:

@@ -3,7 +3,7 @@
 import importlib
 
 from bentofn.runtime import absent, inside
-from bentofn.runtime.service import service as decorator
+from bentofn.runtime.declare import service as decorator
 
 absent.tell()
 

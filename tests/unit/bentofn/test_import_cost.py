@@ -74,6 +74,7 @@ class Service:
         "bentofn.runtime.bound",
         "bentofn.runtime.config",
         "bentofn.runtime.context",
+        "bentofn.runtime.declare",
         "bentofn.runtime.dependency",
         "bentofn.runtime.errors",
         "bentofn.runtime.hooks",

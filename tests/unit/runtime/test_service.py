@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -136,6 +137,12 @@ def test_a_service_is_imported_by_the_variable_that_holds_it() -> None:
     assert renamed.import_string == f"{__name__}:renamed"
     with pytest.raises(UserError, match="assign it to a variable of a module"):
         bentofn.Service("lost").import_string  # noqa: B018
+
+
+def test_a_service_of_an_imported_class_knows_where_it_is_declared() -> None:
+    assert bentofn.service(Fraction).declared_in == __name__
+    assert bentofn.service(name="named")(Fraction).declared_in == __name__
+    assert bentofn.Service("bare", inner=Fraction).declared_in == __name__
 
 
 def test_a_service_tells_its_schema_and_mounts() -> None:

@@ -85,8 +85,8 @@ def _import(module_name: str, target: str, project: Path) -> ModuleType:
         ) from error
     except (Exception, SystemExit) as error:
         raise UserError(
-            f"{_place(error, project)}: {type(error).__name__}: {_first_line(error)}, while "
-            f"importing {target!r}."
+            f"{_place(error, project)}: {type(error).__name__}: {_first_line(error).rstrip('.')}, "
+            f"while importing {target!r}."
         ) from error
 
 

@@ -128,6 +128,12 @@ def test_an_error_in_a_helper_module_is_placed_there(tmp_path: Path) -> None:
         load_service("service", directory)
 
 
+def test_the_sentence_of_an_error_has_one_full_stop(tmp_path: Path) -> None:
+    directory = project(tmp_path, service="raise ValueError('No model; import one.')")
+    with pytest.raises(UserError, match=r"import one, while importing 'service'\.$"):
+        load_service("service", directory)
+
+
 def test_a_service_that_imports_bentoml_is_bentofns(tmp_path: Path) -> None:
     service = load_service(
         "service", project(tmp_path, service=SERVICE.replace("bentofn", "bentoml"))

@@ -8,17 +8,14 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-import re
 from collections.abc import Iterable
 from typing import Protocol
 
 from bentofn.runtime.http.direct import Direct
-from bentofn.runtime.http.exchange import ASGIApp, Header, Message, Scope
+from bentofn.runtime.http.exchange import ASGIApp, Header, Message, Scope, check_headers
 
 logger = logging.getLogger("bentofn.server")
 
-_NO_TOKEN = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\\[\]={}"]')
-_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _PHRASES = {status.value: status.phrase.encode() for status in http.HTTPStatus}
 
 _BODYLESS = (204, 304)
@@ -185,6 +182,7 @@ class Cycle(Direct):
 
         Raises:
             RuntimeError: The message does not fit those before it.
+            ValueError: A header holds what none may.
         """
         while self.wire.writable is not None and not self.disconnected:
             await self.wire.writable.wait()
@@ -199,11 +197,10 @@ class Cycle(Direct):
             self._send_head(message["status"], [*message.get("headers", ())])
 
     def _send_head(self, status: int, headers: list[Header]) -> None:
+        check_headers(headers)
         length: int | None = None
         is_last = not self.keep_alive
         for name, value in headers:
-            if _NO_TOKEN.search(name) or _NO_VALUE.search(value):
-                raise RuntimeError(f"The response header {name!r} is none.")
             lowered = name.lower()
             if lowered == b"content-length":
                 length = int(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -34,7 +34,11 @@ _STARTS = {
 
 _REQUEST_ID_HEADERS = (b"x-bentofn-request-id", b"x-bentoml-request-id")
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-_UNSAFE = re.compile(rb"[\r\n\0]")
+_NO_NAME = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\[\]={}"]')
+_NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_FRAMING = (b"connection", b"transfer-encoding", b"content-length")
+"""Headers that say where the response ends."""
 
 
 class ClientLeftError(Exception):
@@ -65,6 +69,21 @@ def json_reply(status: int, content: Any) -> Reply:
 def text_reply(status: int, text: str, headers: tuple[Header, ...] = ()) -> Reply:
     """A reply with a plain text body."""
     return Reply(status, text.encode(), "text/plain; charset=utf-8", headers)
+
+
+def check_headers(headers: Sequence[Header]) -> None:
+    """Check a response's headers.
+
+    Raises:
+        ValueError: One holds a line break, which would let a value forge the response, or another
+            character that RFC 9110, section 5, allows in none.
+    """
+    names, values = zip(*headers, strict=True) if headers else ((), ())
+    if _NO_NAME.search(b"".join(names)) or _NO_VALUE.search(b"".join(values)):
+        wrong = [
+            name for name, value in headers if _NO_NAME.search(name) or _NO_VALUE.search(value)
+        ]
+        raise ValueError(f"the response header {wrong[0]!r} holds what no header may")
 
 
 def handshake(scope: Scope, send: Send) -> Send:
@@ -149,8 +168,8 @@ class Exchange:
         """Send an ASGI message, adding the headers that every response carries.
 
         Raises:
-            ValueError: A header holds a line break, which would let a value forge the response, or
-                the status is no number that can end a request.
+            ValueError: A header holds what none may (:func:`check_headers`), or the status is no
+                number that can end a request.
         """
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", ())]
@@ -159,9 +178,7 @@ class Exchange:
         await self._send(message)
 
     def _begin(self, status: int, headers: list[Header]) -> None:
-        if _UNSAFE.search(b"".join([part for header in headers for part in header])):
-            name, _ = next(each for each in headers if any(map(_UNSAFE.search, each)))
-            raise ValueError(f"the response header {name!r} holds a line break")
+        check_headers(headers)
         if not 200 <= status <= 999:
             raise ValueError(f"the response's status {status} is none")
         self.status = status
@@ -190,7 +207,8 @@ class Exchange:
         length = (b"content-length", str(len(reply.body)).encode())
         body = b"" if self.scope["method"] == "HEAD" else reply.body
         server = direct(self._send)
-        if server is not None and not server.is_held_up:
+        is_plain = not any(name.lower() in _FRAMING for name, _ in reply.headers)
+        if server is not None and is_plain and not server.is_held_up:
             media_type = (b"content-type", reply.media_type.encode("latin-1"))
             headers = [media_type, length, *reply.headers]
             self._begin(reply.status, headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,11 @@ class Spoken:
     @bentofn.api
     async def length(self, data: bytes, /) -> int:
         return len(data)
+
+    @bentofn.api
+    async def said(self, name: str, value: str, context: bentofn.Context) -> str:
+        context.response.headers[name] = value
+        return "said"
 
     @bentofn.api
     def slow(self, data: bytes, /) -> bytes:
@@ -209,6 +215,18 @@ async def test_who_ends_a_connection() -> None:
         )  # HTTP/1.0 knows no chunks: the end of the body is the connection's
         _, headers, body = await client.ask(b"POST /echo HTTP/1.0\r\nContent-Length: 1\r\n\r\na")
         assert (headers, body) == ({"connection": "close"}, b"a.")
+
+
+async def test_a_method_says_more_in_its_response() -> None:
+    async with serving(Spoken.to_asgi()) as (connect, _):
+        client = await connect()
+        for name, value, status in (("x-a", "b", 200), ("x-a", "\x01", 500), ("x a", "b", 500)):
+            body = json.dumps({"name": name, "value": value}).encode()
+            found, headers, _ = await client.ask(post("/said", body))
+            assert (found, headers.get(name)) == (status, value if status == 200 else None)
+        body = b'{"name": "Connection", "value": "close"}'
+        assert (await client.ask(post("/said", body)))[2] == b"said"
+        assert await client.is_over()
 
 
 async def test_the_target_is_taken_apart() -> None:

@@ -1,4 +1,4 @@
-"""``@bentofn.api``: marks a method of a service as an endpoint."""
+"""``@bentofn.api`` and ``@bentofn.task``: mark a method of a service as an endpoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 from bentofn.runtime.bound import FieldDefault, bind, fields_of
 from bentofn.runtime.errors import UserError
@@ -72,166 +72,109 @@ class APIMethod:
         return self.func.__qualname__.rpartition("<locals>.")[2]
 
 
-@overload
-def api(func: F, /) -> F: ...
+class EndpointDecorator:
+    """Declares a method as an endpoint: ``@bentofn.api`` or ``@bentofn.task``.
 
-
-@overload
-def api(
-    *,
-    route: str | None = ...,
-    name: str | None = ...,
-    input_spec: Any = ...,
-    output_spec: Any = ...,
-    batchable: bool = ...,
-    batch_dim: int | tuple[int, int] = ...,
-    max_batch_size: int = ...,
-    max_latency_ms: int = ...,
-    examples: list[dict[str, Any]] | None = ...,
-) -> Callable[[F], F]: ...
-
-
-def api(
-    func: F | None = None,
-    /,
-    *,
-    route: str | None = None,
-    name: str | None = None,
-    input_spec: Any = None,
-    output_spec: Any = None,
-    batchable: bool = False,
-    batch_dim: int | tuple[int, int] = 0,
-    max_batch_size: int = 100,
-    max_latency_ms: int = 60_000,
-    examples: list[dict[str, Any]] | None = None,
-) -> F | Callable[[F], F]:
-    """Declare a method as an endpoint. The method itself stays callable as it was.
+    What it takes stands at :meth:`__call__`.
 
     Args:
-        func: The method, when the decorator is used bare.
-        route: Path with a leading slash; by default ``/<method>``, and ``/`` for ``__call__``.
-        name: Accepted for BentoML's sake and ignored, as BentoML does.
-        input_spec: Pydantic model of the request body.
-        output_spec: Type of the response body.
-        batchable: Join concurrent calls into one; the method then takes one parameter
-            that holds many items and returns as many.
-        batch_dim: Axis along which inputs are joined and outputs split, or the two of them.
-        max_batch_size: Items in one batch at most; above 1.
-        max_latency_ms: Milliseconds after which a waiting call is answered with 503.
-        examples: JSON bodies (an object keyed by parameter, or ``{"root": value}``) that the
-            service answers; used for warming up, for the documentation and while building.
-
-    Raises:
-        UserError: An argument cannot be used.
+        name: Which of the two it is.
     """
-    mark = _marker(
-        "api",
-        route=route,
-        input_spec=input_spec,
-        output_spec=output_spec,
-        batchable=batchable,
-        batch_dim=batch_dim,
-        max_batch_size=max_batch_size,
-        max_latency_ms=max_latency_ms,
-        examples=examples,
-    )
-    return mark if func is None else mark(func)
 
+    def __init__(self, name: Literal["api", "task"]) -> None:
+        self.__name__ = name
 
-@overload
-def task(func: F, /) -> F: ...
+    def __repr__(self) -> str:
+        return f"<decorator bentofn.{self.__name__}>"
 
+    @overload
+    def __call__(self, func: F, /) -> F: ...
 
-@overload
-def task(
-    *,
-    route: str | None = ...,
-    name: str | None = ...,
-    input_spec: Any = ...,
-    output_spec: Any = ...,
-    batchable: bool = ...,
-    batch_dim: int | tuple[int, int] = ...,
-    max_batch_size: int = ...,
-    max_latency_ms: int = ...,
-    examples: list[dict[str, Any]] | None = ...,
-) -> Callable[[F], F]: ...
+    @overload
+    def __call__(
+        self,
+        /,
+        *,
+        route: str | None = ...,
+        name: str | None = ...,
+        input_spec: Any = ...,
+        output_spec: Any = ...,
+        batchable: bool = ...,
+        batch_dim: int | tuple[int, int] = ...,
+        max_batch_size: int = ...,
+        max_latency_ms: int = ...,
+        examples: list[dict[str, Any]] | None = ...,
+    ) -> Callable[[F], F]: ...
 
+    def __call__(
+        self,
+        func: F | None = None,
+        /,
+        *,
+        route: str | None = None,
+        name: str | None = None,
+        input_spec: Any = None,
+        output_spec: Any = None,
+        batchable: bool = False,
+        batch_dim: int | tuple[int, int] = 0,
+        max_batch_size: int = 100,
+        max_latency_ms: int = 60_000,
+        examples: list[dict[str, Any]] | None = None,
+    ) -> F | Callable[[F], F]:
+        """Declare a method as an endpoint. The method itself stays callable as it was.
 
-def task(
-    func: F | None = None,
-    /,
-    *,
-    route: str | None = None,
-    name: str | None = None,
-    input_spec: Any = None,
-    output_spec: Any = None,
-    batchable: bool = False,
-    batch_dim: int | tuple[int, int] = 0,
-    max_batch_size: int = 100,
-    max_latency_ms: int = 60_000,
-    examples: list[dict[str, Any]] | None = None,
-) -> F | Callable[[F], F]:
-    """Declare a method as an endpoint whose calls may be submitted, to be run when there is room.
+        Args:
+            func: The method, when the decorator is used bare.
+            route: Path with a leading slash; by default ``/<method>``, and ``/`` for ``__call__``.
+            name: Accepted for BentoML's sake and ignored, as BentoML does.
+            input_spec: Pydantic model of the request body.
+            output_spec: Type of the response body.
+            batchable: Join concurrent calls into one; the method then takes one parameter
+                that holds many items and returns as many.
+            batch_dim: Axis along which inputs are joined and outputs split, or the two of them.
+            max_batch_size: Items in one batch at most; above 1.
+            max_latency_ms: Milliseconds after which a waiting call is answered with 503.
+            examples: JSON bodies (an object keyed by parameter, or ``{"root": value}``) that the
+                service answers; used for warming up, for the documentation and while building.
 
-    Args:
-        func: The method, when the decorator is used bare; the others are those of :func:`api`.
+        Raises:
+            UserError: An argument cannot be used.
+            ValueError: The method is a task and a generator.
+        """
 
-    Raises:
-        UserError: An argument cannot be used.
-        ValueError: The method is a generator.
-    """
-    mark = _marker(
-        "task",
-        route=route,
-        input_spec=input_spec,
-        output_spec=output_spec,
-        batchable=batchable,
-        batch_dim=batch_dim,
-        max_batch_size=max_batch_size,
-        max_latency_ms=max_latency_ms,
-        examples=examples,
-    )
-    return mark if func is None else mark(func)
-
-
-def _marker(
-    decorator: str,
-    *,
-    route: str | None,
-    input_spec: Any,
-    output_spec: Any,
-    batchable: bool,
-    batch_dim: int | tuple[int, int],
-    max_batch_size: int,
-    max_latency_ms: int,
-    examples: list[dict[str, Any]] | None,
-) -> Callable[[F], F]:
-    dims = batch_dim if isinstance(batch_dim, tuple) else (batch_dim, batch_dim)
-
-    def mark(function: F) -> F:
-        if not inspect.isfunction(function):
-            raise UserError(
-                f"@bentofn.{decorator} is for methods of a service, not for {function!r}."
+        def mark(function: F) -> F:
+            if not inspect.isfunction(function):
+                raise UserError(f"{self._said} is for methods of a service, not for {function!r}.")
+            method_name = function.__name__
+            default_route = "/" if method_name == "__call__" else f"/{method_name}"
+            method = APIMethod(
+                name=method_name,
+                func=function,
+                route=default_route if route is None else route,
+                input_spec=input_spec,
+                output_spec=output_spec,
+                batchable=batchable,
+                batch_dim=batch_dim if isinstance(batch_dim, tuple) else (batch_dim, batch_dim),
+                max_batch_size=max_batch_size,
+                max_latency_ms=max_latency_ms,
+                examples=tuple(examples or ()),
+                is_task=self.__name__ == "task",
             )
-        method_name = function.__name__
-        default_route = "/" if method_name == "__call__" else f"/{method_name}"
-        method = APIMethod(
-            name=method_name,
-            func=function,
-            route=default_route if route is None else route,
-            input_spec=input_spec,
-            output_spec=output_spec,
-            batchable=batchable,
-            batch_dim=dims,
-            max_batch_size=max_batch_size,
-            max_latency_ms=max_latency_ms,
-            examples=tuple(examples or ()),
-            is_task=decorator == "task",
-        )
-        _check(method)
-        return cast(F, method)
+            _check(method, f"{self._said} on {method.location}")
+            return cast(F, method)
 
-    return mark
+        return mark if func is None else mark(func)
+
+    @property
+    def _said(self) -> str:
+        return f"@bentofn.{self.__name__}"
+
+
+api = EndpointDecorator("api")
+"""``@bentofn.api``: the method answers requests."""
+
+task = EndpointDecorator("task")
+"""``@bentofn.task``: calls of the method may be submitted too, to be run when there is room."""
 
 
 def find_apis(cls: type) -> dict[str, APIMethod]:
@@ -252,8 +195,7 @@ def function_of(member: Any) -> Any:
     return member.func if isinstance(member, APIMethod) else member
 
 
-def _check(method: APIMethod) -> None:
-    where = f"@bentofn.{'task' if method.is_task else 'api'} on {method.location}"
+def _check(method: APIMethod, where: str) -> None:
     if method.is_task and method.is_stream:
         raise ValueError(f"{where}: a task's result is asked for later and cannot be a stream.")
     if not method.route.startswith("/"):

@@ -1,4 +1,4 @@
-"""Locks that are waited for only as long as somebody wants what they guard."""
+"""What is waited for only as long as somebody wants it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import fcntl
 import math
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _POLL = 0.02
 
@@ -33,3 +35,28 @@ def locked(
                 return False
         else:
             return True
+
+
+@contextmanager
+def when(called_off: threading.Event, end: Callable[[], object]) -> Iterator[None]:
+    """End what the block waits for, should it be called off meanwhile.
+
+    Args:
+        called_off: Set from another thread when nobody wants it any more.
+        end: Called at most once, in a thread, never after the block; the waiting then fails.
+    """
+    left = threading.Event()
+
+    def watch() -> None:
+        while not left.wait(_POLL):
+            if called_off.is_set():
+                end()
+                return
+
+    watcher = threading.Thread(target=watch, name="called-off", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        left.set()
+        watcher.join()

@@ -11,13 +11,16 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+from bentofn.packager.locks import when
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.hot import Touched, touched_by
@@ -70,6 +73,7 @@ def rehearse(
     env: Mapping[str, str],
     timeout: float,
     log: Log,
+    called_off: threading.Event,
 ) -> Rehearsal:
     """Restore images as an instance, ask it, look at what it touched, and end it. Blocks.
 
@@ -83,12 +87,16 @@ def rehearse(
         env: The whole environment of the service.
         timeout: Seconds that it may take to serve, and again to answer.
         log: Told what it writes.
+        called_off: Set from another thread when nobody wants it any more: what runs is ended.
 
     Raises:
         SnapshotRefused: The images do not restore, or what they restore to does not live or answer.
         TakeFailed: CRIU cannot be started, or did not answer.
     """
-    with _Wires.open() as wires, _restored(images, criu, owner, env, wires.given, timeout) as pid:
+    with (
+        _Wires.open() as wires,
+        _restored(images, criu, owner, env, wires.given, timeout, called_off) as pid,
+    ):
         try:
             restored = touched_by(pid)
             failure = wires.hear(timeout)
@@ -116,6 +124,7 @@ def _restored(
     env: Mapping[str, str],
     given: Sequence[int],
     timeout: float,
+    called_off: threading.Event,
 ) -> Iterator[int]:
     """The process that images restore to; it is killed afterwards."""
     try:
@@ -129,7 +138,8 @@ def _restored(
         data = encode(request)
         sent = socket.send_fds(worker.wire, [data], given)
         worker.wire.sendall(data[sent:])
-    result = worker.response(timeout)
+    with when(called_off, worker.process.kill):
+        result = worker.response(timeout)
     if isinstance(result, RestoreFailed):
         reason = first_error("\n".join(worker.errors())) or result.reason
         ended = worker.discard(given)
@@ -141,7 +151,8 @@ def _restored(
     try:
         worker.wire.close()
         worker.release()
-        yield result.pid
+        with when(called_off, partial(os.kill, result.pid, signal.SIGKILL)):
+            yield result.pid
     finally:
         with suppress(ProcessLookupError):
             os.kill(result.pid, signal.SIGKILL)

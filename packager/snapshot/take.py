@@ -77,7 +77,12 @@ def take(
         return parked(bento_root, python, env, wire, timeout, log, called_off)
 
     def rehearsed(images: Path) -> Rehearsal:
-        return rehearse(images, criu, final.parent, env, timeout, log)
+        try:
+            return rehearse(images, criu, final.parent, env, timeout, log, called_off)
+        except (SnapshotRefused, TakeFailed) as error:
+            if called_off.is_set():  # and so was ended
+                raise TakeFailed("it was called off") from error
+            raise
 
     return take_parked(park, criu, staging, final, timeout, rehearsed, called_off)
 

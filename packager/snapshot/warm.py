@@ -8,6 +8,7 @@ machine.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -48,6 +49,7 @@ def keep_warmed(
     park: Callable[[Path], AbstractContextManager[int]],
     timeout: float,
     tell: Progress,
+    called_off: threading.Event,
 ) -> Snapshot:
     """Take a snapshot of an instance that has served, unless there is one. Blocks.
 
@@ -59,6 +61,7 @@ def keep_warmed(
         park: As for :func:`bentofn.packager.snapshot.take.take_parked`.
         timeout: Seconds that the dump may take.
         tell: Told what is done.
+        called_off: Set from another thread when the instance has ended.
 
     Raises:
         SnapshotRefused: The instance cannot be kept.
@@ -66,7 +69,7 @@ def keep_warmed(
         UserError: The disk is full or the home cannot be written.
     """
     limit = size_limit()
-    with store.stage(replace(key, warmed=True), waiting=tell) as stage:
+    with store.stage(replace(key, warmed=True), tell, called_off) as stage:
         kept = recall_warmed(store, key, lambda _: None)
         if kept is not None:
             return kept

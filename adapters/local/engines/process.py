@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Log, StartFailed
@@ -158,7 +158,11 @@ class RunningInstance:
     def keep_in(self, instances: set[RunningInstance]) -> None:
         """Be in a set while this instance lives."""
         instances.add(self)
-        self._exit.add_done_callback(lambda _: instances.discard(self))
+        self.when_ended(lambda: instances.discard(self))
+
+    def when_ended(self, call: Callable[[], object]) -> None:
+        """Have a function called when this instance has ended."""
+        self._exit.add_done_callback(lambda _: call())
 
     @property
     def verdict(self) -> str:

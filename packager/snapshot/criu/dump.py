@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,9 @@ _MOUNT_POINT = "proc.crtools"
 """A directory that CRIU makes in a process's own. Source: get_proc_fd of criu/pie/parasite.c."""
 
 _MNT_DETACH = 2  # sys/mount.h
+
+_LOOK = 0.1
+"""Seconds between two looks whether a dump is still wanted."""
 
 _DEATH_SECONDS = 10.0
 """How long a killed process may take to give its memory back."""
@@ -70,10 +74,11 @@ def dump(
         process = os.pidfd_open(pid)
     except ProcessLookupError:
         raise DumpFailed("the service ended before it could be dumped") from None
+    called_off = called_off or threading.Event()
     try:
         make_directory(directory, mode=0o700)
-        with _directory_to_itself(pid, timeout, called_off or threading.Event()):
-            _run(criu, pid, directory, timeout)
+        with _directory_to_itself(pid, timeout, called_off):
+            _run(criu, pid, directory, timeout, called_off)
     except BaseException:
         remove_tree(directory)
         raise
@@ -120,13 +125,15 @@ def _remove_mount(place: Path) -> None:
             place.rmdir()
 
 
-def _run(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
+def _run(
+    criu: Criu, pid: int, directory: Path, timeout: float, called_off: threading.Event
+) -> None:
     options = ["--manage-cgroups=ignore", "--file-validation", "filesize", "-v4"]
     command = [*criu.command, "dump", "--tree", str(pid), "--images-dir", str(directory), *options]
     # The log is kept in memory: a file on a full disk would not hold the line that says so, and a
     # pipe would stay open in the process, which CRIU hands its log to, if CRIU were killed.
     with os.fdopen(os.memfd_create("log"), "w+b") as log:
-        status = _wait(command, log, timeout)
+        status = _wait(command, log, timeout, called_off)
         log.seek(0)
         written = log.read().decode(errors="replace")
     if status < 0:
@@ -137,7 +144,7 @@ def _run(criu: Criu, pid: int, directory: Path, timeout: float) -> None:
         raise DumpFailed(cause.sentence, of_the_service=cause.of_the_service)
 
 
-def _wait(command: list[str], log: BinaryIO, timeout: float) -> int:
+def _wait(command: list[str], log: BinaryIO, timeout: float, called_off: threading.Event) -> int:
     """Run a command to its end; gives its status."""
     running = subprocess.Popen(
         command,
@@ -147,17 +154,22 @@ def _wait(command: list[str], log: BinaryIO, timeout: float) -> int:
         start_new_session=True,
         umask=0o077,
     )
+    deadline = time.monotonic() + timeout
     try:
-        return running.wait(timeout)
-    except BaseException as error:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return running.wait(_LOOK)
+            if called_off.is_set():
+                raise DumpFailed("it was called off")
+            if time.monotonic() > deadline:
+                raise DumpFailed(
+                    f"CRIU did not finish the dump within {timeout:g} s; a service with much "
+                    "memory needs a faster disk or more time"
+                )
+    except BaseException:
         os.killpg(running.pid, signal.SIGKILL)  # also what it may have started itself
         running.wait()
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
-        raise DumpFailed(
-            f"CRIU did not finish the dump within {timeout:g} s; a service with much memory needs "
-            "a faster disk or more time"
-        ) from None
+        raise
 
 
 def _end(process: int) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from instances import eventually
 
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.dump import DumpFailed, dump
@@ -183,6 +184,21 @@ def test_one_that_is_called_off_does_not_wait_for_its_turn(
         with pytest.raises(DumpFailed, match="called off"):
             done.result(SECONDS)
     os.close(another)
+    assert process.ended()
+    assert not (tmp_path / "images").exists()
+
+
+def test_one_that_is_called_off_while_it_is_dumped_ends(
+    sleeper: StartSleeper, tmp_path: Path
+) -> None:
+    process, called_off, begun = sleeper(), threading.Event(), tmp_path / "begun"
+    waits = Criu(("sh", "-c", f"touch {begun}; exec sleep 600"), "4.2", Path("/bin/sh"))
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(dump, waits, process.pid, tmp_path / "images", 600.0, called_off)
+        eventually(begun.exists)
+        called_off.set()
+        with pytest.raises(DumpFailed, match="called off"):
+            done.result(SECONDS)
     assert process.ended()
     assert not (tmp_path / "images").exists()
 

@@ -324,6 +324,49 @@ async def test_a_preparation_that_is_called_off_leaves_nothing(
     assert left(home) == []
 
 
+BLOCKS = {
+    "example": """
+    @bentofn.api(examples=[{"n": 1}])
+    def wait(self, n: int) -> int:
+        return self.block() if self.restored else n
+""",
+    "hook": """
+    @bentofn.after_restore
+    def after(self):
+        self.block()
+""",
+}
+
+
+@pytest.mark.parametrize("where", BLOCKS)
+async def test_a_rehearsal_that_blocks_is_called_off_at_once(
+    criu: Criu, tmp_path: Path, sockets: Path, offspring: Callable[[], set[int]], where: str
+) -> None:
+    begun = tmp_path / "begun"
+    code = f"""
+import bentofn, os, threading
+
+@bentofn.service
+class Service:
+    @property
+    def restored(self):
+        return "BENTOFN_INSTANCE" in os.environ
+
+    def block(self):
+        open({str(begun)!r}, "w").close()
+        threading.Event().wait()
+{BLOCKS[where]}"""
+    root, home, lines = make_root(tmp_path / "root", code), Home(tmp_path / "home"), Lines()
+    async with running(root, home, sockets, lines, timeout=600.0) as engine:
+        work = asyncio.create_task(engine.prepare())
+        await asyncio.to_thread(eventually, begun.exists)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(work, PATIENCE)
+        assert not offspring()
+    assert left(home) == []
+
+
 async def test_one_that_was_called_off_can_be_prepared_again(
     criu: Criu, tmp_path: Path, sockets: Path
 ) -> None:

@@ -199,13 +199,15 @@ def test_services_of_a_bento_answer_their_own_examples_and_record_none(
 
 ORPHAN = """
 import sys
+import threading
 from pathlib import Path
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.rehearsal import rehearse
 
 begun, owner = map(Path, sys.argv[1:])
 script = f"echo $$ > {begun}; kill -9 $PPID; exec sleep 600"
-rehearse(owner, Criu(("sh", "-c", script), "4.2", Path("/bin/sh")), owner, {}, 60.0, print)
+criu = Criu(("sh", "-c", script), "4.2", Path("/bin/sh"))
+rehearse(owner, criu, owner, {}, 60.0, print, threading.Event())
 """
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,20 @@ def test_an_instance_that_is_killed_while_it_is_kept_harms_nothing(platform: Any
     assert start == "restored"
     assert answer["known"] in (["example"], ["example", "first"])
     assert all(re.fullmatch("[0-9a-f]{32}|.*key", each.name) for each in platform.snapshots())
+
+
+def test_one_that_ends_while_another_process_keeps_the_same_is_waited_for_no_longer(
+    platform: Any,
+) -> None:
+    tag = deployed(platform, "queued", warmable=True)
+    kept = SnapshotStore(platform.home).list()
+    (first,) = (each for each in kept if each.origin.bento == tag)
+    with platform.home.lock(f"snapshot-{replace(first.key, warmed=True).id}"):
+        platform.call("/queued/say", text="first")
+        platform.wait_for("queued", "Waiting for another bentofn process")
+        (instance,) = platform.status("queued").instances
+        os.kill(instance.pid, signal.SIGKILL)
+        platform.wait_for("queued", "is not kept: It was called off")
 
 
 def test_an_instance_that_is_no_restore_is_not_kept_and_counts_until_it_has_ended(

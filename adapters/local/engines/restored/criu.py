@@ -157,6 +157,10 @@ class CriuEngine:
         await asyncio.to_thread(left.close)
 
     def _keep(self, criu: Criu, key: SnapshotKey, instance: RunningInstance) -> _Kept:
+        # One that ends while another process keeps the same needs its turn no more. A dump sees it.
+        called_off = threading.Event()
+        self._loop.call_soon_threadsafe(instance.when_ended, called_off.set)
+
         @contextlib.contextmanager
         def park(wire: Path) -> Iterator[int]:
             parking = instance.park(wire, self._timeout)
@@ -164,7 +168,7 @@ class CriuEngine:
             yield instance.pid
 
         store, tag = self._restorer.store, self._subject.tag
-        warmed = keep_warmed(store, key, tag, criu, park, self._timeout, self._tell)
+        warmed = keep_warmed(store, key, tag, criu, park, self._timeout, self._tell, called_off)
         return _Kept.of(store, warmed)
 
     async def close(self) -> None:

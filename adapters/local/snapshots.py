@@ -64,7 +64,7 @@ def take_snapshot(
         reference: The bento.
         timeout: Seconds in which the service must reach its snapshot point, and again to be dumped.
         report: Told each step, and what the service writes.
-        again: Whether one that is there is taken anew.
+        again: Whether one that is there is taken anew; if that fails it stays.
 
     Raises:
         UserError: There is none and none can be taken; the sentence says why.
@@ -78,9 +78,11 @@ def take_snapshot(
     if kept is not None and not again:
         return Obtained(bento, subject, kept, taken=False)
     if kept is not None:
-        store.delete(kept)
+        store.refuse_if_used(kept)
     report(f"Taking a snapshot of {bento.tag}")
-    snapshot = obtain(store, key, subject, criu, timeout, lambda _, line: report(line), report)
+    snapshot = obtain(
+        store, key, subject, criu, timeout, lambda _, line: report(line), report, again=again
+    )
     return Obtained(bento, subject, snapshot, taken=True)
 
 

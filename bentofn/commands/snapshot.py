@@ -34,7 +34,11 @@ def snapshot() -> None:
 
 @snapshot.command()
 @click.argument("bento")
-@click.option("--again", is_flag=True, help="Even if there is one that fits.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Even if there is one that fits; it is replaced once that is done.",
+)
 @click.option(
     "--attach", "attached", is_flag=True,
     help="Have it signed, pushed and exported with the bento from now on.",

@@ -14,6 +14,7 @@ from bentofn.packager.home import Home
 
 if TYPE_CHECKING:
     from bentofn.adapters.local.bench import Arm
+    from bentofn.adapters.local.snapshots import Obtained
 
 
 @click.command()
@@ -29,8 +30,13 @@ def bench(bento: str, rounds: int, as_json: bool) -> None:
     In turn, from nothing running to the whole reply to the first example that it declares; restored
     instances must answer as plainly started ones do.
     """
+    from bentofn.adapters.local.snapshots import take_snapshot
+
+    home = Home.default()
     with progress() as report:
-        document = asyncio.run(_measure(Home.default(), bento, rounds, report))
+        # Not in a thread of the loop's, which would be waited for when it is interrupted.
+        done = take_snapshot(home, bento, 120.0, report)
+        document = asyncio.run(_measure(home, done, rounds, report))
     if as_json:
         print_json(document)
         return
@@ -47,17 +53,15 @@ def bench(bento: str, rounds: int, as_json: bool) -> None:
     )
 
 
-async def _measure(home: Home, tag: str, rounds: int, report: Report) -> dict[str, Any]:
+async def _measure(home: Home, done: Obtained, rounds: int, report: Report) -> dict[str, Any]:
     from bentofn.adapters.local.bench import Question, compare
     from bentofn.adapters.local.engines.base import Launch
     from bentofn.adapters.local.engines.plain import PlainEngine
     from bentofn.adapters.local.engines.restored.criu import CriuEngine
     from bentofn.adapters.local.engines.restored.restorer import Restorer
     from bentofn.adapters.local.environment import usable_cpus
-    from bentofn.adapters.local.snapshots import take_snapshot
     from bentofn.packager.snapshot.store import SnapshotStore
 
-    done = await asyncio.to_thread(take_snapshot, home, tag, 120.0, report)
     subject = done.subject
     with TemporaryDirectory(prefix="bentofn-bench-") as sockets:
         launch = Launch(

@@ -116,6 +116,8 @@ def obtain(
     log: Log,
     tell: Progress,
     called_off: threading.Event | None = None,
+    *,
+    again: bool = False,
 ) -> Snapshot:
     """The snapshot that is kept, else one that came with the bento, else a new one.
 
@@ -130,6 +132,7 @@ def obtain(
         log: Told what the service writes meanwhile.
         tell: Told what is done, line by line.
         called_off: Set from another thread when nobody wants it any more.
+        again: Whether a new one is taken in any case; what is kept is replaced when that is done.
 
     Raises:
         SnapshotRefused: The service cannot be kept as a snapshot.
@@ -137,17 +140,17 @@ def obtain(
         UserError: The disk is full or the home cannot be written.
     """
     limit = size_limit()
-    kept = recall(store, key, tell)
+    kept = recall(store, key, tell) if not again else None
     if kept is not None:
         return kept
     for reason in misfits(store, key):
         tell(reason)
     with store.stage(key, tell, called_off) as stage:
-        snapshot = (
-            recall(store, key, lambda _: None)  # another process may have just taken it
-            or unpack_arrived(store.home, stage, tell)
-            or _take(stage, subject, criu, timeout, log, tell, called_off)
-        )
+        snapshot = None
+        if not again:  # another process may have just taken it
+            snapshot = recall(store, key, lambda _: None) or unpack_arrived(store.home, stage, tell)
+        if snapshot is None:
+            snapshot = _take(stage, subject, criu, timeout, log, tell, called_off)
     store.trim(limit, keep=(snapshot.path,))
     return snapshot
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from instances import PATIENCE, eventually
 
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.snapshot.criu.binary import Criu
@@ -74,6 +78,16 @@ def document(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+def holders(path: Path) -> list[Path]:
+    """The descriptors of processes that have a file open."""
+    found = []
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if descriptor.readlink() == path:
+                found.append(descriptor)
+    return found
+
+
 def test_it_is_taken_once(home: Home, bentofn: Bentofn, taken: dict[str, Any]) -> None:
     assert taken["mappings"] > 50
     assert taken["disk_size"] > 1 << 20
@@ -119,6 +133,61 @@ def test_one_that_does_not_answer_when_it_is_restored_is_refused(
     assert "(/ask) is answered with 500" in done.stderr
     assert SnapshotStore(home).list() == ()
     assert leftovers(home) == []
+
+
+def test_the_old_one_stays_where_a_new_one_cannot_be_taken(
+    tmp_path: Path, bentofn: Bentofn, criu: Criu
+) -> None:
+    (project := tmp_path / "project").mkdir()
+    broken = tmp_path / "broken"
+    check = f"__import__('os').path.exists({str(broken)!r})"
+    service = SERVICE.replace(
+        "self.table =", f"assert not {check}, 'it broke'\n        self.table ="
+    )
+    (project / "service.py").write_text(service)
+    (project / "bentofile.yaml").write_text("service: service:Echo\nname: echo\n")
+    home = Home(tmp_path / "home")
+    bentofn("build", str(project), home=home.path)
+    old = document(bentofn("snapshot", "take", "echo", "--json", home=home.path))
+    broken.touch()
+    done = bentofn("snapshot", "take", "echo", "--again", home=home.path, check=False)
+    assert done.returncode == 1
+    assert "it broke" in done.stderr
+    (kept,) = SnapshotStore(home).list()
+    assert (kept.id, kept.origin.created.isoformat()) == (old["id"], old["created"])
+    assert verify(kept) is None
+    assert leftovers(home) == []
+
+
+@pytest.mark.parametrize("command", ["take", "bench"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_interrupted_leaves_nothing_that_runs(
+    tmp_path: Path, bentofn: Bentofn, criu: Criu, command: str, number: signal.Signals
+) -> None:
+    (project := tmp_path / "project").mkdir()
+    begun = tmp_path / "begun"
+    service = SERVICE.replace(
+        "return text",
+        f"""import os, threading
+        if "BENTOFN_INSTANCE" in os.environ:
+            with open({str(begun)!r}, "w"):
+                threading.Event().wait()
+        return text""",
+    )
+    (project / "service.py").write_text(service)
+    (project / "bentofile.yaml").write_text("service: service:Echo\nname: echo\n")
+    home = Home(tmp_path / "home")
+    bentofn("build", str(project), home=home.path)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "bentofn", "snapshot", command, "echo"],
+        env={**os.environ, "BENTOFN_HOME": str(home.path)},
+        stderr=subprocess.DEVNULL,
+    )
+    eventually(begun.exists)
+    running.send_signal(number)
+    assert running.wait(PATIENCE) != 0
+    eventually(lambda: not holders(begun))
+    assert SnapshotStore(home).list() == ()
 
 
 def test_of_two_that_want_one_one_takes_it(home: Home, bentofn: Bentofn) -> None:

@@ -9,16 +9,13 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bentofn.runtime.errors import BentoMLException
-from bentofn.runtime.frameworks.common import library, opened, saved
+from bentofn.runtime.frameworks.common import Framework, library
 from bentofn.runtime.model import Model
 from bentofn.runtime.models import get
 from bentofn.runtime.tags import Tag
-
-if TYPE_CHECKING:
-    from bentofn.runtime.service import Service
 
 __all__ = ["get", "get_service", "import_model", "load_model"]
 
@@ -28,18 +25,14 @@ _MLMODEL = "MLmodel"
 _PYFUNC = "python_function"
 
 
-def load_model(bento_model: Model | Tag | str) -> Any:
-    """Load an :class:`mlflow.pyfunc.PyFuncModel`.
-
-    Args:
-        bento_model: The model, or its tag.
-
-    Raises:
-        NotFound: There is no such model, or another module saved it.
-        MissingDependencyException: MLflow is not installed.
-    """
-    model = opened(bento_model, MODULE_NAME)
+def _read(model: Model) -> Any:
+    """An :class:`mlflow.pyfunc.PyFuncModel`."""
     return library("mlflow.pyfunc", "mlflow").load_model(model.path_of(MLFLOW_MODEL_FOLDER))
+
+
+_MODELS = Framework(MODULE_NAME, "mlflow", _read)
+load_model = _MODELS.load_model
+get_service = _MODELS.get_service
 
 
 def import_model(
@@ -75,7 +68,7 @@ def import_model(
             shutil.copytree(found, made.path / MLFLOW_MODEL_FOLDER)
         _check(made.path / MLFLOW_MODEL_FOLDER, model_uri)
 
-    return saved(name, MODULE_NAME, "mlflow", write, signatures=signatures, details=details)
+    return _MODELS.save(name, write, signatures=signatures, details=details)
 
 
 def _check(folder: Path, uri: str) -> None:
@@ -86,18 +79,3 @@ def _check(folder: Path, uri: str) -> None:
         raise BentoMLException(
             f'MLflow model "{uri}" does not support the required python_function flavor'
         )
-
-
-def get_service(model_name: str, **config: Any) -> Service[Any]:
-    """A service with ``predict``.
-
-    Args:
-        model_name: The model's tag.
-        **config: The service's configuration.
-
-    Raises:
-        NotFound: There is no such model.
-    """
-    from bentofn.runtime.frameworks import services
-
-    return services.mlflow_service(model_name, config)

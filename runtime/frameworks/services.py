@@ -6,7 +6,7 @@ Source of names and parameters: _bentoml_impl/frameworks of BentoML 1.4
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -182,3 +182,12 @@ def _threads(default: int) -> int:
     """Threads that a prediction may use, by OpenMP's variable."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     return max(int(said), 1) if said.isdigit() else default
+
+
+SERVICES: Mapping[str, Callable[[str, Mapping[str, Any]], Service[Any]]] = {
+    catboost.MODULE_NAME: catboost_service,
+    lightgbm.MODULE_NAME: lightgbm_service,
+    mlflow.MODULE_NAME: mlflow_service,
+    xgboost.MODULE_NAME: xgboost_service,
+}
+"""The module that loads a model, to what makes a service of its name and configuration."""

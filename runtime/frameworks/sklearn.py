@@ -5,13 +5,12 @@ Source of names and files: _bentoml_impl/frameworks/sklearn.py of BentoML 1.4
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from bentofn.runtime.frameworks.common import library, opened, saved
+from bentofn.runtime.frameworks.common import OneFile, Writable, library
 from bentofn.runtime.model import Model
 from bentofn.runtime.models import get
-from bentofn.runtime.tags import Tag
 
 __all__ = ["get", "load_model", "save_model"]
 
@@ -19,44 +18,18 @@ MODULE_NAME = "bentoml.sklearn"
 MODEL_FILENAME = "saved_model.pkl"
 
 
-def load_model(bento_model: Model | Tag | str) -> Any:
-    """Load an estimator; it is unpickled.
-
-    Args:
-        bento_model: The model, or its tag.
-
-    Raises:
-        NotFound: There is no such model, or another module saved it.
-        MissingDependencyException: scikit-learn is not installed.
-    """
-    model = opened(bento_model, MODULE_NAME)
+def _read(model: Model) -> Any:
+    """An estimator; it is unpickled."""
     library("sklearn", "scikit-learn")
     return library("joblib", "joblib").load(model.path_of(MODEL_FILENAME))
 
 
-def save_model(
-    name: Tag | str,
-    model: Any,
-    *,
-    signatures: Mapping[str, Any] | None = None,
-    **details: Any,
-) -> Model:
-    """Save an estimator into the store.
-
-    Args:
-        name: Its name; with a version, or it gets a new one.
-        model: The estimator.
-        signatures: Its methods; by default ``predict``.
-        **details: ``labels``, ``metadata``, ``custom_objects``, ``external_modules``.
-
-    Raises:
-        TypeError: It is no estimator.
-        MissingDependencyException: scikit-learn is not installed.
-    """
+def _writable(model: Any) -> Writable:
     if not isinstance(model, library("sklearn.base", "scikit-learn").BaseEstimator):
         raise TypeError(f"Given model ({model}) is not a sklearn.base.BaseEstimator.")
+    return Writable(partial(library("joblib", "joblib").dump, model))
 
-    def write(made: Model) -> None:
-        library("joblib", "joblib").dump(model, made.path_of(MODEL_FILENAME))
 
-    return saved(name, MODULE_NAME, "scikit-learn", write, signatures=signatures, details=details)
+_MODELS = OneFile(MODULE_NAME, "scikit-learn", _read, MODEL_FILENAME, _writable)
+load_model = _MODELS.load_model
+save_model = _MODELS.save_model

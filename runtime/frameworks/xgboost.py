@@ -5,18 +5,13 @@ Source of names and files: _bentoml_impl/frameworks/xgboost.py of BentoML 1.4
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bentofn.runtime.errors import BentoMLException
-from bentofn.runtime.frameworks.common import library, opened, saved
+from bentofn.runtime.frameworks.common import OneFile, Writable, library
 from bentofn.runtime.model import Model
 from bentofn.runtime.modelinfo import ModelOptions
 from bentofn.runtime.models import get
-from bentofn.runtime.tags import Tag
-
-if TYPE_CHECKING:
-    from bentofn.runtime.service import Service
 
 __all__ = ["ModelOptions", "get", "get_service", "load_model", "save_model"]
 
@@ -25,18 +20,8 @@ MODEL_FILENAME = "saved_model.ubj"
 API_VERSION = "v2"
 
 
-def load_model(bento_model: Model | Tag | str) -> Any:
-    """Load a :class:`xgboost.Booster`, or the estimator that was saved.
-
-    Args:
-        bento_model: The model, or its tag.
-
-    Raises:
-        NotFound: There is no such model, or another module saved it.
-        BentoMLException: XGBoost has no class of that name.
-        MissingDependencyException: XGBoost is not installed.
-    """
-    model = opened(bento_model, MODULE_NAME)
+def _read(model: Model) -> Any:
+    """A :class:`xgboost.Booster`, or the estimator that was saved."""
     xgboost = library("xgboost", "xgboost")
     path = model.path_of(MODEL_FILENAME)
     if model.info.api_version == "v1":
@@ -53,25 +38,7 @@ def load_model(bento_model: Model | Tag | str) -> Any:
     return loaded
 
 
-def save_model(
-    name: Tag | str,
-    model: Any,
-    *,
-    signatures: Mapping[str, Any] | None = None,
-    **details: Any,
-) -> Model:
-    """Save a booster or an estimator into the store.
-
-    Args:
-        name: Its name; with a version, or it gets a new one.
-        model: The booster or the estimator.
-        signatures: Its methods; by default ``predict``.
-        **details: ``labels``, ``metadata``, ``custom_objects``, ``external_modules``.
-
-    Raises:
-        TypeError: It is neither.
-        MissingDependencyException: XGBoost is not installed.
-    """
+def _writable(model: Any) -> Writable:
     xgboost = library("xgboost", "xgboost")
     # XGBoost has estimators only where scikit-learn is installed.
     kinds = (xgboost.Booster, *filter(None, [getattr(xgboost, "XGBModel", None)]))
@@ -79,30 +46,10 @@ def save_model(
         raise TypeError(f"Given model ({model}) is not a xgboost.Booster.")
     is_booster = isinstance(model, xgboost.Booster)
     options = ModelOptions(model_class="Booster" if is_booster else type(model).__name__)
-
-    def write(made: Model) -> None:
-        model.save_model(made.path_of(MODEL_FILENAME))
-
-    return saved(
-        name,
-        MODULE_NAME,
-        "xgboost",
-        write,
-        signatures=signatures,
-        details={**details, "options": options, "api_version": API_VERSION},
-    )
+    return Writable(model.save_model, {"options": options, "api_version": API_VERSION})
 
 
-def get_service(model_name: str, **config: Any) -> Service[Any]:
-    """A service with ``predict``.
-
-    Args:
-        model_name: The model's tag.
-        **config: The service's configuration.
-
-    Raises:
-        NotFound: There is no such model.
-    """
-    from bentofn.runtime.frameworks import services
-
-    return services.xgboost_service(model_name, config)
+_MODELS = OneFile(MODULE_NAME, "xgboost", _read, MODEL_FILENAME, _writable)
+load_model = _MODELS.load_model
+save_model = _MODELS.save_model
+get_service = _MODELS.get_service

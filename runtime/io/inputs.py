@@ -6,11 +6,12 @@ import inspect
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
-from pydantic_core import SchemaValidator, from_json, to_json
+from pydantic_core import from_json, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.errors import BadInput, UserError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import FormData
 
     from bentofn.runtime.context import Context
+    from bentofn.runtime.io.validator import Validator
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments of a call."""
@@ -52,7 +54,7 @@ class Input:
     media_type: str
     takes_files: bool
     is_raw: bool
-    _validator: SchemaValidator
+    _validator: Validator
     _fields: tuple[tuple[str, str], ...]
     _rest: str | None
     _root: Any
@@ -174,7 +176,7 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
         _check(method, parameter)
     if signature.is_root:
         return _root_input(signature.parameters[0])
-    fields = {
+    fields: dict[str, Any] = {
         f"field_{index}": (servable(parameter.annotation), _field(parameter))
         for index, parameter in enumerate(signature.parameters)
     }
@@ -187,12 +189,12 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
         given = signature.places
         by_place = (*(field for _, field in named[:given]), MORE)
         named = named[given:]
-        types[MORE] = list[signature.more.annotation]  # type: ignore[name-defined]
+        types[MORE] = GenericAlias(list, signature.more.annotation)
         fields[MORE] = (servable(types[MORE]), Field(default=[]))
     if signature.rest is not None:
         fields[REST] = (dict[str, Any], Field())
         types[REST] = dict
-    model = create_model("Input", **fields)  # type: ignore[call-overload]
+    model = create_model("Input", **fields)
     rest = None if signature.rest is None else REST
     is_alone = len(types) == 1 and rest is None and not by_place
     fast = fast_arrays.reader(*next(iter(types.items()))) if is_alone else None
@@ -235,7 +237,7 @@ def _input(
         media_type="multipart/form-data" if with_files else "application/json",
         takes_files=with_files,
         is_raw=False,
-        _validator=model.__pydantic_validator__,  # type: ignore[arg-type]
+        _validator=model.__pydantic_validator__,
         _fields=names,
         _rest=rest,
         _root=None,
@@ -266,7 +268,7 @@ def _root_input(parameter: Parameter) -> Input:
         media_type=media_type,
         takes_files=with_files or is_file(root),
         is_raw=not types and media_type != "application/json",
-        _validator=adapter.validator,  # type: ignore[arg-type]
+        _validator=adapter.validator,
         _fields=(),
         _rest=None,
         _root=root,

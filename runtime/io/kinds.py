@@ -53,7 +53,7 @@ def servable(annotation: Any) -> Any:
         return _servable_metadata(arguments[0], annotation.__metadata__)
     if origin is Union or origin is types.UnionType:
         return Union[tuple(servable(argument) for argument in arguments)]  # noqa: UP007
-    if isinstance(origin, type) and issubclass(origin, Callable):  # type: ignore[arg-type]
+    if origin in (Callable, type):
         return annotation
     return origin[tuple(servable(argument) for argument in arguments)]
 

@@ -9,12 +9,13 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-from pydantic_core import SchemaSerializer, SchemaValidator, to_json
+from pydantic_core import SchemaSerializer, to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.io import binary, files, image
 from bentofn.runtime.io.kinds import bare, is_file, plain, servable, takes_files
 from bentofn.runtime.io.signature import UNBUILDABLE, Signature, unservable
+from bentofn.runtime.io.validator import Validator
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -130,7 +131,7 @@ def _writer(
 ) -> tuple[str, Callable[[Any], Body]]:
     kind = plain(annotation)
     text, plain_json = declared or TEXT, declared or JSON
-    validator: SchemaValidator = adapter.validator  # type: ignore[assignment]
+    validator: Validator = adapter.validator
     serializer: SchemaSerializer = adapter.serializer
     if bare(annotation) in (str, bytes):
         return text, lambda value: _raw(validator.validate_python(value), text)

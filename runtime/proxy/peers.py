@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
@@ -24,15 +25,13 @@ def is_own_user(connection: Any) -> bool:
     return bool(_CREDENTIALS.unpack(data)[1] == os.geteuid())
 
 
+class _Private(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if not is_own_user(transport.get_extra_info("socket")):
+            transport.abort()
+
+
 def only_own_user(config: uvicorn.Config) -> None:
     """Have a server hang up on other users that connect to its AF_UNIX sockets."""
-    # Any: uvicorn gives the class of the HTTP implementation no common type.
-    served: Any = config.http_protocol_class
-
-    class Private(served):  # type: ignore[misc]
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            if not is_own_user(transport.get_extra_info("socket")):
-                transport.abort()
-
-    config.http_protocol_class = Private
+    config.http_protocol_class = type("Private", (_Private, config.http_protocol_class), {})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raised when the same files would be slimmed into others."""
 
 SYMBOLS = "debug symbols"
@@ -66,6 +66,7 @@ RULES = (
             r"(torch|tensorflow|pyarrow)/include/.+"
             r"|numpy/_?core/include/.+"
             r"|(pyarrow|scipy|pandas|sklearn)/.+\.(h|hpp|pxd)"
+            r"|simdjson/[^/]+\.(h|cpp|pxd|pyx)"
         ),
     ),
     Rule("cmake files", re.compile(r"torch/share/.+|[^/]+/(.+/)?[^/]+\.cmake")),

@@ -18,6 +18,7 @@ from bentofn.packager.slim.rules import folder_of_tests, rule_of
         ("setuptools/cli-64.exe", "Windows programs"),
         ("torch/include/ATen/ATen.h", "headers"),
         ("numpy/_core/include/numpy/arrayobject.h", "headers"),
+        ("simdjson/simdjson.cpp", "headers"),
         ("torch/share/cmake/Torch/TorchConfig.cmake", "cmake files"),
         ("torch/lib/libx.a", "static libraries"),
         ("numpy/random/lib/libnpyrandom.a", "static libraries"),

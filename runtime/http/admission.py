@@ -79,28 +79,24 @@ class Admission:
         began = time.perf_counter()
         self._running += 1
         metrics.began(target.route)
+        reply: Reply | None = None
         try:
-            await self._within_deadline(exchange, target)
+            try:
+                with Deadline(self._timeout) as deadline:
+                    exchange.on_start = deadline.lift
+                    await target.answer(exchange)
+            except ClientLeftError:
+                pass
+            except DeadlineExceededError:
+                reply = timed_out(self._timeout)
+            except Exception as error:
+                reply = _reply_to(error, target.location, exchange)
+            if reply is not None and not exchange.started:
+                await exchange.reply(reply)
         finally:
             self._running -= 1
             status = exchange.status or CLIENT_CLOSED_REQUEST
             metrics.ended(target.route, status, time.perf_counter() - began)
-
-    async def _within_deadline(self, exchange: Exchange, target: Counted) -> None:
-        try:
-            with Deadline(self._timeout) as deadline:
-                exchange.on_start = deadline.lift
-                await target.answer(exchange)
-        except ClientLeftError:
-            return
-        except DeadlineExceededError:
-            reply = timed_out(self._timeout)
-        except Exception as error:
-            reply = _reply_to(error, target.location, exchange)
-        else:
-            return
-        if not exchange.started:
-            await exchange.reply(reply)
 
 
 def failed(exchange: Exchange, location: str, error: Exception | None = None) -> Reply:

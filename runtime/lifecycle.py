@@ -32,12 +32,6 @@ from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.proxy import addresses, disconnect
 from bentofn.runtime.service import Service
 
-_USUAL = gc.get_threshold()
-
-_SELDOM = 10_000
-"""Objects after which the collector looks at the newest: a busy instance makes thousands for the
-requests that are in flight, none of which it could free."""
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -179,12 +173,9 @@ def settle() -> None:
     """Keep the collector from walking what a started service will always hold.
 
     Walking it makes the slowest requests of a service with many objects (its second generation took
-    70 of 129 ms at the 99th percentile in BentoML), and in a clone it would copy every page. How
-    often it walks what is new is the service's to say, if it does.
+    70 of 129 ms at the 99th percentile in BentoML), and in a clone it would copy every page.
     """
     gc.freeze()
-    if gc.get_threshold() == _USUAL:
-        gc.set_threshold(_SELDOM, *_USUAL[1:])
 
 
 def take_environment(env: Mapping[str, str], count: int, pools: threads.Pools) -> None:

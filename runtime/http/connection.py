@@ -93,9 +93,10 @@ class Connection(asyncio.Protocol):
             if cycle is not None and not cycle.done:
                 cycle.disconnected = True
                 cycle.notify()
-        self._waiting.clear()
         self.resume_writing()
-        self._parser = None
+        # What refers to itself would stay until the collector looks at what is old.
+        self._waiting.clear()
+        self._cycle = self._timer = self._parser = None
 
     def eof_received(self) -> None:
         """asyncio's: the client sends no more, and so has left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ import pytest
 
 import bentofn
 from bentofn.runtime import asgi
+from bentofn.runtime.http.connection import Connection
+from bentofn.runtime.http.cycle import Cycle
 
 BIG = b"x" * 1_000_000
 
@@ -293,3 +296,24 @@ async def test_a_stop_ends_idle_connections_and_lets_the_others_finish() -> None
         _, headers, body = await busy.ask(ask[-2:])
         assert (headers["connection"], body) == ("close", b"late.")
         assert await busy.is_over()
+
+
+async def test_a_connection_that_ended_leaves_nothing_to_the_collector() -> None:
+    def kept() -> int:
+        return sum(isinstance(each, Connection | Cycle) for each in gc.get_objects())
+
+    async with serving(Spoken.to_asgi()) as (connect, server):
+        gc.collect()
+        gc.disable()
+        try:
+            before = kept()
+            client = await connect()
+            assert (await client.ask(post("/slow", b"a")))[2] == b"a"
+            client.writer.close()
+            for _ in range(1000):
+                if not server.server_state.connections and kept() == before:
+                    break
+                await asyncio.sleep(0.01)
+            assert kept() == before
+        finally:
+            gc.enable()

@@ -3,7 +3,7 @@
 W1 is an MLP (768-1024-1024-10, JSON, one torch thread, batchable), W2 the embeddings example, W3 an
 echo of a small document. In each round every peer is started anew on the first core, asked, weighed
 and put under load by ``wrk`` from the second one, at 1, 16 and 64 connections. The peers' newest
-versions are installed once (``serving/environments.py`` says where); their services stand in
+versions are installed once (``serving/peers.py`` says where); their services stand in
 ``serving/apps``. Needs wrk and taskset.
 """
 
@@ -21,9 +21,9 @@ from typing import Any
 
 from services import report
 from serving import workloads
-from serving.environments import environment, versions
+from serving.environments import versions
 from serving.load import put, write_script
-from serving.peers import EXAMPLE, ONE_THREAD, PEERS, Contender, contenders, ours
+from serving.peers import EXAMPLE, ONE_THREAD, PEERS, Contender, contenders, ours, peer_python
 from serving.processes import serving
 from serving.record import Record, Sample
 from serving.workloads import Workload
@@ -128,7 +128,8 @@ class Bench:
         self.record.add(Sample(*sample))
 
     def _torch_and_weights(self, workload: Workload) -> float:
-        python = str(environment("fastapi", (), self.home))
+        fastapi = next(peer for peer in PEERS if peer.name == "fastapi")
+        python = str(peer_python(fastapi, self.home))
         weights = local_path(str(workload.model), self.home)[2]
         command = ["taskset", "-c", str(self.cores[0]), python, "-c", _TORCH, str(weights)]
         done = subprocess.run(
@@ -236,7 +237,7 @@ def main() -> None:
             add_rows(table, workload, bench)
         for peer in PEERS:
             if bench.takes(peer.name):
-                python = environment(peer.name, peer.distributions, home)
+                python = peer_python(peer, home)
                 table.others |= versions(python, peer.distributions)
     table.write(options.json)
 

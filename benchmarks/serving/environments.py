@@ -1,16 +1,14 @@
-"""A virtual environment for each peer, made once and kept."""
+"""Virtual environments of peers, made once and kept; the tests beside stock BentoML use one too."""
 
 from __future__ import annotations
 
-import importlib.metadata
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from services import report
 
 from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.pip_config import read_pip_config
@@ -19,37 +17,43 @@ from bentofn.packager.environment.uv import run_uv
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
-MODELS = ("safetensors", "tokenizers", "numpy")
-"""What the models import beside torch, which is the one that bentofn's own run takes."""
+
+def cache() -> Path:
+    """Where environments are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bentofn"
 
 
-def folder() -> Path:
-    """Where the environments are kept; remove it to have the peers' newest versions."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("BENTOFN_BENCH_PEERS") or f"{cache}/bentofn/peers")
-
-
-def environment(name: str, distributions: Sequence[str], home: Home) -> Path:
-    """The interpreter of a peer's environment, which is made if there is none.
+def environment(
+    target: Path,
+    packages: Sequence[str],
+    home: Home,
+    *,
+    mark: str = "",
+    report: Callable[[str], None] = lambda step: None,
+) -> Path:
+    """The interpreter of an environment, which is made if there is none.
 
     Args:
-        name: The peer's.
-        distributions: Its own.
+        target: The environment's folder.
+        packages: What is installed there, of this interpreter's version of Python.
         home: For the installer.
+        mark: An environment with another mark is made anew.
+        report: Told when one is made.
 
     Raises:
         UserError: A package cannot be had.
     """
-    target = folder() / name.replace(", ", "-")
-    python, complete = target / "bin" / "python", target / "complete"
-    if not complete.exists():
-        report(f"installing {name}")
-        shutil.rmtree(target, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(target)], check=True)
-        torch = f"torch=={importlib.metadata.version('torch').partition('+')[0]}"
-        _install(target, [torch, *MODELS, *distributions], home)
-        complete.touch()
-    return python
+    complete = target / "complete"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{target}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists() or complete.read_text() != mark:
+            report(f"installing {target.name}")
+            shutil.rmtree(target, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", target], check=True)
+            _install(target, packages, home)
+            complete.write_text(mark)
+    return target / "bin" / "python"
 
 
 def versions(python: Path, distributions: Sequence[str]) -> dict[str, str]:
@@ -67,7 +71,7 @@ def _install(target: Path, packages: Sequence[str], home: Home) -> None:
     try:
         _run(target, packages, settings, home)
     except UserError:
-        # Only the index of CPU builds may have the one that this machine takes.
+        # Only the index of CPU builds may have the torch that this machine takes.
         with_cpu = with_cpu_index(settings)
         if with_cpu is None:
             raise
@@ -79,6 +83,6 @@ def _run(target: Path, packages: Sequence[str], settings: IndexSettings, home: H
         ["install", "--python", str(target / "bin" / "python"), "--compile-bytecode", *packages],
         settings,
         folder=target,
-        what="A peer cannot be installed",
+        what=f"The environment {target.name} cannot be installed",
         home=home,
     )

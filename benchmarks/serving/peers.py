@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +16,11 @@ from bentofn.commands.init import write_template
 from bentofn.packager.build import BuildOptions, build
 from bentofn.packager.home import Home
 from bentofn.packager.modelstore import local_path
-from serving.environments import environment
+from serving.environments import cache, environment
 from serving.workloads import Workload
+
+MODELS = ("safetensors", "tokenizers", "numpy")
+"""What the models import beside torch, which is the one that bentofn's own run takes."""
 
 APPS = Path(__file__).with_name("apps")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embeddings"
@@ -112,6 +117,21 @@ PEERS = (
 )
 
 
+def peer_python(peer: Peer, home: Home) -> Path:
+    """The interpreter of a peer's environment, which is made if there is none.
+
+    Remove its folder in ``$BENTOFN_BENCH_PEERS`` (``~/.cache/bentofn/peers``) to have the peer's
+    newest version.
+
+    Raises:
+        UserError: A package cannot be had.
+    """
+    folder = Path(os.environ.get("BENTOFN_BENCH_PEERS") or cache() / "peers")
+    torch = f"torch=={importlib.metadata.version('torch').partition('+')[0]}"
+    packages = [torch, *MODELS, *peer.distributions]
+    return environment(folder / peer.name.replace(", ", "-"), packages, home, report=report)
+
+
 def contenders(peer: Peer, workload: Workload, home: Home, scratch: Path) -> list[Contender]:
     """A peer's ways to serve a workload; writes their files.
 
@@ -121,7 +141,7 @@ def contenders(peer: Peer, workload: Workload, home: Home, scratch: Path) -> lis
         home: Whose model store holds the weights.
         scratch: Where the files are written.
     """
-    python = environment(peer.name, peer.distributions, home)
+    python = peer_python(peer, home)
     folder = scratch / f"{peer.name}-{workload.name}"
     shutil.copytree(APPS / peer.name.partition(",")[0], folder)
     shutil.copy(APPS / "model.py", folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import sys
@@ -52,3 +54,8 @@ def _cores(quantity: Any) -> float | None:
         return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
     except ValueError:
         return None
+
+
+def fingerprint(environment: Mapping[str, str]) -> str:
+    """What tells an environment from others, without the secrets in it."""
+    return hashlib.sha256(json.dumps(sorted(environment.items())).encode()).hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.choice import EngineChoice
+from bentofn.adapters.local.deployment import run_deployment_hook
 from bentofn.adapters.local.engines import (
     CriuEngine,
     Engine,
@@ -18,11 +19,10 @@ from bentofn.adapters.local.engines import (
     StartFailed,
     StartTimedOut,
     TemplateEngine,
-    boot_command,
     find_python,
 )
+from bentofn.adapters.local.engines.base import ZygoteFailed
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.process import kill_session
 from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import instance_environment
@@ -33,7 +33,6 @@ from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.warm import is_warmable
 from bentofn.packager.snapshot.zygote import Packages
-from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 
 
@@ -162,11 +161,18 @@ class Launcher:
             except StartTimedOut:
                 raise  # what takes too long with everything imported does so without
             except (StartFailed, EngineRefused) as error:
-                if zygote.available:  # else the reason is the zygote's
-                    now = asyncio.get_running_loop().time()
-                    self._patience.failed(now, lasting=isinstance(error, EngineRefused))
-                self._log.write("zygote", "platform", f"not started from: {error}")
+                outcome = (
+                    "not started from any more" if self._gives_up(error) else "not started from"
+                )
+                self._log.write("zygote", "platform", f"{outcome}: {error}")
         return await self._serve(await self._plain_engine(), spec), "cold"
+
+    def _gives_up(self, error: StartFailed | EngineRefused) -> bool:
+        """Whether this function starts from zygotes no more, after what one did not start for."""
+        if isinstance(error, ZygoteFailed):
+            return False  # that is tried again, or given up, for all functions
+        now, lasting = asyncio.get_running_loop().time(), isinstance(error, EngineRefused)
+        return self._patience.failed(now, lasting=lasting, reason=str(error))
 
     def _share(self) -> None:
         """Have a zygote of the packages in the background, once what else was begun is done."""
@@ -220,31 +226,8 @@ class Launcher:
             await instance.stop(grace)
 
     async def run_deployment_hook(self) -> None:
-        """Run the service's ``on_deployment`` methods, once and in a process of their own.
-
-        Raises:
-            UserError: They failed.
-        """
-        launch = await self._how_to_launch()
-        process = await asyncio.create_subprocess_exec(
-            *boot_command(launch.python, launch.root, "on-deployment"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=launch.env,
-            start_new_session=True,
-        )
-        try:
-            output, _ = await asyncio.wait_for(process.communicate(), self._start_timeout)
-        except asyncio.TimeoutError:
-            raise UserError(f"on_deployment took over {self._start_timeout:g} s.") from None
-        finally:
-            kill_session(process.pid)
-        lines = output.decode(errors="replace").splitlines()
-        for line in lines:
-            launch.log("on-deployment", "stdout", line)
-        if process.returncode:
-            raise UserError(f"on_deployment failed: {lines[-1] if lines else 'no output'}")
+        """See :func:`bentofn.adapters.local.deployment.run_deployment_hook`."""
+        await run_deployment_hook(await self._how_to_launch(), self._start_timeout)
 
     async def close(self) -> None:
         """Stop all that the engines run and remove their sockets."""

@@ -34,10 +34,15 @@ from bentofn.adapters.local.engines import (
     TemplateEngine,
     find_python,
 )
+from bentofn.adapters.local.engines.forked.parent import Parent
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
+from bentofn.adapters.local.environment import instance_environment
+from bentofn.adapters.local.isolation.policy import UNLIMITED
+from bentofn.adapters.local.launcher import Launcher
+from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionStatus
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
@@ -230,6 +235,10 @@ def descendants(pid: int) -> set[int]:
     return set(found[1:])
 
 
+def command_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+
 def environment_of(pid: int) -> str:
     return Path(f"/proc/{pid}/environ").read_text()
 
@@ -416,6 +425,70 @@ async def test_a_kept_zygote_that_failed_for_once_is_restored_later(
         await until(lambda: engine.available, engine.recall)
         assert (await call(await started(engine, InstanceSpec("two")), "look"))["before"]
         assert [each.snapshot for each in made.kept.known()] == [zygote.snapshot]
+
+
+async def test_a_function_starts_from_another_zygote_where_a_kept_one_failed_for_once(
+    built: Built, sockets: Path, criu: Criu, tmp_path: Path
+) -> None:
+    alpha = built.bento("alpha")
+    function = FunctionSpec("alpha", alpha.tag, FunctionSettings(cpu=1))
+    environment = instance_environment(function, alpha)
+    async with stage(sockets, built.home) as made:
+        kept = made.engine(alpha, **environment)
+        await asyncio.wait_for(kept.prepare(), PATIENCE)
+        python, runtime = kept.launch.python.resolve(), alpha.root.runtime.resolve()
+        packages = Packages(alpha.packages, runtime, python)
+        running = made.zygotes.warm(packages, alpha.root.path, environment)
+        await asyncio.wait_for(running, PATIENCE)
+        assert made.kept is not None
+        (zygote,) = made.kept.known()
+        image = zygote.snapshot.images / "inventory.img"
+        aside = image.rename(image.with_name("aside"))
+        launcher = Launcher(
+            function, alpha, PATIENCE, sockets / "alpha", UNLIMITED,
+            LogWriter(tmp_path / "log"), Shared(made.zygotes, made.restorer, made.kept),
+        )  # fmt: skip
+        try:
+            instance, kind = await asyncio.wait_for(launcher.launch("one", 1), PATIENCE)
+            assert (kind, launcher.next_kind) == ("cold", "zygote")
+            await asyncio.wait_for(instance.stop(10), PATIENCE)
+        finally:
+            await asyncio.wait_for(launcher.close(), PATIENCE)
+            aside.rename(image)
+
+
+async def test_a_template_is_made_of_a_zygote_again_after_that_failed_for_once(
+    built: Built, sockets: Path, criu: Criu
+) -> None:
+    async with stage(sockets, built.home) as made:
+        engine = made.engine(built.bento("alpha"))
+        await asyncio.wait_for(engine.prepare(), PATIENCE)
+        assert made.kept is not None
+        (zygote,) = made.kept.known()
+        image = zygote.snapshot.images / "inventory.img"
+        aside = image.rename(image.with_name("aside"))
+        of_zygotes: list[Parent | None] = []
+
+        async def quicker() -> Parent | None:
+            of_zygotes.append(await engine.template())
+            return of_zygotes[-1]
+
+        template = TemplateEngine(engine.launch, quicker)
+
+        async def start() -> None:
+            instance = await started(template, InstanceSpec("one"))
+            await asyncio.wait_for(instance.stop(10), PATIENCE)
+            for pid in descendants(os.getpid()):
+                if "template" in command_of(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+        try:
+            await start()
+            assert of_zygotes == []
+            aside.rename(image)
+            await until(lambda: of_zygotes, start)
+        finally:
+            await asyncio.wait_for(template.close(), PATIENCE)
 
 
 async def test_a_disk_that_failed_for_once_is_asked_for_zygotes_again(

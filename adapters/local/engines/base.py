@@ -29,6 +29,10 @@ class EngineRefused(Exception):  # noqa: N818 - not an error: the platform takes
     """The service works, but not with this engine; the message says why and what to do."""
 
 
+class ZygoteFailed(EngineRefused):
+    """A zygote cannot be started from now, which says nothing of the service."""
+
+
 @dataclass(frozen=True)
 class InstanceSpec:
     """An instance to start.

@@ -85,6 +85,35 @@ with tempfile.TemporaryDirectory() as sockets:
     asyncio.run(main(Path(sockets)))
 """
 
+# Who enters a container may have fewer privileges than a platform there, and no more than its
+# instances.
+UNREADABLE = """
+FEWER = ["setpriv", "--bounding-set=-sys_ptrace"]
+
+RESTORE = '''
+import subprocess, sys
+with open(sys.argv[1], "wb") as log:
+    restored = subprocess.Popen([*sys.argv[2:], "sleep", "600"], stdout=log, stderr=log)
+    print(restored.pid, flush=True)
+    sys.stdin.read()
+'''
+
+command, pipe = [sys.executable, "-c", RESTORE, str(snapshots / "log"), *FEWER], subprocess.PIPE
+with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as restores:
+    restored = int(restores.stdout.readline())
+    while b"sleep" not in Path(f"/proc/{restored}/cmdline").read_bytes()[:5]:
+        pass
+    find = [*FEWER, sys.executable, "-c", FROM_ANOTHER, str(snapshots)]
+
+    def found() -> str:
+        return subprocess.run(find, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+    assert found() == "[]", "who restored it lives"
+    restores.kill()
+    restores.wait()
+    assert found() == str([restored]), "process 1 adopted it"
+"""
+
 ELSEWHERE = """
 import ctypes
 PR_SET_CHILD_SUBREAPER = 36
@@ -94,7 +123,9 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("code", [ADOPTING, RESTORING], ids=["adopts", "restores"])
+@pytest.mark.parametrize(
+    "code", [ADOPTING, RESTORING, UNREADABLE], ids=["adopts", "restores", "unreadable"]
+)
 def test_process_1_of_a_container_may_be_ours(tmp_path: Path, code: str) -> None:
     snapshots = tmp_path / "snapshots"
     snapshots.mkdir(mode=0o700)

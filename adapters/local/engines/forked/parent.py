@@ -11,6 +11,7 @@ from typing import Any
 
 from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch, StartFailed
 from bentofn.adapters.local.engines.children import Process, number_here
+from bentofn.adapters.local.engines.places import place
 from bentofn.adapters.local.engines.plain import status_of
 from bentofn.adapters.local.engines.process import (
     DRAIN,
@@ -20,7 +21,7 @@ from bentofn.adapters.local.engines.process import (
     ended,
     kill_session,
 )
-from bentofn.adapters.local.engines.sockets import Wires, socket_path
+from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.runtime.protocol import (
     Exited,
     Failed,
@@ -97,20 +98,12 @@ class Parent:
             StartFailed: It could not fork.
             ParentGoneError: It has ended.
         """
-        path = socket_path(launch.sockets, spec.instance_id)
-        tenancy = launch.tenancy(spec)
-        wires = Wires.open(path)
         # Functions that share a zygote may name their instances alike.
         id_ = f"{next(self._numbers)}:{spec.instance_id}"
         request = Fork(id_, spec.threads, launch.environment(spec))
-        try:
-            pid, exit_ = await self.fork(request, wires)
-        except BaseException:
-            wires.close()
-            path.unlink(missing_ok=True)
-            await asyncio.shield(tenancy.end())
-            raise
-        return await RunningInstance.of(spec, path, wires, pid, exit_, tenancy, launch.log)
+        async with place(launch, spec) as at:
+            pid, exit_ = await self.fork(request, at.wires)
+        return await RunningInstance.of(spec, at.path, at.wires, pid, exit_, at.tenancy, launch.log)
 
     async def fork(self, request: Fork, wires: Wires) -> tuple[int, asyncio.Future[int | None]]:
         """Ask for a clone on these wires, whose remote ends are closed.

@@ -12,10 +12,12 @@ from bentofn.adapters.local.engines.base import (
     InstanceSpec,
     Launch,
     StartFailed,
+    ZygoteFailed,
 )
 from bentofn.adapters.local.engines.forked.parent import Parent, ParentGoneError
 from bentofn.adapters.local.engines.plain import spawn, stop_all
 from bentofn.adapters.local.engines.process import Output, RunningInstance
+from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.sockets import Wires
 
 _ATTEMPTS = 2  # a template that was killed between two requests is started again once
@@ -37,6 +39,7 @@ class TemplateEngine:
     ) -> None:
         self._launch = launch
         self._quicker = quicker
+        self._patience = Patience()
         self._instances: set[RunningInstance] = set()
         self._template: Parent | None = None
         self._starting = asyncio.Lock()
@@ -69,13 +72,19 @@ class TemplateEngine:
             return self._template
 
     async def _soon(self) -> Parent | None:
-        if self._quicker is None:
+        now = asyncio.get_running_loop().time
+        if self._quicker is None or not self._patience.allows(now()):
             return None
         try:
-            return await self._quicker()
-        except (StartFailed, EngineRefused):
-            self._quicker = None
+            template = await self._quicker()
+        except (StartFailed, EngineRefused) as error:
+            lasting = isinstance(error, EngineRefused) and not isinstance(error, ZygoteFailed)
+            if self._patience.failed(now(), lasting=lasting, reason=str(error)):
+                line = f"not made of a zygote any more: {error}"
+                self._launch.log(TEMPLATE_ID, "platform", line)
             return None
+        self._patience.succeeded()
+        return template
 
     async def _spawn(self) -> Parent:
         wires = Wires.open(None)

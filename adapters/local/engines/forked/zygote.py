@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch
+from bentofn.adapters.local.engines.base import (
+    EngineRefused,
+    InstanceSpec,
+    Launch,
+    ZygoteFailed,
+)
 from bentofn.adapters.local.engines.forked.parent import Parent, ParentGoneError
 from bentofn.adapters.local.engines.forked.zygotes import Zygote, Zygotes
 from bentofn.adapters.local.engines.plain import stop_all
@@ -91,12 +96,12 @@ class ZygoteEngine:
     async def _fork(self, spec: InstanceSpec) -> RunningInstance:
         zygote = self._find(spec)
         if zygote is None:
-            raise EngineRefused("there is no zygote of its packages")
+            raise ZygoteFailed("there is no zygote of its packages")
         self._zygotes.use(zygote)
         try:
             return await zygote.parent.clone(self.launch, spec)
         except ParentGoneError:
-            raise EngineRefused("the zygote of its packages has ended") from None
+            raise ZygoteFailed("the zygote of its packages has ended") from None
 
     def _tree(self) -> Path:
         return BentoRoot(self.launch.root).environment.resolve()

@@ -20,6 +20,7 @@ from bentofn.adapters.local.engines.plain import spawn_command
 from bentofn.adapters.local.engines.process import Output
 from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.sockets import Wires
+from bentofn.adapters.local.environment import fingerprint
 from bentofn.packager.snapshot.zygote import ATTEMPTS, Packages, zygote_command
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.protocol import Warmed
@@ -89,7 +90,7 @@ class Zygotes:
     most: int = MOST
     _living: list[Zygote] = field(default_factory=list)
     _read: dict[Packages, frozenset[str]] = field(default_factory=dict)
-    _patiences: defaultdict[tuple[Packages, frozenset[tuple[str, str]]], Patience] = field(
+    _patiences: defaultdict[tuple[Packages, str], Patience] = field(
         default_factory=lambda: defaultdict(Patience)
     )
     _work: set[asyncio.Task[None]] = field(default_factory=set)
@@ -156,7 +157,7 @@ class Zygotes:
 
     async def _make(self, packages: Packages, root: Path, environment: Mapping[str, str]) -> None:
         matters = that_matter(environment, self._read.get(packages, frozenset()))
-        patience = self._patiences[packages, frozenset(matters.items())]
+        patience = self._patiences[packages, fingerprint(matters)]
         now = asyncio.get_running_loop().time
         if not patience.allows(now()):
             raise EngineRefused(patience.reason)
@@ -165,7 +166,8 @@ class Zygotes:
             parent, warmed = await self._spawn(packages, tree, matters)
         except (EngineRefused, StartFailed) as error:
             lasting = isinstance(error, EngineRefused)
-            patience.failed(now(), lasting=lasting, reason=str(error))
+            if patience.failed(now(), lasting=lasting, reason=str(error)):
+                self.log(f"zygote of {tree.name} is given up: {error}")
             raise
         patience.succeeded()
         read = self._read.get(packages, frozenset()) | frozenset(warmed.read)

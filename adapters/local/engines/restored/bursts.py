@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import (
+    TEMPLATE_ID,
     EngineRefused,
     InstanceSpec,
     Launch,
@@ -113,7 +114,10 @@ class Bursts:
         try:
             parent = await restore_template(self._launch, self._restorer, images)
         except (StartFailed, EngineRefused) as error:
-            self._patience.failed(self._loop.time(), lasting=isinstance(error, EngineRefused))
+            lasting = isinstance(error, EngineRefused)
+            if self._patience.failed(self._loop.time(), lasting=lasting, reason=str(error)):
+                line = f"bursts are not forked any more: {error}"
+                self._launch.log(TEMPLATE_ID, "platform", line)
             raise
         self._patience.succeeded()
         return parent

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import InstanceSpec, Launch
+from bentofn.adapters.local.engines.places import place
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.restorer import Restorer
-from bentofn.adapters.local.engines.sockets import Wires, socket_path
 from bentofn.runtime.protocol import Restore
 
 
@@ -28,18 +27,11 @@ async def restore_instance(
         StartFailed: It cannot be restored.
         EngineRefused: There is no CRIU.
     """
-    path = socket_path(launch.sockets, spec.instance_id)
-    tenancy = launch.tenancy(spec)
-    wires = Wires.open(path)
-    try:
-        offspring = await restorer.restore(images, request, wires.remote_fds())
-    except BaseException:
-        wires.close()
-        path.unlink(missing_ok=True)
-        await asyncio.shield(tenancy.end())
-        raise
-    finally:
-        wires.close_remote()
+    async with place(launch, spec) as at:
+        try:
+            offspring = await restorer.restore(images, request, at.wires.remote_fds())
+        finally:
+            at.wires.close_remote()
     return await RunningInstance.of(
-        spec, path, wires, offspring.pid, offspring.exit, tenancy, launch.log
+        spec, at.path, at.wires, offspring.pid, offspring.exit, at.tenancy, launch.log
     )

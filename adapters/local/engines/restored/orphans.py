@@ -62,7 +62,17 @@ def _is_adopted(pid: int, snapshots: Path) -> bool:
         restores = any(link.is_relative_to(snapshots) for link in _open_files(parent))
         return not (restores or _is_of(parent, snapshots))
     except PermissionError:
-        return True  # process 1 may have privileges that nothing of this home has
+        return _adopts(parent, snapshots.stat().st_uid)
+
+
+def _adopts(pid: int, owner: int) -> bool:
+    """Whether a process that may not be read adopts, and does not restore for this home's owner.
+
+    Process 1 of a container has privileges that who enters it may not have, and so may a platform.
+    """
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = {name: values.split() for name, _, values in (each.partition(":") for each in status)}
+    return fields.get("NSpid", [""])[-1] == "1" or fields["Uid"][0] != str(owner)
 
 
 def _open_files(pid: int) -> Iterator[Path]:

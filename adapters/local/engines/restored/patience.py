@@ -32,8 +32,8 @@ class Patience:
         """Whether to try now."""
         return now >= self.not_before
 
-    def failed(self, now: float, *, lasting: bool, reason: str = "") -> None:
-        """It was tried in vain.
+    def failed(self, now: float, *, lasting: bool, reason: str = "") -> bool:
+        """It was tried in vain; says whether it is given up now.
 
         Of several that tried at once the first counts.
 
@@ -42,14 +42,15 @@ class Patience:
             lasting: Whether it would fail for the same reason again.
             reason: That reason.
         """
-        if not (lasting or self.allows(now)):
-            return
+        if self.exhausted or not (lasting or self.allows(now)):
+            return False
         self.reason = reason
         if lasting or self.failures == len(RETRY_AFTER):
             self.not_before = math.inf
         else:
             self.not_before = now + RETRY_AFTER[self.failures]
         self.failures += 1
+        return self.exhausted
 
     def succeeded(self) -> None:
         """It was done: what comes later is another matter."""

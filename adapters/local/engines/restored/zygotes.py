@@ -20,6 +20,7 @@ from bentofn.adapters.local.engines.base import (
     InstanceSpec,
     Launch,
     StartFailed,
+    ZygoteFailed,
 )
 from bentofn.adapters.local.engines.forked.parent import Parent
 from bentofn.adapters.local.engines.process import RunningInstance
@@ -28,6 +29,7 @@ from bentofn.adapters.local.engines.restored.learning import Learning
 from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.template import restore_template
+from bentofn.adapters.local.environment import fingerprint
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.parked import SnapshotRefused, StartsThreads
@@ -37,6 +39,7 @@ from bentofn.packager.snapshot.zygote import (
     ZygoteSnapshot,
     recall_zygote,
     take_zygote,
+    zygote_name,
 )
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.protocol import Restore
@@ -80,7 +83,7 @@ class KeptZygote:
         return usable and packages == self.packages and matters == dict(self.environment)
 
 
-_Question = tuple[Packages, frozenset[tuple[str, str]]]
+_Question = tuple[Packages, str]
 _Patiences = defaultdict[_Question, Patience]
 
 
@@ -143,7 +146,7 @@ class KeptZygotes:
         """Restore a zygote as an instance; it is not ready yet when this returns.
 
         Raises:
-            EngineRefused: It cannot be restored; it is not tried again at once.
+            ZygoteFailed: It cannot be restored; it is not tried again at once.
         """
         env = launch.environment(spec)
         request = Restore("instance", spec.instance_id, spec.threads, env)
@@ -152,12 +155,12 @@ class KeptZygotes:
             instance = await restore_instance(
                 launch, spec, self._restorer, zygote.snapshot.images, request
             )
-        except StartFailed as error:
+        except (StartFailed, EngineRefused) as error:
             patience = zygote.patience
             patience.failed(self._loop.time(), lasting=False, reason=str(error))
             outcome = "is given up" if patience.exhausted else "was not restored"
             self._log(f"{zygote.snapshot.origin.bento} {outcome}: {error}")
-            raise EngineRefused(str(error)) from error
+            raise ZygoteFailed(str(error)) from error
         finally:
             hold.close()
         zygote.patience.succeeded()
@@ -208,7 +211,7 @@ class KeptZygotes:
     async def _hold(self, zygote: KeptZygote) -> Hold:
         hold = await asyncio.to_thread(self._restorer.store.hold, zygote.snapshot)
         if hold is None:
-            raise EngineRefused("the snapshot of its packages' zygote was removed")
+            raise ZygoteFailed("the snapshot of its packages' zygote was removed")
         zygote.ahead.start()
         return hold
 
@@ -222,8 +225,9 @@ class KeptZygotes:
             )
         except (EngineRefused, UserError, OSError) as error:
             # Who prepares one hears it.
-            question = _question(packages, environment)
-            self._recalls[question].failed(self._loop.time(), lasting=False, reason=str(error))
+            question, now = _question(packages, environment), self._loop.time()
+            if self._recalls[question].failed(now, lasting=False, reason=str(error)):
+                self._log(f"{zygote_name(packages)} is looked for no more: {error}")
             del self._asked[question]
             return
         if kept is not None:
@@ -245,7 +249,8 @@ class KeptZygotes:
             except (UserError, OSError) as error:
                 lasting = isinstance(error, (SnapshotRefused, StartsThreads))
                 reason = str(error).rstrip(".")
-                patience.failed(self._loop.time(), lasting=lasting, reason=reason)
+                if patience.failed(self._loop.time(), lasting=lasting, reason=reason):
+                    self._log(f"{zygote_name(packages)} is not kept and given up: {reason}")
                 raise EngineRefused(reason) from error
             zygote = await self._take_up(packages, environment, kept)
             if zygote.patience.exhausted:
@@ -262,10 +267,7 @@ class KeptZygotes:
         )  # fmt: skip
 
     async def _take_up(
-        self,
-        packages: Packages,
-        environment: Mapping[str, str],
-        kept: ZygoteSnapshot,
+        self, packages: Packages, environment: Mapping[str, str], kept: ZygoteSnapshot
     ) -> KeptZygote:
         ahead = await asyncio.to_thread(ReadAhead, kept.snapshot.path)
         for each in list(self._known):
@@ -288,7 +290,7 @@ class KeptZygotes:
 
 
 def _question(packages: Packages, environment: Mapping[str, str]) -> _Question:
-    return packages, frozenset(environment.items())
+    return packages, fingerprint(environment)
 
 
 def _identity(snapshot: Snapshot) -> tuple[str, datetime]:

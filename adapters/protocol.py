@@ -7,53 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from bentofn.adapters.url import Url
+
 Snapshot = Literal["auto", "criu", "template", "none"]
 Progress = Callable[[str], None]
 """Called with one line about each step, for a terminal."""
-
-
-@dataclass(frozen=True)
-class Cors:
-    """Who else may call a function's URL from a browser.
-
-    The defaults are what ``cors: true`` stands for in the Serverless Framework.
-    Source: https://www.serverless.com/framework/docs/providers/aws/guide/functions (CORS).
-
-    Args:
-        origins: Allowed origins, or ``*``.
-        headers: Request headers that a page may send.
-        methods: Allowed methods, or ``*``.
-        credentials: Whether cookies and authorization may be sent.
-        exposed_headers: Response headers that a page may read.
-        max_age: Seconds for which a browser may keep a preflight's answer.
-    """
-
-    origins: tuple[str, ...] = ("*",)
-    headers: tuple[str, ...] = (
-        "Content-Type",
-        "X-Amz-Date",
-        "Authorization",
-        "X-Api-Key",
-        "X-Amz-Security-Token",
-        "X-Amzn-Trace-Id",
-    )
-    methods: tuple[str, ...] = ("*",)
-    credentials: bool = False
-    exposed_headers: tuple[str, ...] = ()
-    max_age: int = 0
-
-
-@dataclass(frozen=True)
-class Url:
-    """A function's public address.
-
-    Args:
-        cors: Its CORS rules, or None to leave CORS to the service.
-        authorizer: ``aws_iam`` where callers must sign, else None.
-    """
-
-    cors: Cors | None = None
-    authorizer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,16 +73,8 @@ class FunctionSpec:
         settings = dict(raw["settings"])
         settings["events"] = tuple(settings["events"])
         if settings["url"] is not None:
-            settings["url"] = _url(settings["url"])
+            settings["url"] = Url.from_json(settings["url"])
         return cls(raw["name"], raw["bento"], FunctionSettings(**settings))
-
-
-def _url(raw: Mapping[str, Any]) -> Url:
-    cors: dict[str, Any] | None = raw["cors"]
-    if cors is None:
-        return Url(authorizer=raw["authorizer"])
-    listed: dict[str, Any] = {k: tuple(v) for k, v in cors.items() if isinstance(v, list | tuple)}
-    return Url(cors=Cors(**{**cors, **listed}), authorizer=raw["authorizer"])
 
 
 @dataclass(frozen=True)

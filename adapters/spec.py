@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from bentofn.adapters.protocol import Cors, FunctionSettings, FunctionSpec, Url
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.url import Cors, Url
 from bentofn.adapters.yamltree import Node
 from bentofn.runtime.errors import UserError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.bento_manifest import make_manifest
-from bentofn.packager.bento_models import BentoModels, collect_models
+from bentofn.packager.bento_models import BentoModels, collect_models, loaded_models
 from bentofn.packager.build_inputs import BuildInputs, check_unchanged
 from bentofn.packager.code.contract import (
     Description,
@@ -20,12 +20,8 @@ from bentofn.packager.code.contract import (
 from bentofn.packager.code.gpu import names_gpu
 from bentofn.packager.code.import_surface import import_surface
 from bentofn.packager.code.late_imports import late_imports
-from bentofn.packager.config.model import ModelChoice
 from bentofn.packager.environment.bench import Bench, bench_like, own_bench
-from bentofn.packager.environment.layers import (
-    Environment,
-    make_environment,
-)
+from bentofn.packager.environment.layers import Environment, make_environment
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.environment.torch_build import build_note, is_cpu
 from bentofn.packager.home import Home
@@ -271,32 +267,20 @@ class Assembler:
         )
 
     def _models(self, description: Description, lock: Lock) -> BentoModels:
+        used = description.contract.models
+        loaded = loaded_models(self.store, self.inputs.loaded, used, self.report)
         exporter = None
         if self.plan is not None:
             exporter = Exporter(self.plan, lock, self.home, self.store, self.scratch, self.report)
         return collect_models(
             self.store,
-            (*self.inputs.config.models, *self._loaded(description)),
-            description.contract.models,
+            (*self.inputs.config.models, *loaded),
+            used,
             description.exports,
             exporter,
             self.report,
             refresh=self.inputs.options.upgrade,
         )
-
-    def _loaded(self, description: Description) -> list[ModelChoice]:
-        """The models that the code names where it loads them, as far as there are any."""
-        found = []
-        for tag in self.inputs.loaded:
-            if tag in description.contract.models:
-                continue
-            try:
-                require_model(self.store, tag, self.report)
-            except UserError as error:
-                self.report(f"The code loads {tag}, which the bento lacks: {error}")
-            else:
-                found.append(ModelChoice(tag))
-        return found
 
     def _prove(
         self, imports: str, bench: Bench, environment: Environment, manifest: BentoManifest

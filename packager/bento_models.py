@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bentofn.packager.config.model import ModelChoice
@@ -29,6 +29,30 @@ class BentoModels:
     references: tuple[ModelReference, ...]
     wanted: Mapping[str, str]
     layers: tuple[Descriptor, ...]
+
+
+def loaded_models(
+    store: Store, loaded: Iterable[str], used: Collection[str], report: Callable[[str], None]
+) -> list[ModelChoice]:
+    """The models that the code names where it loads them, as far as there are any.
+
+    Args:
+        store: The store.
+        loaded: Their tags.
+        used: Tags of the models that the bento has in any case.
+        report: Told what takes time, and which there are not.
+    """
+    found = []
+    for tag in loaded:
+        if tag in used:
+            continue
+        try:
+            require_model(store, tag, report)
+        except UserError as error:
+            report(f"The code loads {tag}, which the bento lacks: {error}")
+        else:
+            found.append(ModelChoice(tag))
+    return found
 
 
 def collect_models(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bentofn.adapters.protocol import Cors
+from bentofn.adapters.url import Cors
 
 PREFIX = "access-control-"
 """Response headers with this prefix are the platform's where it has CORS rules."""

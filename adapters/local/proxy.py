@@ -22,7 +22,7 @@ from bentofn.adapters.local.websockets import (
     relay,
     without_handshake,
 )
-from bentofn.adapters.protocol import Url
+from bentofn.adapters.url import Url
 
 # RFC 9110 §7.6.1, with the old names that are still sent; Expect was answered here.
 _HOP_BY_HOP = frozenset(

@@ -25,7 +25,8 @@ import pytest
 import bentofn
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
-from bentofn.adapters.protocol import Cors, FunctionSettings, FunctionSpec, FunctionStatus, Url
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionStatus
+from bentofn.adapters.url import Cors, Url
 from bentofn.packager.build import BuildOptions, build
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.adapters.protocol import Cors, FunctionSettings, FunctionSpec, Url
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.spec import DeploymentSpec, default_spec, load_spec, read_spec
+from bentofn.adapters.url import Cors, Url
 from bentofn.adapters.variables import resolve
 from bentofn.runtime.errors import UserError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from multidict import CIMultiDict
 
 from bentofn.adapters.local.cors import is_preflight, preflight_headers, response_headers
-from bentofn.adapters.protocol import Cors
+from bentofn.adapters.url import Cors
 
 PAGE = "https://page.example"
 ASKED = CIMultiDict(

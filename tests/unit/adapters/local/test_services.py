@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bentofn.adapters.local.services import entry_spec, in_order, memory_of, spec_of
-from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, Url
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.url import Url
 from bentofn.runtime.manifest import ServiceContract
 from bentofn.runtime.proxy.addresses import ROLE
 

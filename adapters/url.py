@@ -1,0 +1,60 @@
+"""A function's public address, and who may call it from a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cors:
+    """Who else may call a function's URL from a browser.
+
+    The defaults are what ``cors: true`` stands for in the Serverless Framework.
+    Source: https://www.serverless.com/framework/docs/providers/aws/guide/functions (CORS).
+
+    Args:
+        origins: Allowed origins, or ``*``.
+        headers: Request headers that a page may send.
+        methods: Allowed methods, or ``*``.
+        credentials: Whether cookies and authorization may be sent.
+        exposed_headers: Response headers that a page may read.
+        max_age: Seconds for which a browser may keep a preflight's answer.
+    """
+
+    origins: tuple[str, ...] = ("*",)
+    headers: tuple[str, ...] = (
+        "Content-Type",
+        "X-Amz-Date",
+        "Authorization",
+        "X-Api-Key",
+        "X-Amz-Security-Token",
+        "X-Amzn-Trace-Id",
+    )
+    methods: tuple[str, ...] = ("*",)
+    credentials: bool = False
+    exposed_headers: tuple[str, ...] = ()
+    max_age: int = 0
+
+
+@dataclass(frozen=True)
+class Url:
+    """A function's public address.
+
+    Args:
+        cors: Its CORS rules, or None to leave CORS to the service.
+        authorizer: ``aws_iam`` where callers must sign, else None.
+    """
+
+    cors: Cors | None = None
+    authorizer: str | None = None
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Url:
+        """Read the ``dataclasses.asdict`` form (tuples may have become lists)."""
+        cors: dict[str, Any] | None = raw["cors"]
+        if cors is None:
+            return cls(authorizer=raw["authorizer"])
+        listed = {k: tuple(v) for k, v in cors.items() if isinstance(v, list | tuple)}
+        return cls(cors=Cors(**{**cors, **listed}), authorizer=raw["authorizer"])

@@ -9,11 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
 _Job = tuple["asyncio.Future[Any]", Callable[[], Any]]
+
+_PATIENCE = 5.0
+"""Seconds that a close waits for what runs; no thread can be stopped."""
 
 
 class Workers:
@@ -30,7 +35,9 @@ class Workers:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._growing = threading.Lock()
-        self._running = 0
+        self._idle: deque[None] = deque()
+        """One for each thread that nothing was given to, until all threads are made: a job that its
+        caller left still has a thread."""
 
     async def run(self, call: Callable[[], Any]) -> Any:
         """Run a function on a thread; cancelled before it began, it does not begin.
@@ -40,25 +47,34 @@ class Workers:
             BaseException: Whatever else it raised.
         """
         future = asyncio.get_running_loop().create_future()
-        self._running += 1
-        if len(self._threads) < min(self._count, self._running):
-            self._grow()
+        if len(self._threads) < self._count:
+            self._find_thread()
         self._jobs.put((future, call))
-        try:
-            return await future
-        finally:
-            self._running -= 1
+        return await future
 
-    def close(self) -> None:
-        """Drop what has not begun, and wait for what runs."""
+    def close(self, patience: float = _PATIENCE) -> None:
+        """Drop what has not begun, and wait for what runs.
+
+        Args:
+            patience: Seconds after which what still runs is left to the end of the process.
+        """
         with contextlib.suppress(Empty):
             while (job := self._jobs.get_nowait()) is not None:
                 job[0].cancel()
         for _ in self._threads:
             self._jobs.put(None)
+        end = time.monotonic() + patience
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, end - time.monotonic()))
         self._threads.clear()
+        self._idle.clear()
+
+    def _find_thread(self) -> None:
+        """Have a thread for one more job, where there may be one."""
+        try:
+            self._idle.pop()
+        except IndexError:
+            self._grow()
 
     def _grow(self) -> None:
         with self._growing:
@@ -70,24 +86,25 @@ class Workers:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            _do(*job)
-            del job  # what it took and gave is not kept until the next one
+            future, call = job
+            result, error = (None, None) if future.cancelled() else _outcome(call)
+            if len(self._threads) < self._count:
+                self._idle.append(None)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+            # What it took and gave is not kept until the next one.
+            del job, future, call, result, error
 
 
-def _do(future: asyncio.Future[Any], call: Callable[[], Any]) -> None:
-    if future.cancelled():
-        return
-    result: Any = None
-    error: BaseException | None = None
+def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     try:
-        result = call()
+        return call(), None
     except StopIteration as stop:
         error = RuntimeError(f"{call!r} raised StopIteration")
         error.__cause__ = stop
-    except BaseException as raised:
-        error = raised
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-        future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+        return None, error
+    except BaseException as error:
+        return None, error
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

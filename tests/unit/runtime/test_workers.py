@@ -94,3 +94,45 @@ async def test_a_thread_that_waits_keeps_nothing() -> None:
     gc.collect()
     assert kept() is None
     workers.close()
+
+
+async def test_a_call_that_its_caller_left_still_has_its_thread() -> None:
+    workers = Workers(2, "w")
+    began, gate = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        began.set()
+        gate.wait(20)
+
+    left = asyncio.ensure_future(workers.run(hold))
+    assert await asyncio.to_thread(began.wait, 10)
+    left.cancel()
+    await asyncio.wait([left])
+    try:
+        assert await asyncio.wait_for(workers.run(lambda: "runs beside it"), 10)
+    finally:
+        gate.set()
+    workers.close()
+
+
+async def test_calls_one_after_the_other_share_a_thread() -> None:
+    workers = Workers(4, "w")
+    names = {await workers.run(lambda: threading.current_thread().name) for _ in range(50)}
+    assert names == {"w_0"}
+    workers.close()
+
+
+async def test_a_close_does_not_wait_for_ever() -> None:
+    workers = Workers(1, "w")
+    began, gate = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        began.set()
+        return gate.wait(20)
+
+    held = asyncio.ensure_future(workers.run(hold))
+    assert await asyncio.to_thread(began.wait, 10)
+    workers.close(patience=0.01)
+    assert not held.done()
+    gate.set()
+    assert await held

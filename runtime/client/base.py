@@ -112,6 +112,10 @@ class HTTPClient:
         # Which server answers, and whether it takes arrays, only its own document says.
         self._only_json = media_type == JSON or service is not None
         self._setup_done = False
+        self._start()
+
+    def _start(self) -> None:
+        """What a client does once it is made."""
 
     @property
     def _waits(self) -> bool:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.client.answer import chunks_of, decode, error_of
-from bentofn.runtime.client.base import SCHEMA, UNKEPT, ASGIApp, HTTPClient, Patience, import_httpx
+from bentofn.runtime.client.base import SCHEMA, UNKEPT, HTTPClient, Patience, import_httpx
 from bentofn.runtime.client.endpoint import Endpoint, read_schema
 from bentofn.runtime.client.tasks import ResultStatus, Task
 
 if TYPE_CHECKING:
     import httpx
-
-    from bentofn.runtime.service import Service
 
 
 class SyncHTTPClient(HTTPClient):
@@ -43,26 +41,7 @@ class SyncHTTPClient(HTTPClient):
         BentoMLException: The URL is none of a service, or httpx is not installed.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        media_type: str | None = None,
-        service: Service[Any] | None = None,
-        server_ready_timeout: float | None = None,
-        token: str | None = None,
-        timeout: float = 30,
-        app: ASGIApp | None = None,
-    ) -> None:
-        super().__init__(
-            url,
-            media_type=media_type,
-            service=service,
-            server_ready_timeout=server_ready_timeout,
-            token=token,
-            timeout=timeout,
-            app=app,
-        )
+    def _start(self) -> None:
         try:
             self._setup()
         except BaseException:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from bentofn.packager.compare import compare
 from bentofn.packager.home import Home
-from bentofn.packager.inspect import compare, inspect
+from bentofn.packager.inspect import inspect
 from bentofn.packager.layers import FAST, LayerFile, LayerLink, put_chunked, put_layer
 from bentofn.packager.modelstore import import_model, model_layers
 from bentofn.packager.prefetch.artifact import LIST_TYPE, PACK_TYPE, PREFETCH

@@ -7,12 +7,16 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bentofn.adapters.local.engines.base import Engine, InstanceSpec
 from bentofn.adapters.local.upstream import Upstream
 from bentofn.packager.slim.proof import equal
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest
+
+_NEEDS_CREDENTIALS = (401, 403)
+"""What middleware answers an example, which holds none; the warm-up passes it by."""
 
 GRACE = 5.0
 """Seconds that an instance has to end after it answered."""
@@ -24,20 +28,32 @@ class Question:
 
     Args:
         path: Path and query.
-        body: JSON, or empty for a GET.
+        body: Empty for a GET.
+        content_type: The body's.
     """
 
     path: str
     body: bytes = b""
+    content_type: str = "application/json"
 
     @classmethod
     def of(cls, manifest: BentoManifest) -> Question:
-        """The first example that a service declares, else whether it lives."""
+        """The first example that a service declares, of no task, else whether it lives."""
         for api in manifest.contract.apis:
-            for example in api.examples:
+            if api.examples and not api.is_task:
                 path = f"{manifest.contract.path_prefix}{api.route}"
-                return cls(path, json.dumps(example).encode())
+                return cls(path, *_sent(api.examples[0], api.input_schema))
         return cls("/livez")
+
+
+def _sent(example: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The body of an example and its content type, as ``Input.example_body`` has them."""
+    if not schema.get("root_input"):
+        return json.dumps(example).encode(), "application/json"
+    value, kind = example["root"], schema.get("format", "")
+    if isinstance(value, str) and schema.get("type") == "string" and kind in ("", "binary"):
+        return value.encode(), "application/octet-stream" if kind else "text/plain"
+    return json.dumps(value).encode(), "application/json"
 
 
 @dataclass
@@ -59,7 +75,11 @@ class Arm:
 
 
 async def compare(
-    engines: Mapping[str, Engine], question: Question, rounds: int, threads: int
+    engines: Mapping[str, Engine],
+    question: Question,
+    rounds: int,
+    threads: int,
+    env: Mapping[str, str] | None = None,
 ) -> dict[str, Arm]:
     """Start an instance with each engine in turn, ask it, and end it, again and again.
 
@@ -68,6 +88,7 @@ async def compare(
         question: What is asked.
         rounds: How often.
         threads: Compute threads of an instance.
+        env: Variables of the instances beside the engines' own.
 
     Raises:
         UserError: An instance does not start, or answers with an error, or something else than the
@@ -76,7 +97,7 @@ async def compare(
     arms = {name: Arm() for name in engines}
     for number in range(rounds):
         for name, engine in engines.items():
-            spec = InstanceSpec(f"bench-{name}-{number}", {}, threads)
+            spec = InstanceSpec(f"bench-{name}-{number}", env or {}, threads)
             took, reply = await _first_reply(engine, spec, question)
             arms[name].seconds.append(took)
             arms[name].replies.append(reply)
@@ -94,13 +115,13 @@ async def _first_reply(
         upstream = Upstream(instance.socket_path)
         try:
             method = "POST" if question.body else "GET"
-            headers = {"Content-Type": "application/json"} if question.body else {}
+            headers = {"Content-Type": question.content_type} if question.body else {}
             response = await upstream.send(method, question.path, headers, question.body)
             reply = await response.read()
             took = time.perf_counter() - began
         finally:
             await upstream.close()
-        if response.status != 200:
+        if response.status >= 400 and response.status not in _NEEDS_CREDENTIALS:
             raise UserError(f"{spec.instance_id} answered with status {response.status}.")
         return took, reply
     finally:

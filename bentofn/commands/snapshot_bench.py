@@ -61,9 +61,12 @@ async def _measure(home: Home, done: Obtained, rounds: int, report: Report) -> d
     from bentofn.adapters.local.engines.restored.restorer import Restorer
     from bentofn.adapters.local.environment import usable_cpus
     from bentofn.packager.snapshot.store import SnapshotStore
+    from bentofn.runtime.state import VARIABLE
 
     subject = done.subject
     with TemporaryDirectory(prefix="bentofn-bench-") as sockets:
+        # What they would keep, such as rows of monitors, goes with it.
+        env = {VARIABLE: str(Path(sockets, "state"))}
         launch = Launch(
             subject.root,
             subject.python,
@@ -79,7 +82,7 @@ async def _measure(home: Home, done: Obtained, rounds: int, report: Report) -> d
             report(f"Starting {done.bento.tag} {rounds} times plainly and {rounds} times restored")
             question = Question.of(done.bento.manifest)
             arms = await compare(
-                {"plain": plain, "criu": restored}, question, rounds, usable_cpus()
+                {"plain": plain, "criu": restored}, question, rounds, usable_cpus(), env
             )
         finally:
             await restored.close()

@@ -250,6 +250,50 @@ def test_restores_are_measured_beside_plain_starts(home: Home, bentofn: Bentofn)
     assert "times sooner" in shown
 
 
+GUARDED = """
+import bentofn
+
+class Doors:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b"who are you?"})
+
+@bentofn.service(path_prefix="/v1")
+class Echo:
+    @bentofn.task(examples=[{"n": 4}])
+    def later(self, n: int) -> int:
+        return n
+
+    @bentofn.api(examples=[{"root": "plain words"}])
+    def text(self, text: str, /) -> str:
+        with bentofn.monitor("texts") as monitor:
+            monitor.log(text, "text", "feature", "categorical")
+        assert text == "plain words"
+        return text
+"""
+
+
+@pytest.mark.parametrize("guard", ["", "Echo.add_asgi_middleware(Doors)\n"])
+def test_what_is_measured_is_asked_as_it_was_warmed_up_and_records_nothing(
+    tmp_path: Path, bentofn: Bentofn, criu: Criu, guard: str
+) -> None:
+    (project := tmp_path / "project").mkdir()
+    (project / "service.py").write_text(GUARDED + guard)
+    (project / "bentofile.yaml").write_text("service: service:Echo\nname: echo\n")
+    home = Home(tmp_path / "home")
+    bentofn("build", str(project), home=home.path)
+    # Below which a bento keeps its rows.
+    state = {"HOME": str(tmp_path)}
+    done = bentofn("snapshot", "bench", "echo", "-n", "1", "--json", home=home.path, **state)
+    assert document(done)["path"] == "/v1/text"
+    assert not list(tmp_path.rglob("data.*.log"))
+
+
 def test_one_is_attached_to_its_bento(home: Home, bentofn: Bentofn) -> None:
     bentofn("snapshot", "take", "echo", "--attach", home=home.path)
     assert "the snapshot" in bentofn("get", "echo", home=home.path).stdout

@@ -30,7 +30,8 @@ from bentofn.packager.prefetch.pack import write_pack
 from bentofn.packager.prefetch.trace import PLACES, HotFile, Recorder, Trace, whole_file
 from bentofn.packager.prefetch.trial import start_once
 from bentofn.packager.roots.materialise import materialise
-from bentofn.packager.roots.mounts import can_mount, enter_private_namespace
+from bentofn.packager.roots.mount_probe import can_mount
+from bentofn.packager.roots.mounts import enter_private_namespace
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_PATH
 from bentofn.runtime.errors import UserError

@@ -14,12 +14,9 @@ import ctypes
 import errno
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -39,37 +36,13 @@ _CAP_SYS_ADMIN = 21
 _CAPABILITY_VERSION = 0x20080522
 _PR_CAP_AMBIENT, _AMBIENT_RAISE, _AMBIENT_LOWER = 47, 2, 3
 
-_PROBE_SECONDS = 20.0
 _ESCAPE = re.compile(r"\\([0-7]{3})")
-
-
-@cache
-def can_mount(kind: FileSystem = "fuse") -> str | None:
-    """Whether this process could mount, tried once in a process of its own.
-
-    Args:
-        kind: What is to be mounted.
-
-    Returns:
-        None if it works here, else a sentence that says why not.
-    """
-    if sys.platform != "linux":
-        return "Only Linux has private mounts."
-    command = [sys.executable, "-m", __name__, kind]
-    try:
-        probe = subprocess.run(command, capture_output=True, timeout=_PROBE_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"The attempt to mount did not end well: {error}."
-    if probe.returncode == 0:
-        return None
-    lines = probe.stdout.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "The attempt to mount failed."
 
 
 def may_mount_devices() -> bool:
     """Whether this process has the right to mount more than FUSE: root, unless a container took it.
 
-    It may still be refused; :func:`can_mount` tries.
+    It may still be refused; :func:`bentofn.packager.roots.mount_probe.can_mount` tries.
     """
     try:
         status = Path("/proc/thread-self/status").read_text()
@@ -295,43 +268,3 @@ def _mount(source: str, target: str, kind: str | None, flags: int, options: str 
 
 def _unescape(match: re.Match[str]) -> str:
     return chr(int(match[1], 8))
-
-
-def _probe(kind: FileSystem) -> None:
-    """Try what :func:`can_mount` tells.
-
-    Raises:
-        UserError: It does not work.
-    """
-    enter_private_namespace()
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "target"
-        target.mkdir()
-        if kind == "fuse":
-            _probe_fuse(target)
-        elif (reason := why_no_erofs(Path(folder))) is not None:
-            raise UserError(reason)
-
-
-def _probe_fuse(target: Path) -> None:
-    try:
-        descriptor = os.open("/dev/fuse", os.O_RDWR)
-    except OSError as error:
-        raise UserError(f"Cannot open /dev/fuse: {os.strerror(error.errno or 0)}.") from error
-    mount_fuse(descriptor, target)
-    unmount(target)
-    os.close(descriptor)
-
-
-def main(argv: list[str]) -> int:
-    """The process of :func:`can_mount`: says why not, or ends with 0."""
-    try:
-        _probe("erofs" if argv == ["erofs"] else "fuse")
-    except (UserError, OSError) as error:
-        print(error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

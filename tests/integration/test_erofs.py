@@ -18,7 +18,7 @@ from bentofn.commands.tour import Embedder
 from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.build import BuildResult
 from bentofn.packager.home import Home
-from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.mount_probe import can_mount
 from bentofn.packager.store import Store
 
 REFUSAL = can_mount("erofs")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.mount_probe import can_mount
 
 REASON = can_mount("fuse")
 pytestmark = pytest.mark.skipif(REASON is not None, reason=f"FUSE cannot be mounted: {REASON}")

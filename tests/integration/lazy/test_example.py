@@ -18,7 +18,7 @@ from bentofn.adapters.local import daemon
 from bentofn.commands.init import write_template
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
-from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.mount_probe import can_mount
 
 BINARY = shutil.which("docker-registry") or shutil.which("registry")
 REASON = can_mount("fuse")

@@ -28,7 +28,7 @@ from bentofn.packager.prefetch.trace import Trace
 from bentofn.packager.prefetch.tracer import trace_files
 from bentofn.packager.registry import parse_reference, pull
 from bentofn.packager.roots.materialise import materialise
-from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.mount_probe import can_mount
 from bentofn.packager.store import Store
 from bentofn.packager.store.descriptors import PREFETCH
 from bentofn.packager.store.referrers import put_referrer, subject_descriptor

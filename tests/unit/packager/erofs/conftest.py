@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.mount_probe import can_mount
 
 Listing = dict[str, list[Any]]
 """Path to what stands there: its type, permissions, size, and a digest of its content."""

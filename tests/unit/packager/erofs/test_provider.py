@@ -13,7 +13,7 @@ from bentofn.packager.erofs.images import image_path
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.roots.materialise import materialise, prune
-from bentofn.packager.roots.mounts import can_mount
+from bentofn.packager.roots.mount_probe import can_mount
 from bentofn.packager.roots.standing import root_path
 from bentofn.packager.roots.trees import layers_key
 from bentofn.packager.store import Descriptor, Entry, Store

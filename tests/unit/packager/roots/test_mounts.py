@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from bentofn.packager.roots import mounts
+from bentofn.packager.roots.mount_probe import can_mount
 from bentofn.runtime.errors import UserError
 
 needs_erofs = pytest.mark.skipif(
-    mounts.can_mount("erofs") is not None, reason=f"no EROFS here: {mounts.can_mount('erofs')}"
+    can_mount("erofs") is not None, reason=f"no EROFS here: {can_mount('erofs')}"
 )
 needs_fuse = pytest.mark.skipif(
-    mounts.can_mount("fuse") is not None, reason=f"no FUSE here: {mounts.can_mount('fuse')}"
+    can_mount("fuse") is not None, reason=f"no FUSE here: {can_mount('fuse')}"
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -37,13 +38,13 @@ sys.stdin.readline()
 
 NOBODY = """
 import ctypes, os, subprocess, sys
-from bentofn.packager.roots import mounts
+from bentofn.packager.roots import mount_probe, mounts
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, which setresuid took away
 """
-PROBE = NOBODY + "sys.exit(mounts.main(sys.argv[1:]))"
+PROBE = NOBODY + "sys.exit(mount_probe.main(sys.argv[1:]))"
 CHILDREN = (
     NOBODY
     + """

@@ -102,8 +102,8 @@ class EngineChoice:
         """Have the fastest engine prepared in the background, unless there is one or none is left.
 
         Returns:
-            The work; it raises StartFailed where the service does not start at all. A service or
-            host that does not allow an engine is no error: ``note`` says why.
+            The work; it raises StartFailed where the function may not start plainly and the service
+            does not start. Any other failure is no error: ``note`` says why.
         """
         if self._current is None and (self._preparation is None or self._preparation.done()):
             if not any(candidate.open for candidate in self._candidates):
@@ -183,7 +183,7 @@ class EngineChoice:
             if self._current is None and candidate.open:
                 candidate.attempts += 1
                 failure = await self._try(candidate)
-        if failure is not None:
+        if failure is not None and self.must_restore:
             raise failure
 
     async def _try(self, candidate: _Candidate) -> StartFailed | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from instances import eventually
 from proving import NO_CRIU, Deployed
 
 from bentofn.adapters.local import daemon
-from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, FunctionStatus
+from bentofn.packager.snapshot.snapshot import RECORD
 from bentofn.packager.snapshot.store import SnapshotStore
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -20,7 +23,7 @@ pytestmark = pytest.mark.slow
 with_criu = pytest.mark.skipif(NO_CRIU is not None, reason=str(NO_CRIU))
 
 TIED = """
-import socket, subprocess, threading, time
+import os, socket, subprocess, sys, threading, time
 import bentofn
 
 @bentofn.service(name="tied")
@@ -34,6 +37,17 @@ class Tied:
 """
 
 
+def said(deployed: Deployed) -> str:
+    """All that the function's log says."""
+    return "\n".join(line.line for line in deployed.adapter.logs("proof"))
+
+
+def starts_unrestored(deployed: Deployed) -> None:
+    """The next request to a function at zero is answered, by an instance of no snapshot."""
+    deployed.at_zero()
+    assert deployed.draw(5)[0] in ("cold", "zygote")
+
+
 @with_criu
 def test_a_tampered_page_file_is_noticed_and_not_restored(deployed: Deployed) -> None:
     deployed.deploy(snapshot="auto", idle_timeout=0.5)
@@ -45,10 +59,30 @@ def test_a_tampered_page_file_is_noticed_and_not_restored(deployed: Deployed) ->
         start = os.lseek(file.fileno(), 0, os.SEEK_DATA)
         byte = os.pread(file.fileno(), 1, start)
         os.pwrite(file.fileno(), bytes([byte[0] ^ 1]), start)
-    daemon.start(deployed.home, 0)
-    deployed.draw(5)
-    lines = [line.line for line in deployed.adapter.logs("proof")]
-    assert any("mem.raw is not as it was when it was taken" in line for line in lines)
+    with deployed.home.lock(f"snapshot-{snapshot.id}"):  # until then nobody takes a new one
+        daemon.start(deployed.home, 0)
+        starts_unrestored(deployed)
+    assert f"{snapshot.id[:12]} cannot be used: images/mem.raw is not as it was" in said(deployed)
+    eventually(lambda: deployed.status.snapshot == "criu")  # a new one
+
+
+@with_criu
+def test_a_snapshot_from_another_type_of_cpu_is_said_and_not_restored(deployed: Deployed) -> None:
+    deployed.deploy(snapshot="auto", idle_timeout=0.5)
+    daemon.stop(deployed.home)
+    store = SnapshotStore(deployed.home)
+    (here,) = store.list()
+    features = tuple(sorted((*here.key.host.features, "avx9000")))
+    there = replace(here, key=replace(here.key, host=replace(here.key.host, features=features)))
+    (here.path / RECORD).write_bytes(there.record())
+    here.path.rename(store.path_of(there.key))
+    with deployed.home.lock(f"snapshot-{here.id}"):  # until then nobody takes a new one
+        daemon.start(deployed.home, 0)
+        starts_unrestored(deployed)
+    eventually(lambda: deployed.status.snapshot == "criu")  # a new one
+    reason = "was taken on a CPU with avx9000, which this one lacks"
+    assert f"the snapshot {there.id[:12]} {reason}" in said(deployed)
+    assert {each.id for each in store.list()} == {here.id, there.id}
 
 
 @with_criu
@@ -63,30 +97,67 @@ def test_a_full_disk_during_the_dump_is_said(deployed: Deployed) -> None:
     try:
         found = deployed.deploy(snapshot="auto")
         assert found.snapshot == "template"
-        assert "full" in found.note
-        deployed.draw(5)
+        assert (
+            "the disk that the snapshot is written to is full; free some space there" in found.note
+        )
+        assert deployed.draw(5)
     finally:
         deployed.adapter.destroy("proof")
         daemon.stop(deployed.home)
         subprocess.run(["umount", str(deployed.home.snapshots)], check=True)
 
 
-@pytest.mark.parametrize(
-    ("what", "sentence"),
-    [
-        ("threading.Thread(target=time.sleep, args=(600,), daemon=True).start()", "1 thread"),
-        ("self.child = subprocess.Popen(['sleep', '600'])", "1 child process"),
-        ("self.port = socket.create_server(('127.0.0.1', 0))", "listen"),
-    ],
-)
-def test_what_cannot_be_snapshotted_is_said(
-    deployed: Deployed, tmp_path: Path, bentofn: Bentofn, what: str, sentence: str
-) -> None:
-    (tmp_path / "service.py").write_text(TIED.format(what=what))
-    (tmp_path / "bentofile.yaml").write_text("service: service:Tied\nname: tied\n")
-    bentofn("build", str(tmp_path), home=deployed.home.path)
-    chosen = FunctionSettings(snapshot="auto")
+THREAD = "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()"
+LEFT = {
+    "thread": (THREAD, "the service keeps 1 thread"),
+    "program": (
+        "self.child = subprocess.Popen(['sleep', '600'])",
+        "the service keeps 1 child process (sleep from service.py:8 (Tied.__init__))",
+    ),
+    "fork": (
+        "self.child = os.fork() or time.sleep(600)",
+        "the service keeps 1 child process (python3",
+    ),
+    "socket": (
+        "self.port = socket.create_server(('127.0.0.1', 0))",
+        "the service keeps 1 connection (a listening socket from service.py:8 (Tied.__init__))",
+    ),
+}
+NEVER = "'BENTOFN_FUNCTION' in os.environ and not 'BENTOFN_INSTANCE' in os.environ and os._exit(3)"
+"""It ends in every process of a function that is not an instance yet."""
+
+
+def tied(deployed: Deployed, folder: Path, bentofn: Bentofn, what: str) -> FunctionStatus:
+    """Deploy a service that does this when it is constructed."""
+    (folder / "service.py").write_text(TIED.format(what=what))
+    (folder / "bentofile.yaml").write_text("service: service:Tied\nname: tied\n")
+    bentofn("build", str(folder), home=deployed.home.path)
+    chosen = FunctionSettings(snapshot="auto", idle_timeout=0.5)
     deployed.adapter.apply(FunctionSpec("proof", "tied", chosen), lambda _: None)
-    deployed.draw(5)
-    found = deployed.status
-    assert found.snapshot == "criu" or sentence in found.note, found.note
+    return deployed.status
+
+
+@pytest.mark.parametrize("kind", LEFT)
+def test_what_cannot_be_snapshotted_is_said_and_started_plainly(
+    deployed: Deployed, tmp_path: Path, bentofn: Bentofn, kind: str
+) -> None:
+    what, sentence = LEFT[kind]
+    found = tied(deployed, tmp_path, bentofn, what)
+    deployed.at_zero()
+    if kind == "thread" and NO_CRIU is None:  # CRIU keeps threads
+        assert (found.snapshot, found.note) == ("criu", "")
+        assert deployed.draw(5)[0] == "restored"
+    else:
+        assert found.snapshot == "none"
+        assert f"instances start plainly: {sentence}" in found.note
+        starts_unrestored(deployed)
+
+
+def test_a_service_that_never_reaches_its_snapshot_point_is_said_and_started_plainly(
+    deployed: Deployed, tmp_path: Path, bentofn: Bentofn
+) -> None:
+    found = tied(deployed, tmp_path, bentofn, NEVER)
+    assert found.note == "no template: it exited with status 3 before it was ready"
+    starts_unrestored(deployed)
+    sentence = "not restored from a snapshot: it exited with status 3 before its snapshot point"
+    assert NO_CRIU or sentence in said(deployed)

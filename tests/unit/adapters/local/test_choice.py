@@ -98,15 +98,21 @@ async def test_a_service_that_allows_neither_starts_plainly() -> None:
     assert house.choice.prepare() is None
 
 
-async def test_a_service_that_does_not_start_is_said_by_the_last_engine() -> None:
+async def test_a_service_that_reaches_no_snapshot_point_may_still_start_plainly() -> None:
     house = House(
         "auto", **both(criu=[EngineRefused("no weights")], template=[StartFailed("no weights")])
     )
+    await house.prepare()
+    assert (house.choice.state, house.choice.note) == ("none", "no template: no weights")
+    await house.prepare()
+    assert house.choice.state == "template"
+
+
+async def test_a_service_that_must_restore_and_does_not_start_is_said() -> None:
+    house = House("template", **both(template=[StartFailed("no weights")]))
     with pytest.raises(StartFailed, match="no weights"):
         await house.prepare()
     assert house.choice.note == "no template: no weights"
-    await house.prepare()
-    assert house.choice.state == "template"
 
 
 async def test_what_is_kept_is_taken_up_without_starting_the_service() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from instances import PATIENCE, alive, eventually
+from instances import PATIENCE, eventually
 from traces import Traces
 
 from bentofn.adapters.local import daemon
@@ -25,20 +26,21 @@ from bentofn.packager.snapshot.criu.check import why_unfit
 SERVICE = """
 import os, random, ssl, subprocess, tempfile, time, uuid
 import bentofn
+import numpy as np
 
 @bentofn.service(name="proof")
 class Proof:
     def __init__(self) -> None:
-        self.own = random.Random()
+        self.own, self.generator = random.Random(), np.random.default_rng()
         self.memory = bytearray(os.urandom(1 << 20)) * 100
 
     @bentofn.api(examples=[{"number": 1}])
     def draw(self, number: int) -> dict:
         return {
             "square": number * number,
-            "streams": [random.random(), self.own.random(), ssl.RAND_bytes(8).hex(),
-                        tempfile.mktemp(), str(uuid.uuid1()), str(uuid.uuid4()),
-                        os.urandom(8).hex()],
+            "streams": [random.random(), self.own.random(), np.random.random(),
+                        self.generator.random(), ssl.RAND_bytes(8).hex(), tempfile.mktemp(),
+                        str(uuid.uuid1()), str(uuid.uuid4()), os.urandom(8).hex()],
         }
 
     @bentofn.api
@@ -88,7 +90,8 @@ class Proof:
         }
 """
 
-PROJECT = {"service.py": SERVICE, "bentofile.yaml": "service: service:Proof\nname: proof\n"}
+BENTOFILE = "service: service:Proof\nname: proof\npython: {packages: [numpy]}\n"
+PROJECT = {"service.py": SERVICE, "bentofile.yaml": BENTOFILE}
 
 
 def why_no_criu() -> str | None:
@@ -180,12 +183,17 @@ def processes(*marks: str) -> list[int]:
 
 def kill(pid: int | None) -> None:
     """Kill a process and wait until it has ended: until then it may take a request."""
-    if pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-        eventually(lambda: not alive(pid))
+    if not pid:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            assert select.select([process], [], [], PATIENCE)[0], "it did not end"
+        finally:
+            os.close(process)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def afresh(deployed: Deployed, engine: str) -> None:

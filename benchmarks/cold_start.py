@@ -158,8 +158,7 @@ def start_many(bench: Bench, subject: Subject, truth: Any) -> None:
     store = SnapshotStore(bench.deployer.home)
     of = bench.snapshotted(subject)
     with tempfile.TemporaryDirectory(dir="/tmp") as sockets:
-        rounds = max(3, bench.rounds // 2)
-        found = asyncio.run(bursts(store, of, subject, truth, Path(sockets), CLONES, rounds))
+        found = asyncio.run(bursts(store, of, subject, truth, Path(sockets), CLONES, bench.rounds))
     case = f"{subject.name}, {CLONES} at once"
     last = [burst.last_seconds for burst in found]
     private = [each for burst in found for each in burst.private_megabytes]

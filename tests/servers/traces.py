@@ -135,7 +135,11 @@ def _mounts(marks: Sequence[str]) -> list[str]:
 
 def _groups(home: Path) -> list[str]:
     name = f"bentofn-{_digest(home)}"
-    return [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{name}/*") if path.is_dir()]
+    # Unlike a glob, a walk goes on where somebody else's group has just gone.
+    walk = os.walk("/sys/fs/cgroup")
+    return [
+        f"{path}/{group}" for path, groups, _ in walk if Path(path).name == name for group in groups
+    ]
 
 
 def _digest(home: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
@@ -18,6 +19,9 @@ from bentofn.packager.home import leftovers
 from bentofn.packager.snapshot.store import SnapshotStore
 
 VICTIMS = ("instance", "helper", "platform")
+OF_A_DUMP = ("service", "dump", "rehearsal", "platform")
+KILLS = int(os.environ.get("BENTOFN_PROOF_KILLS", "8"))
+"""Examples of each test; 200 prove more and take some minutes for each."""
 
 pytestmark = pytest.mark.slow
 
@@ -29,9 +33,22 @@ def victims_of(deployed: Deployed, kind: str) -> list[int]:
         return [platform] if platform else []
     if kind == "instance":
         return [instance.pid for instance in deployed.status.instances if instance.pid]
-    workers = [pid for pid in processes(" swrk ") if parent_of(pid) == platform]
-    templates = [pid for pid in processes(" template ") if parent_of(pid) == platform]
-    return workers + templates
+    return [
+        pid
+        for mark in (" swrk ", " template ", " zygote ")
+        for pid in processes(mark)
+        if parent_of(pid) == platform
+    ]
+
+
+def victims_of_a_dump(deployed: Deployed, kind: str) -> list[int]:
+    """Processes of a kind while a snapshot is taken; the service's where it is another kind."""
+    home = str(deployed.home.path)
+    if kind == "rehearsal":
+        if not list(deployed.home.snapshots.glob("*/rehearsal")):
+            return []
+        return [*processes("boot.py snapshot", home), *victims_of(deployed, "helper")]
+    return processes(" dump " if kind == "dump" else "boot.py snapshot", home)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -43,7 +60,7 @@ def test_whoever_is_killed_the_next_request_is_answered_and_nothing_is_left(
     afresh(deployed, engine)
     before = deployed.traces()
 
-    @settings(max_examples=4, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=KILLS, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.sampled_from(VICTIMS), st.floats(0, 0.1)), min_size=1, max_size=3))
     def survives(kills: list[tuple[str, float]]) -> None:
         with ThreadPoolExecutor(1) as pool:
@@ -70,18 +87,18 @@ def test_a_killed_dump_leaves_nothing_and_requests_are_answered(deployed: Deploy
     before = deployed.traces()
     store = SnapshotStore(deployed.home)
 
-    @settings(max_examples=4, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(["boot.py snapshot", " dump ", "platform"]), st.floats(0, 0.1))
+    @settings(max_examples=KILLS, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(OF_A_DUMP), st.floats(0, 0.1))
     def survives(victim: str, moment: float) -> None:
         daemon.stop(deployed.home)
         for snapshot in store.list():
             store.delete(snapshot)
         daemon.start(deployed.home, 0)
         deployed.draw(1)
-        awaited = ("boot.py snapshot" if victim == "platform" else victim, str(deployed.home.path))
-        eventually(lambda: processes(*awaited) or deployed.status.snapshot == "criu")
+        eventually(lambda: victims_of_a_dump(deployed, victim) or store.list())
         time.sleep(moment)  # the moment is what varies
-        for pid in [deployed.pid or 0] if victim == "platform" else processes(*awaited):
+        find = victims_of if victim == "platform" else victims_of_a_dump
+        for pid in find(deployed, victim):
             kill(pid)
         deployed.draw(2)
 

@@ -19,7 +19,8 @@ CANDIDATES: dict[Snapshot, tuple[str, ...]] = {
 """A function's setting to the engines that are tried, the fastest first."""
 
 ATTEMPTS = 3
-"""How often one engine is prepared for one revision; one that is lost thrice is not worth more."""
+"""How often one engine is prepared until an instance starts with it; lost thrice, it is not worth
+more. Where nothing else may start the function, each of its starts may try as often."""
 
 PATIENCE = {"criu": 3, "template": 1}
 """Failed starts in a row after which an engine is given up. A snapshot stays what it is, so what
@@ -125,6 +126,8 @@ class EngineChoice:
             # Other starts wait for it too: one that is called off must not end it.
             await asyncio.shield(preparation)
         if self._current is None:
+            for candidate in self._candidates:
+                candidate.attempts = 0  # this start has failed; the next may do
             raise StartFailed(
                 f"{self.note}; mend that, or deploy it with snapshot: auto, which starts it plainly"
             )
@@ -132,7 +135,7 @@ class EngineChoice:
     def started(self, engine: Engine) -> None:
         """An engine has started an instance."""
         if self._current is not None and self._current.engine is engine:
-            self._current.failures = 0
+            self._current.failures = self._current.attempts = 0
 
     def failed(self, engine: Engine, error: Exception) -> None:
         """An engine did not start an instance that starts otherwise, or may not be.

@@ -64,8 +64,11 @@ def status(home: Home) -> Endpoint | None:
     """The platform that runs on a home, or None."""
     if not _alive(home):
         return None
-    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-        return Endpoint(**json.loads(_state_file(home).read_text()))
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError, TypeError):
+        endpoint = Endpoint(**json.loads(_state_file(home).read_text()))
+        # What a killed one was starting holds its lock and its port until it is another program.
+        os.kill(endpoint.pid, 0)
+        return endpoint
     return None
 
 

@@ -153,6 +153,28 @@ async def test_a_template_that_fails_is_replaced_and_three_are_enough() -> None:
         await house.choice.demand()
 
 
+async def test_a_template_that_is_lost_now_and_then_is_always_replaced() -> None:
+    house = House("auto", **both(criu=[EngineRefused("CRIU needs root")]))
+    for _ in range(5):
+        await house.prepare()
+        template = house.choice.current
+        assert template is not None
+        house.choice.started(template)
+        house.choice.failed(template, StartFailed("gone"))
+
+
+async def test_a_start_that_must_restore_may_do_after_others_failed() -> None:
+    gone = [StartFailed("gone") for _ in range(3)]
+    house = House("template", **both(template=gone))
+    for _ in range(3):
+        with pytest.raises(StartFailed):
+            await house.prepare()
+    with pytest.raises(StartFailed, match="mend that, or deploy it with snapshot: auto"):
+        await house.choice.demand()
+    await house.choice.demand()
+    assert house.choice.state == "template"
+
+
 async def test_who_must_restore_is_told_why_it_cannot_be() -> None:
     house = House("criu", **both(criu=[EngineRefused("CRIU needs root")]))
     with pytest.raises(StartFailed, match="no instance starts: CRIU needs root; mend that"):

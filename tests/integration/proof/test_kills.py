@@ -33,12 +33,8 @@ def victims_of(deployed: Deployed, kind: str) -> list[int]:
         return [platform] if platform else []
     if kind == "instance":
         return [instance.pid for instance in deployed.status.instances if instance.pid]
-    return [
-        pid
-        for mark in (" swrk ", " template ", " zygote ")
-        for pid in processes(mark)
-        if parent_of(pid) == platform
-    ]
+    makers = (processes(mark) for mark in (" swrk ", " template ", " zygote "))
+    return [pid for pids in makers for pid in pids if parent_of(pid) == platform]
 
 
 def victims_of_a_dump(deployed: Deployed, kind: str) -> list[int]:

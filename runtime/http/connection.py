@@ -71,7 +71,9 @@ class Connection(asyncio.Protocol):
         self._now = self._before = self._surplus = 0
         """Bytes of this read, and of the head's reads before it: up to so many are not its own."""
         self._cycle: Cycle | None = None
-        self._waiting: deque[Cycle] = deque()
+        """The request that is read, or was read last."""
+        self._unanswered: deque[Cycle] = deque()
+        """The request that is answered now, and those that wait for it."""
         self._is_paused = False
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -89,13 +91,12 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(cast(Any, self))
         if self._timer is not None:
             self._timer.cancel()
-        for cycle in (self._cycle, *self._waiting):
-            if cycle is not None and not cycle.done:
-                cycle.disconnected = True
-                cycle.notify()
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.notify()
         self.resume_writing()
         # What refers to itself would stay until the collector looks at what is old.
-        self._waiting.clear()
+        self._unanswered.clear()
         self._cycle = self._timer = self._parser = None
 
     def eof_received(self) -> None:
@@ -170,14 +171,13 @@ class Connection(asyncio.Protocol):
             "query_string": url.query or b"",
         }
         keep_alive = version != "1.0" and parser.should_keep_alive()
-        before = self._cycle
         cycle = Cycle(self, scope, keep_alive=keep_alive, expects=self._expects)
         self._cycle = cycle
-        if before is None or before.done:
+        self._unanswered.append(cycle)
+        if len(self._unanswered) == 1:
             self._start(cycle)
         else:
             self._pause_reading()
-            self._waiting.append(cycle)
 
     def on_body(self, body: bytes) -> None:
         """The parser's: a part of the body."""
@@ -199,9 +199,10 @@ class Connection(asyncio.Protocol):
         self._server.total_requests += 1
         if self.transport.is_closing():
             return
+        self._unanswered.popleft()
         self.resume_reading()
-        if self._waiting:
-            self._start(self._waiting.popleft())
+        if self._unanswered:
+            self._start(self._unanswered[0])
         else:
             self._idle_since = self._loop.time()
             if self._timer is None:
@@ -209,10 +210,10 @@ class Connection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """uvicorn's: close, once what was asked for is answered."""
-        if self._cycle is None or self._cycle.done:
-            self.transport.close()
+        if self._unanswered:
+            self._unanswered[-1].keep_alive = False
         else:
-            self._cycle.keep_alive = False
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """asyncio's: the client does not read what was written."""
@@ -225,8 +226,8 @@ class Connection(asyncio.Protocol):
             self.writable = None
 
     def resume_reading(self) -> None:
-        """Read on, if reading was paused."""
-        if self._is_paused and not self.transport.is_closing():
+        """Read on, if reading was paused and no request waits that was read already."""
+        if self._is_paused and len(self._unanswered) <= 1 and not self.transport.is_closing():
             self._is_paused = False
             self.transport.resume_reading()
 
@@ -243,7 +244,7 @@ class Connection(asyncio.Protocol):
 
     def _close_when_idle(self) -> None:
         """Close an idle connection in time: one timer for all of its requests."""
-        is_idle = self._cycle is None or self._cycle.done
+        is_idle = not self._unanswered
         end = self._idle_since + self._config.timeout_keep_alive
         if is_idle and self._loop.time() >= end:
             self.transport.close()

@@ -36,7 +36,7 @@ class Wire(Protocol):
     """Set when more may be written; None while nothing is held up."""
 
     def resume_reading(self) -> None:
-        """Read on, if reading was paused."""
+        """Read on, if reading was paused and may go on."""
 
     def answered(self) -> None:
         """The response was written to its end."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.errors import BadInput, UserError
 from bentofn.runtime.io import binary, fast_arrays
 from bentofn.runtime.io.descriptor import descriptor_of
-from bentofn.runtime.io.files import uploaded
-from bentofn.runtime.io.kinds import bare, is_file, is_list, plain, servable, takes_files
+from bentofn.runtime.io.forms import form_value
+from bentofn.runtime.io.kinds import bare, is_file, servable, takes_files
 from bentofn.runtime.io.signature import UNBUILDABLE, Parameter, Signature, unservable
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Input:
             value = next(iter(form.values()), None)
             return (self._validator.validate_python(value, context=context),), {}
         keys = [key for key in form if self._root is not None or key in self._types]
-        data = {key: _form_value(self._types.get(key), form.getlist(key)) for key in keys}
+        data = {key: form_value(self._types.get(key), form.getlist(key)) for key in keys}
         value = self._validator.validate_python(data, context=context)
         return self._call(value) if self._root is None else ((value,), {})
 
@@ -141,27 +141,6 @@ class Input:
             return (), named
         *before, more = self._by_place
         return (*(values[field] for field in before), *values[more]), named
-
-
-def _form_value(annotation: Any, values: Sequence[Any]) -> Any:
-    decoded = [_decode(annotation, value) for value in values]
-    if not is_list(annotation):
-        return decoded[-1]
-    return decoded[0] if len(decoded) == 1 and isinstance(decoded[0], list) else decoded
-
-
-def _decode(annotation: Any, value: Any) -> Any:
-    """A form's value: JSON where it is JSON and no text is asked for, else as it came."""
-    if takes_files(annotation):
-        return value
-    source = uploaded(value)
-    text = value if source is None else source.read()
-    try:
-        data = from_json(text)
-    except ValueError:
-        return text
-    wants_text = plain(annotation) is str and not isinstance(data, str)
-    return text if wants_text and not (data is None and bare(annotation) is not str) else data
 
 
 def build_input(method: APIMethod, signature: Signature) -> Input:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from bentofn.runtime.io import binary, fast_arrays
 from bentofn.runtime.io.descriptor import descriptor_of
 from bentofn.runtime.io.forms import form_value
 from bentofn.runtime.io.kinds import bare, is_file, servable, takes_files
+from bentofn.runtime.io.names import field_of, keys_and_types, keys_of_parameter, types_by_key
 from bentofn.runtime.io.signature import UNBUILDABLE, Parameter, Signature, unservable
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ class Input:
     _rest: str | None
     _root: Any
     _types: Mapping[str, Any]
+    _aliases: Mapping[str, str]
+    """Parameters that have another name in a body."""
+
     binary: tuple[str, ...] = ()
     """Media types in which arrays may come as they are."""
 
@@ -94,9 +97,10 @@ class Input:
     def from_values(self, values: Mapping[str, Any], context: Context | None) -> Arguments:
         """Check the arguments of a call from another service of the bento."""
         if self._root is None:
-            fields = {name: value for name, value in values.items() if name in self._types}
+            named = {self._aliases.get(name, name): value for name, value in values.items()}
+            fields = {name: value for name, value in named.items() if name in self._types}
             if self._rest is not None:
-                fields[REST] = {name: v for name, v in values.items() if name not in self._types}
+                fields[REST] = {name: v for name, v in named.items() if name not in self._types}
             return self._call(self._validator.validate_python(fields, context=context))
         value = next(iter(values.values()), None)
         return (self._validator.validate_python(value, context=context),), {}
@@ -151,18 +155,24 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
     """
     if method.input_spec is not None:
         return _from_spec(method, signature)
-    for parameter in (*signature.parameters, *filter(None, (signature.more,))):
-        _check(method, parameter)
+    try:
+        return _from_signature(signature)
+    except UNBUILDABLE:
+        for parameter in (*signature.parameters, *filter(None, (signature.more,))):
+            _check(method, parameter)
+        raise
+
+
+def _from_signature(signature: Signature) -> Input:
     if signature.is_root:
         return _root_input(signature.parameters[0])
     fields: dict[str, Any] = {
-        f"field_{index}": (servable(parameter.annotation), _field(parameter))
+        f"field_{index}": (servable(parameter.annotation), field_of(parameter))
         for index, parameter in enumerate(signature.parameters)
     }
-    named = [
-        (parameter.name, f"field_{index}") for index, parameter in enumerate(signature.parameters)
-    ]
-    types = {parameter.name: parameter.annotation for parameter in signature.parameters}
+    named = [(each.name, name) for each, name in zip(signature.parameters, fields, strict=True)]
+    keys = {each.name: keys_of_parameter(each) for each in signature.parameters}
+    types = types_by_key(keys, {each.name: each.annotation for each in signature.parameters})
     by_place: tuple[str, ...] = ()
     if signature.more is not None:
         given = signature.places
@@ -177,7 +187,7 @@ def build_input(method: APIMethod, signature: Signature) -> Input:
     rest = None if signature.rest is None else REST
     is_alone = len(types) == 1 and rest is None and not by_place
     fast = fast_arrays.reader(*next(iter(types.items()))) if is_alone else None
-    return _input(model, tuple(named), types, rest, by_place, fast)
+    return _input(model, tuple(named), types, keys, rest, by_place, fast)
 
 
 def _from_spec(method: APIMethod, signature: Signature) -> Input:
@@ -198,14 +208,15 @@ def _from_spec(method: APIMethod, signature: Signature) -> Input:
     if signature.more is not None:
         raise UserError(f"{method.location}: a method with input_spec takes no *parameters.")
     names = tuple((name, name) for name in spec.model_fields)
-    types = {name: field.annotation for name, field in spec.model_fields.items()}
-    return _input(spec, names, types)
+    keys, types = keys_and_types(spec.model_fields)
+    return _input(spec, names, types, keys)
 
 
 def _input(
     model: type[BaseModel],
     names: tuple[tuple[str, str], ...],
     types: Mapping[str, Any],
+    keys: Mapping[str, tuple[str, ...]],
     rest: str | None = None,
     by_place: tuple[str, ...] = (),
     fast: fast_arrays.Read | None = None,
@@ -221,6 +232,7 @@ def _input(
         _rest=rest,
         _root=None,
         _types=types,
+        _aliases={name: found[0] for name, found in keys.items() if found != (name,)},
         binary=binary.taken_by(types),
         _by_place=by_place,
         _fast=fast,
@@ -230,7 +242,7 @@ def _input(
 def _root_input(parameter: Parameter) -> Input:
     root = parameter.annotation
     fields: Mapping[str, FieldInfo] = getattr(root, "model_fields", {})
-    types = {name: field.annotation for name, field in fields.items()}
+    _, types = keys_and_types(fields)
     is_body = any(servable(annotation) != annotation for annotation in types.values())
     served = descriptor_of(root) if is_body else servable(root)
     adapter: TypeAdapter[Any] = TypeAdapter(served)
@@ -252,20 +264,9 @@ def _root_input(parameter: Parameter) -> Input:
         _rest=None,
         _root=root,
         _types=types,
+        _aliases={},
         binary=binary.taken_by({_ROOT: root}),
     )
-
-
-def _field(parameter: Parameter) -> Any:
-    # The model's own attribute names (copy, json, schema...) must stay free for parameters,
-    # so that each field has a neutral name and goes by its parameter's on the wire.
-    if isinstance(parameter.default, FieldInfo):
-        return FieldInfo.merge_field_infos(
-            parameter.default, alias=parameter.name, validation_alias=parameter.name
-        )
-    if parameter.default is inspect.Parameter.empty:
-        return Field(alias=parameter.name)
-    return Field(default=parameter.default, alias=parameter.name)
 
 
 def _check(method: APIMethod, parameter: Parameter) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import SchemaSerializer, to_json
 
 from bentofn.runtime.api import APIMethod
@@ -142,6 +142,8 @@ def _writer(
         return file_type, lambda value: _file(validator.validate_python(value), file_type)
     if annotation is Any:
         return JSON, _untyped
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return plain_json, lambda value: _model(validator.validate_python(value), plain_json)
 
     def typed(value: Any) -> Body:
         checked = validator.validate_python(value)
@@ -150,6 +152,11 @@ def _writer(
         return Body(serializer.to_json(checked, fallback=_fallback), plain_json)
 
     return plain_json, typed
+
+
+def _model(value: BaseModel, media_type: str) -> Body:
+    """The body of a model: its own fields, which a subclass of what is declared may add to."""
+    return Body(value.__pydantic_serializer__.to_json(value, fallback=_fallback), media_type)
 
 
 def _raw(value: str | bytes, media_type: str = TEXT) -> Body:

@@ -10,6 +10,8 @@ CALLS = [
     as_json("data", "/data", {}),
     as_json("dicts", "/dicts", {}),
     as_json("models", "/models", {}),
+    as_json("subclasses", "/subclasses", {}),
+    as_json("subclasses later", "/subclasses_later", {}),
     as_json("headed", "/headed", {}),
     as_json("breaks between", "/breaks_between", {}),
     as_json("breaks first", "/breaks_first", {}),

@@ -12,6 +12,10 @@ class Chunk(BaseModel):
     number: int
 
 
+class Words(Chunk):
+    text: str
+
+
 Count = t.Annotated[int, Field(le=100)]
 
 
@@ -63,3 +67,11 @@ class Case:
     async def breaks_later(self) -> t.AsyncGenerator[str, None]:
         yield "one "
         raise ValueError("broken")
+
+    @bentoml.api
+    def subclasses(self) -> t.Generator[Chunk, None, None]:
+        yield Words(number=1, text="one")
+
+    @bentoml.api
+    async def subclasses_later(self) -> t.AsyncGenerator[Chunk, None]:
+        yield Words(number=1, text="one")

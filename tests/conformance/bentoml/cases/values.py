@@ -7,13 +7,22 @@ import math
 import typing as t
 
 import bentoml
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 
 class Dish(BaseModel):
     name: str
     price: float = Field(1.5, gt=0)
     tags: list[str] = []
+
+
+class Priced(Dish):
+    currency: str = "kr"
+
+
+class Order(BaseModel):
+    table: int = Field(alias="tableNumber")
+    dishes: list[str] = []
 
 
 @bentoml.service
@@ -121,3 +130,42 @@ class Case:
     @bentoml.api(route="/elsewhere")
     def somewhere(self, text: str) -> str:
         return text
+
+    @bentoml.api
+    def aliased(
+        self,
+        size: int = Field(2, alias="sizeInCm"),
+        name: str = Field("x", validation_alias="theName"),
+        *,
+        depth: t.Annotated[int, Field(alias="d", ge=0)] = 1,
+        width: int = Field(3, validation_alias=AliasChoices("w", "wide")),
+    ) -> dict:
+        return {"size": size, "name": name, "depth": depth, "width": width}
+
+    @bentoml.api
+    def ordered(self, order: Order, /) -> dict:
+        return {"table": order.table, "dishes": order.dishes}
+
+    @bentoml.api(input_spec=Order)
+    def specified(self, table: int, dishes: list[str]) -> dict:
+        return {"table": table, "dishes": dishes}
+
+    @bentoml.api
+    def subclass(self) -> Dish:
+        return Priced(name="soup")
+
+    @bentoml.api
+    def any_model(self) -> BaseModel:
+        return Priced(name="soup")
+
+    @bentoml.api(output_spec=Dish)
+    def subclass_of_spec(self):
+        return Priced(name="soup")
+
+    @bentoml.api
+    def subclasses(self) -> list[Dish]:
+        return [Priced(name="soup")]
+
+    @bentoml.api
+    def optional_subclass(self) -> Dish | None:
+        return Priced(name="soup")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, ValidationError
 
 from bentofn.runtime.api import api, find_apis
 from bentofn.runtime.errors import UserError
@@ -54,6 +54,15 @@ class Methods:
     def some(self, *values: int) -> int:
         return sum(values)
 
+    @api
+    def aliased(
+        self,
+        size: int = Field(1, alias="sizeInCm"),
+        first: int = Field(2, validation_alias=AliasPath("pair", 0)),
+        wide: Annotated[int, Field(validation_alias=AliasChoices("w", "width"))] = 3,
+    ) -> int:
+        return size
+
     @api(input_spec=int)
     def no_model(self, size: int) -> int:
         return size
@@ -80,6 +89,19 @@ def test_defaults_and_limits_of_a_field() -> None:
     properties = spec("limited").input.schema["properties"]
     assert properties["top"]["description"] == "How many."
     assert properties["top"]["minimum"] == 1
+
+
+def test_a_field_may_have_another_name_in_a_body() -> None:
+    given = read("aliased", b'{"sizeInCm": 5, "pair": [6, 7], "width": 8}')
+    assert given == {"size": 5, "first": 6, "wide": 8}
+    assert read("aliased", b'{"size": 5, "first": 6}') == {"size": 1, "first": 2, "wide": 3}
+    assert "sizeInCm" in spec("aliased").input.schema["properties"]
+
+
+def test_a_dependency_is_called_by_its_parameters_names() -> None:
+    given = {"size": 5, "wide": 8}
+    _, named = spec("aliased").input.from_values(given, None)
+    assert named == {"size": 5, "first": 2, "wide": 8}
 
 
 def test_a_mutable_default_is_not_shared() -> None:

@@ -25,7 +25,7 @@ from bentofn.packager.environment.requirements import (
     with_wheel_folders,
 )
 from bentofn.packager.environment.resolve import lock_key
-from bentofn.packager.environment.target import Target, base_interpreter, find_target
+from bentofn.packager.environment.target import Target, base_interpreter, find_target, supported
 from bentofn.packager.environment.torch_build import CPU_INDEX
 from bentofn.packager.environment.uv_lock import locked_versions
 from bentofn.packager.home import Home
@@ -185,7 +185,8 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     config, taken = with_requirements_file(project, config)
     if said.missing:
         envs[STOCK] = "1"
-    target = find_target(options.python or config.python_version, options.platform)
+    python, too_old = supported(config.python_version)
+    target = find_target(options.python or python, options.platform)
     slimming = find_slimming(options.slim, target)
     gpu = _asks_for_gpu(project, config, said) if options.gpu is None else options.gpu
     settings = replace(read_pip_config(os.environ), torch_cpu_index=None if gpu else CPU_INDEX)
@@ -220,6 +221,7 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
         warnings=(
             *config.warnings,
             *notes,
+            *too_old,
             *taken,
             *found.warnings,
             *requirements.notes,

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
+from bentofn.packager.config.conda import CondaSection, conda_notes
 from bentofn.packager.config.docker import DockerSection, docker_options
 from bentofn.packager.config.model import (
     BuildConfig,
@@ -19,7 +20,7 @@ from bentofn.packager.config.model import (
     PythonOptions,
 )
 from bentofn.packager.config.pip_args import parse_pip_args
-from bentofn.packager.config.section import SECTION, Strings
+from bentofn.packager.config.section import SECTION, Strings, Text
 from bentofn.runtime.errors import UserError
 
 
@@ -39,13 +40,8 @@ class EnvSection(BaseModel):
     model_config = SECTION
 
     name: str
-    value: str | None = None
+    value: Text | None = None
     stage: Literal["all", "build", "runtime"] = "all"
-
-    @field_validator("value", mode="before")
-    @classmethod
-    def _yaml_booleans(cls, value: object) -> object:
-        return str(value).lower() if isinstance(value, bool) else value
 
 
 class PythonSection(BaseModel):
@@ -76,7 +72,7 @@ class Bentofile(BaseModel):
     service: str | None = None
     name: str | None = None
     description: str | None = None
-    labels: dict[str, str] = {}
+    labels: dict[Text, Text] = {}
     include: Strings = ["*"]
     exclude: Strings = []
     models: list[ModelSection] = []
@@ -84,7 +80,7 @@ class Bentofile(BaseModel):
     args: dict[str, Any] = {}
     docker: DockerSection = DockerSection()
     python: PythonSection = PythonSection()
-    conda: None = None
+    conda: CondaSection = CondaSection()
     allow_secrets: Strings = []
     allow_pickles: Strings = []
 
@@ -101,14 +97,6 @@ class Bentofile(BaseModel):
         if isinstance(value, list):
             return [{"tag": item} if isinstance(item, str) else item for item in value]
         return value
-
-    @field_validator("conda", mode="before")
-    @classmethod
-    def _no_conda(cls, value: object) -> object:
-        raise ValueError(
-            "conda environments are not supported; list the packages under python.packages "
-            "(PyPI has wheels of most) and system libraries under docker.system_packages"
-        )
 
 
 def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConfig:
@@ -136,12 +124,13 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
             f'{origin} names no service and there is no service.py; add service: "file.py:Class".'
         )
     try:
-        python, warnings = _python(file.python)
+        python, warnings = _python(file.python, file.conda.requirements())
     except ValueError as error:
         raise UserError(
             f"{origin}: python.pip_args cannot be read: {str(error).lower()}."
         ) from None
     docker, notes = docker_options(file.docker)
+    notes += conda_notes(file.conda)
     return BuildConfig(
         origin=origin,
         service=service,
@@ -153,7 +142,7 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         models=tuple(ModelChoice(item.tag, item.alias) for item in file.models),
         envs=tuple(EnvironmentVariable(e.name, e.value) for e in file.envs if e.stage != "build"),
         python=python,
-        python_version=file.docker.python_version,
+        python_version=file.docker.python_version or file.conda.python_version(),
         docker=docker,
         allow_secrets=tuple(file.allow_secrets),
         allow_pickles=tuple(file.allow_pickles),
@@ -164,19 +153,22 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
 
 
 def _unapplied(file: Bentofile) -> list[str]:
-    keys = [f"models of {model.tag}: filter" for model in file.models if model.filter]
-    texts = [f"{key} is recorded but not applied yet." for key in keys]
+    texts = [
+        f"models of {model.tag}: filter has no effect, as with BentoML."
+        for model in file.models
+        if model.filter
+    ]
     build_only = [env.name for env in file.envs if env.stage == "build"]
     if build_only:
         texts.append(f"envs of stage build are not applied: {', '.join(build_only)}.")
     return texts
 
 
-def _python(section: PythonSection) -> tuple[PythonOptions, list[str]]:
+def _python(section: PythonSection, more: list[str]) -> tuple[PythonOptions, list[str]]:
     extra, unknown = parse_pip_args(section.pip_args or "")
     files = [section.requirements_txt] if section.requirements_txt else []
     options = PythonOptions(
-        packages=tuple(section.packages),
+        packages=(*section.packages, *more),
         requirements_files=(*files, *extra.get("--requirement", [])),
         constraints_files=tuple(extra.get("--constraint", [])),
         index_url=extra.get("--index-url", [section.index_url])[-1],

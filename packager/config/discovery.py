@@ -18,7 +18,7 @@ from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
-SCHEMA = 5
+SCHEMA = 6
 """Raised when the same text would be read to mean something else."""
 
 BENTOFILES = ("bentofile.yaml", "bentofile.yml")

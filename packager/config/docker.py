@@ -11,11 +11,12 @@ import re
 
 from pydantic import BaseModel, field_validator, model_validator
 
+from bentofn.packager.config.image_options import ALPINE, NO_ALPINE
 from bentofn.packager.config.model import DockerOptions
-from bentofn.packager.config.section import SECTION, Strings
+from bentofn.packager.config.section import SECTION, Strings, Text
 
 DISTROS = ("debian", "ubi8", "amazonlinux")
-"""BentoML's, without ``alpine``: its C library is musl, and a bento's packages are for glibc."""
+"""BentoML's, without ``alpine``."""
 
 CUDA_DISTROS = ("debian", "ubi8")
 
@@ -49,30 +50,23 @@ class DockerSection(BaseModel):
     distro: str | None = None
     python_version: str | None = None
     cuda_version: str | None = None
-    env: dict[str, str] | list[str] | str | None = None
+    env: dict[Text, Text] | list[str] | str | None = None
     system_packages: Strings = []
     setup_script: str | None = None
     base_image: str | None = None
     dockerfile_template: str | None = None
 
-    @field_validator("python_version", "cuda_version", mode="before")
+    @field_validator("python_version", mode="before")
     @classmethod
     def _quoted(cls, value: object) -> object:
-        if isinstance(value, float):
-            raise ValueError(
-                f"a version must stand in quotes, because YAML reads 3.10 as 3.1; "
-                f'write "{value}" with the digits that you mean'
-            )
+        if value == 3.1 and isinstance(value, float):
+            raise ValueError('YAML reads 3.10 without quotes as 3.1; write "3.10"')
         return value
 
     @field_validator("distro")
     @classmethod
     def _known_distro(cls, value: str | None) -> str | None:
-        if value == "alpine":
-            raise ValueError(
-                "alpine has musl, and the packages of a bento are for glibc; take debian"
-            )
-        if value is not None and value not in DISTROS:
+        if value not in (None, ALPINE, *DISTROS):
             raise ValueError(f"{value!r} is not one of {', '.join(DISTROS)}")
         return value
 
@@ -88,13 +82,6 @@ class DockerSection(BaseModel):
             )
         return _CUDA[value]
 
-    @field_validator("env", mode="before")
-    @classmethod
-    def _yaml_booleans(cls, value: object) -> object:
-        if isinstance(value, dict):
-            return {k: str(v).lower() if isinstance(v, bool) else v for k, v in value.items()}
-        return value
-
     @field_validator("env")
     @classmethod
     def _variables(
@@ -108,10 +95,11 @@ class DockerSection(BaseModel):
     @field_validator("system_packages")
     @classmethod
     def _packages(cls, value: list[str]) -> list[str]:
-        for package in value:
+        packages = [package for line in value for package in line.split()]
+        for package in packages:
             if not _PACKAGE.fullmatch(package):
                 raise ValueError(f"{package!r} is not the name of a package, such as libgomp1")
-        return value
+        return packages
 
     @field_validator("base_image")
     @classmethod
@@ -137,8 +125,10 @@ def docker_options(section: DockerSection) -> tuple[DockerOptions, list[str]]:
     warnings = []
     if section.base_image is not None and section.cuda_version is not None:
         warnings.append("docker.cuda_version is ignored, because docker.base_image is given.")
+    if section.distro == ALPINE:
+        warnings.append(f"docker.distro: {NO_ALPINE}")
     options = DockerOptions(
-        distro=section.distro,
+        distro=section.distro if section.distro != ALPINE else None,
         cuda_version=section.cuda_version if section.base_image is None else None,
         base_image=section.base_image,
         system_packages=tuple(section.system_packages),

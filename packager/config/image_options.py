@@ -14,6 +14,14 @@ from bentofn.runtime.errors import UserError
 ORIGIN = "image="
 """Where its requirements stand, for messages."""
 
+ALPINE = "alpine"
+"""Its C library is musl, and a bento's packages are for glibc: debian is taken for it."""
+
+NO_ALPINE = (
+    "debian is taken in place of alpine, for whose C library (musl) a bento's packages are not "
+    "built; system_packages are names of apt."
+)
+
 
 @dataclass(frozen=True)
 class ImageSpec:
@@ -90,8 +98,12 @@ def merge_image(config: BuildConfig, spec: ImageSpec, project: Path) -> BuildCon
     lines = [*spec.lines]
     for name in spec.pyprojects:
         lines += _dependencies(project / name, name)
+    is_debian = spec.distro in ("debian", ALPINE)
+    packages = [name for line in spec.system_packages for name in line.split()]
+    notes = (f"{ORIGIN}: {NO_ALPINE}",) if spec.distro == ALPINE else ()
     return replace(
         config,
+        warnings=(*config.warnings, *notes),
         include=(*config.include, *spec.include),
         python_version=config.python_version or spec.python_version,
         python=replace(
@@ -102,9 +114,9 @@ def merge_image(config: BuildConfig, spec: ImageSpec, project: Path) -> BuildCon
         ),
         docker=replace(
             docker,
-            distro=docker.distro or (None if spec.distro == "debian" else spec.distro),
+            distro=docker.distro or (None if is_debian else spec.distro),
             base_image=docker.base_image or (None if docker.cuda_version else spec.base_image),
-            system_packages=tuple(dict.fromkeys((*spec.system_packages, *docker.system_packages))),
+            system_packages=tuple(dict.fromkeys((*packages, *docker.system_packages))),
         ),
     )
 

@@ -17,3 +17,6 @@ Strings = Annotated[list[str], BeforeValidator(_as_list)]
 
 SECTION = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 """A mapping of a bentofile knows all of its keys, and takes numbers for texts."""
+
+Text = Annotated[str, BeforeValidator(str)]
+"""What YAML reads as something else is the text that BentoML makes of it: ``True``, ``1.5``."""

@@ -92,6 +92,18 @@ def find_target(python: str | None, platform: str | None) -> Target:
     return Target(minor, wanted, find_interpreter(minor), wheels)
 
 
+def supported(python: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """The nearest version that a bento may have to one that a project asks for.
+
+    Returns:
+        The version, and what the user should know of it.
+    """
+    match = _VERSION.fullmatch(python or "")
+    if match is None or int(match.group(2)) >= OLDEST:
+        return python, ()
+    return f"3.{OLDEST}", (f"Python {python} is too old: the bento gets Python 3.{OLDEST}.",)
+
+
 def _normal_platform(platform: str) -> str:
     """An OCI platform with the names that Go gives to its parts."""
     match = _PLATFORM.fullmatch(platform.lower())

@@ -107,9 +107,14 @@ def test_everything(project: Project) -> None:
         ("service: a:B\nzzzz: 1", "unknown key 'zzzz'; known keys are service"),
         ("service: a:B\nmodels: [{alias: y}]", "models.0.tag is missing"),
         ("service: a:B\ninclude: {a: b}", "include must be a list"),
-        ("service: a:B\ndocker: {python_version: 3.10}", "must stand in quotes"),
-        ("service: a:B\nconda: {channels: [x]}", "conda environments are not supported"),
-        ("service: a:B\nconda: environment.yml", "list the packages under python.packages"),
+        ("service: a:B\ndocker: {python_version: 3.10}", 'write "3.10"'),
+        (
+            "service: a:B\nconda: {environment_yml: x.yml}",
+            "list its packages under",
+        ),
+        ("service: a:B\nconda: environment.yml", "conda must be a mapping"),
+        ("service: a:B\nconda: {dependencies: [{npm: [x]}]}", "holds pip alone"),
+        ("service: a:B\nconda: {dependencies: ['=1']}", "'=1' is not a package"),
         ("service: a:B\npython: {pip_args: '-f \"x'}", "pip_args cannot be read: no closing"),
         ("service: a:B\npython: {pip_args: -i}", "pip_args cannot be read: -i has no value"),
         ("service: [\n", "line 2, column 1 is not valid YAML"),
@@ -123,6 +128,46 @@ def test_a_mistake_is_one_sentence(project: Project, text: str, says: str) -> No
     assert says in message
     assert message.startswith("bentofile.yaml")
     assert "\n" not in message
+
+
+def test_what_yaml_reads_as_no_text_is_bentomls_text(project: Project) -> None:
+    text = """
+service: a:B
+labels: {flag: true, none: null, half: 1.5}
+envs: [{name: A, value: true}]
+docker: {python_version: 3.11, cuda_version: 12.1, env: {B: false}}
+"""
+    config = project.write("bentofile.yaml", text).load()
+    assert config.labels == {"flag": "True", "none": "None", "half": "1.5"}
+    assert config.envs == (EnvironmentVariable("A", "True"),)
+    assert config.python_version == "3.11"
+    assert config.docker.cuda_version == "12.1.1"
+    assert config.docker.env == {"B": "False"}
+
+
+def test_packages_of_conda_are_pips(project: Project) -> None:
+    text = """
+service: a:B
+conda:
+  channels: [conda-forge, pytorch]
+  dependencies:
+    - python=3.12
+    - numpy=1.26
+    - conda-forge::h5py==3.11.0
+    - pandas >=2,<3
+    - scipy 1.14 py311_0
+    - pytorch
+    - pip
+    - pip: ["idna>=3"]
+  pip: [regex]
+"""
+    config = project.write("bentofile.yaml", text).load()
+    assert config.python.packages == (
+        *("numpy==1.26.*", "h5py==3.11.0", "pandas>=2,<3", "scipy==1.14.*", "torch", "idna>=3"),
+        "regex",
+    )
+    assert config.python_version == "3.12"
+    assert [warning for warning in config.warnings if "conda is not used" in warning]
 
 
 def test_options_of_later_versions_are_kept_and_said(project: Project) -> None:

@@ -65,6 +65,15 @@ def test_commands_run_in_their_order_where_an_image_is_made() -> None:
 
 
 def test_an_image_that_cannot_be_made() -> None:
-    for image in (Image(distro="alpine"), Image().system_packages("a; rm")):
+    for image in (Image(distro="arch"), Image().system_packages("a; rm")):
         with pytest.raises(UserError, match=r"^image=: "):
             check_image(spec(image))
+
+
+def test_debian_stands_in_for_alpine(tmp_path: Path) -> None:
+    image = Image(distro="alpine").system_packages("libsndfile1 ffmpeg")
+    check_image(spec(image))
+    merged = merge_image(BuildConfig("service.py", "service.py"), spec(image), tmp_path)
+    assert merged.docker.distro is None
+    assert merged.docker.system_packages == ("libsndfile1", "ffmpeg")
+    assert "debian is taken in place of alpine" in merged.warnings[0]

@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.environment.machine import machine_of, refuse_other_machines
-from bentofn.packager.environment.target import find_interpreter, find_target, host_platform
+from bentofn.packager.environment.target import (
+    find_interpreter,
+    find_target,
+    host_platform,
+    supported,
+)
 from bentofn.runtime.errors import UserError
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -89,3 +94,12 @@ def test_machines(tmp_path: Path) -> None:
     refuse_other_machines({"x.txt": tmp_path / "x.so"}, "linux/amd64", "x")
     with pytest.raises(UserError, match=r"x\.so is compiled for AArch64, not for linux/amd64"):
         refuse_other_machines(files, "linux/amd64", "go")
+
+
+def test_a_project_that_asks_for_an_old_python_gets_the_nearest() -> None:
+    assert supported("3.9") == (
+        "3.10",
+        ("Python 3.9 is too old: the bento gets Python 3.10.",),
+    )
+    assert supported("3.12.4") == ("3.12.4", ())
+    assert supported(None) == (None, ())

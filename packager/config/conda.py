@@ -1,0 +1,86 @@
+"""The ``conda`` section of a bentofile, whose packages pip installs.
+
+A bento's environment is made of wheels. Most packages of conda are on PyPI by the same name, so
+that a section is read as the requirements that it stands for, and the build says so.
+
+Source: https://docs.conda.io/projects/conda/en/latest/user-guide/concepts/pkg-specs.html
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, model_validator
+
+from bentofn.packager.config.section import SECTION, Strings
+
+_SPEC = re.compile(r"(?:[\w./-]+::)?(?P<name>[\w.-]+)\s*(?P<version>[^\s\[\]]*)(?:\s+\S+)?")
+"""``channel::name version build``, of which the channel, version and build may lack."""
+
+_PIP_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch"}
+
+_NO_PACKAGES = ("pip", "python")
+
+
+class CondaSection(BaseModel):
+    """``conda``: packages."""
+
+    model_config = SECTION
+
+    environment_yml: str | None = None
+    channels: Strings = []
+    dependencies: list[str | dict[str, Strings]] = []
+    pip: Strings = []
+
+    @model_validator(mode="after")
+    def _as_requirements(self) -> CondaSection:
+        if self.environment_yml is not None:
+            raise ValueError(
+                "environment_yml is not read; list its packages under python.packages (PyPI has "
+                "wheels of most) and system libraries under docker.system_packages"
+            )
+        for each in self.dependencies:
+            if isinstance(each, dict) and set(each) != {"pip"}:
+                raise ValueError("a mapping among the dependencies holds pip alone")
+            if isinstance(each, str) and _SPEC.fullmatch(each.strip()) is None:
+                raise ValueError(f"{each!r} is not a package, such as numpy=1.26")
+        return self
+
+    def requirements(self) -> list[str]:
+        """Its packages as pip writes them."""
+        found = []
+        for each in self.dependencies:
+            if isinstance(each, dict):
+                found += each["pip"]
+            elif (requirement := _requirement(each)) is not None:
+                found.append(requirement)
+        return [*found, *self.pip]
+
+    def python_version(self) -> str | None:
+        """The interpreter that it asks for, such as ``3.11``."""
+        specs = [each for each in self.dependencies if isinstance(each, str)]
+        found = (re.fullmatch(r"python\s*={1,2}\s*(\d+\.\d+)\S*", each.strip()) for each in specs)
+        return next((match[1] for match in found if match), None)
+
+
+def conda_notes(section: CondaSection) -> list[str]:
+    """What the user should know of a section."""
+    requirements = section.requirements()
+    if not requirements:
+        return []
+    return [
+        f"conda is not used: pip installs {', '.join(requirements)}; what PyPI lacks is for "
+        "docker.system_packages, or a docker.base_image that has it."
+    ]
+
+
+def _requirement(spec: str) -> str | None:
+    match = _SPEC.fullmatch(spec.strip())
+    if match is None or match["name"].lower() in _NO_PACKAGES:
+        return None
+    name, version = match["name"].lower(), match["version"]
+    if exact := re.fullmatch(r"=?([\d.]+[\w.]*)(?:\.?\*)?(?:=\S*)?", version):
+        version = f"=={exact[1].rstrip('.')}.*"
+    elif build := re.fullmatch(r"(==[^=]+)=\S+", version):
+        version = build[1]
+    return _PIP_NAMES.get(name, name) + version

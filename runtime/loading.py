@@ -22,7 +22,8 @@ def load_service(target: str, directory: Path | None = None) -> Service[Any]:
     """Import a service.
 
     Args:
-        target: ``module:Name``, ``module``, ``file.py:Name`` or ``file.py``.
+        target: ``module:Name``, ``module``, ``file.py:Name`` or ``file.py``; ``Name.attribute`` is
+            the service that ``Name`` depends on by that attribute.
         directory: The project, which becomes the first place to import from; by default the
             working directory.
 
@@ -50,7 +51,7 @@ def _module_name(source: str, project: Path) -> str:
     if not path.resolve().is_relative_to(project):
         raise UserError(f"{source} is outside the project {project}; serve it from its own folder.")
     parts = path.resolve().relative_to(project).with_suffix("").parts
-    if not all(part.isidentifier() for part in parts):
+    if any("." in part for part in parts):
         raise UserError(f"{source} cannot be imported: rename it to a valid Python module name.")
     return ".".join(parts)
 
@@ -126,7 +127,8 @@ def _first_line(error: BaseException) -> str:
 def _named(module: ModuleType, name: str, target: str) -> Service[Any]:
     value: Any = module
     for part in name.split("."):
-        value = getattr(value, part, None)
+        inner = value.dependencies.get(part) if isinstance(value, Service) else None
+        value = getattr(value, part, None) if inner is None else inner.on
     value = _adopted(value, module, name)
     if isinstance(value, Service):
         return value

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bentofn.commands.arguments import argument_options, read_arguments
+from bentofn.commands.elsewhere import elsewhere
 from bentofn.commands.keys import FILE, read_signer
 from bentofn.commands.labels import parse_labels
 from bentofn.commands.output import (
@@ -70,6 +71,13 @@ BENTO_FILE = "bento.yaml"
 )  # fmt: skip
 @argument_options
 @click.option("--sign-key", type=FILE, metavar="KEY.pem", help="Sign the bento with this key.")
+@elsewhere(
+    flags={
+        "--push": "run `bentofn push NAME REGISTRY/REPOSITORY` then",
+        "--containerize": "run `bentofn containerize NAME` then",
+    },
+    values={"--output": "take the tag of --json", "-o": "take the tag of --json"},
+)
 @json_option
 def build(
     target: str,

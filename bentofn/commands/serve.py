@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bentofn.commands.arguments import argument_options, read_arguments
+from bentofn.commands.elsewhere import elsewhere
 from bentofn.packager.home import Home
 from bentofn.runtime.arguments import set_arguments, with_arguments
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.supervisor.plan import ALONE, STARTED_IN
 from bentofn.runtime.surface import STOCK
 
 if TYPE_CHECKING:
     from bentofn.packager.store import Entry
+
+_BENTO_FILE = "bento.yaml"
+"""What BentoML writes beside the code of a bento, which is in ``src``."""
+
+_FOLDERS = {"BENTOFN_HOME", "BENTOFN_STATE", "BENTOML_HOME"}
+"""Variables that may name a folder relative to the one where a command is given."""
 
 
 @click.command()
@@ -30,27 +38,79 @@ if TYPE_CHECKING:
     "--working-dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder to import from, where TARGET is module:Class.",
 )  # fmt: skip
+@click.option(
+    "--reload", is_flag=True, help="Start again when the code changes (pip install watchfiles)."
+)
+@click.option(
+    "--development", is_flag=True,
+    help="One process for all services of a project, whatever workers they ask for.",
+)  # fmt: skip
 @argument_options
+@elsewhere(
+    flags={"--production": "it is what serve does without --development"},
+    values={
+        "--env": "it serves in the environment that it is installed in",
+        "--api-workers": "write @bentoml.service(workers=...)",
+        "--timeout": 'write @bentoml.service(traffic={"timeout": ...})',
+        "--backlog": "write @bentoml.service(backlog=...)",
+        "--ssl-certfile": 'write @bentoml.service(ssl={"enabled": True, "certfile": ...})',
+        "--ssl-keyfile": 'write @bentoml.service(ssl={"enabled": True, "keyfile": ...})',
+    },
+)
 def serve(
     target: str,
     host: str | None,
     port: int | None,
     working_dir: Path | None,
+    reload: bool,
+    development: bool,
     arguments: tuple[str, ...],
     argument_file: Path | None,
 ) -> None:
-    """Run one instance of TARGET: a project's folder, module:Class, a file, or a bento's tag."""
+    """Run one instance of TARGET: a folder of a project or of a bento of BentoML, module:Class, a
+    file, or a bento's tag.
+    """
     given = read_arguments(arguments, argument_file)
-    if Path(target).is_dir():
+    if reload:
+        from bentofn.commands.reload import serve_again_on_change
+
+        folder = Path(target)
+        serve_again_on_change(folder if folder.is_dir() else working_dir or Path())
+        return
+    if development:
+        os.environ[ALONE] = "1"
+    if (Path(target) / _BENTO_FILE).is_file():
+        _serve_bento_of_bentoml(Path(target), given, host, port)
+    elif Path(target).is_dir():
         _serve_project(Path(target), given, host, port)
     elif working_dir is not None or target.endswith(".py") or ".py:" in target:
         set_arguments(given)
         _serve_module(target, working_dir or Path(), host, port)
-    elif Path(f"{target.split(':')[0].replace('.', '/')}.py").is_file():
+    elif _is_module(target.partition(":")[0]):
         set_arguments(given)
         _serve_module(target, Path(), host, port)
     else:
         _serve_bento(target, given, host, port)
+
+
+def _is_module(name: str) -> bool:
+    path = Path(name.replace(".", "/"))
+    return path.with_name(f"{path.name}.py").is_file() or (path / "__init__.py").is_file()
+
+
+def _serve_bento_of_bentoml(
+    folder: Path, arguments: Mapping[str, Any], host: str | None, port: int | None
+) -> None:
+    from bentofn.packager.bentoml.documents import read_document
+
+    bento = read_document(folder / _BENTO_FILE)
+    if (folder / "models").is_dir():
+        os.environ["BENTOML_HOME"] = str(folder.absolute())
+    for env in bento.get("envs") or ():
+        if env.get("value") and env.get("stage") != "build":
+            os.environ.setdefault(env["name"], env["value"])
+    set_arguments({**(bento.get("args") or {}), **arguments})
+    _serve_module(str(bento.get("service")), folder / "src", host, port)
 
 
 def _serve_project(
@@ -76,7 +136,17 @@ def _serve_module(target: str, directory: Path, host: str | None, port: int | No
             err=True,
         )
         os.environ[STOCK] = "1"
-    server.serve(target, directory.absolute(), host, port)
+    project = directory.absolute()
+    _enter(project)
+    server.serve(target, project, host, port)
+
+
+def _enter(project: Path) -> None:
+    """Work in a project's folder, as BentoML does: services open files beside their code."""
+    for name in _FOLDERS & os.environ.keys():
+        os.environ[name] = str(Path(os.environ[name]).expanduser().absolute())
+    os.environ[STARTED_IN] = str(Path.cwd())
+    os.chdir(project)
 
 
 def _needed_of_bentoml(target: str, directory: Path) -> tuple[str, ...]:

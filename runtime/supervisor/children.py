@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from bentofn.runtime import lifeline
 from bentofn.runtime.asgi import GRACE
 from bentofn.runtime.supervisor.backoff import Backoff
+from bentofn.runtime.supervisor.plan import STARTED_IN
 
 PATIENCE = GRACE + 5.0
 """Seconds in which a child ends after SIGTERM, before it is killed."""
@@ -178,7 +179,9 @@ def spawn(env: Mapping[str, str], fds: Sequence[int]) -> int:
     Returns:
         Its process id.
     """
-    process = subprocess.Popen(sys.orig_argv, env=dict(env), pass_fds=list(fds))
+    process = subprocess.Popen(
+        sys.orig_argv, cwd=env.get(STARTED_IN), env=dict(env), pass_fds=list(fds)
+    )
     process.returncode = 0  # waited for by its id
     return process.pid
 

@@ -12,6 +12,13 @@ from bentofn.runtime.gpus import VISIBLE, Allocator, is_allocated, names_of
 INHERITED = "BENTOFN_SUPERVISED"
 """Variable that tells a process what it is to be, when its program is started again for it."""
 
+ALONE = "BENTOFN_ALONE"
+"""Variable that, set to 1, has one process serve all services of a project or a bento."""
+
+STARTED_IN = "BENTOFN_STARTED_IN"
+"""Variable that holds the folder where a program was started which works in another since, so that
+it can be started again with the same command."""
+
 
 @dataclass(frozen=True)
 class Process:

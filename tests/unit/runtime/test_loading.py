@@ -162,7 +162,26 @@ def test_bentomls_own_package_is_left_in_place_where_that_is_asked_for(
         load_service("service:A", project(tmp_path, service=service, bentoml=bentoml))
 
 
-def test_a_file_whose_name_is_no_module(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_no_identifier(tmp_path: Path) -> None:
     (tmp_path / "my-service.py").write_text(SERVICE)
+    assert load_service("my-service.py", tmp_path).name == "Greeter"
+    (tmp_path / "my.service.py").write_text(SERVICE)
     with pytest.raises(UserError, match="rename it to a valid Python module name"):
-        load_service("my-service.py", tmp_path)
+        load_service("my.service.py", tmp_path)
+
+
+def test_a_service_that_another_one_depends_on(tmp_path: Path) -> None:
+    text = """
+import bentofn
+
+@bentofn.service
+class One: ...
+
+@bentofn.service
+class Main:
+    first = bentofn.depends(One)
+"""
+    folder = project(tmp_path, service=text)
+    assert load_service("service:Main.first", folder).name == "One"
+    with pytest.raises(UserError, match=r"has no service 'Main\.second'"):
+        load_service("service:Main.second", folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from bentofn.runtime.errors import BentoMLConfigException, UserError
@@ -73,22 +74,28 @@ def depends(
     Args:
         on: The service, a class decorated with ``@bentoml.service``; it becomes part of the bento.
         url: Where it answers, if it is deployed by itself; ``on`` then says its types.
-        deployment: BentoCloud's; not carried.
-        cluster: BentoCloud's; not carried.
+        deployment: A deployment of BentoCloud, which is not asked: ``on`` or ``url`` is.
+        cluster: Where that is.
 
     Raises:
         TypeError: ``on`` is no service.
         ValueError: Neither ``on`` nor ``url`` is given.
-        UserError: A deployment of BentoCloud is named.
+        UserError: Nothing but a deployment of BentoCloud is named.
     """
     from bentofn.runtime.service import Service
 
     if on is not None and not isinstance(on, Service):
         raise TypeError("depends() expects a class decorated with @bentoml.service()")
     if deployment is not None or cluster is not None:
-        raise UserError(
-            "bentoml.depends: deployment= and cluster= name BentoCloud's deployments; give the "
-            "service's address as url=."
+        if on is None and not url:
+            raise UserError(
+                "bentoml.depends: deployment= and cluster= name BentoCloud's deployments; give the "
+                "service's address as url=."
+            )
+        warnings.warn(
+            "bentoml.depends: deployment= and cluster= name BentoCloud's deployments, which are "
+            f"not asked; {'url=' if url else 'on='} is.",
+            stacklevel=2,
         )
     return Dependency(on, url)
 

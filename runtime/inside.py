@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -66,7 +67,10 @@ def reader(module: str) -> Callable[[str], Any]:
             return found[name]()
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(f"bentofn carries no {module}.{name}, which is BentoML's inside.")
+        message = surface.absent(f"{module}.{name}")
+        # ``from package import submodule`` first asks whether there is an attribute.
+        is_package = hasattr(sys.modules[module], "__path__")
+        raise AttributeError(message) if is_package else ImportError(message)
 
     return read
 

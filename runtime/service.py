@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from bentofn.runtime.api import APIMethod, find_apis
 from bentofn.runtime.config import EnvVar, ServiceConfig, check_config, check_envs
@@ -18,6 +18,7 @@ from bentofn.runtime.models import ModelDescriptor, find_models
 from bentofn.runtime.mounts import Mount, bind_views, declared_mounts
 from bentofn.runtime.origin import declaring_frame, import_string
 from bentofn.runtime.own_calls import OwnCalls
+from bentofn.runtime.surface import absent
 
 if TYPE_CHECKING:
     from bentofn.runtime.http.app import ServiceApp
@@ -48,9 +49,10 @@ class Service(Generic[T]):
         models: Models that it uses beside those declared as class attributes.
         cmd: The command of a server that answers in the service's place.
         apis: Endpoints by method name beside those that the class declares.
+        runners: Of BentoML's old services; refused.
 
     Raises:
-        UserError: A value of the configuration cannot be used.
+        UserError: A value of the configuration cannot be used, or there are runners.
     """
 
     def __init__(
@@ -66,7 +68,13 @@ class Service(Generic[T]):
         models: Iterable[ModelDescriptor] = (),
         cmd: Sequence[str] | None = None,
         apis: Mapping[str, APIMethod] | None = None,
+        runners: object = None,
     ) -> None:
+        if runners is not None:
+            raise UserError(
+                "bentoml.Service(runners=...) is of BentoML's old services, which bentofn does not "
+                "run: decorate a class with @bentoml.service, and name others with bentoml.depends."
+            )
         cls: Any = _Nothing if inner is None else inner
         check_hooks(cls)
         prefix = (path_prefix or "").strip("/")
@@ -96,6 +104,11 @@ class Service(Generic[T]):
         self.context = ServiceContext()
         self.working_dir = os.getcwd()  # noqa: PTH109 - pathlib's import costs a cold start
         self.declared_in = str(declaring_frame().f_globals.get("__name__"))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(absent(f"bentoml.Service.{name}"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name!r}>"

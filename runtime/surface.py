@@ -75,7 +75,7 @@ ABSENT: Mapping[str, str] = {
     "BentoCloudClient": _CLOUD,
     "Runner": "make it a service of its own and name it with bentoml.depends",
     "api_token": _CLOUD,
-    "batch": _CLOUD,
+    "batch": "call the service from the job with bentoml.SyncHTTPClient",
     "client": "import SyncHTTPClient or AsyncHTTPClient from bentoml",
     "cloud": _CLOUD,
     "container": "use `bentofn containerize`",
@@ -152,6 +152,9 @@ def absent(dotted: str) -> str:
     Args:
         dotted: The name, with its package.
     """
-    name = dotted.partition(".")[2].partition(".")[0]
-    instead = f": {ABSENT[name]}" if name in ABSENT else ""
-    return f"bentofn carries no {dotted}{instead}."
+    from bentofn.runtime.alternatives import alternative  # few starts need it
+
+    package, _, rest = dotted.partition(".")
+    name = rest.partition(".")[0] if package in ("bentofn", "bentoml") else ""
+    instead = ABSENT.get(name) or alternative(dotted)
+    return f"bentofn carries no {dotted}{f': {instead}' if instead else ''}."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -77,20 +79,31 @@ def build_output(method: APIMethod, signature: Signature) -> Output:
     annotation = signature.result if method.output_spec is None else method.output_spec
     if _is_response(annotation):
         annotation = Any
-    if takes_files(annotation) and not is_file(annotation):
-        raise unservable(method, "the result (a list of files)", annotation)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(servable(annotation))
         schema = {"title": "Output", **adapter.json_schema(mode="validation")}
     except UNBUILDABLE as error:
         raise unservable(method, "the result", annotation) from error
     declared = None if signature.media_type is None else _with_charset(signature.media_type)
+    if takes_files(annotation) and not is_file(annotation):
+        return Output(schema, JSON, _no_files(method))
     media_type, write = _writer(annotation, adapter, declared)
-    if signature.is_stream:
+    if inspect.isgeneratorfunction(method.func) or inspect.isasyncgenfunction(method.func):
         media_type = declared or EVENT_STREAM
     offered = () if signature.is_stream else binary.offered_for(annotation)
     encode_arrays = _array_writer(annotation, adapter, write) if offered else None
     return Output(schema, media_type, write, offered, encode_arrays)
+
+
+def _no_files(method: APIMethod) -> Callable[[Any], Body]:
+    """As with BentoML: the other endpoints are served, and this one fails."""
+    message = f"{method.location}: a list of files cannot be sent; return one file, such as a zip."
+    warnings.warn(message, stacklevel=2)
+
+    def refuse(value: Any) -> Body:
+        raise TypeError(message)
+
+    return refuse
 
 
 def _array_writer(

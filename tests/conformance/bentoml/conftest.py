@@ -75,6 +75,7 @@ def ours(case: str, tmp_path: Path) -> Iterator[int]:
     environment = {
         **os.environ,
         "BENTOFN_HOME": str(tmp_path / "home"),
+        "BENTOFN_STATE": str(tmp_path / "state"),
         "PYTHONUNBUFFERED": "1",
         "CASE_FOLDER": str(tmp_path),
         "CASE_PORT": port,

@@ -157,6 +157,8 @@ def test_the_declaration_itself_says_what_is_wrong_with_it() -> None:
         bentofn.depends(int)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="give the service's address as url="):
         bentofn.depends(deployment="iris")
+    with pytest.warns(UserWarning, match="which are not asked; on= is"):
+        assert bentofn.depends(found["Left"], deployment="iris").on is found["Left"]
 
     @bentofn.service(name="Base")
     class Namesake:

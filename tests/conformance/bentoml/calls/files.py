@@ -61,4 +61,5 @@ CALLS = [
     ),
     raw("root image", "/root_image", PNG, "image/png"),
     as_json("paints", "/paints", {"width": 2}),
+    as_json("a list of files as a result", "/folder", {}),
 ]

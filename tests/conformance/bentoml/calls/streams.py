@@ -16,4 +16,6 @@ CALLS = [
     as_json("breaks between", "/breaks_between", {}),
     as_json("breaks first", "/breaks_first", {}),
     as_json("breaks later", "/breaks_later", {}),
+    as_json("returned by a plain method", "/returned", {}),
+    as_json("a chunk of another type", "/wrong_chunk", {}),
 ]

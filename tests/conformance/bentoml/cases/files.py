@@ -75,3 +75,7 @@ class Case:
     @bentoml.api
     def paints(self, width: int) -> Image:
         return PIL.Image.new("RGB", (width, 1), "red")
+
+    @bentoml.api
+    def folder(self) -> list[Path]:
+        return [Path(__file__)]

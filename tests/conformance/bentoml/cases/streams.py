@@ -75,3 +75,11 @@ class Case:
     @bentoml.api
     async def subclasses_later(self) -> t.AsyncGenerator[Chunk, None]:
         yield Words(number=1, text="one")
+
+    @bentoml.api
+    def returned(self) -> t.Generator[str, None, None]:
+        return (word for word in ("one ", "two"))
+
+    @bentoml.api
+    def wrong_chunk(self) -> t.Generator[Chunk, None, None]:
+        yield 3

@@ -214,3 +214,23 @@ def test_a_submodule_for_each_that_the_table_names() -> None:
         *surface.FRAMEWORKS,
     }
     assert {path.stem for path in Path(bentofn.__file__).parent.glob("*.py")} >= {*surface.MODULES}
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import bentoml._internal.configuration.containers", "set BENTOML_CONFIG"),
+        ("from bentoml._internal.context import trace_context", "import Context or server_context"),
+        ("from _bentoml_sdk.typing_utils import is_list_type", "get_origin and get_args"),
+        ("from _bentoml_sdk.service.config import HTTPCorsSchema", "is made of dicts"),
+        ("from _bentoml_impl.client import HTTPClient", "import SyncHTTPClient"),
+        ("from bentoml.bentos import containerize", "use `bentofn containerize`"),
+        ("import bentoml; bentoml.bentos.push('a')", "use `bentofn push`"),
+        ("import bentoml; bentoml.Service('a').bento", "`bentofn inspect`"),
+        ("import bentoml; bentoml.Service('a').api", "with @bentoml.api in a class"),
+        ("import bentoml; bentoml.Service('a', runners=[])", "decorate a class with"),
+    ],
+)
+def test_what_is_below_the_surface_says_what_to_do_instead(code: str, says: str) -> None:
+    last = run(code).stderr.splitlines()[-1]
+    assert says in last

@@ -7,8 +7,8 @@ a whole need neither ASGI's messages nor a timer of their own; all others go ASG
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-import urllib.parse
 from collections import deque
 from typing import Any, cast
 
@@ -16,8 +16,10 @@ import httptools
 import uvicorn
 from uvicorn.server import ServerState
 
-from bentofn.runtime.http.cycle import Cycle, head
+from bentofn.runtime.http.cycle import Cycle, last
 from bentofn.runtime.http.exchange import Header, Reply, json_reply, text_reply
+from bentofn.runtime.http.heads import asks_for_websocket, size, written
+from bentofn.runtime.http.scope import Scopes
 
 logger = logging.getLogger("bentofn.server")
 
@@ -28,8 +30,8 @@ _LIMIT = f"The request's line and headers are larger than {MAX_HEAD} bytes; send
 _TOO_LARGE = json_reply(431, {"error": _LIMIT})
 _INVALID = text_reply(400, "Invalid HTTP request received.")
 
-_SEPARATORS = 4
-"""Bytes of a header beside its name and its value: a colon, a space and a line's end."""
+_HOSTS = {"1.1": (1,), "1.0": (0, 1)}
+"""How many Host headers a request has (RFC 9112, section 3.2)."""
 
 _MOST_UNREAD = 1 << 16
 """Bytes of a body that are kept before anybody takes them."""
@@ -65,39 +67,44 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: list[Header] = []
         self._expects = False
+        self._hosts = 0
         self._in_head = False
         self._is_between = self._begins = True
         """Whether a request is next, and whether this read began with one."""
         self._now = self._before = self._surplus = 0
-        """Bytes of this read, and of the head's reads before it: up to so many are not its own."""
+        """Bytes of this read, and of those before it that were of the head, or of what is between
+        and after a body's chunks: up to so many are of something else."""
         self._cycle: Cycle | None = None
         """The request that is read, or was read last."""
         self._unanswered: deque[Cycle] = deque()
         """The request that is answered now, and those that wait for it."""
+        self._fault = _INVALID
+        """What is wrong where the parser fails."""
+        self._refusal: Reply | None = None
+        """The last answer, to what cannot be read."""
         self._is_paused = False
-        self._idle_since = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's: it is open."""
         self._server.connections.add(cast(Any, self))
         self.transport = cast(asyncio.Transport, transport)
-        self._local = _address(transport, "sockname")
-        self._remote = _address(transport, "peername")
-        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._scopes = Scopes(transport, self._config, self._state)
+        self._context = contextvars.copy_context()
+        self._idle_since = self._loop.time()
+        self._close_when_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio's: it is closed."""
         self._server.connections.discard(cast(Any, self))
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         for cycle in self._unanswered:
             cycle.disconnected = True
             cycle.notify()
         self.resume_writing()
         # What refers to itself would stay until the collector looks at what is old.
         self._unanswered.clear()
-        self._cycle = self._timer = self._parser = None
+        self._cycle = self._parser = None
 
     def eof_received(self) -> None:
         """asyncio's: the client sends no more, and so has left."""
@@ -107,19 +114,12 @@ class Connection(asyncio.Protocol):
         self._now, self._begins = len(data), self._is_between
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            if self._speaks_websocket():
-                self._become_websocket()
-            else:
-                logger.warning("Unsupported upgrade request.")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            if self._in_head or not self._is_too_large():
-                logger.warning("Invalid HTTP request received.")
-                self._refuse(_INVALID)
-            else:
-                self._refuse(_TOO_LARGE)
+            self._refuse(self._fault)
         else:
-            if self._in_head:
+            if not self._is_between:
                 self._before += self._now
                 if self._before - self._surplus > MAX_HEAD:
                     self._refuse(_TOO_LARGE)
@@ -132,15 +132,20 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._expects = False
+        self._hosts = 0
 
     def on_url(self, url: bytes) -> None:
         """The parser's: a part of the request target."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser's: one header."""
+        """The parser's: one header, or a trailer, which is dropped."""
+        if not self._in_head:
+            return
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
             self._expects = True
         self._headers.append((name, value))
 
@@ -148,30 +153,21 @@ class Connection(asyncio.Protocol):
         """The parser's: the body, if any, follows."""
         self._in_head = False
         if self._is_too_large():
+            self._fault = _TOO_LARGE
             raise ValueError("the head is too large")  # which ends the parser
+        self._before, self._surplus = -self._now, 0
         parser = self._parser
-        if parser.should_upgrade() and self._speaks_websocket():
+        version, method = parser.get_http_version(), parser.get_method()
+        if self._hosts not in _HOSTS.get(version, ()):
+            raise ValueError("the version, or the number of Host headers")
+        if parser.should_upgrade():
+            if method == b"CONNECT" or self._unanswered:
+                raise ValueError("no proxy, or requests before it are not answered yet")
             return
-        version = parser.get_http_version()
-        url = httptools.parse_url(self._url)
-        path = url.path.decode("ascii")
-        scope = {
-            "type": "http",
-            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
-            "http_version": version,
-            "server": self._local,
-            "client": self._remote,
-            "scheme": self._scheme,
-            "root_path": self._config.root_path,
-            "headers": self._headers,
-            "state": self._state.copy(),
-            "method": parser.get_method().decode("ascii"),
-            "path": urllib.parse.unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
-        }
-        keep_alive = version != "1.0" and parser.should_keep_alive()
-        cycle = Cycle(self, scope, keep_alive=keep_alive, expects=self._expects)
+        scope = self._scopes.scope(method, self._url, version, self._headers)
+        is_old = version == "1.0"
+        keep_alive = not is_old and parser.should_keep_alive()
+        cycle = Cycle(self, scope, keep_alive=keep_alive, expects=self._expects and not is_old)
         self._cycle = cycle
         self._unanswered.append(cycle)
         if len(self._unanswered) == 1:
@@ -181,6 +177,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """The parser's: a part of the body."""
+        self._before = -self._now
         cycle = self._cycle
         if cycle is None or cycle.done:
             return
@@ -197,16 +194,16 @@ class Connection(asyncio.Protocol):
     def answered(self) -> None:
         """A response was written to its end: the next request's turn."""
         self._server.total_requests += 1
+        self._unanswered.popleft()
         if self.transport.is_closing():
             return
-        self._unanswered.popleft()
-        self.resume_reading()
         if self._unanswered:
-            self._start(self._unanswered[0])
+            self._context.run(self._start, self._unanswered[0])  # not in that of the one before
+        elif self._refusal is not None:
+            self._write_last(self._refusal)
         else:
             self._idle_since = self._loop.time()
-            if self._timer is None:
-                self._close_when_idle()
+        self.resume_reading()
 
     def shutdown(self) -> None:
         """uvicorn's: close, once what was asked for is answered."""
@@ -227,7 +224,9 @@ class Connection(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Read on, if reading was paused and no request waits that was read already."""
-        if self._is_paused and len(self._unanswered) <= 1 and not self.transport.is_closing():
+        if not self._is_paused or len(self._unanswered) > 1 or self._refusal is not None:
+            return
+        if not self.transport.is_closing():
             self._is_paused = False
             self.transport.resume_reading()
 
@@ -238,57 +237,59 @@ class Connection(asyncio.Protocol):
 
     def _start(self, cycle: Cycle) -> None:
         task = self._loop.create_task(cycle.run(self._app))
-        tasks = self._server.tasks
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        self._server.tasks.add(task)
+        task.add_done_callback(self._server.tasks.discard)
 
     def _close_when_idle(self) -> None:
         """Close an idle connection in time: one timer for all of its requests."""
-        is_idle = not self._unanswered
-        end = self._idle_since + self._config.timeout_keep_alive
-        if is_idle and self._loop.time() >= end:
-            self.transport.close()
+        idle = 0.0 if self._unanswered else self._loop.time() - self._idle_since
+        left = self._config.timeout_keep_alive - idle
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._close_when_idle)
         else:
-            later = end - self._loop.time() if is_idle else self._config.timeout_keep_alive
-            self._timer = self._loop.call_later(later, self._close_when_idle)
+            self.transport.close()
 
     def _is_too_large(self) -> bool:
-        if self._before + self._now <= MAX_HEAD:
-            return False
-        fields = sum(len(name) + len(value) + _SEPARATORS for name, value in self._headers)
-        return len(self._url) + fields > MAX_HEAD
+        return self._before + self._now > MAX_HEAD < size(self._url, self._headers)
 
     def _speaks_websocket(self) -> bool:
-        headers = dict(self._headers)
-        tokens = [each.strip() for each in headers.get(b"connection", b"").lower().split(b",")]
-        is_asked = b"upgrade" in tokens and headers.get(b"upgrade", b"").lower() == b"websocket"
-        return is_asked and self._config.ws_protocol_class is not None
+        return self._config.ws_protocol_class is not None and asks_for_websocket(self._headers)
 
-    def _become_websocket(self) -> None:
+    def _go_on(self, rest: bytes) -> None:
+        """Go on after a request to do so in another protocol; one that is not known is ignored."""
+        method, version = self._parser.get_method(), self._parser.get_http_version()
+        if self._speaks_websocket():
+            self._become_websocket(written(method, self._url, version, self._headers))
+            return
+        logger.warning("Unsupported upgrade request.")
+        # The parser has left its body out: it is to read it as one that asks for no upgrade.
+        headers = [each for each in self._headers if each[0] != b"upgrade"]
+        self.data_received(written(method, self._url, version, headers) + rest)
+
+    def _become_websocket(self, head: bytes) -> None:
         self._server.connections.discard(cast(Any, self))
-        if self._timer is not None:
-            self._timer.cancel()
-        lines = [b"%b %b HTTP/1.1\r\n" % (self._parser.get_method(), self._url)]
-        lines += [b"%b: %b\r\n" % header for header in self._headers]
+        self._timer.cancel()
         protocol: Any = self._config.ws_protocol_class
         made = protocol(config=self._config, server_state=self._server, app_state=self._state)
         made.connection_made(self.transport)
-        made.data_received(b"".join((*lines, b"\r\n")))
+        made.data_received(head)
         self.transport.set_protocol(made)
 
     def _refuse(self, reply: Reply) -> None:
-        headers = [
-            (b"content-type", reply.media_type.encode()),
-            (b"content-length", b"%d" % len(reply.body)),
-            (b"connection", b"close"),
-        ]
-        self.transport.write(b"".join((*head(reply.status, headers), b"\r\n", reply.body)))
-        self.transport.close()
+        """Read no more, and say so once all is answered that was read."""
+        logger.warning("A request is refused: %s", reply.body.decode())
+        self._refusal = reply
+        self._pause_reading()
+        if self._unanswered and not self._unanswered[-1].is_whole:  # the fault is in its body
+            cycle = self._unanswered.pop()
+            cycle.disconnected = True
+            cycle.notify()
+            if cycle.started:
+                self.transport.close()
+        if not self._unanswered:
+            self._write_last(reply)
 
-
-def _address(transport: asyncio.BaseTransport, name: str) -> tuple[str, int | None] | None:
-    """One end of a connection, as ASGI tells it."""
-    found = transport.get_extra_info(name)
-    if isinstance(found, tuple):
-        return str(found[0]), int(found[1])
-    return (found, None) if isinstance(found, str) and found and name == "sockname" else None
+    def _write_last(self, reply: Reply) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(last(reply))
+            self.transport.close()

@@ -12,7 +12,15 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from bentofn.runtime.http.direct import Direct
-from bentofn.runtime.http.exchange import ASGIApp, Header, Message, Scope, check_headers
+from bentofn.runtime.http.exchange import (
+    LENGTHS,
+    ASGIApp,
+    Header,
+    Message,
+    Reply,
+    Scope,
+    check_headers,
+)
 
 logger = logging.getLogger("bentofn.server")
 
@@ -49,6 +57,16 @@ def head(status: int, headers: Iterable[Header]) -> list[bytes]:
     return lines
 
 
+def last(reply: Reply) -> bytes:
+    """A response that ends its connection."""
+    headers = [
+        (b"content-type", reply.media_type.encode()),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"connection", b"close"),
+    ]
+    return b"".join((*head(reply.status, headers), b"\r\n", reply.body))
+
+
 class Cycle(Direct):
     """One request and its response.
 
@@ -63,6 +81,7 @@ class Cycle(Direct):
         "_body",
         "_chunked",
         "_expects",
+        "_has_body",
         "_is_told",
         "_left",
         "_news",
@@ -90,6 +109,7 @@ class Cycle(Direct):
         self._is_told = False
         self._news: asyncio.Event | None = None
         self._chunked = False
+        self._has_body = True
         self._left = 0
 
     def feed(self, data: bytes) -> None:
@@ -123,9 +143,9 @@ class Cycle(Direct):
                 await self._give_up()
 
     async def _give_up(self) -> None:
-        if self.started:
+        if self.started and not self.done:
             self.wire.transport.close()
-        else:
+        elif not self.started:
             await self.send({"type": "http.response.start", "status": 500, "headers": _ERROR})
             await self.send({"type": "http.response.body", "body": b"Internal Server Error"})
 
@@ -168,8 +188,11 @@ class Cycle(Direct):
     def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Write a whole response at once; its headers are right, and end with no ``connection``."""
         self.started = True
+        self._give_up_body()
         if self.disconnected:
             return
+        if status in _BODYLESS:
+            headers, body = _without_length(headers), b""
         lines = head(status, headers)
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -196,9 +219,17 @@ class Cycle(Direct):
         else:
             self._send_head(message["status"], [*message.get("headers", ())])
 
+    def _give_up_body(self) -> None:
+        """End the connection where the client, which was not told, may send the body or not."""
+        if self._expects and not (self.is_whole or self._body):
+            self.keep_alive = False
+
     def _send_head(self, status: int, headers: list[Header]) -> None:
         check_headers(headers)
+        if status in _BODYLESS:
+            headers = _without_length(headers)
         length: int | None = None
+        self._give_up_body()
         is_last = not self.keep_alive
         for name, value in headers:
             lowered = name.lower()
@@ -210,8 +241,8 @@ class Cycle(Direct):
                 self.keep_alive = is_last = False
         self.started = True
         lines = head(status, headers)
-        has_body = self.scope["method"] != "HEAD" and status not in _BODYLESS
-        if length is None and not self._chunked and has_body:
+        self._has_body = self.scope["method"] != "HEAD" and status not in _BODYLESS
+        if length is None and not self._chunked and self._has_body:
             if self.scope["http_version"] == "1.0":
                 self.keep_alive, is_last = False, True  # its end is the connection's
             else:
@@ -219,12 +250,12 @@ class Cycle(Direct):
                 lines.append(b"transfer-encoding: chunked\r\n")
         if is_last:
             lines.append(b"connection: close\r\n")
-        self._left = (-1 if length is None else length) if has_body else 0
+        self._left = -1 if length is None else length
         lines.append(b"\r\n")
         self.wire.transport.write(b"".join(lines))
 
     def _send_body(self, body: bytes, more: bool) -> None:
-        if self.scope["method"] != "HEAD":
+        if self._has_body:
             if self._chunked:
                 body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
                 body += b"" if more else b"0\r\n\r\n"
@@ -242,3 +273,7 @@ class Cycle(Direct):
         if not self.keep_alive:
             self.wire.transport.close()
         self.wire.answered()
+
+
+def _without_length(headers: Iterable[Header]) -> list[Header]:
+    return [each for each in headers if each[0].lower() not in LENGTHS]

@@ -37,8 +37,8 @@ _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _NO_NAME = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\[\]={}"]')
 _NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
-_FRAMING = (b"connection", b"transfer-encoding", b"content-length")
-"""Headers that say where the response ends."""
+LENGTHS = (b"transfer-encoding", b"content-length")
+"""Headers that say where a body ends."""
 
 
 class ClientLeftError(Exception):
@@ -207,14 +207,15 @@ class Exchange:
         length = (b"content-length", str(len(reply.body)).encode())
         body = b"" if self.scope["method"] == "HEAD" else reply.body
         server = direct(self._send)
-        is_plain = not any(name.lower() in _FRAMING for name, _ in reply.headers)
+        others = [each for each in reply.headers if each[0].lower() not in LENGTHS]
+        is_plain = not any(name.lower() == b"connection" for name, _ in others)
         if server is not None and is_plain and not server.is_held_up:
             media_type = (b"content-type", reply.media_type.encode("latin-1"))
-            headers = [media_type, length, *reply.headers]
+            headers = [media_type, length, *others]
             self._begin(reply.status, headers)
             server.respond(reply.status, headers + self._common, body)
             return
-        await self.start(reply.status, reply.media_type, (length, *reply.headers))
+        await self.start(reply.status, reply.media_type, (length, *others))
         await self.send({"type": "http.response.body", "body": body})
 
     async def receive(self) -> Message:

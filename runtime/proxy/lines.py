@@ -23,20 +23,7 @@ _READ = 1 << 18
 """Bytes to read at once."""
 
 
-class _Line:
-    """What both kinds of connections have in common."""
-
-    def __init__(self) -> None:
-        self.talk = Conversation()
-        self._kept = False
-
-    def again(self) -> bool:
-        """Whether the connection can be kept for another request."""
-        self._kept = self.talk.again()
-        return self._kept
-
-
-class BlockingLine(_Line):
+class BlockingLine:
     """A connection that a thread waits for.
 
     Args:
@@ -48,7 +35,7 @@ class BlockingLine(_Line):
     """
 
     def __init__(self, path: str, timeout: float) -> None:
-        super().__init__()
+        self.talk = Conversation()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout)
         try:
@@ -59,7 +46,6 @@ class BlockingLine(_Line):
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: Message) -> Head:
         """Send a request; returns when the answer's head is there."""
-        self._kept = False
         for piece in self.talk.ask(method, path, headers, body):
             self._socket.sendall(piece)
         while True:
@@ -78,13 +64,12 @@ class BlockingLine(_Line):
                 yield event
             self.talk.hear(self._socket.recv(_READ))
 
-    def close(self, *, even_if_kept: bool = False) -> None:
-        """Close it, unless it is kept for another request."""
-        if even_if_kept or not self._kept:
-            self._socket.close()
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
 
 
-class AwaitingLine(_Line):
+class AwaitingLine:
     """A connection of an event loop, made by :meth:`open`."""
 
     def __init__(
@@ -93,7 +78,7 @@ class AwaitingLine(_Line):
         writer: asyncio.StreamWriter,
         connection: socket.socket,
     ) -> None:
-        super().__init__()
+        self.talk = Conversation()
         self._reader, self._writer, self._socket = reader, writer, connection
         self._loop = asyncio.get_running_loop()
 
@@ -116,7 +101,6 @@ class AwaitingLine(_Line):
 
     async def ask(self, method: str, path: str, headers: dict[str, str], body: Message) -> Head:
         """Send a request; returns when the answer's head is there."""
-        self._kept = False
         self._writer.writelines(self.talk.ask(method, path, headers, body))
         await self._writer.drain()
         while True:
@@ -135,10 +119,8 @@ class AwaitingLine(_Line):
                 yield event
             self.talk.hear(await self._reader.read(_READ))
 
-    def close(self, *, even_if_kept: bool = False) -> None:
-        """Close it, unless it is kept for another request; any thread may."""
-        if self._kept and not even_if_kept:
-            return
+    def close(self) -> None:
+        """Close it; any thread may."""
         if self._loop.is_running():
             with contextlib.suppress(RuntimeError):  # it has ended since
                 self._loop.call_soon_threadsafe(self._writer.close)

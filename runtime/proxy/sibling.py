@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bentofn.runtime.context import answers_example
 from bentofn.runtime.errors import BentoMLException, ServiceUnavailable
@@ -31,6 +31,9 @@ service itself, and the caller's own deadline, end a call earlier."""
 _ATTEMPTS = 3
 """Connections that a request is sent on when those before were closed without reading it; only the
 first may be one that was kept."""
+
+
+_Line = TypeVar("_Line", BlockingLine, AwaitingLine)
 
 
 class SiblingTransport:
@@ -73,20 +76,17 @@ class SiblingTransport:
 
     def _ask(self, path: str, body: Message) -> Any:
         line, head = self._send("POST", path, body)
-        with contextlib.closing(line):
-            result = result_of(self._service.name, head, b"".join(self._read(line)))
-            self._keep(line)
-            return result
+        with _closing(line, self._idle):
+            return result_of(self._service.name, head, b"".join(self._read(line)))
 
     def _stream(self, path: str, body: Message) -> Iterator[Any]:
         line, head = self._send("POST", path, body)
-        with contextlib.closing(line):
+        with _closing(line, self._idle):
             if head.media_type != wire.STREAM_TYPE:
                 result_of(self._service.name, head, b"".join(self._read(line)))
             frames = wire.Frames()
             for data in self._read(line):
                 yield from frames.feed(data)
-            self._keep(line)
 
     def _send(self, method: str, path: str, body: Message) -> tuple[BlockingLine, Head]:
         """Send a request; returns when the answer's head is there."""
@@ -122,21 +122,15 @@ class SiblingTransport:
         except OSError as error:
             raise self._gone() from error
 
-    def _keep(self, line: BlockingLine) -> None:
-        if line.again():
-            self._idle.append(line)
-
     async def _ask_async(self, path: str, body: Message) -> Any:
         line, head = await self._send_async("POST", path, body)
-        with contextlib.closing(line):
+        with _closing(line, self._kept()):
             data = b"".join([each async for each in self._read_async(line)])
-            result = result_of(self._service.name, head, data)
-            self._keep_async(line)
-            return result
+            return result_of(self._service.name, head, data)
 
     async def _stream_async(self, path: str, body: Message) -> AsyncIterator[Any]:
         line, head = await self._send_async("POST", path, body)
-        with contextlib.closing(line):
+        with _closing(line, self._kept()):
             if head.media_type != wire.STREAM_TYPE:
                 data = b"".join([each async for each in self._read_async(line)])
                 result_of(self._service.name, head, data)
@@ -144,7 +138,6 @@ class SiblingTransport:
             async for data in self._read_async(line):
                 for item in frames.feed(data):
                     yield item
-            self._keep_async(line)
 
     async def _send_async(self, method: str, path: str, body: Message) -> tuple[AwaitingLine, Head]:
         kept = self._kept()
@@ -184,10 +177,6 @@ class SiblingTransport:
             _close_all(self._idle_async.pop(ended, []))
         return self._idle_async.setdefault(asyncio.get_running_loop(), [])
 
-    def _keep_async(self, line: AwaitingLine) -> None:
-        if line.again():
-            self._kept().append(line)
-
     def _address(self) -> str:
         return Addresses.read().sockets[self._service.name]
 
@@ -206,10 +195,9 @@ class SiblingTransport:
         try:
             asked = self._send_async("GET", f"{self._service.path_prefix}/readyz", [])
             line, head = await asyncio.wait_for(asked, timeout)
-            with contextlib.closing(line):
+            with _closing(line, self._kept()):
                 async for _ in self._read_async(line):
                     pass
-                self._keep_async(line)
         except (BentoMLException, asyncio.TimeoutError):
             return False
         return head.status == 200
@@ -236,7 +224,25 @@ class SiblingTransport:
 def _close_all(lines: list[BlockingLine] | list[AwaitingLine]) -> None:
     with contextlib.suppress(IndexError):  # other threads take them too
         while True:
-            lines.pop().close(even_if_kept=True)
+            lines.pop().close()
+
+
+@contextlib.contextmanager
+def _closing(line: _Line, kept: list[_Line]) -> Iterator[None]:
+    """Close a connection at the end, or keep it where it takes another request.
+
+    It is kept last: another thread may take it at once.
+    """
+    try:
+        yield
+        is_free = line.talk.again()
+    except BaseException:
+        line.close()
+        raise
+    if is_free:
+        kept.append(line)
+    else:
+        line.close()
 
 
 def _headers() -> dict[str, str]:

@@ -298,6 +298,18 @@ def test_a_call_that_was_read_is_not_made_again(place: Path, far: Proxy) -> None
         listener.accept()
 
 
+@pytest.mark.usefixtures("server")
+def test_threads_that_call_at_once_share_the_connections_that_are_kept(far: Proxy) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda n: far.to_sync.double([n]), range(1000)))
+    finally:
+        sys.setswitchinterval(before)
+    assert found == [[2 * n] for n in range(1000)]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.usefixtures("place", "server")
 def test_no_connection_is_left_of_loops_that_ended_nor_at_the_snapshot_point(far: Proxy) -> None:

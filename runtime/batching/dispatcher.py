@@ -88,7 +88,7 @@ class _Request:
             else:
                 self.answer.set_result(BatchResult(whole, self.batch_size))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
 
@@ -197,7 +197,7 @@ class BatchDispatcher:
         if self._patience is not None:
             self._patience.cancel()
 
-    def _carry_out(self, commands: list[Command], error: Exception | None = None) -> None:
+    def _carry_out(self, commands: list[Command], error: BaseException | None = None) -> None:
         for command in commands:
             if isinstance(command, WakeAt):
                 self._wake_at(command.time)
@@ -263,14 +263,14 @@ class BatchDispatcher:
             request.started = True
         try:
             parts = await self._answer(members)
-        except Exception as error:
-            self._failed(batch_id, len(members), error)
-        except BaseException:
+        except asyncio.CancelledError:
             for piece, request in members:
                 request.fail(ServiceUnavailable("The batch was cancelled."))
                 self._batcher.cancel(piece.request_id)
             self._carry_out(self._batcher.failed(batch_id, self._clock()))
             raise
+        except BaseException as error:  # a SystemExit would end the loop, and with it the server
+            self._failed(batch_id, len(members), error)
         else:
             for (piece, request), part in zip(members, parts, strict=True):
                 request.add(piece, part, items, self._axis_out)
@@ -278,7 +278,7 @@ class BatchDispatcher:
         if self._on_batch is not None:
             self._on_batch(BatchReport(items, len(members), self._clock() - started, waits))
 
-    def _failed(self, batch_id: int, members: int, error: Exception) -> None:
+    def _failed(self, batch_id: int, members: int, error: BaseException) -> None:
         if members > 1:
             logger.warning("A batch of %d requests failed; each is tried alone: %r", members, error)
         self._carry_out(self._batcher.failed(batch_id, self._clock()), error)

@@ -457,3 +457,21 @@ def test_under_load_the_callee_stays_busy_with_what_can_be_answered_in_time(
     finally:
         loop.close()
     assert answered / 20 >= expected
+
+
+async def test_a_callee_that_exits_does_not_end_the_loop() -> None:
+    async def call(batch: list[int], context: Any = None) -> list[int]:
+        if 2 in batch:
+            raise SystemExit(3)
+        return batch
+
+    batcher = dispatcher(call)
+
+    async def ask(number: int) -> Any:
+        try:
+            return (await batcher.submit([number])).value
+        except SystemExit:
+            return "exited"
+
+    assert await asyncio.gather(ask(1), ask(2)) == [[1], "exited"]
+    await batcher.close()

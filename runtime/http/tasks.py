@@ -7,6 +7,7 @@ takes from no caller.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -78,7 +79,11 @@ class ServiceTasks:
                 self.routes[verb, f"{below}/{action}"] = partial(self._answer, action, path)
 
     async def start(self) -> None:
-        """Open the database and take up what was left, unless a platform keeps the tasks."""
+        """Open the database and take up what was left, unless a platform keeps the tasks.
+
+        Raises:
+            UserError: The database cannot be opened now, as on a full disk.
+        """
         # Not earlier: a process that becomes instances learns only then of which platform.
         self._obeys = bool(os.environ.get("BENTOFN_INSTANCE"))
         if self._obeys:
@@ -90,6 +95,11 @@ class ServiceTasks:
         try:
             await tasks.start()
         except (OSError, sqlite3.Error) as error:
+            if not _is_for_good(error):
+                raise UserError(
+                    f"The tasks of {service.name} cannot be kept in {path} now ({error}); make "
+                    f"room there, or set {VARIABLE} to another folder."
+                ) from error
             path = _fallback(tasks.path)
             logger.warning(
                 "Tasks are kept in %s, among the temporary files, because %s cannot be written "
@@ -191,6 +201,14 @@ def tasks_database(service: str) -> Path:
     except RuntimeError:  # a user without a home
         home = temporary_state()
     return home / "tasks" / "serve" / f"{service}-{_digest(Path.cwd())}.db"
+
+
+def _is_for_good(error: OSError | sqlite3.Error) -> bool:
+    """Whether a place may not be written at all; tasks of before may be in any other."""
+    if isinstance(error, sqlite3.Error):
+        return "readonly" in str(error)  # Python 3.10 has no code of it
+    forbidden = isinstance(error, (PermissionError, NotADirectoryError, FileExistsError))
+    return forbidden or error.errno == errno.EROFS
 
 
 def _fallback(path: Path) -> Path:

@@ -192,6 +192,20 @@ async def test_tasks_where_nothing_can_be_written(
     assert "among the temporary files" in caplog.text
 
 
+async def test_tasks_whose_database_is_broken_are_not_left_behind(
+    open_app: OpenApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_STATE", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    database = tasks_database(Worker.name)
+    database.parent.mkdir()
+    database.write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match="cannot be kept in"):
+        async with open_app(Worker):
+            pass
+    assert database.read_bytes() == b"no database" * 1000
+
+
 async def test_files_in_and_out(open_app: OpenApp) -> None:
     form = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nab\r\n--b--'

@@ -102,7 +102,7 @@ def _array(value: Any, schema: Mapping[str, Any]) -> Any:
         return None
     try:
         array = as_numpy(value)
-    except (TypeError, RuntimeError):  # an element type of torch's that numpy has not
+    except (TypeError, RuntimeError, ValueError):  # an element type that numpy has not, or a mask
         return None
     if array.dtype.kind not in _KINDS or array.dtype.itemsize > _LONGEST_ITEM:
         return None

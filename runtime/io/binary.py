@@ -94,7 +94,13 @@ def _encode_named(value: Mapping[str, Any], media_type: str) -> bytes:
 
 
 def as_numpy(value: Any) -> Any:
-    """A tensor of any library as numpy's array."""
+    """A tensor of any library as numpy's array.
+
+    Raises:
+        ValueError: Some values are masked (``numpy.ma``), which no format can say.
+    """
+    if hasattr(value, "mask"):
+        raise ValueError("an array with a mask cannot be sent as it is")
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":  # numpy has none

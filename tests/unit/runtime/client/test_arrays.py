@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 import bentofn
 from bentofn import AsyncHTTPClient, SyncHTTPClient
 from bentofn.runtime.client.arrays import body_of
+from bentofn.runtime.client.plain import as_json
 from bentofn.runtime.io import binary
 from bentofn.validators import DType
 
@@ -150,3 +151,12 @@ def test_a_service_reads_what_a_client_wrote(array: Any, text: str, is_alone: bo
     found = binary.decode(bytearray(body), media_type, tuple(values))
     np.testing.assert_array_equal(found.pop("a"), array)
     assert found == ({} if is_alone else {"t": text})
+
+
+def test_what_is_masked_is_not_sent_as_a_number() -> None:
+    values = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
+    schema = {"values": {"type": "tensor", "format": "numpy-array"}}
+    assert body_of({"values": values}, schema, tuple(binary.MEDIA_TYPES)) is None
+    assert as_json(values, schema["values"]) == b"[1.0,null,3.0]"
+    with pytest.raises(ValueError, match="mask"):
+        binary.as_numpy(values)

@@ -5,6 +5,7 @@ Several processes may share one; each takes over what those that have ended left
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -214,7 +215,8 @@ class TaskStore:
                 task,
             ),
         )
-        self._database.execute("DELETE FROM tasks WHERE ended < ?", (now - RETENTION,))
+        with contextlib.suppress(sqlite3.OperationalError):  # a full disk: the next one does it
+            self._database.execute("DELETE FROM tasks WHERE ended < ?", (now - RETENTION,))
 
     def cancel(self, task: str, now: float) -> TaskRow | None:
         """Cancel a task unless it has ended; how it then stands, None if there is none."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +52,16 @@ def test_results_are_forgotten_after_a_day(path: Path) -> None:
         store.finish(task, REPLY, ended)
     assert store.row("old") is None
     assert store.reply("new") == REPLY
+
+
+def test_a_result_is_kept_though_the_old_ones_cannot_be_forgotten(path: Path) -> None:
+    store = TaskStore(path)
+    store.add(REQUEST, 0.0)
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TRIGGER fails BEFORE DELETE ON tasks BEGIN DELETE FROM gone; END")
+    for task, ended in (("old", 0.0), ("a1", RETENTION + 1)):
+        store.finish(task, REPLY, ended)
+    assert store.reply("a1") == REPLY
 
 
 def test_an_error_is_a_failure(path: Path) -> None:

@@ -132,8 +132,12 @@ class Assembler:
         self, lock: Lock, description: Description, python: Mapping[str, bytes]
     ) -> tuple[str, ...]:
         speaks_of_cuda = any(b"cuda" in text for text in python.values())
-        gpu = not self._is_for_cpu
-        note = build_note(lock.versions, gpu, speaks_of_cuda=speaks_of_cuda)
+        note = build_note(
+            lock.versions,
+            gpu=not self._is_for_cpu,
+            is_option=self.inputs.options.gpu is not None,
+            speaks_of_cuda=speaks_of_cuda,
+        )
         warnings = self.plan.warnings(description.exports) if self.plan is not None else ()
         notes = [note] if note else []
         return (*notes, *description.notes, *warnings)

@@ -91,6 +91,12 @@ class Bentofile(BaseModel):
             return {key: item for key, item in value.items() if item is not None}
         return value
 
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _labels_are_text(cls, value: object) -> object:
+        # As BentoML does: a number, a list or a mapping is written as Python writes it.
+        return {key: str(item) for key, item in value.items()} if isinstance(value, dict) else value
+
     @field_validator("models", mode="before")
     @classmethod
     def _short_models(cls, value: object) -> object:

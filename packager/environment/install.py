@@ -13,7 +13,7 @@ from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.records import inside, records, rewrite, rows
 from bentofn.packager.environment.resolve import Lock, wheel_options
 from bentofn.packager.environment.target import Target
-from bentofn.packager.environment.torch_build import is_cpu, with_cpu_index
+from bentofn.packager.environment.torch_build import is_for_want_of, with_cpu_index
 from bentofn.packager.environment.uv import run_uv
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
@@ -73,12 +73,12 @@ def install(
             home=home,
         )
 
-    more = with_cpu_index(settings) if is_cpu(lock.versions) else None
     try:
         run(settings)
-    except UserError:
+    except UserError as error:
         # The CPU build may come from an index that is only asked where the others have none.
-        if more is None:
+        more = with_cpu_index(settings)
+        if more is None or not is_for_want_of(str(error), lock.versions):
             raise
         run(more)
     normalise(tree)

@@ -70,6 +70,17 @@ def cpu_attempts(versions: Mapping[str, str], requirements: Requirements) -> Ite
         yield replace(_constrained(requirements, *others, *builds), settings=settings)
 
 
+def is_for_want_of(message: str, versions: Mapping[str, str]) -> bool:
+    """Whether an installer says that it finds no CPU build which a lock holds.
+
+    Args:
+        message: What it says.
+        versions: Package to version of the lock.
+    """
+    wanted = (f"{name}=={versions.get(name)}" for name in FAMILY)
+    return is_cpu(versions) and any(build in message for build in wanted)
+
+
 def with_cpu_index(settings: IndexSettings) -> IndexSettings | None:
     """The settings with PyTorch's index of CPU builds, if it may be asked."""
     index = settings.torch_cpu_index
@@ -79,31 +90,38 @@ def with_cpu_index(settings: IndexSettings) -> IndexSettings | None:
 
 
 def build_note(
-    versions: Mapping[str, str], gpu: bool, *, speaks_of_cuda: bool = False
+    versions: Mapping[str, str],
+    gpu: bool,
+    *,
+    is_option: bool = False,
+    speaks_of_cuda: bool = False,
 ) -> str | None:
     """What to tell the user of a build of torch that is not the service's, as a sentence.
 
     Args:
         versions: Package to version.
         gpu: Whether the service runs on a GPU.
+        is_option: Whether that is what the user said (``--gpu``, ``--cpu``), not the service.
         speaks_of_cuda: Whether its code does.
     """
     version = versions.get("torch", "")
     if gpu and is_cpu(versions):
+        asked = "--gpu asks for the other" if is_option else "the service asks for a GPU"
         return (
-            f"torch {version} is the CPU build, although the service asks for a GPU; ask for "
+            f"torch {version} is the CPU build, although {asked}; ask for "
             "another version, or take out of pip's configuration what offers this one."
         )
-    if not gpu and speaks_of_cuda and is_cpu(versions):
+    if not gpu and not is_option and speaks_of_cuda and is_cpu(versions):
         return (
             f"torch {version} is the CPU build, because the service asks for no GPU, although its "
             'code speaks of CUDA; declare resources={"gpu": 1} or build with --gpu if it needs one.'
         )
     if gpu or not is_cuda(versions):
         return None
+    asked = "--cpu asks for the other" if is_option else "the service asks for no GPU"
     return (
-        f"torch {version} is the CUDA build, some {CUDA_SIZE} unpacked, although the service asks "
-        f"for no GPU, because no torch {version}+cpu could be had; put {CPU_INDEX} under "
+        f"torch {version} is the CUDA build, some {CUDA_SIZE} unpacked, although {asked}, "
+        f"because no torch {version}+cpu could be had; put {CPU_INDEX} under "
         "python.extra_index_url or a wheel of it under python.wheels, or build with --gpu if it "
         "needs one."
     )

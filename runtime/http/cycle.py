@@ -134,6 +134,10 @@ class Cycle(Direct):
         """Have the application answer."""
         try:
             await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            # The server's end, after the time that requests get to finish.
+            logger.error("%s %s was cancelled.", self.scope["method"], self.scope["path"])
+            await self._give_up()
         except BaseException:
             logger.exception("Exception in ASGI application")
             await self._give_up()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -150,20 +151,25 @@ class _Supervisor:
     def _ended(self, child: Child) -> None:
         self._early_ends[child.name] += not self._serves
         if self._early_ends[child.name] >= _ATTEMPTS:
-            self._failure = self._failure or f"{child.name} does not start: it {child.ending}"
-            self._children.stop()
+            self._give_up(child.name, f"it {child.ending}")
+
+    def _give_up(self, name: str, why: str) -> None:
+        self._failure = self._failure or f"{name} does not start: {why}"
+        if name in self._addresses:
+            # Who waits for it would hold up the end of the others.
+            Path(self._addresses[name]).unlink()
+            _turn_away(self._listeners[name])
+        self._children.stop()
 
     def _hear(self, line: str) -> None:
         said = Report.read(line)
         if said is None or said.service not in self._processes:
             print(f"Not a report of a worker: {line}", file=sys.stderr)
         elif said.kind == FAILED:
-            sentence = f"{said.service} does not start: {said.text}"
             if self._serves:
-                print(sentence, file=sys.stderr)
+                print(f"{said.service} does not start: {said.text}", file=sys.stderr)
             else:
-                self._failure = self._failure or sentence
-                self._children.stop()
+                self._give_up(said.service, said.text)
         elif said.kind == ALONE:
             self._start_apart(said.service, said.text)
         elif said.kind == READY:
@@ -190,3 +196,11 @@ def _unix_listener(path: str) -> socket.socket:
     listener.bind(path)
     listener.listen(asgi.BACKLOG)
     return listener
+
+
+def _turn_away(listener: socket.socket) -> None:
+    """Close the connections that nobody has accepted."""
+    listener.setblocking(False)
+    with contextlib.suppress(OSError):
+        while True:
+            listener.accept()[0].close()

@@ -21,6 +21,7 @@ from bentofn.packager.environment.resolve import Lock, resolve
 from bentofn.packager.environment.target import find_target
 from bentofn.packager.environment.torch_build import build_note
 from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
 
 WriteWheel = Callable[..., Path]
 
@@ -97,6 +98,7 @@ def test_a_cpu_build_in_a_folder_of_wheels(
     note = build_note(cpu.versions, gpu=False, speaks_of_cuda=True)
     assert note is not None
     assert "build with --gpu if it needs one" in note
+    assert build_note(cpu.versions, gpu=False, is_option=True, speaks_of_cuda=True) is None
 
 
 def test_a_cpu_build_in_the_index_of_pytorch(
@@ -113,6 +115,19 @@ def test_a_cpu_build_in_the_index_of_pytorch(
         assert installed(tmp_path, lock, requirements.settings) == "CPU = True\n"
 
 
+def test_another_package_that_is_gone_is_what_an_installation_tells_of(
+    tmp_path: Path, wheels: Path, write_wheel: WriteWheel
+) -> None:
+    write_wheel(wheels, "torch", "0.9.2+cpu")
+    gone = write_wheel(wheels, "elsewhere", "1.0")
+    requirements = wanted(wheels, "torch<1", "elsewhere==1.0", index=NOWHERE)
+    lock = resolve(tmp_path, requirements, *surroundings(tmp_path))
+    assert lock.versions["torch"] == "0.9.2+cpu"
+    gone.unlink()
+    with pytest.raises(UserError, match=r"elsewhere==1\.0"):
+        installed(tmp_path, lock, requirements.settings)
+
+
 def test_a_torchvision_without_a_cpu_build_keeps_both(
     tmp_path: Path, wheels: Path, write_wheel: WriteWheel
 ) -> None:
@@ -127,6 +142,10 @@ def test_no_cpu_build_anywhere_is_said(tmp_path: Path, wheels: Path) -> None:
     note = build_note(versions, gpu=False)
     assert note is not None
     assert "torch 0.9.2 is the CUDA build, some 4.5 GB" in note
+    assert "although the service asks for no GPU" in note
+    note = build_note(versions, gpu=False, is_option=True)
+    assert note is not None
+    assert "although --cpu asks for the other" in note
 
 
 def test_what_the_user_pinned_stays(tmp_path: Path, wheels: Path, write_wheel: WriteWheel) -> None:
@@ -137,3 +156,6 @@ def test_what_the_user_pinned_stays(tmp_path: Path, wheels: Path, write_wheel: W
     note = build_note(versions, gpu=True)
     assert note is not None
     assert "is the CPU build, although the service asks for a GPU" in note
+    note = build_note(versions, gpu=True, is_option=True)
+    assert note is not None
+    assert "is the CPU build, although --gpu asks for the other" in note

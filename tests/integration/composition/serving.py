@@ -12,8 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
+
+Found = TypeVar("Found")
 
 PATIENCE = 60.0
 """Seconds that anything may take on a busy machine."""
@@ -70,8 +73,8 @@ def children_of(pid: int) -> list[int]:
 
 
 def wait_for(
-    look: Callable[[], re.Match[str] | None], process: subprocess.Popen[bytes], log: Path
-) -> re.Match[str]:
+    look: Callable[[], Found | None], process: subprocess.Popen[bytes], log: Path
+) -> Found:
     """Look until something is found; fails where the process ends before."""
     until = time.monotonic() + PATIENCE
     while (found := look()) is None:

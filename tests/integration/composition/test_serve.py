@@ -6,9 +6,11 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 
 import bentofn
 from bentofn.runtime.errors import BentoMLException
-from tests.integration.composition.serving import PATIENCE, Served, serving
+from tests.integration.composition.serving import PATIENCE, Served, serving, wait_for
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "composition"
 
@@ -148,6 +150,57 @@ class Entry:
     )
     assert done.returncode == 1
     assert re.search(r"Error: Broken does not start: OSError: no weights", done.stderr)
+
+
+def test_a_start_that_fails_while_readiness_is_asked_ends_at_once_with_its_sentence(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "app.py").write_text(
+        """
+import time
+from pathlib import Path
+
+import bentofn
+
+ASKED = Path("asked")
+
+@bentofn.service
+class Broken:
+    def __init__(self):
+        while not ASKED.exists():
+            time.sleep(0.01)
+        raise OSError("no weights")
+
+@bentofn.service
+class Entry:
+    broken = bentofn.depends(Broken)
+
+    def __is_ready__(self):
+        ASKED.touch()
+        return True
+"""
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bentofn", "serve", "app:Entry", "--port", str(port)],
+            cwd=tmp_path,
+            stderr=output,
+        )
+    answer = wait_for(lambda: ask_readiness(port), process, log)
+    assert process.wait(PATIENCE) == 1
+    assert answer.status_code == 503
+    told = log.read_text()
+    assert told.splitlines()[-1].startswith("Error: Broken does not start: OSError: no weights")
+    assert "ancelled" not in told
+
+
+def ask_readiness(port: int) -> httpx.Response | None:
+    with suppress(httpx.ConnectError):
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE)
+    return None
 
 
 def test_what_else_is_written_to_the_workers_pipe_ends_nothing(tmp_path: Path) -> None:

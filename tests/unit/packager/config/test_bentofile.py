@@ -45,7 +45,7 @@ FULL = """
 service: "service:Embeddings"
 name: embeddings
 description: Sentence embeddings
-labels: {stage: dev, size: 3}
+labels: {stage: dev, size: 3, live: yes, of: {team: a}}
 include: ["*.py"]
 exclude: "tests/"
 models:
@@ -76,7 +76,7 @@ python:
 def test_everything(project: Project) -> None:
     config = project.write("bentofile.yaml", FULL).load()
     assert config.service == "service:Embeddings"
-    assert config.labels == {"stage": "dev", "size": "3"}
+    assert config.labels == {"stage": "dev", "size": "3", "live": "True", "of": "{'team': 'a'}"}
     assert config.include == ("*.py",)
     assert config.exclude == ("tests/",)
     assert config.models == (ModelChoice("minilm:latest"), ModelChoice("bert:v1", "bert"))

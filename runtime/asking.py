@@ -31,13 +31,32 @@ def ask_model(wanted: str) -> Model:
     return Model(path=path, **answer)
 
 
-def _ask(wanted: str) -> Any:
+def ask_models() -> list[Model]:
+    """All models that the build could give.
+
+    The bento carries those of them whose path is read, or that are asked for by their tag.
+    """
+    return [_Listed(path=ModelPath(), **answer) for answer in _ask(None)]
+
+
+class _Listed(Model):
+    def __post_init__(self) -> None:
+        del self.path  # asked for when it is read
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "path":
+            raise AttributeError(name)
+        self.path = ask_model(str(self.tag)).path
+        return self.path
+
+
+def _ask(wanted: str | None) -> Any:
     socket = int(os.environ[ASK])
     os.write(socket, json.dumps(wanted).encode() + b"\n")
     read = b""
     while not read.endswith(b"\n"):
         piece = os.read(socket, 1 << 16)
         if not piece:
-            raise NotFound(f"The build that imports this ended before it gave {wanted}.")
+            raise NotFound("The build that imports this ended before it answered.")
         read += piece
     return json.loads(read)

@@ -27,6 +27,7 @@ from bentofn.runtime.http.warmup import warm_up
 from bentofn.runtime.idle_connections import close_idle_connections
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.loading import load_service
+from bentofn.runtime.log_files import close_log_files
 from bentofn.runtime.logs import show_services_logs
 from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.proxy import addresses, disconnect
@@ -158,6 +159,7 @@ def end_before_copy(instance: object) -> None:
     if service is not None and service.dependencies:
         disconnect(service)
     close_idle_connections()
+    close_log_files()
 
 
 def _bento() -> tuple[str, str] | None:

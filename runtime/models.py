@@ -50,25 +50,31 @@ def get(tag: Tag | str) -> Model:
 
 
 def list_models(tag: Tag | str | None = None) -> list[Model]:
-    """The models that there are: the bento's in an instance, the store's in a project.
+    """The models that there are: the bento's in an instance, else the store's.
 
     Args:
         tag: The name, or the name and the version, of those that are wanted; by default all.
     """
-    root = BentoRoot.current()
-    if root is not None:
-        references = BentoManifest.read(root.manifest).models
-        found = {(each.name, each.version): _model(root, each) for each in references}
-    else:
-        from bentofn.packager.modelsources.project import store_models
-
-        found = {(each.name, each.version): each for each in store_models()}
+    found = {(each.name, each.version): each for each in _all_models()}
     name, _, version = str(tag or "").partition(":")
     return [
         model
         for model in found.values()
         if name in ("", model.name) and version in ("", model.version)
     ]
+
+
+def _all_models() -> list[Model]:
+    root = BentoRoot.current()
+    if root is not None:
+        return [_model(root, each) for each in BentoManifest.read(root.manifest).models]
+    if ASK in os.environ:
+        from bentofn.runtime.asking import ask_models
+
+        return ask_models()
+    from bentofn.packager.modelsources.project import store_models
+
+    return store_models()
 
 
 class ModelDescriptor:

@@ -13,7 +13,7 @@ from typing import Any
 from bentofn.packager.modelsources.source import Report
 from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.modelstore import describe_model, local_path
-from bentofn.packager.store import Store
+from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.models import ASK
 
@@ -61,31 +61,32 @@ def answering(store: Store | None, report: Report) -> Iterator[Asked]:
 def _serve(ours: socket.socket, asked: Asked, store: Store | None, report: Report) -> None:
     with ours.makefile("rwb") as file:
         for line in file:
-            wanted = json.loads(line)
-            try:
-                answer = (
-                    _placeholder(wanted) if store is None else _find(wanted, asked, store, report)
-                )
-            except UserError as error:
-                answer = {"error": str(error)}
+            answer = _answer(json.loads(line), asked, store, report)
             file.write(json.dumps(answer, default=str).encode() + b"\n")
             file.flush()
 
 
-def _find(wanted: str, asked: Asked, store: Store, report: Report) -> dict[str, Any]:
-    entry = require_model(store, wanted, report)
-    info = describe_model(store, entry)
-    name, version, path = local_path(entry.tag, store.home)
+def _answer(wanted: str | None, asked: Asked, store: Store | None, report: Report) -> object:
+    """A model; or all that there are, none of them asked for yet."""
+    if wanted is None:
+        return [] if store is None else [_told(store, entry) for entry in store.list("model")]
+    if store is None:
+        return _placeholder(wanted)
+    try:
+        entry = require_model(store, wanted, report)
+        path = local_path(entry.tag, store.home)[2]
+        answer = {**_told(store, entry), "path": str(path)}
+    except UserError as error:
+        return {"error": str(error)}
     asked.models[wanted] = entry.digest
     asked.tags.add(entry.tag)
-    return {
-        "name": name,
-        "version": version,
-        "path": str(path),
-        "labels": info.labels,
-        "metadata": info.metadata,
-        "facts": info.facts,
-    }
+    return answer
+
+
+def _told(store: Store, entry: Entry) -> dict[str, Any]:
+    info = describe_model(store, entry)
+    said = {"labels": info.labels, "metadata": info.metadata, "facts": info.facts}
+    return {"name": entry.name, "version": entry.version, **said}
 
 
 def _placeholder(wanted: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from bentofn.packager.modelsources.resolved import find
 from bentofn.packager.modelsources.source import Report
 from bentofn.packager.modelsources.wanted import require_model
 from bentofn.packager.modelstore import describe_model, local_path
@@ -26,11 +27,13 @@ class Asked:
         socket: The number of its end of the socket.
         models: As it asked, to the digest of the model that it got.
         tags: The exact tags of those that it got.
+        has_listed: Whether it asked what models there are.
     """
 
     socket: int
     models: dict[str, str] = field(default_factory=dict)
     tags: set[str] = field(default_factory=set)
+    has_listed: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,6 +72,7 @@ def _serve(ours: socket.socket, asked: Asked, store: Store | None, report: Repor
 def _answer(wanted: str | None, asked: Asked, store: Store | None, report: Report) -> object:
     """A model; or all that there are, none of them asked for yet."""
     if wanted is None:
+        asked.has_listed = True
         return [] if store is None else [_told(store, entry) for entry in store.list("model")]
     if store is None:
         return _placeholder(wanted)
@@ -80,6 +84,8 @@ def _answer(wanted: str | None, asked: Asked, store: Store | None, report: Repor
         return {"error": str(error)}
     asked.models[wanted] = entry.digest
     asked.tags.add(entry.tag)
+    if asked.has_listed and find(store, entry.name) == entry:
+        asked.models[entry.name] = entry.digest  # with a newer one, it would have found that
     return answer
 
 

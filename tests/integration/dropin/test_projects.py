@@ -50,6 +50,26 @@ class Line:
         return {"y": self.slope * x, "by": self.line.info.labels["by"]}
 """
 
+LISTED = """
+import pickle
+
+import bentoml
+
+lines = [each for each in bentoml.models.list() if each.tag.name == "line"]
+newest = max(lines, key=lambda each: each.info.creation_time)
+
+
+@bentoml.service
+class Line:
+    def __init__(self):
+        with open(newest.path_of("line.pkl"), "rb") as file:
+            self.slope = pickle.load(file)["slope"]
+
+    @bentoml.api
+    def at(self, x: float = 1.0) -> dict:
+        return {"y": self.slope * x, "of": len(lines)}
+"""
+
 IMAGE = """
 from __future__ import annotations
 
@@ -179,6 +199,19 @@ def test_a_model_that_the_class_looks_up(run: Bentofn, home: Home, tmp_path: Pat
         each.version for each in manifest(home, built).models
     ]
     assert json.loads(answer(run, folder, "line", '{"x": 3}'))["y"] == 15.0
+
+
+def test_a_model_that_the_module_finds_among_all(run: Bentofn, home: Home, tmp_path: Path) -> None:
+    folder = project(tmp_path, service__py=LISTED, prepare_model__py=PREPARE)
+    for slope in ("2", "3"):
+        run("run", "prepare_model.py", slope, cwd=folder)
+    built = run("build", "--json", cwd=folder)
+    (carried,) = manifest(home, built).models
+    assert json.loads(answer(run, folder, "line", '{"x": 3}')) == {"y": 9.0, "of": 1}
+    assert json.loads(run("build", "--json", cwd=folder).stdout)["reused"]
+    run("run", "prepare_model.py", "5", cwd=folder)
+    (anew,) = manifest(home, run("build", "--json", cwd=folder)).models
+    assert anew.version != carried.version
 
 
 def test_an_image_in_the_code_instead_of_a_build_file(

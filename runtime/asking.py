@@ -36,12 +36,15 @@ def ask_models() -> list[Model]:
 
     The bento carries those of them whose path is read, or that are asked for by their tag.
     """
-    return [_Listed(path=ModelPath(), **answer) for answer in _ask(None)]
+    return [_Listed(**answer) for answer in _ask(None)]
 
 
 class _Listed(Model):
-    def __post_init__(self) -> None:
+    def __init__(self, **said: Any) -> None:
+        super().__init__(path=ModelPath(), **said)
         del self.path  # asked for when it is read
+
+    __repr__ = Model.__str__
 
     def __getattr__(self, name: str) -> Any:
         if name != "path":

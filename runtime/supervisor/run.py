@@ -157,7 +157,7 @@ class _Supervisor:
         self._failure = self._failure or f"{name} does not start: {why}"
         if name in self._addresses:
             # Who waits for it would hold up the end of the others.
-            Path(self._addresses[name]).unlink()
+            Path(self._addresses[name]).unlink(missing_ok=True)
             _turn_away(self._listeners[name])
         self._children.stop()
 

@@ -57,12 +57,13 @@ import bentoml
 
 lines = [each for each in bentoml.models.list() if each.tag.name == "line"]
 newest = max(lines, key=lambda each: each.info.creation_time)
+path = newest.path_of("line.pkl")
 
 
 @bentoml.service
 class Line:
     def __init__(self):
-        with open(newest.path_of("line.pkl"), "rb") as file:
+        with open(path, "rb") as file:
             self.slope = pickle.load(file)["slope"]
 
     @bentoml.api

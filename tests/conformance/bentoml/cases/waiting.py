@@ -42,18 +42,18 @@ class Case:
         if "hold" in texts:
             self.gate.wait(PATIENCE)
 
-    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=4000)
+    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=60_000)
     def items(self, texts: list[str]) -> list[str]:
         self._pass(texts)
         if "bad" in texts:
             raise ValueError("bad")
         return [text.upper() for text in texts]
 
-    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=1500)
+    @bentoml.api(batchable=True, max_batch_size=8, max_latency_ms=3000)
     def slow(self, texts: list[str]) -> list[str]:
         self._pass(texts)
         if "slow" in texts:
-            time.sleep(2)
+            time.sleep(4)
         return texts
 
     @bentoml.api(batchable=True, max_batch_size=8)

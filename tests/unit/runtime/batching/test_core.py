@@ -42,6 +42,7 @@ class Driver(RuleBasedStateMachine):
         self.running: dict[int, tuple[Slice, ...]] = {}
         self.to_retry: list[Slice] = []
         self.outcome: dict[int, str] = {}
+        self.seen = self.gathering = 0
 
     @property
     def waiting(self) -> list[int]:
@@ -108,6 +109,9 @@ class Driver(RuleBasedStateMachine):
         self.soon = False
         self.later = math.inf if self.later <= self.now else self.later
         self.carry_out(self.batcher.wake(self.now))
+        came, self.seen = len(self.sizes) > self.seen, len(self.sizes)
+        self.gathering = self.gathering + 1 if self.soon and not came else 0
+        assert self.gathering <= 2, "it waits for what nobody sends"
         for request_id in self.open:
             late = self.now >= self.arrived[request_id] + MAX_LATENCY
             assert not late or request_id in self.at_once, "late without an error"
@@ -149,6 +153,23 @@ class Driver(RuleBasedStateMachine):
                 if done == self.sizes[piece.request_id]:
                     self.end(piece.request_id, "answered")
         self.carry_out(self.batcher.finished(batch_id, self.now))
+
+    @precondition(lambda self: self.running)
+    @rule(
+        data=st.data(),
+        seconds=st.floats(0.01, 0.8 * MAX_LATENCY),
+        sizes=st.lists(st.integers(1, 3), max_size=MAX_BATCH),
+    )
+    def batch_ends_and_clients_ask_again(
+        self, data: st.DataObject, seconds: float, sizes: list[int]
+    ) -> None:
+        self.now += seconds
+        self.batch_ends(data)
+        for size in sizes:
+            self.now += data.draw(st.floats(0, 0.01))
+            self.submit(size, "a")
+            if self.soon:
+                self.wake()
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())

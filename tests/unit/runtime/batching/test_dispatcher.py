@@ -5,16 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import traceback
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bentofn.runtime.batching import (
     BatchDispatcher,
@@ -22,7 +17,6 @@ from bentofn.runtime.batching import (
     BatchReport,
     BatchResult,
     BatchTimeout,
-    InFlight,
 )
 from bentofn.runtime.errors import BentoMLException, ServiceUnavailable
 
@@ -326,137 +320,6 @@ async def test_the_callee_gets_the_context_of_the_batchs_latest_request() -> Non
     batcher = dispatcher(call)
     results = await asyncio.gather(*(batcher.submit([n], f"context {n}") for n in range(5)))
     assert [each.value for each in results] == [["context 3"]] * 4 + [["context 4"]]
-
-
-class VirtualTime(asyncio.SelectorEventLoop):
-    """A loop whose clock jumps to the next timer whenever it would wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        wait = self._selector.select
-
-        def select(timeout: float | None = None) -> Any:
-            self.now += timeout or 0.0
-            return wait(0)
-
-        self._selector.select = select
-
-    def time(self) -> float:
-        return self.now
-
-
-@dataclass(frozen=True)
-class Client:
-    after: float
-    size: int
-    patience: float
-    poisonous: bool
-
-
-LIMIT = 1.0
-CLIENTS = st.builds(
-    Client,
-    after=st.floats(0, 3),
-    size=st.integers(0, 9),
-    patience=st.floats(0, 3) | st.just(100.0),
-    poisonous=st.sampled_from([False, False, False, True]),
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    clients=st.lists(CLIENTS, max_size=25),
-    durations=st.lists(st.floats(0, 1.2), min_size=1),
-    in_flight=st.sampled_from([(1,), (2,), (4, 16)]),
-)
-def test_everyone_gets_their_own_answer_in_time_or_an_error(
-    clients: list[Client], durations: list[float], in_flight: tuple[int, ...]
-) -> None:
-    loop = VirtualTime()
-    ran: Counter[tuple[int, int]] = Counter()
-    first: dict[int, int] = {}
-    times = cycle(durations)
-
-    async def call(batch: list[tuple[int, int]], context: Any) -> list[tuple[str, int, int]]:
-        assert len(batch) <= 4
-        ran.update(batch)
-        members = {who for who, _ in batch}
-        for who in members:
-            first.setdefault(who, len(members))
-        await asyncio.sleep(next(times))
-        if any(clients[who].poisonous for who in members):
-            raise ValueError("poison")
-        return [("answer", *item) for item in batch]
-
-    async def one(batcher: BatchDispatcher, who: int, client: Client) -> None:
-        await asyncio.sleep(client.after)
-        items = [(who, item) for item in range(client.size)]
-        began = loop.time()
-        try:
-            result = await asyncio.wait_for(batcher.submit(items), client.patience)
-        except BatchTimeout:
-            assert loop.time() - began <= LIMIT + 1e-9
-        except asyncio.TimeoutError:
-            assert client.patience < 100
-        except ValueError:
-            assert client.poisonous
-        else:
-            assert not client.poisonous or not client.size
-            assert result.value == [("answer", *item) for item in items]
-            # What began by itself may take as long as the method does.
-            assert loop.time() - began <= LIMIT + 1e-9 or first.get(who, 1) == 1
-
-    async def everyone() -> None:
-        batcher = dispatcher(
-            call, max_latency=LIMIT, in_flight=InFlight(*in_flight), clock=loop.time
-        )
-        tasks = [asyncio.ensure_future(one(batcher, *each)) for each in enumerate(clients)]
-        await asyncio.gather(*tasks)
-        await batcher.close()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    try:
-        loop.run_until_complete(everyone())
-    finally:
-        loop.close()
-    assert all(times_run <= 2 for times_run in ran.values())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "per_item", "largest", "expected"),
-    [(0.15, 0.0, 8, 50), (0.15, 0.0, 100, 200), (0.09, 0.0, 100, 200), (0.02, 0.005, 100, 120)],
-)
-def test_under_load_the_callee_stays_busy_with_what_can_be_answered_in_time(
-    seconds: float, per_item: float, largest: int, expected: float
-) -> None:
-    """40 clients that ask again at once, for 20 s; ``expected`` answers each second at least."""
-    loop = VirtualTime()
-    answered = 0
-
-    async def call(batch: list[int], context: Any) -> list[int]:
-        await asyncio.sleep(seconds + per_item * len(batch))
-        return batch
-
-    async def client(batcher: BatchDispatcher, number: int) -> None:
-        nonlocal answered
-        while loop.time() < 20:
-            try:
-                await batcher.submit([number])
-                answered += 1
-            except BatchTimeout:
-                pass
-            await asyncio.sleep(0.001 + number / 10_000)
-
-    async def everyone() -> None:
-        batcher = dispatcher(call, max_batch_size=largest, max_latency=0.2, clock=loop.time)
-        await asyncio.gather(*(client(batcher, number) for number in range(40)))
-
-    try:
-        loop.run_until_complete(everyone())
-    finally:
-        loop.close()
-    assert answered / 20 >= expected
 
 
 async def test_a_callee_that_exits_does_not_end_the_loop() -> None:

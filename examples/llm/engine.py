@@ -36,10 +36,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one step generated; the last piece says why it is the last."""
+    """What one step generated, of how many tokens; the last piece says why it is the last."""
 
     text: str
     finished: Literal["stop", "length"] | None = None
+    tokens: int = 1
 
 
 class Engine(Protocol):
@@ -145,4 +146,4 @@ class VLLMEngine:
             async for output in outputs:
                 new = output.outputs[0]
                 text = "".join(chr(token) for token in new.token_ids if token != END)
-                yield Piece(text, new.finish_reason)
+                yield Piece(text, new.finish_reason, len(new.token_ids))

@@ -88,7 +88,8 @@ async def chat(request: ChatRequest, connection: Request) -> Response | dict[str
         async for piece in pieces:
             if await connection.is_disconnected():
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
-            text, tokens, finished = text + piece.text, tokens + 1, piece.finished
+            text, finished = text + piece.text, piece.finished
+            tokens += piece.tokens
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "finish_reason": finished}
     return {
@@ -131,7 +132,7 @@ async def events(
     async with aclosing(pieces):
         yield chunk({"role": "assistant", "content": ""})
         async for piece in pieces:
-            tokens, finished = tokens + 1, piece.finished
+            tokens, finished = tokens + piece.tokens, piece.finished
             if piece.text:
                 yield chunk({"content": piece.text})
     yield chunk({}, finished)

@@ -102,7 +102,7 @@ CLIENTS = st.builds(
 )
 TURNS = st.builds(
     Turn,
-    seconds=st.floats(0, 1.2) | st.floats(0, 0.01),
+    seconds=st.floats(0, 3) | st.floats(0, 0.01),
     blocks=st.sampled_from([False, False, True]),
     ends=st.sampled_from(["well"] * 6 + ["badly", "short", "cancelled"]),
 )

@@ -32,10 +32,12 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         else:
             given = self.headers.get("X-Given")
-            shown = {"method": self.command, "path": self.path, "body": body.decode(), "x": given}
+            text = body.decode(errors="replace")
+            shown = {"method": self.command, "path": self.path, "body": text, "x": given}
             self.reply(200, shown)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_HEAD = answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer  # noqa: N815
+    do_HEAD = do_OPTIONS = do_TRACE = do_QUERY = answer  # noqa: N815
 
     def body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":

@@ -298,16 +298,33 @@ def test_a_call_that_was_read_is_not_made_again(place: Path, far: Proxy) -> None
         listener.accept()
 
 
+class Contended(list[Any]):
+    """Connections that are kept, of which another call takes each as soon as it is there."""
+
+    def __init__(self, take: Any) -> None:
+        self._take = take
+        self.taken: list[Any] = []
+
+    def append(self, line: Any) -> None:
+        super().append(line)
+        if not self.taken:
+            self.taken.append(self._take())
+
+
 @pytest.mark.usefixtures("server")
-def test_threads_that_call_at_once_share_the_connections_that_are_kept(far: Proxy) -> None:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            found = list(threads.map(lambda n: far.to_sync.double([n]), range(1000)))
-    finally:
-        sys.setswitchinterval(before)
-    assert found == [[2 * n] for n in range(1000)]
+def test_a_connection_that_another_call_took_stays_open(
+    far: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take() -> Any:
+        stream = far.to_sync.count(200_000)
+        assert next(stream) == {"i": 0}
+        return stream
+
+    kept = Contended(take)
+    monkeypatch.setattr(far.transport, "_idle", kept)
+    assert far.to_sync.double([1]) == [2]
+    with pytest.raises(ShapeError):
+        list(kept.taken[0])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")

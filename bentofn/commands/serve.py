@@ -46,8 +46,9 @@ _FOLDERS = {"BENTOFN_HOME", "BENTOFN_STATE", "BENTOML_HOME"}
     help="One process for all services of a project, whatever workers they ask for.",
 )  # fmt: skip
 @argument_options
+@click.option("--production", is_flag=True, hidden=True, expose_value=False)
 @elsewhere(
-    flags={"--production": "it is what serve does without --development"},
+    flags={},
     values={
         "--env": "it serves in the environment that it is installed in",
         "--api-workers": "write @bentoml.service(workers=...)",
@@ -104,13 +105,15 @@ def _serve_bento_of_bentoml(
     from bentofn.packager.bentoml.documents import read_document
 
     bento = read_document(folder / _BENTO_FILE)
+    if not isinstance(bento.get("service"), str):
+        raise UserError(f"{folder / _BENTO_FILE} names no service; build the bento again.")
     if (folder / "models").is_dir():
         os.environ["BENTOML_HOME"] = str(folder.absolute())
     for env in bento.get("envs") or ():
         if env.get("value") and env.get("stage") != "build":
-            os.environ.setdefault(env["name"], env["value"])
+            os.environ.setdefault(str(env.get("name")), str(env["value"]))
     set_arguments({**(bento.get("args") or {}), **arguments})
-    _serve_module(str(bento.get("service")), folder / "src", host, port)
+    _serve_module(bento["service"], folder / "src", host, port)
 
 
 def _serve_project(

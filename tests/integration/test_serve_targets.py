@@ -93,7 +93,7 @@ def write(folder: Path, text: str, name: str = "service.py") -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ("project",),
+        ("project", "--production"),
         ("service:Reader", "--working-dir", "project"),
         ("service.py:Reader", "--working-dir", "project"),
     ],
@@ -124,6 +124,12 @@ def test_a_bento_of_bentoml_is_a_target(tmp_path: Path) -> None:
     (tmp_path / "bento" / "bento.yaml").write_text(bento)
     with served(tmp_path, "bento") as url:
         assert ask(url) == "rice!"
+    (tmp_path / "bento" / "bento.yaml").write_text("name: reader\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "bentofn", "serve", "bento"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "names no service" in done.stderr
 
 
 def test_one_process_for_development(tmp_path: Path) -> None:

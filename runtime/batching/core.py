@@ -97,6 +97,10 @@ class Batcher:
         self._woken_soon = False
         if self._woken_later <= now:
             self._woken_later = math.inf
+        if self._crowd <= 1 and len(self._requests) == 1:
+            (request,) = self._requests.values()
+            if self._can_start_alone(request, now):
+                return [self._start_alone(request, now)]
         commands: list[Command] = list(self._expire(now))
         if self._gathers(now):
             self._woken_soon = True
@@ -194,12 +198,24 @@ class Batcher:
         self._crowd, self._arrived_before = self._arrivals - self._arrived_before, self._arrivals
         return self._dispatch(batch, now)
 
+    def _can_start_alone(self, request: Waiting, now: float) -> bool:
+        fresh = request.deadline - now >= _FRESH * self._max_latency
+        return request.prompt and request.in_line and request.size <= self._max_batch_size and fresh
+
+    def _start_alone(self, request: Waiting, now: float) -> Dispatch:
+        """Start a lone client's request: what a crowd needs is neither asked nor computed."""
+        self._seen, self._turns = self._arrivals, _TURNS
+        self._crowd, self._arrived_before = self._arrivals - self._arrived_before, self._arrivals
+        self._lines.remove(request)
+        request.started, request.taken, request.deadline = True, request.size, math.inf
+        return self._dispatch((Slice(request.request_id, 0, request.size),), now)
+
     def _dispatch(self, batch: tuple[Slice, ...], now: float) -> Dispatch:
         beside = len(self._running) + 1
         for other in self._running.values():
             other.beside = max(other.beside, beside)
         self._batches += 1
-        items = sum(piece.size for piece in batch)
+        items = sum([stop - start for _, start, stop in batch])
         self._running[self._batches] = _Running(batch, items, now, beside)
         return Dispatch(self._batches, batch)
 
@@ -259,7 +275,7 @@ class Batcher:
         return line.head.arrived + (self._max_latency - seconds) / 2
 
     def _ask(self, now: float, held: float = -math.inf) -> list[Command]:
-        if self._woken_soon:
+        if self._woken_soon or not self._requests:
             return []
         if held <= now and self._has_room() and self._waits():
             self._woken_soon = True

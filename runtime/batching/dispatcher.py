@@ -257,8 +257,8 @@ class BatchDispatcher:
 
     async def _run(self, batch_id: int, members: list[tuple[Slice, _Request]]) -> None:
         started = self._clock()
-        items = sum(piece.size for piece, _ in members)
-        waits = tuple(started - each.arrived for _, each in members if not each.started)
+        items = sum([piece.size for piece, _ in members])
+        waits = tuple([started - each.arrived for _, each in members if not each.started])
         for _, request in members:
             request.started = True
         try:

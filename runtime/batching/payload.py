@@ -40,7 +40,7 @@ def size(value: Any, axis: int = 0) -> int:
 
 def kind(value: Any, axis: int = 0) -> Hashable:
     """Equal for two values that can be joined without changing either: type, dtype, other axes."""
-    family = _family(value)
+    family = _family_of(value.__class__)
     if family == "frame":
         return family, tuple(value.columns), tuple(value.dtypes)
     if family == "series":
@@ -61,7 +61,7 @@ def join(values: Sequence[Any], axis: int = 0) -> Any:
     first = values[0]
     if len(values) == 1:
         return first
-    family = _family(first)
+    family = _family_of(first.__class__)
     if family == "ndarray":
         return sys.modules["numpy"].concatenate(values, axis=axis)
     if family == "tensor":
@@ -74,7 +74,7 @@ def join(values: Sequence[Any], axis: int = 0) -> Any:
 
 def take(value: Any, start: int, stop: int, axis: int = 0) -> Any:
     """Items ``start:stop`` of a value; arrays and tensors give a view."""
-    family = _family(value)
+    family = _family_of(value.__class__)
     if family in ("ndarray", "tensor"):
         return value[(slice(None),) * (axis % len(value.shape)) + (slice(start, stop),)]
     if family in ("frame", "series"):
@@ -107,14 +107,10 @@ def split(value: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
 
 
 def _length(value: Any, axis: int) -> int | None:
-    if _family(value) not in ("ndarray", "tensor"):
+    if _family_of(value.__class__) not in ("ndarray", "tensor"):
         return len(value)
     shape = value.shape
     return int(shape[axis]) if -len(shape) <= axis < len(shape) else None
-
-
-def _family(value: Any) -> Family:
-    return _family_of(value.__class__)
 
 
 @lru_cache(maxsize=64)

@@ -38,6 +38,11 @@ _PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
 """Command prefix that gives a worker, and so what it restores, mounts of its own. What the host
 mounts later (a bento's tree) is seen there, and nothing of it keeps the host from unmounting."""
 
+_NO_BREAKPOINTS = {"CRIU_FAULT": "130"}
+"""Has CRIU follow a restored process to its first own instruction by its system calls, not by a
+hardware breakpoint: to set one waits for an RCU grace period, some 20 ms on a host that is idle.
+CRIU's tests run both ways. Source: criu/include/fault-injection.h (FI_NO_BREAKPOINTS)."""
+
 NOTICED_WITHIN = 1.0
 """Seconds within which whoever waits for a child that has ended has learnt it."""
 
@@ -222,6 +227,7 @@ def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
             stderr=log,
             pass_fds=[remote_rpc.fileno(), remote_wire.fileno()],
             cwd="/",
+            env={**os.environ, **_NO_BREAKPOINTS},
             start_new_session=True,
         )
         try:

@@ -158,7 +158,7 @@ def _wait(command: list[str], log: BinaryIO, timeout: float, called_off: threadi
     try:
         while True:
             with suppress(subprocess.TimeoutExpired):
-                return running.wait(_LOOK)
+                return running.wait(min(_LOOK, timeout))
             if called_off.is_set():
                 raise DumpFailed("it was called off")
             if time.monotonic() > deadline:

@@ -57,9 +57,9 @@ def test_a_file_that_is_not_open_yet_stays_so(tmp_path: Path, logger: logging.Lo
 def is_open(path: Path) -> bool:
     """Whether this process has it open."""
     state = path.stat()
-    for fd in range(64):
+    for fd in Path("/dev/fd").iterdir():
         try:
-            found = os.fstat(fd)
+            found = os.fstat(int(fd.name))
         except OSError:
             continue
         if (found.st_dev, found.st_ino) == (state.st_dev, state.st_ino):

@@ -109,7 +109,7 @@ def test_an_instance_without_attributes_is_fine() -> None:
     class Slim:
         __slots__ = ()
 
-    assert find_generators(Slim()) == [IN_THE_MODULE]
+    assert IN_THE_MODULE in find_generators(Slim())
 
 
 def test_looking_for_generators_asks_no_object_for_attributes() -> None:

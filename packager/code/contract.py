@@ -6,9 +6,11 @@ be installed beside bentofn.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -128,7 +130,7 @@ def run_limited(
     limit: int = IMPORT_LIMIT,
     sockets: Sequence[int] = (),
 ) -> tuple[int, bytes]:
-    """Run a command; its exit status and the end of its stderr.
+    """Run a command; its exit status and the end of its stderr. What it started ends with it.
 
     Args:
         command: The command.
@@ -147,6 +149,7 @@ def run_limited(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=sockets,
+        start_new_session=True,
     )
     assert process.stderr is not None
     tail = bytearray()
@@ -155,10 +158,10 @@ def run_limited(
     reader.start()
     try:
         status = process.wait(limit)
-    except BaseException:
-        process.kill()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # also what the service started
         process.wait()
-        raise
     reader.join(1.0)
     if status and b"[Errno %d]" % errno.ENOSPC in tail:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

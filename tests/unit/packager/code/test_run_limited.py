@@ -1,0 +1,22 @@
+"""Commands that run a service while it is built leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from bentofn.packager.code.contract import run_limited
+
+
+def test_what_a_command_started_ends_with_it(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    code = (
+        "import pathlib, subprocess\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"pathlib.Path({str(started)!r}).write_text(str(child.pid))"
+    )
+    status, _ = run_limited([sys.executable, "-c", code], dict(os.environ))
+    assert status == 0
+    process = Path("/proc", started.read_text(), "stat")
+    assert not process.exists() or ") Z " in process.read_text()

@@ -39,13 +39,15 @@ class RestoreFailed:
     unanswered: bool = False
 
 
-def restore_request(images: Path, key: str, fd: int) -> bytes:
+def restore_request(images: Path, key: str, fd: int, work_dir: int) -> bytes:
     """The request to restore a process as a child of CRIU's own parent.
 
     Args:
         images: The directory of its images.
         key: Name, in the images, of the file in whose place a descriptor is put.
         fd: That descriptor, in CRIU's process.
+        work_dir: Descriptor, in the process that made CRIU's socket, of the directory for what CRIU
+            leaves beside the images otherwise.
     """
     inherited = message_class("InheritedFd")(key=key, fd=fd)
     options = message_class("Options")(
@@ -53,6 +55,7 @@ def restore_request(images: Path, key: str, fd: int) -> bytes:
         images_dir=os.fspath(images),
         log_level=_ERRORS_ONLY,
         log_to_stderr=True,
+        work_dir_fd=work_dir,
         rst_sibling=True,
         manage_cgroups=True,
         manage_cgroups_mode=_CGROUPS_IGNORED,

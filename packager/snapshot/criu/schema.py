@@ -73,6 +73,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "Options": (
         ("images_dir_fd", 1, "int32"),
         ("log_level", 9, "int32"),
+        ("work_dir_fd", 17, "int32"),
         ("manage_cgroups", 24, "bool"),
         ("rst_sibling", 26, "bool"),
         ("inherit_fd", 27, "repeated bytes"),

@@ -41,7 +41,7 @@ FAILING: Mapping[str, Mapping[str, str]] = {
         "fails_later|one_fails|caught": MEANT,
     },
     "errors": {"fail|unserialisable|odd_header": MEANT, "slow": WAITS},
-    "files": {"missing|folder": MEANT, "named|paints|letter": TOTAL},
+    "files": {"missing|folder": MEANT, "named|paints|letter|writes": TOTAL},
     "streams": {"breaks|wrong_chunk": MEANT},
     "tasks": {"unmakable": MEANT, "waits": WAITS},
     "values": {"bare|wrong_output": MEANT},

@@ -56,6 +56,15 @@ class Client:
         )
         return found
 
+    def tick(self, seconds: float) -> float:
+        """Move the platform's time ahead, and wait for what that brings about.
+
+        Returns:
+            Its time after that, in seconds since the epoch.
+        """
+        body = json.dumps({"seconds": seconds}).encode()
+        return float(json.loads(self._control("POST", "tick", body).read())["now"])
+
     def destroy(self, name: str) -> None:
         """See ``Adapter.destroy``."""
         self._control("DELETE", f"functions/{name}").read()

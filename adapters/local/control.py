@@ -51,6 +51,10 @@ class Control:
                     return _json({"functions": found, "zygotes": zygotes})
                 case "POST", "apply":
                     return await self._apply(request)
+                case "POST", "tick":
+                    asked = json.loads(await read_body(request, _BODY_LIMIT))
+                    await self._platform.clock.tick(float(asked["seconds"]))
+                    return _json({"now": self._platform.clock.now()})
                 case "DELETE", "functions":
                     await self._platform.destroy(name)
                     return _json({"destroyed": name})

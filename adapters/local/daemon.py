@@ -47,12 +47,14 @@ class Endpoint:
         port: Its port on 127.0.0.1.
         token: What its control API asks for. Never printed.
         started: When, in seconds since the epoch.
+        speed: Seconds of its time that pass in one of the machine's.
     """
 
     pid: int
     port: int
     token: str = dataclasses.field(repr=False)
     started: float
+    speed: float = 1.0
 
     @property
     def url(self) -> str:
@@ -72,12 +74,13 @@ def status(home: Home) -> Endpoint | None:
     return None
 
 
-def start(home: Home, port: int | None = None) -> Endpoint:
+def start(home: Home, port: int | None = None, speed: float = 1.0) -> Endpoint:
     """Start a platform that outlives this process, and wait until it answers.
 
     Args:
         home: Whose functions.
         port: Its port; 0 takes a free one, None the one that it last had, so that URLs stay.
+        speed: See :class:`bentofn.adapters.local.clock.SystemClock`.
 
     Raises:
         UserError: One runs already, the port is in use, or it does not start.
@@ -89,7 +92,7 @@ def start(home: Home, port: int | None = None) -> Endpoint:
                 f"The local platform already runs at {running.url}; "
                 "stop it with: bentofn emulator stop."
             )
-        return _spawn(home, port)
+        return _spawn(home, port, speed)
 
 
 def ensure_running(home: Home, port: int | None = None) -> Endpoint:
@@ -126,12 +129,15 @@ def stop(home: Home) -> bool:
     raise UserError(f"The local platform (process {running.pid}) does not end.")
 
 
-def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> None:
+def run(
+    home: Home, port: int | None = None, *, speed: float = 1.0, ready_fd: int | None = None
+) -> None:
     """Be the platform, in the foreground, until SIGTERM or Ctrl-C.
 
     Args:
         home: Whose functions.
         port: The port, as for :func:`start`.
+        speed: As for :func:`start`.
         ready_fd: Descriptor that is told when requests are answered.
 
     Raises:
@@ -140,6 +146,7 @@ def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> 
     # Here, because the command line imports this module to learn where a platform runs.
     import asyncio
 
+    from bentofn.adapters.local.clock import SystemClock
     from bentofn.adapters.local.core.profile import load_profile
     from bentofn.adapters.local.emulator import bind, private_directory, serve
     from bentofn.adapters.local.platform import Platform
@@ -150,7 +157,7 @@ def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> 
     with _be_the_only_one(home), bind(wanted) as listener:
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(32)
-        endpoint = Endpoint(os.getpid(), port, token, time.time())
+        endpoint = Endpoint(os.getpid(), port, token, time.time(), speed)
         sockets = private_directory(_socket_directory(home))
         _allow_connections()
 
@@ -165,7 +172,9 @@ def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> 
                 _tell(ready_fd, {"ready": True})
 
         async def main() -> None:
-            platform = Platform(home, load_profile("plain"), sockets, endpoint.url, providers)
+            platform = Platform(
+                home, load_profile("plain"), sockets, endpoint.url, providers, SystemClock(speed)
+            )
             await serve(platform, listener, token, on_ready)
 
         try:
@@ -177,10 +186,10 @@ def run(home: Home, port: int | None = None, *, ready_fd: int | None = None) -> 
 
 
 def main(argv: list[str]) -> int:
-    """The detached process: ``python -m bentofn.adapters.local.daemon HOME PORT READY_FD``."""
-    home, port, ready_fd = Home(Path(argv[0])), int(argv[1]), int(argv[2])
+    """The detached process: ``python -m bentofn.adapters.local.daemon HOME PORT SPEED FD``."""
+    home, port, speed, ready_fd = Home(Path(argv[0])), int(argv[1]), float(argv[2]), int(argv[3])
     try:
-        run(home, port, ready_fd=ready_fd)
+        run(home, port, speed=speed, ready_fd=ready_fd)
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         with contextlib.suppress(OSError):
@@ -189,14 +198,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _spawn(home: Home, port: int | None) -> Endpoint:
+def _spawn(home: Home, port: int | None, speed: float = 1.0) -> Endpoint:
     port = _last_port(home) if port is None else port
     log = home.directory(home.logs) / "emulator.log"
     ready_read, ready_write = os.pipe()
     command = [sys.executable, "-m", "bentofn.adapters.local.daemon"]
     with log.open("ab") as output, os.fdopen(ready_read, "rb") as ready:
         process = subprocess.Popen(
-            [*command, str(home.path), str(port), str(ready_write)],
+            [*command, str(home.path), str(port), str(speed), str(ready_write)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
+from bentofn.adapters.local.clock import SystemClock
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
@@ -40,6 +41,7 @@ class Platform:
         sockets: A short private directory for the instances' sockets.
         url: Where the platform answers, without a slash at its end.
         providers: Who may give the trees of bentos otherwise than unpacked.
+        clock: Its time.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Platform:
         sockets: Path,
         url: str,
         providers: Sequence[TreeProvider] = (),
+        clock: SystemClock | None = None,
     ) -> None:
+        self.clock = clock or SystemClock()
         self.functions: dict[str, Function] = {}
         self.profile = profile
         self._home = home
@@ -60,7 +64,7 @@ class Platform:
         self._confinement = confinement_of(home)
         self._numbers = itertools.count(1)
         restorer = Restorer(SnapshotStore(home))
-        self._shared = Shared(Zygotes(_print), restorer, KeptZygotes(restorer, _print))
+        self._shared = Shared(Zygotes(_print), restorer, KeptZygotes(restorer, _print), self.clock)
         self._background: asyncio.Task[None] | None = None
 
     async def recover(self) -> None:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.clock import Timer
 from bentofn.adapters.local.core.messages import (
     Command,
     Dispatch,
@@ -95,6 +96,7 @@ class Revision:
         self._log = log
         self._stats = stats
         self._loop = asyncio.get_running_loop()
+        self._clock = shared.clock
         self._tickets: dict[int, Ticket] = {}
         self._arrived = 0
         self._instances: dict[str, Instance] = {}
@@ -102,7 +104,7 @@ class Revision:
         self._kinds: dict[str, str] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._stops: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._empty = asyncio.Event()
         self._answered = False
         self._first_start: asyncio.Future[None] | None = None
@@ -203,10 +205,13 @@ class Revision:
         return (*own, *others)
 
     def _feed(self, event: Event) -> None:
-        for command in self._pool.handle(event, self._loop.time()):
+        for command in self._pool.handle(event, self._clock.monotonic()):
             self._obey(command)
         if self._pool.empty:
             self._empty.set()
+
+    def _tick(self) -> None:
+        self._feed(Tick())
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -224,7 +229,7 @@ class Revision:
             case WakeAt(time):
                 if self._timer is not None:
                     self._timer.cancel()
-                self._timer = self._loop.call_at(time, self._feed, Tick())
+                self._timer = self._clock.call_at(time, self._tick)
 
     def _refuse(self, request: int, refusal: Refused) -> None:
         ticket = self._tickets[request]

@@ -12,11 +12,16 @@ from bentofn.adapters.local import daemon
 from bentofn.adapters.local.client import Client
 from bentofn.commands.output import human_size, json_option, print_json
 from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
 
 port_option = click.option(
     "-p", "--port", type=click.IntRange(0, 65535),
     help=f"By default the one it last had, at first {daemon.DEFAULT_PORT}; 0 takes a free one.",
 )  # fmt: skip
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604_800.0}
+_LONGEST = 366 * 86400.0
 
 
 @click.group()
@@ -27,16 +32,24 @@ def emulator() -> None:
 @emulator.command()
 @port_option
 @click.option("--foreground", is_flag=True, help="Stay, until Ctrl-C.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.0, 100_000.0),
+    default=1.0,
+    metavar="N",
+    help="How fast its time passes, for idle timeouts, schedules and retries: 600 is ten minutes "
+    "in a second; at 0 only `bentofn emulator tick` makes it pass.",
+)
 @json_option
-def start(port: int | None, foreground: bool, as_json: bool) -> None:
+def start(port: int | None, foreground: bool, speed: float, as_json: bool) -> None:
     """Start the platform; it brings back what was deployed."""
     home = Home.default()
     if foreground:
         if as_json:
             raise click.UsageError("--foreground answers with no document; leave --json out.")
-        daemon.run(home, port)
+        daemon.run(home, port, speed=speed)
         return
-    _show(daemon.start(home, port), as_json)
+    _show(daemon.start(home, port, speed), as_json)
 
 
 @emulator.command()
@@ -51,6 +64,25 @@ def stop(as_json: bool) -> None:
         print_json({"stopped": stopped})
         return
     click.echo("Stopped the local platform." if stopped else "The local platform was not running.")
+
+
+@emulator.command()
+@click.argument("duration")
+@json_option
+def tick(duration: str, as_json: bool) -> None:
+    """Have DURATION of the platform's time pass now: 90s, 5m, 36h or 7d.
+
+    Whatever falls into it happens, in order and each at its time: schedules fire, retries are
+    made, idle instances stop. The command ends when all of that has ended.
+    """
+    endpoint = daemon.status(Home.default())
+    if endpoint is None:
+        raise UserError("The local platform does not run; start it with: bentofn emulator start.")
+    now = Client(endpoint).tick(_seconds(duration))
+    if as_json:
+        print_json({"now": now})
+    else:
+        click.echo(f"It is now {_shown(now)} on the local platform.")
 
 
 @emulator.command()
@@ -72,19 +104,40 @@ def _show(
         document: dict[str, object] = {"running": endpoint is not None}
         if endpoint is not None:
             document |= {"url": endpoint.url, "pid": endpoint.pid, "started": endpoint.started}
+            document |= {"speed": endpoint.speed}
             document |= {"zygotes": zygotes}
         print_json(document)
         return
     if endpoint is None:
         click.echo("The local platform does not run; bentofn emulator start starts it.")
     else:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(endpoint.started))
+        since = _shown(endpoint.started)
         click.echo(
             f"The local platform answers at {endpoint.url} (process {endpoint.pid}, since {since})"
         )
+        if endpoint.speed != 1.0:
+            click.echo(f"  its time passes {endpoint.speed:g} times as fast")
     for each in zygotes:
         memory = human_size(each["memory"]) if each["memory"] is not None else "unknown"
         what = f"process {each['pid']}, {memory} of memory"
         if each["snapshot"]:
             what = f"snapshot {each['snapshot'][:12]}, nothing resident"
         click.echo(f"  zygote of {each['packages']}: {what}, {each['instances']} instances")
+
+
+def _seconds(duration: str) -> float:
+    number, unit = duration[:-1], duration[-1:]
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST:
+        raise click.BadParameter(
+            "give a number and a unit, up to 366d, such as 90s, 5m, 36h or 7d.",
+            param_hint="DURATION",
+        )
+    return seconds
+
+
+def _shown(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

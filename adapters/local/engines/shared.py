@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from bentofn.adapters.local.clock import Clock, SystemClock
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
@@ -17,11 +18,13 @@ class Shared:
         zygotes: Processes with an environment's packages imported.
         restorer: Restores snapshots.
         kept_zygotes: The same processes as snapshots, where they can be restored.
+        clock: Its time.
     """
 
     zygotes: Zygotes
     restorer: Restorer
     kept_zygotes: KeptZygotes
+    clock: Clock = field(default_factory=SystemClock)
 
     def zygote_status(self) -> list[ZygoteStatus]:
         """Those that can be started from, and those that have instances."""

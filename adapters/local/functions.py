@@ -10,6 +10,8 @@ from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import Isolation
+from bentofn.adapters.local.journal.events import Deployed, Destroyed
+from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.services import Services, bento_of, entry_spec, in_order, spec_of
@@ -61,6 +63,11 @@ class Function:
         self._isolate = isolate
         self._retiring: dict[asyncio.Task[None], Revision] = {}
 
+    @property
+    def journal(self) -> Journal:
+        """Is told what happens."""
+        return self._shared.journal
+
     async def prepare(
         self, spec: FunctionSpec, bento: LocalBento, version: int, progress: Progress, *, wait: bool
     ) -> Revision:
@@ -99,6 +106,9 @@ class Function:
         former, self.live = self.live, revision
         self.deployment = deployment
         self.trouble = ""
+        self.journal.publish(
+            Deployed(self.journal.now(), self.name, deployment.version, self._profile.name)
+        )
         revision.open()
         if former is not None:
             patience = former.spec.settings.timeout + self._profile.stop_grace
@@ -110,6 +120,7 @@ class Function:
         """The function is not deployed any more; what it runs is for :meth:`close`."""
         self.deployment = None
         self.stats = Stats()
+        self.journal.publish(Destroyed(self.journal.now(), self.name))
 
     def revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
         """A revision of this function, with those of its services; it runs nothing yet."""

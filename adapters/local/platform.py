@@ -22,6 +22,7 @@ from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.isolation.limits import Limits
 from bentofn.adapters.local.isolation.policy import Isolation, confinement_of, private_paths
+from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
@@ -64,7 +65,9 @@ class Platform:
         self._confinement = confinement_of(home)
         self._numbers = itertools.count(1)
         restorer = Restorer(SnapshotStore(home))
-        self._shared = Shared(Zygotes(_print), restorer, KeptZygotes(restorer, _print), self.clock)
+        self.journal = Journal(self.clock.now)
+        kept = KeptZygotes(restorer, _print)
+        self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal)
         self._background: asyncio.Task[None] | None = None
 
     async def recover(self) -> None:

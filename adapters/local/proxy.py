@@ -12,6 +12,13 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from bentofn.adapters.local import cors
 from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.journal.request_ids import (
+    BENTOML_REQUEST_ID,
+    FORWARDED_REQUEST_ID,
+    REQUEST_ID,
+    request_id_of,
+)
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.tasks import TASK
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
@@ -53,15 +60,28 @@ async def answer(
     url = function.deployment.spec.settings.url if function.deployment else None
     if url and url.cors and cors.is_preflight(request.method, request.headers):
         return web.Response(status=204, headers=cors.preflight_headers(url.cors, request.headers))
-    exchange = _Exchange(request, function, path, url, payload_limit)
+    plain_path = path.partition("?")[0]
+    record = Record(
+        function.journal,
+        function.name,
+        request_id_of(request.headers),
+        request.method,
+        plain_path,
+        request.content_length or 0,
+    )
+    exchange = _Exchange(request, function, path, url, payload_limit, record)
     try:
-        asked = function.tasks.question(request.method, path.partition("?")[0])
+        asked = function.tasks.question(request.method, plain_path)
         if asked is not None:
-            return exchange.permit(await function.tasks.answer(asked, request, payload_limit))
+            answered = await function.tasks.answer(asked, request, payload_limit)
+            record.answered(answered.status)
+            return exchange.permit(answered)
         body = await read_body(request, payload_limit)
         return await exchange.run(body)
     except Refused as refusal:
         return exchange.refuse(refusal)
+    finally:
+        record.close()
 
 
 def error_response(status: int, sentence: str) -> web.Response:
@@ -105,8 +125,10 @@ class _Exchange:
         path: str,
         url: Url | None,
         payload_limit: int,
+        record: Record,
     ) -> None:
         self._request = request
+        self._record = record
         self._function = function
         self._path = path
         self._payload_limit = payload_limit
@@ -125,7 +147,7 @@ class _Exchange:
 
     async def _try(self, revision: Revision, body: bytes) -> web.StreamResponse | None:
         """Ask one instance; None if it was dead already and has not seen the request."""
-        ticket = revision.submit()
+        ticket = revision.submit(self._record)
         cancelled = True
         try:
             assignment = await ticket.assigned
@@ -179,8 +201,10 @@ class _Exchange:
             await response.prepare(request)
             self._response = response
             async for chunk in upstream.content.iter_any():
+                self._record.size += len(chunk)
                 await response.write(chunk)
             await response.write_eof()
+            self._record.answered(upstream.status)
             return response
 
     async def _talk(self, assignment: Assignment) -> web.StreamResponse:
@@ -200,15 +224,18 @@ class _Exchange:
         async with instance:
             chosen = (instance.protocol,) if instance.protocol else ()
             caller = web.WebSocketResponse(protocols=chosen, max_msg_size=limit)
+            caller.headers[REQUEST_ID] = self._record.request_id
             caller.headers[START] = assignment.start
             caller.headers[INSTANCE] = assignment.instance
             await caller.prepare(self._request)
             self._response = caller
             await relay(caller, instance)
+            self._record.answered(caller.status)
             return caller
 
     def _cut(self, assignment: Assignment, refusal: Refused) -> web.StreamResponse:
         """End a request that its instance did not: with a status, or, too late, by breaking off."""
+        self._record.answered(refusal.status)
         if self._response is None:
             response = self.refuse(refusal)
             response.headers[START] = assignment.start
@@ -220,10 +247,12 @@ class _Exchange:
 
     def refuse(self, refusal: Refused) -> web.Response:
         """The platform's answer."""
+        self._record.refused(refusal.status, refusal.reason)
         return self.permit(error_response(refusal.status, refusal.reason))
 
     def permit(self, response: web.Response) -> web.Response:
-        """Say in an answer of the platform's who may read it."""
+        """Say in an answer of the platform's whose it is and who may read it."""
+        response.headers[REQUEST_ID] = self._record.request_id
         if self._cors:
             response.headers.update(
                 cors.response_headers(self._cors, self._request.headers.get("Origin"))
@@ -235,6 +264,7 @@ class _Exchange:
         stats.requests += 1
         size = headers.get(BATCH_SIZE, "")
         if size.isdecimal():
+            self._record.batch_size = int(size)
             stats.largest_batch = max(stats.largest_batch, int(size))
 
     def _request_headers(self) -> CIMultiDict[str]:
@@ -242,6 +272,8 @@ class _Exchange:
         headers = _end_to_end(request.headers)
         headers.popall("Content-Length", None)
         headers.popall(TASK, None)
+        headers.popall(BENTOML_REQUEST_ID, None)
+        headers[REQUEST_ID] = headers[FORWARDED_REQUEST_ID] = self._record.request_id
         peer = request.remote or "127.0.0.1"
         before = headers.get("X-Forwarded-For")
         headers["X-Forwarded-For"] = f"{before}, {peer}" if before else peer
@@ -258,6 +290,7 @@ class _Exchange:
             for name in [n for n in headers if n.lower().startswith(cors.PREFIX)]:
                 headers.popall(name, None)
             headers.update(cors.response_headers(self._cors, self._request.headers.get("Origin")))
+        headers[REQUEST_ID] = self._record.request_id
         headers[START] = assignment.start
         headers[INSTANCE] = assignment.instance
         return headers

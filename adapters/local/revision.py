@@ -35,6 +35,8 @@ from bentofn.adapters.local.engines import Instance
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import thread_count
 from bentofn.adapters.local.isolation.policy import Isolation
+from bentofn.adapters.local.journal.lives import Lives
+from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.reasons import how_it_ended, why_not_started
@@ -101,6 +103,8 @@ class Revision:
         self._arrived = 0
         self._instances: dict[str, Instance] = {}
         self._upstreams: dict[str, Upstream] = {}
+        self._journal = shared.journal
+        self._told = Lives(shared.journal, spec.name)
         self._kinds: dict[str, str] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._stops: set[asyncio.Task[None]] = set()
@@ -120,13 +124,23 @@ class Revision:
             self.services.open()
         self._feed(Tick())
 
-    def submit(self) -> Ticket:
-        """Take in a request; it must be given back with :meth:`release`."""
+    def submit(self, record: Record | None = None) -> Ticket:
+        """Take in a request; it must be given back with :meth:`release`.
+
+        Args:
+            record: Told when it waits and who gets it.
+        """
         self._arrived += 1
-        ticket = Ticket(self._arrived)
+        ticket = Ticket(self._arrived, record)
         self._tickets[ticket.number] = ticket
         self._feed(RequestArrived(ticket.number))
+        if record is not None and not ticket.assigned.done():
+            record.queued()
         return ticket
+
+    def record(self, request_id: str, method: str, path: str, size: int) -> Record:
+        """Tell the journal that a request for this function has arrived."""
+        return Record(self._journal, self.spec.name, request_id, method, path, size)
 
     def release(self, ticket: Ticket, *, cancelled: bool) -> None:
         """A request is over: answered, or its caller has gone."""
@@ -136,6 +150,7 @@ class Revision:
             self.bento.answered()
         event = RequestCancelled if cancelled else RequestFinished
         self._feed(event(ticket.number))
+        self._told.released(ticket.number)
 
     def timed_out(self, ticket: Ticket) -> None:
         """A request was not answered in time: its instance gets no more, and ends with the others'.
@@ -216,14 +231,19 @@ class Revision:
     def _obey(self, command: Command) -> None:
         match command:
             case StartInstance(name):
+                self._told.starting(name, self.launcher.next_kind)
                 self._lives[name] = self._loop.create_task(self._live(name))
             case StopInstance(name, keep):
+                self._told.ending(name, "parking" if keep else "stopping")
                 self._stop(name, keep=keep)
             case Dispatch(request, name, started):
                 kind = self._kinds[name] if started else "warm"
-                assigned = self._tickets[request].assigned
-                if not assigned.done():
-                    assigned.set_result(Assignment(name, kind, self._upstreams[name]))
+                ticket = self._tickets[request]
+                if not ticket.assigned.done():
+                    ticket.assigned.set_result(Assignment(name, kind, self._upstreams[name]))
+                self._told.assigned(request, name)
+                if ticket.record is not None:
+                    ticket.record.assigned(name, kind)
             case Refuse(request, status, reason):
                 self._refuse(request, Refused(status, reason))
             case WakeAt(time):
@@ -267,13 +287,16 @@ class Revision:
         self._stats.last_failure = ""
         self._log.write(name, "platform", f"ready, {kind}, after {milliseconds:.0f} ms")
         self._report_first(None)
+        self._told.ready(name, kind, milliseconds / 1000)
         self._feed(InstanceReady(name, self.launcher.keeps(instance)))
         if self._pool.instances[name].state == "stopping":
+            self._told.ending(name, "stopping")
             self._stop(name)  # told to while it started, too late to call the start off
         status = await instance.wait()
         reason = how_it_ended(status, instance.verdict)
         self._log.write(name, "platform", reason)
         del self._lives[name], self._instances[name]
+        self._told.gone(name, reason)
         self._feed(InstanceExited(name, f"The instance that had the request ended: {reason}."))
         await self._upstreams.pop(name).close()
         del self._kinds[name]
@@ -283,6 +306,7 @@ class Revision:
         if not isinstance(error, asyncio.CancelledError):
             self._stats.last_failure = reason
         self._log.write(name, "platform", f"did not start: {reason}")
+        self._told.gone(name, reason)
         self._report_first(UserError(reason))
         self._feed(InstanceFailed(name, reason))
 

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
+from bentofn.adapters.local.journal.request_ids import FORWARDED_REQUEST_ID
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
@@ -134,19 +135,24 @@ class FunctionTasks:
         revision = self._live()
         if revision is None:
             raise Interrupted("the function is being stopped")
-        ticket = revision.submit()
+        record = revision.record(request.id, "POST", request.route, len(request.body))
+        ticket = revision.submit(record)
         cancelled = True
         try:
             assignment = await ticket.assigned
             replay = await self._ask(ticket, assignment, request)
             cancelled = False
+            record.size = len(replay.body)
+            record.answered(replay.status)
         except Refused as refusal:
+            record.refused(refusal.status, refusal.reason)
             raise Interrupted(refusal.reason) from refusal
         except Unreachable as error:
             revision.lost(assignment.instance)
             raise Interrupted("its instance had ended before") from error
         finally:
             revision.release(ticket, cancelled=cancelled)
+            record.close()
         return replay
 
     async def _ask(self, ticket: Ticket, assignment: Assignment, request: TaskRequest) -> Replay:
@@ -172,7 +178,7 @@ class FunctionTasks:
 
 async def _transfer(assignment: Assignment, request: TaskRequest) -> Replay:
     headers = CIMultiDict(request.headers)
-    headers[TASK] = request.id
+    headers[TASK] = headers[FORWARDED_REQUEST_ID] = request.id
     query = f"?{request.query}" if request.query else ""
     path = f"{request.route.rstrip('/')}/.run{query}"
     response = await assignment.upstream.send("POST", path, headers, request.body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.upstream import Upstream
 
 
@@ -36,10 +37,15 @@ class Ticket:
 
     ``assigned`` becomes its instance, or raises Refused. After that ``interrupted`` becomes the
     refusal if the instance ends under it.
+
+    Args:
+        number: Names it in the pool.
+        record: Told when it waits and who gets it.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, record: Record | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.number = number
+        self.record = record
         self.assigned: asyncio.Future[Assignment] = loop.create_future()
         self.interrupted: asyncio.Future[Refused] = loop.create_future()

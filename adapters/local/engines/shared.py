@@ -1,4 +1,4 @@
-"""What all functions of one platform start instances with."""
+"""What all functions of one platform have in common."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bentofn.adapters.local.clock import Clock, SystemClock
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
+from bentofn.adapters.local.journal.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Shared:
         restorer: Restores snapshots.
         kept_zygotes: The same processes as snapshots, where they can be restored.
         clock: Its time.
+        journal: Is told what happens.
     """
 
     zygotes: Zygotes
     restorer: Restorer
     kept_zygotes: KeptZygotes
     clock: Clock = field(default_factory=SystemClock)
+    journal: Journal = field(default_factory=Journal)
 
     def zygote_status(self) -> list[ZygoteStatus]:
         """Those that can be started from, and those that have instances."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bentofn.packager.code.declared import Declared, declared
 from bentofn.packager.code.gpu import asks_for_gpu
 from bentofn.packager.code.sources import HashedTree, collect
+from bentofn.packager.config.conda_file import with_conda_file
 from bentofn.packager.config.discovery import load_config, with_requirements_file
 from bentofn.packager.config.docker_files import read_env, read_image
 from bentofn.packager.config.image_options import merge_image, with_commands
@@ -166,9 +167,8 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
         UserError: The project cannot be built; the message says why.
     """
     project = project.resolve()
-    config = load_config(project, home, options.bentofile)
-    if options.service is not None:
-        config = replace(config, service=options.service)
+    config = load_config(project, home, options.bentofile, options.service)
+    config = with_conda_file(project, config)
     found = collect(project, config.include, config.exclude, config.source_root)
     tree = hash_tree(project, found.files, home)
     runtime = runtime_files()

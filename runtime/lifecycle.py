@@ -140,7 +140,7 @@ def prepare_service(service: Service[Any]) -> Prepared:
         importlib.import_module("bentofn.runtime.proxy.answering")  # not at the first call
     instance = service()
     current.set_current_service(instance)
-    app = ServiceApp(service, instance)
+    app = ServiceApp(service, instance, serves=True)
     for dependency in service.dependencies.values():
         dependency.get()
     warm_up(app)

@@ -129,14 +129,16 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         raise UserError(
             f'{origin} names no service and there is no service.py; add service: "file.py:Class".'
         )
+    # As with BentoML: a file stands for the whole section.
+    conda = CondaSection() if file.conda.environment_yml else file.conda
     try:
-        python, warnings = _python(file.python, file.conda.requirements())
+        python, warnings = _python(file.python, conda.requirements())
     except ValueError as error:
         raise UserError(
             f"{origin}: python.pip_args cannot be read: {str(error).lower()}."
         ) from None
     docker, notes = docker_options(file.docker)
-    notes += conda_notes(file.conda)
+    notes += conda_notes(conda)
     return BuildConfig(
         origin=origin,
         service=service,
@@ -148,7 +150,8 @@ def parse(raw: object, origin: str, *, default_service: str | None) -> BuildConf
         models=tuple(ModelChoice(item.tag, item.alias) for item in file.models),
         envs=tuple(EnvironmentVariable(e.name, e.value) for e in file.envs if e.stage != "build"),
         python=python,
-        python_version=file.docker.python_version or file.conda.python_version(),
+        python_version=file.docker.python_version or conda.python_version(),
+        conda_file=file.conda.environment_yml,
         docker=docker,
         allow_secrets=tuple(file.allow_secrets),
         allow_pickles=tuple(file.allow_pickles),
@@ -164,6 +167,9 @@ def _unapplied(file: Bentofile) -> list[str]:
         for model in file.models
         if model.filter
     ]
+    conda = file.conda
+    if conda.environment_yml and (conda.dependencies or conda.pip or conda.channels):
+        texts.append("conda: environment_yml stands for the whole section.")
     build_only = [env.name for env in file.envs if env.stage == "build"]
     if build_only:
         texts.append(f"envs of stage build are not applied: {', '.join(build_only)}.")

@@ -19,7 +19,20 @@ _SPEC = re.compile(r"(?:[\w./-]+::)?(?P<name>[\w.-]+)\s*(?P<version>[^\s\[\]]*)(
 
 _PIP_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch"}
 
-_NO_PACKAGES = ("pip", "python")
+_NO_PACKAGES = ("pip", "python", "python_abi", "setuptools", "wheel")
+"""What a bento's environment is made with."""
+
+_NATIVE = re.compile(
+    r"_.*|lib.*|ld_impl_.*|.*_linux-(64|aarch64)|.*-(ng|cos\d|sysroot)|cuda.*|"
+    "alsa-lib|blas|bzip2|c-ares|ca-certificates|cairo|compilers|cudnn|cxx-compiler|dbus|expat|"
+    "ffmpeg|fontconfig|freetype|gcc|gettext|glib|gmp|gxx|harfbuzz|hdf5|icu|intel-openmp|jpeg|"
+    "keyutils|krb5|lame|lcms2|lerc|llvm-openmp|lz4-c|make|mkl|mpc|mpfr|nccl|ncurses|nettle|"
+    "nspr|nss|openblas|openh264|openjpeg|openssl|pandoc|pango|pcre2?|perl|pixman|"
+    "pthread-stubs|pytorch-cuda|pytorch-mutex|qt|qt-main|r-base|readline|snappy|sqlite|tbb|tk|"
+    "unixodbc|x264|x265|xorg-.*|xz|yaml|zeromq|zlib|zstd"
+)
+"""Programs and libraries of conda's that are no Python packages. Wheels bring the libraries that
+they need; a package of PyPI that bears such a name is another one."""
 
 
 class CondaSection(BaseModel):
@@ -34,17 +47,17 @@ class CondaSection(BaseModel):
 
     @model_validator(mode="after")
     def _as_requirements(self) -> CondaSection:
-        if self.environment_yml is not None:
-            raise ValueError(
-                "environment_yml is not read; list its packages under python.packages (PyPI has "
-                "wheels of most) and system libraries under docker.system_packages"
-            )
         for each in self.dependencies:
             if isinstance(each, dict) and set(each) != {"pip"}:
                 raise ValueError("a mapping among the dependencies holds pip alone")
             if isinstance(each, str) and _SPEC.fullmatch(each.strip()) is None:
                 raise ValueError(f"{each!r} is not a package, such as numpy=1.26")
         return self
+
+    def left_out(self) -> list[str]:
+        """What it names that is no Python package."""
+        names = [_name(each) for each in self.dependencies if isinstance(each, str)]
+        return [name for name in names if _NATIVE.fullmatch(name)]
 
     def requirements(self) -> list[str]:
         """Its packages as pip writes them."""
@@ -65,20 +78,31 @@ class CondaSection(BaseModel):
 
 def conda_notes(section: CondaSection) -> list[str]:
     """What the user should know of a section."""
-    requirements = section.requirements()
-    if not requirements:
-        return []
-    return [
-        f"conda is not used: pip installs {', '.join(requirements)}; what PyPI lacks is for "
-        "docker.system_packages, or a docker.base_image that has it."
-    ]
+    notes = []
+    if requirements := section.requirements():
+        notes.append(
+            f"conda is not used: pip installs {', '.join(requirements)}; what PyPI lacks is for "
+            "docker.system_packages, or a docker.base_image that has it."
+        )
+    if native := section.left_out():
+        notes.append(
+            f"conda is not used: {', '.join(native)} are no Python packages and are left out; what "
+            "no wheel brings is for docker.system_packages."
+        )
+    return notes
+
+
+def _name(spec: str) -> str:
+    match = _SPEC.fullmatch(spec.strip())
+    return match["name"].lower() if match else ""
 
 
 def _requirement(spec: str) -> str | None:
     match = _SPEC.fullmatch(spec.strip())
-    if match is None or match["name"].lower() in _NO_PACKAGES:
+    name = _name(spec)
+    if match is None or name in _NO_PACKAGES or _NATIVE.fullmatch(name):
         return None
-    name, version = match["name"].lower(), match["version"]
+    version = match["version"]
     if exact := re.fullmatch(r"=?([\d.]+[\w.]*)(?:\.?\*)?(?:=\S*)?", version):
         version = f"=={exact[1].rstrip('.')}.*"
     elif build := re.fullmatch(r"(==[^=]+)=\S+", version):

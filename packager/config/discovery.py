@@ -18,46 +18,50 @@ from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
-SCHEMA = 6
+SCHEMA = 7
 """Raised when the same text would be read to mean something else."""
 
 BENTOFILES = ("bentofile.yaml", "bentofile.yml")
 _REQUIREMENTS = "requirements.txt"
 
 
-def load_config(project: Path, home: Home, bentofile: Path | None = None) -> BuildConfig:
+def load_config(
+    project: Path, home: Home, bentofile: Path | None = None, service: str | None = None
+) -> BuildConfig:
     """Read the configuration of a project.
 
     Looked for in BentoML's order: ``bentofile.yaml``; ``pyproject.toml`` with
-    ``[tool.bentofn.build]``, ``[tool.bentoml.build]`` or ``[project]``; ``service.py`` alone.
+    ``[tool.bentofn.build]``, ``[tool.bentoml.build]`` or ``[project]``; the service alone.
 
     Args:
         project: The project's folder.
         home: Where parsed configurations are cached.
         bentofile: A file to read instead, YAML or TOML.
+        service: The service, whatever the file says; by default what it says, or ``service.py``.
 
     Raises:
         UserError: There is none, or it is malformed; the message names file, place and key.
     """
     if not project.is_dir():
         raise UserError(f"{project} is not a directory; name the folder that holds your service.")
-    path = bentofile if bentofile is not None else _find(project)
+    path = bentofile if bentofile is not None else _find(project, service)
     if path is None:
-        return BuildConfig(origin="service.py", service="service.py")
+        alone = service or "service.py"
+        return BuildConfig(origin=alone.partition(":")[0], service=alone)
     text = _text(path)
-    default_service = _default_service(project)
+    default_service = service or _default_service(project)
     src_layout = not (project / "service.py").exists() and (project / "src").is_dir()
     key = hashlib.sha256(
         "\0".join((str(SCHEMA), path.name, str(default_service), str(src_layout), text)).encode()
     ).hexdigest()
     cached = home.cache / "configs" / f"{key}.json"
     try:
-        return BuildConfig.from_plain(json.loads(cached.read_bytes()))
+        config = BuildConfig.from_plain(json.loads(cached.read_bytes()))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         config = _parse(path, text, default_service, src_layout)
-    home.directory(cached.parent)
-    atomic_write(cached, json.dumps(config.to_plain()).encode())
-    return config
+        home.directory(cached.parent)
+        atomic_write(cached, json.dumps(config.to_plain()).encode())
+    return config if service is None else replace(config, service=service)
 
 
 def with_requirements_file(
@@ -79,11 +83,11 @@ def with_requirements_file(
     return replace(config, python=replace(python, requirements_files=(_REQUIREMENTS,))), (note,)
 
 
-def _find(project: Path) -> Path | None:
+def _find(project: Path, service: str | None) -> Path | None:
     for name in BENTOFILES:
         if (project / name).exists():
             return project / name
-    has_service = (project / "service.py").is_file()
+    has_service = service is not None or (project / "service.py").is_file()
     pyproject = project / "pyproject.toml"
     if pyproject.exists():
         text = _text(pyproject)
@@ -96,7 +100,7 @@ def _find(project: Path) -> Path | None:
         f"No bento can be built from {project}: it has no bentofile.yaml, no pyproject.toml with "
         "[tool.bentofn.build] and no service.py; write a bentofile.yaml with the line "
         'service: "service:MyClass" and the Python packages under python.packages, '
-        "or start with `bentofn init`."
+        "name the service's file (`bentofn build FILE.py:MyClass`), or start with `bentofn init`."
     )
 
 
@@ -111,7 +115,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"There is no file {path}; check --bentofile.") from None
+        raise UserError(f"There is no file {path}; check what names it.") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a directory, not a build file.") from None
     except UnicodeDecodeError as error:
@@ -124,6 +128,15 @@ def _parse(path: Path, text: str, default_service: str | None, src_layout: bool)
     if path.suffix == ".toml":
         return _from_pyproject(path, text, default_service, src_layout)
     return bentofile.parse(_yaml(path, text), path.name, default_service=default_service)
+
+
+def read_yaml(path: Path) -> object:
+    """What a YAML file holds.
+
+    Raises:
+        UserError: There is none, or it is not valid.
+    """
+    return _yaml(path, _text(path))
 
 
 def _yaml(path: Path, text: str) -> object:

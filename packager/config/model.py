@@ -160,6 +160,7 @@ class BuildConfig:
         arguments: What the service reads with ``use_arguments``, as JSON types.
         source_root: Directory below the project whose content becomes the code's root:
             ``""`` or ``"src"``.
+        conda_file: conda's environment file whose packages are added, relative to the project.
         warnings: What was accepted but is not applied, one sentence each.
     """
 
@@ -179,6 +180,7 @@ class BuildConfig:
     allow_pickles: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
     source_root: str = ""
+    conda_file: str | None = None
     warnings: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:

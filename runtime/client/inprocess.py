@@ -1,4 +1,4 @@
-"""An ASGI application called by a synchronous client, without a server."""
+"""An ASGI application called by a client, without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 from bentofn.runtime.errors import BentoMLException
 
 
-class AppTransport(httpx.BaseTransport):
+class AppTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """Runs an application on an event loop of its own thread, from its startup to its shutdown.
 
     Args:
@@ -46,6 +46,16 @@ class AppTransport(httpx.BaseTransport):
         request.read()
         answer: httpx.Response = self._run(self._answer(request))
         return answer
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of an asynchronous client, whatever its loop.
+
+        Raises:
+            Exception: Whatever the application raises.
+        """
+        await request.aread()
+        answering = asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+        return await asyncio.wrap_future(answering)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         answer = await self._inner.handle_async_request(request)

@@ -44,18 +44,19 @@ class ServiceApp:
     Args:
         service: The service.
         instance: The instance that answers.
-        threads: Threads that run sync methods, where the service does not say ``threads`` itself.
+        serves: Whether it is made for a server: what keeps tasks from being taken keeps it from
+            starting. Otherwise their database is opened with the first.
 
     Raises:
         UserError: An annotation cannot be served, or two endpoints have one route.
     """
 
-    def __init__(self, service: Service[Any], instance: object, *, threads: int = 1) -> None:
+    def __init__(self, service: Service[Any], instance: object, *, serves: bool = False) -> None:
         self.service = service
         self.instance = instance
         self.ready = False
         self._secret = b""
-        self._threads: int = service.config.get("threads", threads)
+        self._threads: int = service.config.get("threads", 1)
         self._ids = RequestIds()
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self.admission = Admission(service.config.get("traffic", {}))
@@ -84,7 +85,7 @@ class ServiceApp:
         if any(method.is_task for method in service.apis.values()):
             from bentofn.runtime.http.tasks import ServiceTasks
 
-            self.add(ServiceTasks(self))
+            self.add(ServiceTasks(self, at_once=serves))
 
     @property
     def has_mounts(self) -> bool:

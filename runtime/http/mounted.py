@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.routing import Mount as MountRoute
 
-from bentofn.runtime.http.exchange import ASGIApp, Exchange, Scope
+from bentofn.runtime.errors import BentoMLException
+from bentofn.runtime.http.exchange import ASGIApp, Exchange, Message, Scope
 from bentofn.runtime.mounts import Mount
 
 import_module("anyio._backends._asyncio")
@@ -38,8 +39,40 @@ class Mounted:
     route: str
 
     async def answer(self, exchange: Exchange) -> None:
-        """Answer a request."""
-        await self.app(self.scope, exchange.receive, exchange.relay)
+        """Answer a request.
+
+        Raises:
+            BentoMLException: The body is larger than the service takes (413), whatever the
+                application made of that.
+        """
+        limited = _Limited(exchange)
+        try:
+            await self.app(self.scope, limited.receive, limited.send)
+        except Exception:
+            if limited.refusal is None:
+                raise
+        if limited.refusal is not None:
+            raise limited.refusal
+
+
+class _Limited:
+    """A request's channels as a mounted application has them, which reads no more than may come."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.refusal: BentoMLException | None = None
+        self._exchange = exchange
+
+    async def receive(self) -> Message:
+        try:
+            return await self._exchange.read()
+        except BentoMLException as error:
+            self.refusal = error
+            raise
+
+    async def send(self, message: Message) -> None:
+        # Frameworks answer 400 or 500 to what receive raises: the service says 413 itself.
+        if self.refusal is None or self._exchange.started:
+            await self._exchange.relay(message)
 
 
 class Mounts:

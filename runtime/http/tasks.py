@@ -7,13 +7,10 @@ takes from no caller.
 from __future__ import annotations
 
 import asyncio
-import errno
-import hashlib
 import logging
 import os
 import sqlite3
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from bentofn.runtime.errors import BentoMLException, UserError
@@ -22,9 +19,8 @@ from bentofn.runtime.http.errors import NOT_FOUND
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Message, Reply, Scope
 from bentofn.runtime.http.extra import Answer
 from bentofn.runtime.http.interrupt import WhileConnected
-from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.service import Service
-from bentofn.runtime.state import VARIABLE, state_folder, temporary_state
+from bentofn.runtime.tasks.opening import open_tasks, tasks_database
 from bentofn.runtime.tasks.routes import ACTIONS, MAX_BODY, Question, answer, json_replay, lasting
 from bentofn.runtime.tasks.stopping import Stopper, current_stopper
 from bentofn.runtime.tasks.store import RETENTION, Headers, Replay, TaskRequest
@@ -57,14 +53,18 @@ class ServiceTasks:
 
     Args:
         app: The application.
+        at_once: Whether the database is opened at the start, even if there is none yet, and not
+            with the first task.
 
     Raises:
         UserError: A task's route is a template.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, *, at_once: bool) -> None:
         self._app = app
+        self._at_once = at_once
         self._tasks: Tasks | None = None
+        self._opening: asyncio.Lock | None = None
         self._obeys = False
         self.routes: dict[tuple[str, str], Answer] = {}
         for method in app.service.apis.values():
@@ -88,36 +88,30 @@ class ServiceTasks:
         self._obeys = bool(os.environ.get("BENTOFN_INSTANCE"))
         if self._obeys:
             return
-        service = self._app.service
-        limit = service.config["traffic"]["concurrency"]
-        path = tasks_database(service.name)
-        tasks = Tasks(path, self._call, limit)
-        try:
-            await tasks.start()
-        except (OSError, sqlite3.Error) as error:
-            if not _is_for_good(error):
-                raise UserError(
-                    f"The tasks of {service.name} cannot be kept in {path} now ({error}); make "
-                    f"room there, or set {VARIABLE} to another folder."
-                ) from error
-            path = _fallback(tasks.path)
-            logger.warning(
-                "Tasks are kept in %s, among the temporary files, because %s cannot be written "
-                "(%s); set %s to a folder that can.", path, tasks.path, error, VARIABLE,
-            )  # fmt: skip
-            tasks = Tasks(path, self._call, limit)
-            await tasks.start()
-        else:
-            print(f"Tasks are kept in {path}", flush=True)
-        self._tasks = tasks
-        if self._app.admission.metrics is not None:
-            self._app.admission.metrics.tasks = lambda: {
-                "waiting": tasks.waiting,
-                "running": tasks.running,
-            }
+        self._opening = asyncio.Lock()
+        if self._at_once or tasks_database(self._app.service.name).exists():
+            await self._open()
+
+    async def _open(self) -> Tasks | None:
+        """The tasks, opened; None where a platform keeps them, or nothing is served.
+
+        Raises:
+            UserError: The database cannot be opened now.
+        """
+        if self._opening is None:
+            return None
+        async with self._opening:
+            if self._tasks is None:
+                service = self._app.service
+                limit = service.config["traffic"]["concurrency"]
+                self._tasks = await open_tasks(service.name, self._call, limit)
+                if self._app.admission.metrics is not None:
+                    self._app.admission.metrics.tasks = partial(_counts, self._tasks)
+        return self._tasks
 
     async def stop(self) -> None:
         """Let tasks end, or keep them for the next start."""
+        self._opening = None
         if self._tasks is not None:
             await self._tasks.stop(_PATIENCE)
             self._tasks = None
@@ -141,7 +135,12 @@ class ServiceTasks:
         await _send(exchange, replay)
 
     async def _answer(self, action: str, path: str, exchange: Exchange) -> None:
-        if self._tasks is None:
+        try:
+            tasks = await self._open()
+        except UserError as error:
+            await _send(exchange, json_replay(503, {"error": str(error)}))
+            return
+        if tasks is None:
             await exchange.reply(NOT_FOUND)
             return
         scope = exchange.scope
@@ -157,11 +156,11 @@ class ServiceTasks:
             action, path, scope["query_string"].decode("latin-1"), _text(scope["headers"]), body
         )
         try:
-            replay = await answer(self._tasks, question)
+            replay = await answer(tasks, question)
         except sqlite3.Error:
-            logger.exception("The tasks in %s cannot be read or written", self._tasks.path)
+            logger.exception("The tasks in %s cannot be read or written", tasks.path)
             replay = json_replay(
-                503, {"error": f"The tasks in {self._tasks.path} cannot be read or written now."}
+                503, {"error": f"The tasks in {tasks.path} cannot be read or written now."}
             )
         await _send(exchange, replay)
 
@@ -188,38 +187,6 @@ class ServiceTasks:
         return await _run(self._app, request.route, scope, request.body)
 
 
-def tasks_database(service: str) -> Path:
-    """Where a lone instance keeps its tasks.
-
-    In a bento below the folder of its state; of a project, whose own folder is packed, below
-    ``$BENTOFN_HOME`` (``~/.bentofn``), for each folder apart.
-    """
-    if os.environ.get(VARIABLE) or BentoRoot.current() is not None:
-        return state_folder(service) / "tasks" / f"{service}.db"
-    try:
-        home = Path(os.environ.get("BENTOFN_HOME") or "~/.bentofn").expanduser()
-    except RuntimeError:  # a user without a home
-        home = temporary_state()
-    return home / "tasks" / "serve" / f"{service}-{_digest(Path.cwd())}.db"
-
-
-def _is_for_good(error: OSError | sqlite3.Error) -> bool:
-    """Whether a place may not be written at all; tasks of before may be in any other."""
-    if isinstance(error, sqlite3.Error):
-        return "readonly" in str(error)  # Python 3.10 has no code of it
-    forbidden = isinstance(error, (PermissionError, NotADirectoryError, FileExistsError))
-    return forbidden or error.errno == errno.EROFS
-
-
-def _fallback(path: Path) -> Path:
-    """Where tasks are kept whose place cannot be written; all workers of a service go there."""
-    return temporary_state() / "tasks" / f"{path.stem}-{_digest(path)}.db"
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:12]
-
-
 async def _run(app: Application, path: str, scope: Scope, body: bytes) -> Replay:
     """Run one task; if this is cancelled, so is the method that runs.
 
@@ -237,6 +204,10 @@ async def _run(app: Application, path: str, scope: Scope, body: bytes) -> Replay
         stopper.stop()
         raise
     return answered.replay()
+
+
+def _counts(tasks: Tasks) -> dict[str, int]:
+    return {"waiting": tasks.waiting, "running": tasks.running}
 
 
 class _Answered:

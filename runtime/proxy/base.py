@@ -13,6 +13,7 @@ from bentofn.runtime.errors import BentoMLException
 if TYPE_CHECKING:
     import httpx
 
+    from bentofn.runtime.client.base import HTTPClient
     from bentofn.runtime.service import Service
 
 CLIENT_URL = "http://127.0.0.1:3000"
@@ -38,6 +39,9 @@ class Transport(Protocol):
 
     def async_client(self) -> httpx.AsyncClient:
         """An asynchronous one."""
+
+    def tasks(self, *, is_async: bool) -> HTTPClient:
+        """A client that submits the service's tasks."""
 
     def close(self) -> None:
         """Close what calls have opened; later calls open anew."""
@@ -85,11 +89,11 @@ class Proxy:
                 "The proxy is not callable when the service is not provided. Please use "
                 "`.to_async` or `.to_sync` property."
             )
-        method = self.bento_service.apis.get(name)
-        if method is None:
-            raise BentoMLException(_no_endpoint(name, self.bento_service))
-        calls: Calls = self.to_async if _is_async(method) else self.to_sync
-        return calls.call(name, *args, **kwargs)
+        return self._calls(self.bento_service, name).call(name, *args, **kwargs)
+
+    def _calls(self, service: Service[Any], name: str) -> Calls:
+        """The way in which an endpoint is declared."""
+        return self.to_async if _is_async(find_method(service, name)) else self.to_sync
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.call("__call__", *args, **kwargs)
@@ -98,7 +102,7 @@ class Proxy:
         service = vars(self).get("bento_service")
         if name.startswith("__") or service is None or name not in service.apis:
             raise AttributeError(_no_endpoint(name, service))
-        return partial(self.call, name)
+        return getattr(self._calls(service, name), name)
 
     async def close(self) -> None:
         """Close what calls have opened; later calls open anew."""
@@ -117,7 +121,17 @@ class Calls:
         known = service is None or name in service.apis
         if name.startswith("_") or not known:
             raise AttributeError(_no_endpoint(name, service))
-        return partial(self.call, name)
+        call = partial(self.call, name)
+        # Of a service whose class is not at hand any endpoint may be one.
+        if service is not None and not service.apis[name].is_task:
+            return call
+        from bentofn.runtime.proxy.tasks import TaskCalls
+
+        return TaskCalls(name, call, self.tasks)
+
+    def tasks(self) -> HTTPClient:
+        """A client that submits the service's tasks."""
+        raise NotImplementedError
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call an endpoint by its name."""
@@ -131,6 +145,10 @@ class SyncCalls(Calls):
         """Call an endpoint by its name; of a stream, an iterator."""
         return self._transport.call(name, args, kwargs)
 
+    def tasks(self) -> HTTPClient:
+        """A client that submits the service's tasks."""
+        return self._transport.tasks(is_async=False)
+
     @property
     def client(self) -> httpx.Client:
         """An httpx client for the service's routes; it connects when it is first used."""
@@ -143,6 +161,10 @@ class AsyncCalls(Calls):
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call an endpoint by its name; of a stream, an asynchronous iterator."""
         return self._transport.call_async(name, args, kwargs)
+
+    def tasks(self) -> HTTPClient:
+        """A client that submits the service's tasks; it is awaited."""
+        return self._transport.tasks(is_async=True)
 
     @property
     def client(self) -> httpx.AsyncClient:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.client import AsyncHTTPClient, SyncHTTPClient
-from bentofn.runtime.client.base import KEPT, UNKEPT
+from bentofn.runtime.client.base import KEPT, UNKEPT, HTTPClient
 
 if TYPE_CHECKING:
     import httpx
@@ -73,6 +73,10 @@ class ForeignTransport:
     def async_client(self) -> httpx.AsyncClient:
         """The client underneath ``to_async``."""
         return self._async.client
+
+    def tasks(self, *, is_async: bool) -> HTTPClient:
+        """A client that submits the service's tasks."""
+        return self._async if is_async else self._sync
 
     def close(self) -> None:
         """Forget the clients if they may have kept connections; keep connections from now on."""

@@ -23,20 +23,27 @@ def sync_client(url: str, address: Callable[[], str], timeout: float) -> httpx.C
         address: Gives the path of the service's AF_UNIX socket.
         timeout: Seconds without a byte after which a request fails.
     """
-    return httpx.Client(base_url=url, transport=_Transport(address), timeout=timeout)
+    return httpx.Client(base_url=url, transport=Transport(address), timeout=timeout)
 
 
 def async_client(url: str, address: Callable[[], str], timeout: float) -> httpx.AsyncClient:
     """An asynchronous client, with the arguments of :func:`sync_client`."""
-    return httpx.AsyncClient(base_url=url, transport=_AsyncTransport(address), timeout=timeout)
+    return httpx.AsyncClient(base_url=url, transport=AsyncTransport(address), timeout=timeout)
 
 
-class _Transport(httpx.BaseTransport):
+class Transport(httpx.BaseTransport):
+    """Sends requests to a service in another process.
+
+    Args:
+        address: Gives the path of the service's AF_UNIX socket.
+    """
+
     def __init__(self, address: Callable[[], str]) -> None:
         self._address = address
         self._to = lru_cache(maxsize=1)(partial(httpx.HTTPTransport, **_OPTIONS))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
         if _is_pickled(request):
             return httpx.Response(415, request=request)
         request.headers[HEADER] = Addresses.read().secret
@@ -45,12 +52,15 @@ class _Transport(httpx.BaseTransport):
         return answer
 
 
-class _AsyncTransport(httpx.AsyncBaseTransport):
+class AsyncTransport(httpx.AsyncBaseTransport):
+    """As :class:`Transport`, asynchronously."""
+
     def __init__(self, address: Callable[[], str]) -> None:
         self._address = address
         self._to = lru_cache(maxsize=1)(partial(httpx.AsyncHTTPTransport, **_OPTIONS))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
         if _is_pickled(request):
             return httpx.Response(415, request=request)
         request.headers[HEADER] = Addresses.read().secret

@@ -22,7 +22,12 @@ from bentofn.runtime.workers import Workers
 if TYPE_CHECKING:
     import httpx
 
+    from bentofn.runtime.client.base import HTTPClient
+    from bentofn.runtime.client.inprocess import AppTransport
     from bentofn.runtime.service import Service
+
+_QUEUE_TIMEOUT = 60.0
+"""Seconds for what is asked of the queue of tasks."""
 
 _END = object()
 
@@ -44,6 +49,7 @@ class LocalTransport:
             for name, method in service.apis.items()
         }
         self._workers: Workers | None = None
+        self._queue: AppTransport | None = None
         for dependency in service.dependencies.values():
             dependency.get()
 
@@ -105,13 +111,26 @@ class LocalTransport:
         )
         return client
 
+    def tasks(self, *, is_async: bool) -> HTTPClient:
+        """A client that submits the service's tasks, which run on a loop of their own."""
+        from bentofn.runtime.client.inprocess import AppTransport
+        from bentofn.runtime.proxy.tasks import AsyncTasks, SyncTasks
+
+        if self._queue is None:
+            self._queue = AppTransport(self._application())
+        kind = AsyncTasks if is_async else SyncTasks
+        return kind(self._service, self.url, self._queue, _QUEUE_TIMEOUT)
+
     def _application(self) -> Any:
         from bentofn.runtime.http.app import ServiceApp
 
         return ServiceApp(self._service, self.instance)
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and the queue of tasks, which keeps what waits."""
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
         if self._workers is not None:
             self._workers.close()
             self._workers = None

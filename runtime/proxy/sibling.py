@@ -19,6 +19,7 @@ from bentofn.runtime.proxy.lines import BROKEN, UNREAD, AwaitingLine, BlockingLi
 if TYPE_CHECKING:
     import httpx
 
+    from bentofn.runtime.client.base import HTTPClient
     from bentofn.runtime.service import Service
 
 _TIMEOUT = 60.0
@@ -213,6 +214,17 @@ class SiblingTransport:
         from bentofn.runtime.proxy.http_clients import async_client
 
         return async_client(self.url, self._address, self._timeout)
+
+    def tasks(self, *, is_async: bool) -> HTTPClient:
+        """A client that submits the service's tasks."""
+        from bentofn.runtime.proxy import http_clients, tasks
+
+        if is_async:
+            way = http_clients.AsyncTransport(self._address)
+            return tasks.AsyncTasks(self._service, self.url, way, self._timeout)
+        return tasks.SyncTasks(
+            self._service, self.url, http_clients.Transport(self._address), self._timeout
+        )
 
     def close(self) -> None:
         """Close the connections that are kept."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bentofn.packager.config.conda_file import with_conda_file
 from bentofn.packager.config.discovery import load_config, with_requirements_file
 from bentofn.packager.config.model import BuildConfig, EnvironmentVariable, ModelChoice
 from bentofn.packager.home import Home
@@ -108,10 +109,6 @@ def test_everything(project: Project) -> None:
         ("service: a:B\nmodels: [{alias: y}]", "models.0.tag is missing"),
         ("service: a:B\ninclude: {a: b}", "include must be a list"),
         ("service: a:B\ndocker: {python_version: 3.10}", 'write "3.10"'),
-        (
-            "service: a:B\nconda: {environment_yml: x.yml}",
-            "list its packages under",
-        ),
         ("service: a:B\nconda: environment.yml", "conda must be a mapping"),
         ("service: a:B\nconda: {dependencies: [{npm: [x]}]}", "holds pip alone"),
         ("service: a:B\nconda: {dependencies: ['=1']}", "'=1' is not a package"),
@@ -168,6 +165,75 @@ conda:
     )
     assert config.python_version == "3.12"
     assert [warning for warning in config.warnings if "conda is not used" in warning]
+
+
+class TestAnEnvironmentFileOfConda:
+    TEXT = """
+name: prod
+channels: [conda-forge]
+dependencies:
+  - _libgcc_mutex=0.1=main
+  - ca-certificates=2024.2.2
+  - python=3.11.8=hab00c5b_0_cpython
+  - numpy=1.26.4=py311h64a7726_0
+  - libblas=3.9.0
+  - openssl=3.2.1
+  - pip=24.0
+  - pip:
+    - idna==3.7
+    - -r more.txt
+prefix: /opt/conda/envs/prod
+"""
+
+    def test_gives_its_packages_of_python(self, project: Project) -> None:
+        project.write("env/conda.yml", self.TEXT)
+        project.write(
+            "bentofile.yaml",
+            "service: a:B\npython: {packages: [regex]}\n"
+            "conda: {environment_yml: env/conda.yml, dependencies: [scipy]}",
+        )
+        config = with_conda_file(project.path, project.load())
+        assert config.python.packages == ("regex", "numpy==1.26.4.*", "idna==3.7")
+        assert config.python.requirements_files == ("env/more.txt",)
+        assert config.python_version == "3.11"
+        ignored, installed, left_out = config.warnings
+        assert ignored == "bentofile.yaml: conda: environment_yml stands for the whole section."
+        assert installed.startswith("env/conda.yml: conda is not used: pip installs numpy==1.26")
+        assert "_libgcc_mutex, ca-certificates, libblas, openssl are no Python" in left_out
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            (None, "There is no file"),
+            ("- numpy", "it is no mapping"),
+            ("dependencies: [{npm: [x]}]", "a mapping among the dependencies"),
+            ("dependencies: numpy", "dependencies: Input should be a valid list"),
+            ("dependencies: [", "is not valid YAML"),
+        ],
+    )
+    def test_that_is_none_is_said(self, project: Project, text: str | None, why: str) -> None:
+        if text is not None:
+            project.write("conda.yml", text)
+        project.write("bentofile.yaml", "service: a:B\nconda: {environment_yml: conda.yml}")
+        config = project.load()
+        with pytest.raises(UserError, match=why) as caught:
+            with_conda_file(project.path, config)
+        assert "conda.yml" in str(caught.value)
+
+
+def test_a_service_that_is_named_needs_no_build_file(project: Project) -> None:
+    project.write("app.py", "").write("requirements.txt", "six")
+    config = load_config(project.path, project.home, service="app.py:Svc")
+    assert (config.origin, config.service) == ("app.py", "app.py:Svc")
+    assert "bentofn build FILE.py:MyClass" in project.refuses()
+
+
+def test_a_service_that_is_named_counts_over_the_build_file(project: Project) -> None:
+    project.write("bentofile.yaml", "service: a:B\nname: n")
+    assert load_config(project.path, project.home, service="app.py:Svc").service == "app.py:Svc"
+    assert project.load().service == "a:B"
+    project.write("bentofile.yaml", "name: n")
+    assert load_config(project.path, project.home, service="app.py:Svc").name == "n"
 
 
 def test_options_of_later_versions_are_kept_and_said(project: Project) -> None:

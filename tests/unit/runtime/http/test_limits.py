@@ -9,10 +9,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from fastapi import Body, FastAPI, Request
 
 import bentofn
 from bentofn.runtime import asgi
@@ -95,6 +96,39 @@ async def test_a_platforms_task_that_is_too_large_has_that_as_its_result(
         run = {"x-bentofn-task": "t1"}
         answer = await client.post("/later/.run", body_of(LIMIT + 1), headers=run)
         assert answer.status == 413
+
+
+async def test_it_holds_for_mounted_applications_too(open_app: OpenApp) -> None:
+    taken: list[int] = []
+    web = FastAPI()
+
+    @web.post("/whole")
+    async def whole(request: Request) -> int:
+        taken.append(len(await request.body()))
+        return taken[-1]
+
+    @web.post("/parsed")
+    async def parsed(text: Annotated[str, Body(embed=True)]) -> int:
+        return len(text)
+
+    @web.post("/unread")
+    async def unread() -> str:
+        return "not read"
+
+    @bentofn.service(http={"max_body_size": LIMIT})
+    class Host:
+        pass
+
+    Host.mount_asgi_app(web, "/web")
+    unknown = {"transfer-encoding": "chunked"}
+    async with open_app(Host) as client:
+        for path in ("/web/whole", "/web/parsed"):
+            assert (await client.post(path, body_of(LIMIT))).status == 200
+            for headers in ({"content-length": str(LIMIT + 1)}, unknown):
+                large = await client.post(path, body_of(LIMIT + 1), headers=headers)
+                assert (large.status, "larger than" in large.text) == (413, True)
+        assert (await client.post("/web/unread", body_of(LIMIT + 1))).json == "not read"
+    assert taken == [LIMIT]
 
 
 def test_a_limit_is_a_number() -> None:

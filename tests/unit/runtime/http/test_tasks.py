@@ -13,7 +13,8 @@ import pytest
 import bentofn
 from bentofn.exceptions import BadInput
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.http.tasks import tasks_database
+from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.tasks.opening import tasks_database
 
 from .conftest import Answer, Client, OpenApp
 
@@ -218,6 +219,30 @@ async def test_files_in_and_out(open_app: OpenApp) -> None:
         answer = await result(client, "/copy", task)
         assert answer.body == b"abab"
         assert 'filename="copy.txt"' in answer.headers["content-disposition"]
+
+
+async def test_an_application_has_a_database_from_its_first_task_on(open_app: OpenApp) -> None:
+    database = tasks_database(Worker.name)
+    async with open_app(Worker) as client:
+        assert (await client.post("/double", {"n": 1})).json == 2
+        assert not database.exists()
+        unknown = await client.get("/double/status?task_id=x")
+        assert unknown.json == {"error": "task_id not found"}
+        await submitted(client, "/double", {"n": 1, "seconds": 60})
+        assert database.exists()
+
+
+async def test_a_server_that_cannot_keep_tasks_does_not_start(open_app: OpenApp) -> None:
+    database = tasks_database(Worker.name)
+    database.parent.mkdir()
+    database.with_name(f"{database.name}-wal").mkdir()  # SQLite's own beside it
+    assert not database.exists()
+    with pytest.raises(UserError, match="cannot be kept in"):
+        await ServiceApp(Worker, Worker(), serves=True).start()
+    database.unlink(missing_ok=True)
+    async with open_app(Worker) as client:
+        refused = await client.post("/double/submit", {"n": 1})
+        assert (refused.status, "cannot be kept in" in refused.json["error"]) == (503, True)
 
 
 async def test_tasks_survive_the_process(open_app: OpenApp) -> None:

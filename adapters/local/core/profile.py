@@ -1,95 +1,246 @@
-"""A backend's rules as data: one TOML file each, with where every constant comes from."""
+"""A backend's rules as data: what it does with functions that do not say otherwise."""
 
 from __future__ import annotations
 
-import importlib.resources
-import sys
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from bentofn.adapters.local.core.autoscaling.base import ScalingRule
+from bentofn.adapters.local.core.autoscaling.rules import scaling_rule
+from bentofn.adapters.local.core.billing import NoPrice, Pricing, Size, pricing
+from bentofn.adapters.local.core.constants import Constant, Tables, profile_names, read_tables
+from bentofn.adapters.local.core.overflow import OverflowRules
 from bentofn.adapters.local.core.rules import PoolRules
 from bentofn.adapters.protocol import FunctionSettings
-from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import ServiceContract
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+__all__ = ["Profile", "load_profile", "profile_names"]
+
+PLAIN = "plain"
+"""The profile of functions that are deployed as nothing else."""
+
+
+@dataclass(frozen=True)
+class InstanceTable:
+    """What an instance is. None where the backend has no such rule.
+
+    Args:
+        concurrency: Requests that it takes at a time.
+        concurrency_max: Requests that a function may have it take.
+        memory: MiB that it has.
+        memory_min: MiB at least.
+        memory_max: MiB at most.
+        memory_per_cpu: MiB for each CPU, where memory decides on it.
+        cpu: CPUs that it has.
+        cpu_max: CPUs at most.
+        scratch: MiB of ``/tmp``.
+        gpu: The GPU that it has, ``any`` that is asked for, or ``none`` at all.
+        batching: Whether requests can be joined in it.
+        streaming: Whether an answer can be sent as it comes.
+        services: Whether one bento can be several services.
+    """
+
+    concurrency: int
+    concurrency_max: int | None = None
+    memory: int | None = None
+    memory_min: int | None = None
+    memory_max: int | None = None
+    memory_per_cpu: int | None = None
+    cpu: float | None = None
+    cpu_max: float | None = None
+    scratch: int | None = None
+    gpu: str = "any"
+    batching: bool = True
+    streaming: bool = True
+    services: bool = True
+
+
+@dataclass(frozen=True)
+class ScalingTable:
+    """How many instances there are.
+
+    Args:
+        rule: The rule and its constants.
+        max_instances: Instances of a function at most.
+        idle_timeout: Seconds without a request after which an instance is stopped, where the rule
+            leaves that open.
+    """
+
+    rule: ScalingRule
+    max_instances: int
+    idle_timeout: float
+
+
+@dataclass(frozen=True)
+class TimeoutTable:
+    """Times in seconds.
+
+    Args:
+        start: What an instance may take to serve.
+        stop_grace: What it has to finish what it does.
+        start_attempts: Failed starts in a row after which waiting requests are refused.
+        start_backoff: Wait after a failed start; doubled with each further one.
+        start_hold: Wait before instances that no request waits for are tried again.
+        request: What a request may take where the function does not say.
+        request_max: What a function may say.
+    """
+
+    start: float
+    stop_grace: float
+    start_attempts: int
+    start_backoff: float
+    start_hold: float
+    request: float | None = None
+    request_max: float | None = None
+
+
+@dataclass(frozen=True)
+class LimitTable:
+    """Sizes in bytes. None where there is no limit.
+
+    Args:
+        payload: A request's body.
+        response: An answer's body.
+        asynchronous: The body of a request that is not waited for.
+        streamed: An answer's body that is sent as it comes.
+    """
+
+    payload: int
+    response: int | None = None
+    asynchronous: int | None = None
+    streamed: int | None = None
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """What it costs.
+
+    Args:
+        rule: The way to charge and its constants.
+        currency: ISO 4217.
+    """
+
+    rule: Pricing = field(default_factory=NoPrice)
+    currency: str = "USD"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How a platform treats functions that do not say otherwise. Times are in seconds.
+    """A backend's rules.
 
     Args:
         name: The profile's name.
-        concurrency: Requests that an instance takes at a time.
-        max_instances: Instances of a function at most.
-        queue_limit: Requests that may wait for a function.
-        queue_full_status: HTTP status of one that may not.
-        idle_timeout: Time without requests after which an instance is stopped.
-        start_timeout: Time that an instance may take to serve.
-        start_attempts: Failed starts in a row after which waiting requests are refused.
-        start_backoff: Wait after a failed start; doubled with each further one.
-        start_hold: Wait before instances that no request waits for are tried again.
-        stop_grace: Time that an instance has to finish what it does.
-        payload_limit: Bytes that a request's body may hold.
-        recovered_templates: Functions, the latest deployed first, whose template is prepared
-            when the platform starts; the others' when they are first called.
+        constants: Every constant of it with its source, by table and name.
     """
 
     name: str
-    concurrency: int
-    max_instances: int
-    queue_limit: int
-    queue_full_status: int
-    idle_timeout: float
-    start_timeout: float
-    start_attempts: int
-    start_backoff: float
-    start_hold: float
-    stop_grace: float
-    payload_limit: int
-    recovered_templates: int
+    instance: InstanceTable
+    scaling: ScalingTable
+    overflow: OverflowRules
+    timeouts: TimeoutTable
+    limits: LimitTable
+    price: PriceTable
+    constants: Tables = field(repr=False, compare=False, default_factory=dict)
 
-    def pool_rules(self, settings: FunctionSettings, contract: ServiceContract) -> PoolRules:
+    def pool_rules(
+        self,
+        settings: FunctionSettings,
+        contract: ServiceContract,
+        machine_limit: int | None = None,
+    ) -> PoolRules:
         """The rules of one function.
 
         An instance takes as many requests as its largest batch holds, at least, or the batch
         could never form; a function that sets its own concurrency is taken at its word, and so is
         a service that asks for a queue in front of it.
+
+        Args:
+            settings: The function's.
+            contract: Its service's.
+            machine_limit: Instances of a function that one machine is asked for, where the
+                function does not say how many it wants; None for no limit.
         """
-        batch = max((api.max_batch_size for api in contract.apis if api.batchable), default=1)
-        traffic = contract.config.get("traffic", {})
-        queued = traffic.get("concurrency") if traffic.get("external_queue") else None
-        maximum = settings.max_instances
-        if maximum is None:
-            maximum = max(self.max_instances, settings.min_instances)
-        if settings.reserved_concurrency is not None:
-            # Lambda reserves environments; the nearest thing here is instances.
-            maximum = min(maximum, settings.reserved_concurrency)
-        idle = settings.idle_timeout
+        asked = settings.concurrency or _queued(contract)
         return PoolRules(
-            concurrency=settings.concurrency or queued or max(self.concurrency, batch),
+            concurrency=self._concurrency(asked, contract),
             min_instances=settings.min_instances,
-            max_instances=maximum,
-            queue_limit=self.queue_limit,
-            queue_full_status=self.queue_full_status,
-            idle_timeout=self.idle_timeout if idle is None else idle,
-            start_attempts=self.start_attempts,
-            start_backoff=self.start_backoff,
-            start_hold=self.start_hold,
+            max_instances=self._max_instances(settings, machine_limit),
+            overflow=self.overflow,
+            idle_timeout=_or(settings.idle_timeout, self.scaling.idle_timeout),
+            start_attempts=self.timeouts.start_attempts,
+            start_backoff=self.timeouts.start_backoff,
+            start_hold=self.timeouts.start_hold,
+            scaling=self.scaling.rule,
+            asked=asked,
         )
 
+    def size(self, settings: FunctionSettings) -> Size:
+        """What an instance of a function is paid for."""
+        memory = settings.memory or self.instance.memory or 0
+        if self.instance.memory_per_cpu:
+            return Size(memory, memory / self.instance.memory_per_cpu)
+        return Size(memory, settings.cpu or self.instance.cpu or 0.0)
 
+    def _concurrency(self, asked: int | None, contract: ServiceContract) -> int:
+        if not self.instance.batching:
+            return self.instance.concurrency
+        batch = max((api.max_batch_size for api in contract.apis if api.batchable), default=1)
+        wanted = asked or max(self.instance.concurrency, batch)
+        return min(wanted, self.instance.concurrency_max or wanted)
+
+    def _max_instances(self, settings: FunctionSettings, machine_limit: int | None) -> int:
+        maximum = self.scaling.max_instances
+        if settings.max_instances is not None:
+            maximum = settings.max_instances
+        elif machine_limit is not None:
+            maximum = min(maximum, machine_limit)
+        maximum = max(maximum, settings.min_instances)
+        if settings.reserved_concurrency is not None:
+            # Lambda reserves environments; the nearest thing elsewhere is instances.
+            maximum = min(maximum, settings.reserved_concurrency)
+        return maximum
+
+
+@functools.cache
 def load_profile(name: str) -> Profile:
     """Read a profile that ships with bentofn.
 
     Raises:
         UserError: There is none of this name.
     """
-    folder = importlib.resources.files("bentofn.adapters.local") / "profiles"
-    known = sorted(f.name.removesuffix(".toml") for f in folder.iterdir())
-    if name not in known:
-        raise UserError(f"There is no platform profile {name!r}; known: {', '.join(known)}.")
-    return Profile(name, **tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8")))
+    tables = read_tables(name)
+    values = {table: _values(constants) for table, constants in tables.items()}
+    scaling, price = values["scaling"], values["price"]
+    own = {key: scaling.pop(key) for key in tuple(scaling) if key in _SCALING}
+    rule = scaling_rule(scaling.pop("rule"), scaling)
+    currency = price.pop("currency", "USD")
+    return Profile(
+        name,
+        InstanceTable(**values["instance"]),
+        ScalingTable(rule, **own),
+        OverflowRules(**values["overflow"]),
+        TimeoutTable(**values["timeouts"]),
+        LimitTable(**values["limits"]),
+        PriceTable(pricing(price.pop("rule"), price), currency),
+        tables,
+    )
+
+
+_SCALING = {"max_instances", "idle_timeout"}
+"""What of the table is no constant of the rule's."""
+
+
+def _values(constants: Mapping[str, Constant]) -> dict[str, Any]:
+    return {name: constant.value for name, constant in constants.items()}
+
+
+def _queued(contract: ServiceContract) -> int | None:
+    traffic = contract.config.get("traffic", {})
+    queued: int | None = traffic.get("concurrency") if traffic.get("external_queue") else None
+    return queued
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -32,6 +32,7 @@ class FunctionSettings:
         snapshot: How an instance is started from a prepared one.
         cpu: Cores an instance may use.
         gpu: GPU name, with ``:count``, such as ``L4`` or ``H100:2``.
+        profile: Whose rules target local runs it by: a platform profile's name.
     """
 
     memory: int | None = None
@@ -47,6 +48,7 @@ class FunctionSettings:
     snapshot: Snapshot = "auto"
     cpu: float | None = None
     gpu: str | None = None
+    profile: str = "plain"
 
 
 @dataclass(frozen=True)

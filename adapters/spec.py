@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from bentofn.adapters.local.core.constants import PLAIN, profile_names
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.url import Cors, Url
 from bentofn.adapters.yamltree import Node
@@ -46,7 +47,7 @@ _FUNCTION_KEYS = [
 ]
 _CUSTOM_KEYS = [
     "project", "bento", "idleTimeout", "minInstances", "maxInstances", "concurrency", "snapshot",
-    "cpu", "gpu",
+    "cpu", "gpu", "as",
 ]
 _URL_KEYS = ["cors", "authorizer", "invokeMode"]
 _CORS_KEYS = [
@@ -223,6 +224,7 @@ def _function(
         snapshot=custom["snapshot"].choice("auto", "criu", "template", "none"),
         cpu=custom["cpu"].optional_number(above=0),
         gpu=custom["gpu"].text(default="") or None,
+        profile=custom["as"].choice(PLAIN, *(name for name in profile_names() if name != PLAIN)),
     )
     return FunctionDeclaration(name, project, bento, settings, node.value or {})
 

@@ -49,7 +49,7 @@ class Emulator:
         except UserError as error:
             return proxy.error_response(404, str(error))
         path = f"/{rest}{question}{query}"
-        return await proxy.answer(request, function, path, self._platform.profile.payload_limit)
+        return await proxy.answer(request, function, path, function.profile.limits.payload)
 
     def _overview(self, request: web.BaseRequest) -> web.Response:
         found = [
@@ -110,7 +110,7 @@ async def serve(
     server = web.Server(
         emulator.answer, handler_cancellation=True, access_log=None, auto_decompress=False
     )
-    runner = web.ServerRunner(server, shutdown_timeout=platform.profile.stop_grace)
+    runner = web.ServerRunner(server, shutdown_timeout=platform.profile.timeouts.stop_grace)
     await runner.setup()
     site = web.SockSite(runner, listener)
     try:

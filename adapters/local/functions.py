@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
-from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.core.constants import PLAIN
+from bentofn.adapters.local.core.profile import Profile, load_profile
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.journal.events import Deployed, Destroyed
@@ -30,7 +31,6 @@ class Function:
 
     Args:
         name: Its name.
-        profile: The platform's rules.
         log: Its log.
         make_directory: Names a fresh directory for a revision's sockets.
         shared: The platform's.
@@ -41,7 +41,6 @@ class Function:
     def __init__(
         self,
         name: str,
-        profile: Profile,
         log: LogWriter,
         make_directory: Callable[[], Path],
         shared: Shared,
@@ -56,12 +55,16 @@ class Function:
         self.deployment: Deployment | None = None
         self.live: Revision | None = None
         self.trouble = ""
-        self._profile = profile
         self._log = log
         self._make_directory = make_directory
         self._shared = shared
         self._isolate = isolate
         self._retiring: dict[asyncio.Task[None], Revision] = {}
+
+    @property
+    def profile(self) -> Profile:
+        """The rules that its live version runs by."""
+        return load_profile(PLAIN) if self.live is None else self.live.profile
 
     @property
     def journal(self) -> Journal:
@@ -107,11 +110,11 @@ class Function:
         self.deployment = deployment
         self.trouble = ""
         self.journal.publish(
-            Deployed(self.journal.now(), self.name, deployment.version, self._profile.name)
+            Deployed(self.journal.now(), self.name, deployment.version, revision.profile.name)
         )
         revision.open()
         if former is not None:
-            patience = former.spec.settings.timeout + self._profile.stop_grace
+            patience = former.spec.settings.timeout + former.profile.timeouts.stop_grace
             retiring = asyncio.get_running_loop().create_task(former.close(patience))
             self._retiring[retiring] = former
             retiring.add_done_callback(self._retiring.pop)
@@ -147,7 +150,7 @@ class Function:
             spec,
             bento,
             version,
-            self._profile,
+            load_profile(spec.settings.profile),
             self._make_directory(),
             self._isolate(spec),
             self._log,
@@ -160,7 +163,6 @@ class Function:
         """A function for a service of this one's, which writes into its log."""
         return Function(
             name,
-            self._profile,
             self._log,
             self._make_directory,
             self._shared,

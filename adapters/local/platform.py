@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.clock import SystemClock
-from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.core.profile import Profile, load_profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.orphans import end_orphans
@@ -32,13 +32,17 @@ from bentofn.packager.roots.trees import TreeProvider
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.errors import UserError
 
+_RECOVERED_TEMPLATES = 8
+"""Functions, the latest deployed first, whose template is prepared when the platform starts, the
+others' when they are first called: each holds a whole model in memory."""
+
 
 class Platform:
     """The functions that one process of the platform serves.
 
     Args:
         home: Whose bentos, deployments and logs.
-        profile: The rules.
+        profile: The rules of what belongs to no function.
         sockets: A short private directory for the instances' sockets.
         url: Where the platform answers, without a slash at its end.
         providers: Who may give the trees of bentos otherwise than unpacked.
@@ -82,6 +86,7 @@ class Platform:
             function.deployment = deployment
             try:
                 bento = await self._resolve(deployment.spec)
+                load_profile(deployment.spec.settings.profile)
             except (UserError, OSError) as error:
                 function.trouble = f"Its bento is not usable: {error}"
                 print(f"{function.name}: {function.trouble}", file=sys.stderr)
@@ -150,7 +155,7 @@ class Platform:
             await asyncio.to_thread(self._state.remove, name)
             function.forget()
             await function.tasks.discard()
-            await function.close(self.profile.stop_grace)
+            await function.close(self.profile.timeouts.stop_grace)
             remove_logs(self._home.logs, name)
 
     def get(self, name: str) -> Function:
@@ -190,7 +195,7 @@ class Platform:
             self._background.cancel()
             await asyncio.gather(self._background, return_exceptions=True)
         functions = list(self.functions.values())
-        await asyncio.gather(*(f.close(self.profile.stop_grace) for f in functions))
+        await asyncio.gather(*(f.close(self.profile.timeouts.stop_grace) for f in functions))
         await self._shared.close()
         await asyncio.to_thread(self._confinement.close)
 
@@ -223,7 +228,7 @@ class Platform:
         if name not in self.functions:
             log = LogWriter(log_path(self._home.logs, name))
             self.functions[name] = Function(
-                name, self.profile, log, self._socket_directory, self._shared, self._isolate,
+                name, log, self._socket_directory, self._shared, self._isolate,
                 self._home.tasks / f"{name}.db",
             )  # fmt: skip
         return self.functions[name]
@@ -263,7 +268,7 @@ class Platform:
         for function in functions:
             if function.live is not None:
                 await function.live.launcher.recall()
-        for function in functions[: self.profile.recovered_templates]:
+        for function in functions[:_RECOVERED_TEMPLATES]:
             preparation = function.live.launcher.prepare() if function.live else None
             if preparation is not None:
                 await asyncio.wait([preparation])

@@ -47,6 +47,9 @@ from bentofn.adapters.local.upstream import Upstream
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus
 from bentofn.runtime.errors import UserError
 
+_MACHINE_LIMIT = max(16, 4 * (os.cpu_count() or 1))
+"""Instances of a function that this machine is asked for, where it names no ``maxInstances``."""
+
 
 class Revision:
     """A version of a function that can be sent requests.
@@ -55,7 +58,7 @@ class Revision:
         spec: What was applied.
         bento: What it runs.
         version: Its number.
-        profile: The platform's rules.
+        profile: The rules that it runs by.
         sockets: A directory for its sockets; made when needed.
         isolation: What its instances are held by.
         log: The function's log.
@@ -78,14 +81,15 @@ class Revision:
         label: str = "",
     ) -> None:
         self.spec = spec
+        self.profile = profile
         self.bento = bento
         self.version = version
         self.services: Services | None = None
         """The other services of the bento, where it has any."""
-        timeout = profile.start_timeout
+        timeout = profile.timeouts.start
         self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
         contract = bento.manifest.contract
-        rules = profile.pool_rules(spec.settings, contract)
+        rules = profile.pool_rules(spec.settings, contract, _MACHINE_LIMIT)
         prefix = contract.path_prefix
         self.task_routes = frozenset(prefix + api.route for api in contract.apis if api.is_task)
         """Paths of the service's tasks."""
@@ -93,7 +97,7 @@ class Revision:
         """Requests that its instances take at a time, all together."""
         self._isolation = isolation
         self._pool = Pool(rules, f"{label}v{version}-{os.urandom(2).hex()}-")
-        self._grace = profile.stop_grace
+        self._grace = profile.timeouts.stop_grace
         self._threads = thread_count(spec, bento)
         self._log = log
         self._stats = stats
@@ -288,7 +292,7 @@ class Revision:
         self._log.write(name, "platform", f"ready, {kind}, after {milliseconds:.0f} ms")
         self._report_first(None)
         self._told.ready(name, kind, milliseconds / 1000)
-        self._feed(InstanceReady(name, self.launcher.keeps(instance)))
+        self._feed(InstanceReady(name, self.launcher.keeps(instance), kind))
         if self._pool.instances[name].state == "stopping":
             self._told.ending(name, "stopping")
             self._stop(name)  # told to while it started, too late to call the start off

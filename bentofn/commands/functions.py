@@ -57,6 +57,12 @@ def adapter_of(target: str) -> Adapter:
     type=click.Choice(["auto", "criu", "template", "none"]),
     help="Override the file's.",
 )
+@click.option(
+    "--as",
+    "profile",
+    metavar="PROFILE",
+    help="The backend whose rules target local runs it by; bentofn emulator profiles lists them.",
+)
 @argument_options
 @click.option("--wait/--no-wait", default=True, help="Return when fast starts are prepared too.")
 @json_option
@@ -65,6 +71,7 @@ def deploy(
     target: str,
     only: str | None,
     snapshot: str | None,
+    profile: str | None,
     arguments: tuple[str, ...],
     argument_file: Path | None,
     wait: bool,
@@ -75,8 +82,11 @@ def deploy(
     Of several functions, one that fails does not keep the others.
     """
     # Here, because invoke and status must not wait for a YAML parser.
+    from bentofn.adapters.local.core.profile import load_profile
     from bentofn.commands.sources import declared, to_deploy
 
+    if profile is not None:
+        load_profile(profile)  # a name that is not known is told before anything is built
     given = read_arguments(arguments, argument_file)
     home = Home.default()
     adapter = adapter_of(target)
@@ -87,8 +97,7 @@ def deploy(
         for function in functions:
             try:
                 spec = to_deploy(function, given, home, report)
-                if snapshot is not None:
-                    spec = _with_snapshot(spec, cast(Snapshot, snapshot))
+                spec = _overridden(spec, cast(Snapshot | None, snapshot), profile)
                 deployed.append(adapter.apply(spec, report, wait=wait))
             except UserError as error:
                 if len(functions) == 1:
@@ -114,8 +123,12 @@ def _print_deployed(deployed: Deployed) -> None:
     click.echo(f"  {deployed.url}")
 
 
-def _with_snapshot(spec: FunctionSpec, snapshot: Snapshot) -> FunctionSpec:
-    settings = dataclasses.replace(spec.settings, snapshot=snapshot)
+def _overridden(spec: FunctionSpec, snapshot: Snapshot | None, profile: str | None) -> FunctionSpec:
+    settings = dataclasses.replace(
+        spec.settings,
+        snapshot=snapshot or spec.settings.snapshot,
+        profile=profile or spec.settings.profile,
+    )
     return dataclasses.replace(spec, settings=settings)
 
 

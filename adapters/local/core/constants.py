@@ -15,6 +15,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+PLAIN = "plain"
+"""The profile of functions that are deployed as nothing else."""
+
 CERTAINTIES: Mapping[str, str] = {
     "V": "run and seen",
     "S": "read in the backend's source",

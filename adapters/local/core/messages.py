@@ -40,10 +40,12 @@ class InstanceReady:
     Args:
         instance: It.
         keeps: Whether what it becomes while it serves can be kept for later starts.
+        start: How it was started: ``cold``, ``zygote`` or ``restored``.
     """
 
     instance: str
     keeps: bool = False
+    start: str = "cold"
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,19 @@ class StopInstance:
 
 @dataclass(frozen=True)
 class Refuse:
-    """Answer a request with an HTTP status and a sentence."""
+    """Answer a request with an HTTP status and a sentence.
+
+    Args:
+        request: It.
+        status: The status.
+        reason: The sentence.
+        overflow: Whether there was no room for it: the backend has an answer of its own then.
+    """
 
     request: int
     status: int
     reason: str
+    overflow: bool = False
 
 
 @dataclass(frozen=True)

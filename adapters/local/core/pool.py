@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, field
 
+from bentofn.adapters.local.core.autoscaling.base import Metrics, Scale
+from bentofn.adapters.local.core.backoff import Backoff
+from bentofn.adapters.local.core.members import Members, PooledInstance
 from bentofn.adapters.local.core.messages import (
     Command,
     Dispatch,
@@ -29,28 +31,11 @@ from bentofn.adapters.local.core.messages import (
 from bentofn.adapters.local.core.rules import PoolRules
 
 
-@dataclass
-class PooledInstance:
-    """An instance as the pool sees it.
-
-    Its ``state`` is starting, ready, retiring (it finishes what it has, then stops), stopping, or
-    parking (it stops once what it has become is kept, if it ``keeps`` that; one at a time).
-    """
-
-    id: str
-    state: str = "starting"
-    keeps: bool = False
-    in_flight: set[int] = field(default_factory=set)
-    idle_since: float = 0.0
-    last_used: int = 0
-
-
 class Pool:
     """Decides for one version of a function; does nothing itself.
 
     Requests wait in order of arrival and go to the instance that was used last, so that the
-    others become idle. Instances are started while those that are ready or starting cannot take
-    everything that runs or waits.
+    others become idle. The rule of scaling says how many instances there should be.
 
     Args:
         rules: The rules.
@@ -60,17 +45,23 @@ class Pool:
     def __init__(self, rules: PoolRules, prefix: str = "") -> None:
         self.rules = rules
         self.draining = False
-        self.instances: dict[str, PooledInstance] = {}
+        self.members = Members(rules.concurrency)
         self._prefix = prefix
-        self._queue: OrderedDict[int, None] = OrderedDict()
+        self._autoscaler = rules.scaling.autoscaler(rules.bounds)
+        self._scale = Scale(0)
+        self._queue: OrderedDict[int, float] = OrderedDict()
         self._runs_on: dict[int, str] = {}
+        self._arrivals = 0
         self._started = 0
-        self._uses = 0
-        self._failures = 0
-        self._retry_at = -math.inf
-        self._hold_until = -math.inf
+        self._wanted_once = False
+        self._backoff = Backoff(rules.start_attempts, rules.start_backoff, rules.start_hold)
         self._wake_at = math.inf
         self._commands: list[Command] = []
+
+    @property
+    def instances(self) -> dict[str, PooledInstance]:
+        """What there is, by name."""
+        return self.members.instances
 
     @property
     def queued(self) -> int:
@@ -93,11 +84,11 @@ class Pool:
         fresh = None
         match event:
             case RequestArrived(request):
-                self._arrived(request)
+                self._arrived(request, now)
             case RequestFinished(request) | RequestCancelled(request):
                 self._release(request, now)
             case RequestTimedOut(request):
-                self._retire(self._runs_on.get(request, ""))
+                self.members.retire(self._runs_on.get(request, ""))
                 self._release(request, now)
             case InstanceReady(instance, keeps):
                 self._ready(instance, keeps, now)
@@ -109,179 +100,214 @@ class Pool:
             case InstanceLost(instance):
                 self._lost(instance)
             case InstanceWanted():
-                if not self._count("starting", "ready"):
-                    self._start()
+                if not self.members.active:
+                    self._wanted_once = True
+                    self._start(now)
             case Drain():
                 self.draining = True
             case Tick():
                 self._wake_at = math.inf
+        self._expire(now)
         self._dispatch(fresh)
-        if isinstance(event, RequestArrived):
-            self._refuse_overflow(event.request)
+        if isinstance(event, RequestArrived) and self.rules.overflow.counts == "all":
+            self._refuse_overflow(event.request, len(self._queue))
+        self._decide(now)
+        if isinstance(event, RequestArrived) and self.rules.overflow.counts == "excess":
+            self._refuse_overflow(event.request, self._excess)
         self._scale_out(now)
         self._scale_in(now)
         self._wake(now)
         return self._commands
 
-    def _arrived(self, request: int) -> None:
+    def _arrived(self, request: int, now: float) -> None:
+        self._arrivals += 1
+        overflow = self.rules.overflow
         if self.draining:
             self._refuse(request, 503, "The function is being removed or replaced; try again.")
         elif self.rules.max_instances == 0:
-            self._refuse(request, 429, "The function's reserved concurrency is 0.")
+            reason = "The function's reserved concurrency is 0."
+            self._refuse(request, 429, reason, overflow=overflow.counts == "excess")
+        elif overflow.at_zero == "refuse" and not self.members.serving:
+            reason = "No instance of the function serves, and requests do not wait for one."
+            self._refuse(request, overflow.status, reason, overflow=True)
         else:
-            self._queue[request] = None
+            self._queue[request] = now
 
     def _release(self, request: int, now: float) -> None:
         self._queue.pop(request, None)
-        instance = self.instances.get(self._runs_on.pop(request, ""))
-        if instance is not None:
-            instance.in_flight.discard(request)
-            instance.idle_since = now
-
-    def _retire(self, name: str) -> None:
-        # It may be stuck: who was used last is preferred, so it would get the next request too.
-        instance = self.instances.get(name)
-        if instance is not None and instance.state == "ready":
-            instance.state = "retiring"
+        self.members.release(self._runs_on.pop(request, ""), request, now)
 
     def _lost(self, name: str) -> None:
         instance = self.instances.get(name)
         if instance is not None and instance.state in ("ready", "retiring"):
-            self._stop([instance])
+            self._stop(instance)
 
     def _ready(self, name: str, keeps: bool, now: float) -> None:
-        instance = self.instances.get(name)
-        if instance is not None and instance.state == "starting":
-            instance.state = "ready"
-            instance.keeps = keeps
-            instance.idle_since = now
-            self._failures = 0
-            self._retry_at = self._hold_until = -math.inf
+        if self.members.ready(name, keeps, now):
+            self._wanted_once = False
+            self._backoff.served()
 
     def _failed(self, name: str, reason: str, now: float) -> None:
-        instance = self.instances.pop(name, None)
+        instance = self.members.remove(name)
         if instance is None or instance.state == "stopping":
             return
-        self._failures += 1
-        if self._failures < self.rules.start_attempts:
-            wait = self.rules.start_backoff * 2 ** (self._failures - 1)
-            self._retry_at = self._hold_until = now + wait
-            return
-        self._retry_at = self._hold_until = now + self.rules.start_hold
-        if not self._count("starting", "ready"):
+        self._wanted_once = False
+        if self._backoff.failed(now) and not self.members.active:
             for request in self._queue:
                 self._refuse(request, 503, reason)
             self._queue.clear()
-            # The next request finds a function that is tried afresh.
-            self._failures = 0
-            self._retry_at = now
+            self._backoff.afresh(now)
 
     def _exited(self, name: str, reason: str, now: float) -> None:
-        instance = self.instances.pop(name, None)
+        instance = self.members.remove(name)
         if instance is None:
             return
         for request in sorted(instance.in_flight):
             self._runs_on.pop(request, None)
             self._refuse(request, 502, reason)
         if instance.state == "ready":
-            # One that dies as soon as it is up must not be replaced in a tight loop.
-            self._hold_until = now + self.rules.start_backoff
+            self._backoff.died(now)
 
-    def _refuse(self, request: int, status: int, reason: str) -> None:
-        self._commands.append(Refuse(request, status, reason))
+    def _refuse(self, request: int, status: int, reason: str, *, overflow: bool = False) -> None:
+        self._commands.append(Refuse(request, status, reason, overflow))
 
-    def _refuse_overflow(self, request: int) -> None:
-        if request in self._queue and len(self._queue) > self.rules.queue_limit:
+    @property
+    def _excess(self) -> int:
+        """Requests that wait for more than the instances that there may be."""
+        granted = max(self._granted, self.members.active)
+        return self.members.in_flight + len(self._queue) - granted * self.rules.concurrency
+
+    def _refuse_overflow(self, request: int, waiting: int) -> None:
+        rule = self.rules.overflow
+        if request in self._queue and waiting > rule.queue_limit:
             del self._queue[request]
-            limit = self.rules.queue_limit
+            limit = rule.queue_limit
             reason = f"{limit} requests already wait for this function, its limit; try again later."
-            self._refuse(request, self.rules.queue_full_status, reason)
+            if not limit:
+                reason = "Every instance that the function may have is busy; try again later."
+            self._refuse(request, rule.status, reason, overflow=True)
+
+    def _expire(self, now: float) -> None:
+        """Refuse those that have waited for too long."""
+        while self._queue and now >= self._expiry():
+            request, _ = self._queue.popitem(last=False)
+            reason = "No instance of the function had room for the request in time; try again."
+            self._refuse(request, self.rules.overflow.status, reason, overflow=True)
+
+    def _expiry(self) -> float:
+        patience = self.rules.overflow.patience(
+            self.members.average_start, starting=self.members.count("starting") > 0
+        )
+        return next(iter(self._queue.values())) + patience
 
     def _dispatch(self, fresh: str | None) -> None:
         while self._queue:
-            free = [i for i in self.instances.values() if self._takes_more(i)]
-            if not free:
+            instance = self.members.free()
+            if instance is None:
                 return
-            instance = max(free, key=lambda i: i.last_used)
-            while self._queue and self._takes_more(instance):
+            while self._queue and self.members.takes_more(instance):
                 request, _ = self._queue.popitem(last=False)
-                instance.in_flight.add(request)
+                self.members.assign(instance, request)
                 self._runs_on[request] = instance.id
                 self._commands.append(Dispatch(request, instance.id, instance.id == fresh))
-            self._uses += 1
-            instance.last_used = self._uses
+            self.members.used(instance)
 
-    def _takes_more(self, instance: PooledInstance) -> bool:
-        return instance.state == "ready" and len(instance.in_flight) < self.rules.concurrency
-
-    def _wanted(self) -> int:
-        demand = len(self._queue) + sum(
-            len(i.in_flight) for i in self.instances.values() if i.state == "ready"
+    def _decide(self, now: float) -> None:
+        members = self.members
+        oldest = next(iter(self._queue.values())) if self._queue else None
+        metrics = Metrics(
+            len(self._queue),
+            members.in_flight,
+            members.count("ready"),
+            members.count("starting"),
+            self._arrivals,
+            self._started,
+            oldest,
         )
-        return min(math.ceil(demand / self.rules.concurrency), self.rules.max_instances)
+        self._autoscaler.observe(metrics, now)
+        self._scale = self._autoscaler.desired(now)
+
+    @property
+    def _granted(self) -> int:
+        return min(self._scale.least, self.rules.max_instances)
+
+    @property
+    def _gate(self) -> float:
+        """When instances may be started that the rule wants."""
+        backoff = self._backoff
+        return backoff.retry_at if self._queue else max(backoff.retry_at, backoff.hold_until)
 
     def _kept(self) -> int:
         return 0 if self.draining else min(self.rules.min_instances, self.rules.max_instances)
 
     def _scale_out(self, now: float) -> None:
-        wanted = self._wanted() if now >= self._retry_at else 0
-        kept = self._kept() if now >= self._hold_until else 0
-        missing = max(wanted, kept) - self._count("starting", "ready")
-        for _ in range(missing):
-            self._start()
+        # What drains gets no more requests: it needs instances only for those that wait.
+        wanted = self._granted if now >= self._gate and (self._queue or not self.draining) else 0
+        kept = self._kept() if now >= self._backoff.hold_until else 0
+        for _ in range(max(wanted, kept) - self.members.active):
+            if not self._start(now):
+                return
 
-    def _start(self) -> None:
-        if len(self.instances) - self._count("parking") < self.rules.max_instances:
-            self._started += 1
-            name = f"{self._prefix}{self._started}"
-            self.instances[name] = PooledInstance(name)
-            self._commands.append(StartInstance(name))
+    def _start(self, now: float) -> bool:
+        if len(self.instances) - self.members.count("parking") >= self.rules.max_instances:
+            return False
+        self._started += 1
+        name = f"{self._prefix}{self._started}"
+        self.members.add(name, now)
+        self._commands.append(StartInstance(name))
+        return True
 
     def _scale_in(self, now: float) -> None:
+        members = self.members
         if self.draining and not self._queue:
-            self._stop([i for i in self.instances.values() if i.state == "starting"])
-        self._stop(
-            [i for i in self.instances.values() if i.state == "retiring" and not i.in_flight]
-        )
-        idle = self._idle()
-        spare = max(0, self._count("ready") - self._kept())
-        for instance in [i for i in idle[:spare] if now >= self._expires(i)]:
-            self._stop([instance], keep=self._is_kept(instance))
+            for instance in members.starting():
+                self._stop(instance)
+        for instance in members.retired():
+            self._stop(instance)
+        self._shrink()
+        while (idle := members.longest_idle()) is not None:
+            if members.count("ready") <= self._kept() or now < self._expires(idle):
+                return
+            self._stop(idle, keep=self._is_kept(idle))
+
+    def _shrink(self) -> None:
+        """Let go what is more than the rule wants: first what serves nobody yet, then idle ones."""
+        least = max(self._kept(), int(self._wanted_once))
+        spare = self.members.active - max(least, self._scale.most)
+        if spare <= 0 or self.draining:
+            return
+        for instance in self.members.least_useful(int(spare)):
+            if instance.in_flight:
+                self.members.retire(instance.id)
+            else:
+                self._stop(instance, keep=self._is_kept(instance))
 
     def _is_kept(self, instance: PooledInstance) -> bool:
-        alone = self._count("starting", "ready", "retiring", "parking") == 1 and not self.draining
-        return instance.keeps and alone and instance.last_used > 0
-
-    def _idle(self) -> list[PooledInstance]:
-        """Ready instances without a request, the one used longest ago first."""
-        idle = [i for i in self.instances.values() if i.state == "ready" and not i.in_flight]
-        return sorted(idle, key=lambda i: (i.idle_since, i.last_used))
+        alone = self.members.active + self.members.count("retiring", "parking") == 1
+        return instance.keeps and alone and not self.draining and instance.last_used > 0
 
     def _expires(self, instance: PooledInstance) -> float:
         return instance.idle_since + (0.0 if self.draining else self.rules.idle_timeout)
 
-    def _stop(self, instances: list[PooledInstance], *, keep: bool = False) -> None:
-        for instance in instances:
-            instance.state = "parking" if keep else "stopping"
-            self._commands.append(StopInstance(instance.id, keep))
+    def _stop(self, instance: PooledInstance, *, keep: bool = False) -> None:
+        self.members.change(instance, "parking" if keep else "stopping")
+        self._commands.append(StopInstance(instance.id, keep))
 
     def _wake(self, now: float) -> None:
         if now >= self._wake_at:
             self._wake_at = math.inf
-        times = []
-        active = self._count("starting", "ready")
-        if self._wanted() > active:
-            times.append(self._retry_at)
-        if self._kept() > active:
-            times.append(self._hold_until)
-        idle = self._idle()
-        if idle and self._count("ready") > self._kept():
-            times.append(self._expires(idle[0]))
+        times = [self._autoscaler.wake(now)]
+        if self._granted > self.members.active:
+            times.append(self._gate)
+        if self._kept() > self.members.active:
+            times.append(self._backoff.hold_until)
+        idle = self.members.longest_idle()
+        if idle is not None and self.members.count("ready") > self._kept():
+            times.append(self._expires(idle))
+        if self._queue:
+            times.append(self._expiry())
         # Only an earlier time is told: a Tick that comes too early does no harm.
         next_time = min((t for t in times if t > now), default=math.inf)
         if next_time < self._wake_at:
             self._wake_at = next_time
             self._commands.append(WakeAt(next_time))
-
-    def _count(self, *states: str) -> int:
-        return sum(1 for i in self.instances.values() if i.state in states)

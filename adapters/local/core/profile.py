@@ -10,16 +10,11 @@ from typing import Any
 from bentofn.adapters.local.core.autoscaling.base import ScalingRule
 from bentofn.adapters.local.core.autoscaling.rules import scaling_rule
 from bentofn.adapters.local.core.billing import NoPrice, Pricing, Size, pricing
-from bentofn.adapters.local.core.constants import Constant, Tables, profile_names, read_tables
+from bentofn.adapters.local.core.constants import Constant, Tables, read_tables
 from bentofn.adapters.local.core.overflow import OverflowRules
 from bentofn.adapters.local.core.rules import PoolRules
 from bentofn.adapters.protocol import FunctionSettings
 from bentofn.runtime.manifest import ServiceContract
-
-__all__ = ["Profile", "load_profile", "profile_names"]
-
-PLAIN = "plain"
-"""The profile of functions that are deployed as nothing else."""
 
 
 @dataclass(frozen=True)

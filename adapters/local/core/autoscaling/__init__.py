@@ -1,1 +1,1 @@
-"""How many instances there should be: one rule of scaling a file, each a state machine over time."""
+"""How many instances there should be: one rule a file, each a state machine over time."""

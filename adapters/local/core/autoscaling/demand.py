@@ -1,4 +1,4 @@
-"""As many instances as the requests of this moment fill, and a buffer: our own rule, and Modal's."""
+"""As many instances as the requests of this moment fill, and a buffer; Modal's rule too."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from bentofn.adapters.local.core.messages import (
     Tick,
     WakeAt,
 )
+from bentofn.adapters.local.core.overflow import OverflowRules
 from bentofn.adapters.local.core.pool import Pool
 from bentofn.adapters.local.core.rules import PoolRules
 
@@ -35,8 +36,7 @@ def rules(**changes: object) -> PoolRules:
         "concurrency": 2,
         "min_instances": 0,
         "max_instances": 3,
-        "queue_limit": 5,
-        "queue_full_status": 503,
+        "overflow": OverflowRules(queue_limit=5),
         "idle_timeout": 60.0,
         "start_attempts": 3,
         "start_backoff": 0.2,
@@ -77,7 +77,7 @@ class World(RuleBasedStateMachine):
             concurrency=concurrency,
             min_instances=min(minimum, maximum),
             max_instances=maximum,
-            queue_limit=queue_limit,
+            overflow=OverflowRules(queue_limit=queue_limit),
         )
         self.pool = Pool(self.limits, "i")
         self.send(Tick())
@@ -198,7 +198,7 @@ class World(RuleBasedStateMachine):
         running = self.starting | self.ready | self.stopping
         assert len(self.parking) <= 1
         assert len(running) <= self.limits.max_instances + len(self.parking)
-        assert len(self.waiting) <= self.limits.queue_limit
+        assert len(self.waiting) <= self.limits.overflow.queue_limit
         assert self.pool.queued == len(self.waiting)
 
     def settle(self) -> None:

@@ -29,6 +29,7 @@ PROCESSES = {
     "examples": ("examples", ("output", "lines")),
     "on-deployment": ("on_deployment", ()),
     "serve": ("server", ("host", "port")),
+    "lambda": ("ric", ("handler", "client")),
 }
 """Process to its module in ``bentofn.runtime`` and the options that it takes."""
 

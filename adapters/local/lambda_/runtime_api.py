@@ -9,6 +9,7 @@ https://github.com/aws/aws-lambda-runtime-interface-emulator (``internal/lambda/
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections import deque
@@ -130,6 +131,7 @@ class Broken:
 
 Output = Reply | Waiting | RestoreReady | Answered | Broken
 
+_TEXT: Headers = (("Content-Type", b"text/plain; charset=utf-8"),)
 _OK = b'{"status":"OK"}\n'
 _INVOCATION = re.compile(r"/runtime/invocation/([^/]*)/(response|error)")
 
@@ -175,8 +177,8 @@ class RuntimeApi:
             case "POST", "/runtime/restore/error" if self._snap_start:
                 return self._restore_error(call)
             case "GET", "/ping":
-                return [Reply(call.number, 200, b"pong", (("Content-Type", b"text/plain"),))]
-        return [Reply(call.number, 404, b"404 page not found\n", (("Content-Type", b"text/plain"),))]
+                return [Reply(call.number, 200, b"pong", _TEXT)]
+        return [Reply(call.number, 404, b"404 page not found\n", _TEXT)]
 
     def offer(self, offer: Offer) -> list[Output]:
         """Have an invocation run; it waits where the runtime does not ask for work yet."""
@@ -235,7 +237,8 @@ class RuntimeApi:
         if request_id not in self._running:
             target = "InvocationResponse" if kind == "response" else "InvocationErrorResponse"
             return [self._refusal(number, target)]
-        answer, reply = _response(call, request_id) if kind == "response" else _error(call, request_id)
+        take = _response if kind == "response" else _error
+        answer, reply = take(call, request_id)
         del self._running[request_id]
         if not self._several:
             self.state = State.RESPONSE_SENT
@@ -309,7 +312,8 @@ def _response(call: Call, request_id: str) -> tuple[Answered, Reply]:
         return failure, _refuse(call.number, 413, "RequestEntityTooLarge", what)
     accepted = Reply(call.number, 202, _OK)
     if (broken := call.trailers.get(ERROR_TYPE)) is not None:
-        return _failed(request_id, broken, "The stream broke off", call), accepted
+        payload = _trailing_error(call) or error_payload(broken, "The function's stream broke off")
+        return Answered(request_id, payload, "application/json", broken, True), accepted
     streamed = mode == STREAMING
     return Answered(request_id, call.body, content_type, None, streamed), accepted
 
@@ -324,10 +328,16 @@ def _error(call: Call, request_id: str) -> tuple[Answered, Reply]:
     return answered, Reply(call.number, 202, _OK)
 
 
-def _failed(request_id: str, kind: str, message: str, call: Call | None = None) -> Answered:
-    payload = error_payload(kind, message)
-    streamed = call is not None
-    return Answered(request_id, payload, "application/json", kind, streamed)
+def _failed(request_id: str, kind: str, message: str) -> Answered:
+    return Answered(request_id, error_payload(kind, message), "application/json", kind)
+
+
+def _trailing_error(call: Call) -> bytes:
+    """The JSON of an error that came after a part of a stream, in base64; empty for none."""
+    try:
+        return base64.b64decode(call.trailers.get(ERROR_BODY, ""), validate=True)
+    except ValueError:
+        return b""
 
 
 def _broken(call: Call, *, restoring: bool) -> Broken:

@@ -1,0 +1,206 @@
+"""What a runtime writes: lines of its standard output, and frames of its telemetry descriptor.
+
+A function that prints without end must cost the platform little: of each second's output only so
+much is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from bentofn.packager.lines import LineSplitter
+
+TAIL = 4096
+"""Bytes of a log tail. Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+
+LINES_PER_SECOND = 2_000
+BYTES_PER_SECOND = 1 << 20
+
+_CHUNK = 1 << 16
+_DRAINED = 64
+"""Chunks that are read at most when everything is to be read that was written."""
+
+_FRAME = 16
+_FRAMES = (0xA55A0000, 0xFFFF0000)
+"""What a frame's type begins with; the rest says whether it is text or JSON, and its level."""
+_MARK = b"\xa5\x5a"
+MAX_FRAME = 1 << 20
+
+
+class Tail:
+    """The last bytes of a log."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+
+    def add(self, line: str) -> None:
+        """A line was written."""
+        raw = line.encode(errors="replace") + b"\n"
+        self._lines.append(raw)
+        self._size += len(raw)
+        while self._size - len(self._lines[0]) >= TAIL:
+            self._size -= len(self._lines.popleft())
+
+    def read(self) -> bytes:
+        """Its last 4 KiB."""
+        return b"".join(self._lines)[-TAIL:]
+
+
+class Budget:
+    """How much of what is written is kept.
+
+    Args:
+        clock: Seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ends = clock() + 1.0
+        self._lines = LINES_PER_SECOND
+        self._bytes = BYTES_PER_SECOND
+        self.dropped = 0
+
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more of this second is kept."""
+        now = self._clock()
+        if now >= self._ends:
+            self._ends = now + 1.0
+            self._lines, self._bytes = LINES_PER_SECOND, BYTES_PER_SECOND
+        return self._lines <= 0 or self._bytes <= 0
+
+    def take(self, line: str) -> bool:
+        """Whether a line is kept."""
+        if self.spent:
+            self.dropped += len(line) + 1
+            return False
+        self._lines -= 1
+        self._bytes -= len(line) + 1
+        return True
+
+    def note(self) -> str:
+        """A sentence about what was not kept since the last one; empty where all was."""
+        dropped, self.dropped = self.dropped, 0
+        return f"{dropped} more bytes were written here and are not kept" if dropped else ""
+
+
+class Frames:
+    """Cuts what comes through a telemetry descriptor into its messages.
+
+    Source: ``FramedTelemetryLogSink`` of awslambdaric.
+    """
+
+    def __init__(self) -> None:
+        self._pending = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take what arrived; returns the lines of the messages that it completes.
+
+        What is no frame is let pass up to where one begins.
+        """
+        data = self._pending + data
+        messages: list[str] = []
+        at = 0
+        while len(data) - at >= _FRAME:
+            kind = int.from_bytes(data[at : at + 4], "big")
+            end = at + _FRAME + int.from_bytes(data[at + 4 : at + 8], "big")
+            if kind & _FRAMES[1] != _FRAMES[0] or end - at > MAX_FRAME:
+                start = data.find(_MARK, at + 1)
+                at = start if start >= 0 else len(data) - 1
+                continue
+            if end > len(data):
+                break
+            message = data[at + _FRAME : end].decode(errors="replace")
+            messages += message.removesuffix("\n").split("\n")
+            at = end
+        self._pending = data[at:]
+        return messages
+
+    def flush(self) -> list[str]:
+        """Nothing more comes; half a message is none."""
+        self._pending = b""
+        return []
+
+
+class Pipe:
+    """Reads a descriptor and delivers its lines.
+
+    Args:
+        fd: It is closed at its end.
+        lines: Cuts it into lines.
+        budget: How much of them is kept.
+        deliver: Called with each line that is.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        lines: LineSplitter | Frames,
+        budget: Budget,
+        deliver: Callable[[str], None],
+    ) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._lines = lines
+        self._budget = budget
+        self._deliver = deliver
+        self._open = True
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(fd, self._read)
+
+    def drain(self) -> None:
+        """Read what has been written, up to some megabytes."""
+        for _ in range(_DRAINED):
+            if not (self._open and self._read()):
+                break
+        self._say_what_was_dropped()
+
+    def close(self) -> None:
+        """Read what has been written, and no more."""
+        self.drain()
+        self._end()
+
+    def _read(self) -> bool:
+        """Read once; whether there may be more."""
+        try:
+            data = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+            return False
+        if self._budget.spent and isinstance(self._lines, LineSplitter):
+            # Not even cut into lines: that costs more than the reading.
+            self._keep(self._lines.flush())
+            self._budget.dropped += len(data)
+        else:
+            self._keep(self._lines.feed(data))
+        return len(data) == _CHUNK
+
+    def _keep(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            if not self._budget.spent:
+                self._say_what_was_dropped()
+            if self._budget.take(line):
+                self._deliver(line)
+
+    def _say_what_was_dropped(self) -> None:
+        if note := self._budget.note():
+            self._deliver(note)
+
+    def _end(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._loop.remove_reader(self._fd)
+        self._keep(self._lines.flush())
+        self._say_what_was_dropped()
+        with contextlib.suppress(OSError):
+            os.close(self._fd)

@@ -1,0 +1,348 @@
+"""One process of a function's: it asks the Runtime API for work until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bentofn.adapters.local.engines import children
+from bentofn.adapters.local.engines.base import Log, StartFailed
+from bentofn.adapters.local.engines.process import kill_session
+from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation, Tenancy
+from bentofn.adapters.local.lambda_ import report
+from bentofn.adapters.local.lambda_ import runtime_api as api
+from bentofn.adapters.local.lambda_.configuration import Configuration
+from bentofn.adapters.local.lambda_.output import Budget, Frames, Pipe
+from bentofn.adapters.local.lambda_.server import RuntimeServer
+from bentofn.packager.lines import LineSplitter
+from bentofn.runtime.namespaces import Namespaces
+from bentofn.runtime.ric import SIGNALLED
+
+_MEBI = 1 << 20
+_KIBI = 1 << 10
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the environments of one version of a function are made with.
+
+    Args:
+        function: The version.
+        command: Starts a runtime.
+        variables: Its whole environment but what differs between runtimes.
+        log: Where lines go.
+        isolation: What holds a process to its limits.
+        namespaces: Gives a process a pid namespace of its own.
+    """
+
+    function: Configuration
+    command: Sequence[str]
+    variables: Mapping[str, str]
+    log: Log
+    isolation: Isolation = UNLIMITED
+    namespaces: Namespaces | None = None
+
+    def tenancy(self, name: str) -> Tenancy:
+        """A cell for a process that is to be started.
+
+        Raises:
+            StartFailed: The system has no room for it.
+        """
+        try:
+            return Tenancy(self.isolation.cells.make(name))
+        except OSError as error:
+            raise StartFailed(f"its limits cannot be set: {error.strerror}") from error
+
+
+class RuntimeFailed(Exception):  # noqa: N818 - what happened to the function's process
+    """A runtime could not start, or ended.
+
+    Args:
+        error_type: Such as ``Runtime.ImportModuleError``.
+        payload: The JSON with which it said so itself; None where it said nothing.
+        status: Its exit status; None where it has not ended yet.
+        restoring: Whether it failed after its snapshot point.
+    """
+
+    def __init__(
+        self,
+        error_type: str,
+        payload: bytes | None = None,
+        status: int | None = None,
+        *,
+        restoring: bool = False,
+    ) -> None:
+        super().__init__(error_type)
+        self.error_type = error_type
+        self.payload = payload
+        self.status = status
+        self.restoring = restoring
+
+
+def describe(failure: RuntimeFailed) -> str:
+    """What happened, in the function's own words where it said any."""
+    if failure.payload is None:
+        return report.how_it_exited(failure.status)
+    try:
+        message = str(json.loads(failure.payload)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        message = failure.payload.decode(errors="replace")
+    return f"{failure.error_type}: {message}"
+
+
+class Runtime:
+    """A process and its Runtime API.
+
+    Args:
+        setup: The function's.
+        name: What it is called in the log; it may be changed.
+    """
+
+    def __init__(self, setup: Setup, name: str) -> None:
+        self.name = name
+        self.listeners: list[Callable[[str], None]] = []
+        """Called with each line that it writes."""
+        self._setup = setup
+        function = setup.function
+        self._api = api.RuntimeApi(function.workers, snap_start=function.snap_start)
+        self._server = RuntimeServer(self._called, self._api.hung_up)
+        self._loop = asyncio.get_running_loop()
+        self._process: children.Process | None = None
+        self._pipes: list[Pipe] = []
+        self._answers: dict[str, asyncio.Future[api.Answered]] = {}
+        self._ready: asyncio.Future[None] = self._future()
+        self._parked: asyncio.Future[None] = self._future()
+        self._idle = asyncio.Event()
+        self._failure: RuntimeFailed | None = None
+        self._peak = 0
+        self._frozen = False
+        self._life: asyncio.Task[int] | None = None
+        self._tenancy: Tenancy | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 before it has one."""
+        return self._process.pid if self._process is not None else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process has ended."""
+        return self._life is None or self._life.done()
+
+    @property
+    def verdict(self) -> str:
+        """Why its limits ended it; empty where they did not."""
+        return self._tenancy.verdict if self._tenancy is not None else ""
+
+    async def start(self) -> None:
+        """Start its process.
+
+        Raises:
+            StartFailed: The system does not run it.
+        """
+        setup = self._setup
+        await self._server.open()
+        self._tenancy = setup.tenancy(self.name)
+        reads, writes = [], []
+        try:
+            for _ in range(3):
+                read, write = os.pipe()
+                reads.append(read)
+                writes.append(write)
+            env = {**setup.variables, "AWS_LAMBDA_RUNTIME_API": self._server.address}
+            if setup.function.workers == 1:  # several share one process's output and have no frames
+                env["_LAMBDA_TELEMETRY_LOG_FD"] = str(writes[2])
+            self._process = await children.start(
+                setup.command,
+                stdout=writes[0],
+                stderr=writes[1],
+                pass_fds=[writes[2]],
+                env=env,
+                namespaces=setup.namespaces,
+            )
+        except BaseException as error:
+            for fd in reads:
+                os.close(fd)
+            await self._server.close()
+            await asyncio.shield(self._tenancy.end())
+            if isinstance(error, OSError):
+                raise StartFailed(f"{setup.command[0]} cannot be run: {error.strerror}") from error
+            raise
+        finally:
+            for fd in writes:
+                os.close(fd)
+        self._tenancy.begin(self.pid, lambda line: setup.log(self.name, "platform", line))
+        budget = Budget(self._loop.time)
+        self._pipes = [
+            Pipe(reads[2], Frames(), budget, lambda line: self._write("stdout", line)),
+            Pipe(reads[0], LineSplitter(), budget, lambda line: self._write("stdout", line)),
+            Pipe(reads[1], LineSplitter(), budget, lambda line: self._write("stderr", line)),
+        ]
+        self._life = self._loop.create_task(self._live())
+
+    async def ready(self) -> None:
+        """Wait until it asks for work.
+
+        Raises:
+            RuntimeFailed: It will not.
+        """
+        await asyncio.shield(self._ready)
+
+    async def parked(self) -> None:
+        """Wait until it is at its snapshot point; raises as :meth:`ready`."""
+        await asyncio.shield(self._parked)
+
+    def restore(self) -> None:
+        """Let it go on from its snapshot point."""
+        self._thaw()
+        self._tell(self._api.restore())
+
+    async def perform(self, offer: api.Offer) -> api.Answered:
+        """Have it do an invocation.
+
+        Returns:
+            The answer, once the runtime has asked for more work or ended.
+
+        Raises:
+            RuntimeFailed: It ended without an answer.
+        """
+        if self._failure is not None:
+            raise self._failure
+        answer: asyncio.Future[api.Answered] = self._future()
+        self._answers[offer.request_id] = answer
+        self._idle.clear()
+        self._thaw()
+        try:
+            self._tell(self._api.offer(offer))
+            answered = await answer
+            if self._setup.function.workers == 1:
+                await self._idle.wait()
+        finally:
+            del self._answers[offer.request_id]
+            self._api.give_up(offer.request_id)
+            self._rest()
+        return answered
+
+    def drain(self) -> None:
+        """Read what it has written so far."""
+        for pipe in self._pipes:
+            pipe.drain()
+
+    def peak_memory(self) -> int:
+        """MiB that its processes have used at most, also once it has ended."""
+        if not self.ended:
+            used = [_peak(pid) for pid in _descendants(self.pid)] or [_peak(self.pid)]
+            self._peak = max(self._peak, sum(used) // _MEBI)
+        return self._peak
+
+    async def kill(self) -> None:
+        """End it and wait until all of it has gone; Lambda gives a runtime no time either."""
+        if self._life is None:
+            return
+        if not self._life.done():
+            kill_session(self.pid)
+        await asyncio.shield(self._life)
+
+    async def wait(self) -> int:
+        """Wait until it has ended and been cleared away; returns its exit status."""
+        assert self._life is not None
+        return await asyncio.shield(self._life)
+
+    async def _live(self) -> int:
+        assert self._process is not None
+        assert self._tenancy is not None
+        status = await self._process.wait()
+        if self._setup.namespaces is not None and status > SIGNALLED:
+            status = SIGNALLED - status
+        kill_session(self.pid)
+        for pipe in self._pipes:
+            pipe.close()
+        await self._server.close()
+        await self._tenancy.end()
+        if self._failure is None:
+            self._failure = RuntimeFailed("Runtime.ExitError", None, status)
+        self._failure.status = status
+        waiting: list[asyncio.Future[Any]] = [self._ready, self._parked, *self._answers.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(self._failure)
+        self._idle.set()
+        return status
+
+    def _called(self, call: api.Call) -> None:
+        self._tell(self._api.call(call))
+
+    def _tell(self, outputs: Sequence[api.Output]) -> None:
+        for output in outputs:
+            match output:
+                case api.Reply():
+                    self._server.reply(output)
+                case api.Waiting():
+                    _settle(self._ready)
+                    self._idle.set()
+                case api.RestoreReady():
+                    _settle(self._parked)
+                case api.Answered(request_id):
+                    answer = self._answers.get(request_id)
+                    if answer is not None and not answer.done():
+                        answer.set_result(output)
+                case api.Broken(payload, error_type, restoring):
+                    self._failure = RuntimeFailed(error_type, payload, restoring=restoring)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Stop it until there is work: on Lambda nothing runs between two invocations."""
+        if self._api.idle and not (self._answers or self._frozen or self.ended):
+            self.drain()
+            self._signal(signal.SIGSTOP)
+            self._frozen = True
+
+    def _thaw(self) -> None:
+        if self._frozen:
+            self._signal(signal.SIGCONT)
+            self._frozen = False
+
+    def _signal(self, signum: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signum)
+
+    def _write(self, stream: str, line: str) -> None:
+        self._setup.log(self.name, stream, line)
+        for listener in self.listeners:
+            listener(line)
+
+    def _future(self) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        # One that nobody waits for may fail without a warning about it.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that one has started, those that they have started included."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += [int(child), *_descendants(int(child))]
+    return found
+
+
+def _peak(pid: int) -> int:
+    """Bytes that a process has had in memory at most; 0 where nobody knows."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * _KIBI
+    return 0
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

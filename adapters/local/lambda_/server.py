@@ -1,0 +1,233 @@
+"""The Runtime API on a port of its own: HTTP in, calls out.
+
+Our own because the clients of the Runtime API ask for what common servers do not give: headers of
+a megabyte, in which awslambdaric sends a traceback, and a content type that is one word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+
+import httptools
+
+from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
+from bentofn.adapters.local.lambda_.runtime_api import MODE, STREAMING, Call, Reply
+
+HOST = "127.0.0.1"
+MAX_HEAD = 2 << 20
+"""Bytes of a request's line and headers; awslambdaric sends up to 1 MiB in one."""
+MAX_STREAM = 200 * 1024 * 1024
+"""Bytes of a streamed answer. Source:
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html"""
+
+_BACKLOG = 64
+
+
+class RuntimeServer:
+    """Listens for one runtime.
+
+    Args:
+        on_call: Told each call; it is answered with :meth:`reply`.
+        on_hang_up: Told the number of a call whose connection ended before its reply.
+    """
+
+    def __init__(self, on_call: Callable[[Call], None], on_hang_up: Callable[[int], None]) -> None:
+        self._on_call = on_call
+        self._on_hang_up = on_hang_up
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, _Connection] = {}
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+        self.address = ""
+
+    async def open(self) -> None:
+        """Listen on a free port; ``address`` is ``host:port`` from then on."""
+        loop = asyncio.get_running_loop()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.bind((HOST, 0))
+            self._server = await loop.create_server(
+                lambda: _Connection(self), sock=listener, backlog=_BACKLOG
+            )
+        except BaseException:
+            listener.close()
+            raise
+        self.address = f"{HOST}:{listener.getsockname()[1]}"
+
+    def reply(self, reply: Reply) -> None:
+        """Answer a call, unless its connection is gone."""
+        connection = self._waiting.pop(reply.call, None)
+        if connection is not None:
+            connection.send(reply)
+
+    async def close(self) -> None:
+        """Close the port and all connections."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.abort()
+
+    def opened(self, connection: _Connection) -> None:
+        """A connection begins."""
+        self._connections.add(connection)
+
+    def received(self, connection: _Connection, request: _Request, *, complete: bool) -> int:
+        """A request has come; returns its number."""
+        number = next(self._numbers)
+        self._waiting[number] = connection
+        path = request.url.partition(b"?")[0].decode("latin-1")
+        self._on_call(
+            Call(
+                number,
+                request.method,
+                path,
+                request.headers,
+                bytes(request.body),
+                request.size,
+                complete,
+                request.trailers,
+            )
+        )
+        return number
+
+    def ended(self, connection: _Connection, waiting: int) -> None:
+        """A connection has ended; ``waiting`` is the call that it was to be answered, or 0."""
+        self._connections.discard(connection)
+        if self._waiting.pop(waiting, None) is not None:
+            self._on_hang_up(waiting)
+
+
+class _Request:
+    """A request while it comes in."""
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.url = b""
+        self.head = 0
+        self.headers: dict[str, str] = {}
+        self.trailers: dict[str, str] = {}
+        self.body = bytearray()
+        self.size = 0
+        self.limit = MAX_PAYLOAD
+
+    def take(self, data: bytes) -> None:
+        """Keep a part of the body, of which nothing is kept once it is too large."""
+        self.size += len(data)
+        if self.size <= self.limit:
+            self.body += data
+        else:
+            self.body.clear()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of the runtime: one request after the other."""
+
+    def __init__(self, server: RuntimeServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._request: _Request | None = None
+        self._in_body = False
+        self._waiting = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.ended(self, self._waiting)
+
+    def data_received(self, data: bytes) -> None:
+        if self._request is not None and not self._in_body:
+            self._request.head += len(data)
+            if self._request.head > MAX_HEAD:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def eof_received(self) -> bool:
+        """It says no more. What it has said half is a truncated request, and is answered as one."""
+        if self._request is not None and self._in_body:
+            self._complete(complete=False)
+            return True
+        return False
+
+    def on_message_begin(self) -> None:
+        if self._waiting:
+            self.abort()  # it has not waited for the answer to what it said before
+            return
+        self._request = _Request()
+        self._in_body = False
+
+    def on_url(self, url: bytes) -> None:
+        if self._request is not None:
+            self._request.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._request is not None:
+            found = self._request.trailers if self._in_body else self._request.headers
+            found[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+
+    def on_headers_complete(self) -> None:
+        request = self._request
+        if request is None:
+            return
+        request.method = self._parser.get_method().decode("latin-1")
+        self._in_body = True
+        if request.headers.get(MODE) == STREAMING:
+            request.limit = MAX_STREAM
+        if request.headers.get("expect", "").lower() == "100-continue" and self._transport:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if self._request is not None:
+            self._request.take(body)
+
+    def on_message_complete(self) -> None:
+        if self._request is not None:
+            self._complete(complete=True)
+
+    def send(self, reply: Reply) -> None:
+        """Answer the request that waits."""
+        self._waiting = 0
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_head(reply))
+            self._transport.write(reply.body)
+
+    def abort(self) -> None:
+        """End the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _complete(self, *, complete: bool) -> None:
+        request, self._request = self._request, None
+        assert request is not None
+        # The call may be answered before its number is known here.
+        self._waiting = -1
+        number = self._server.received(self, request, complete=complete)
+        if self._waiting == -1:
+            self._waiting = number
+        if not complete and self._transport is not None:
+            self._transport.close()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._request = None
+        if self._transport is not None:
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\n"
+            self._transport.write(f"{head}Connection: close\r\n\r\n".encode())
+            self._transport.close()
+
+
+def _head(reply: Reply) -> bytes:
+    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode()]
+    lines += [name.encode() + b": " + value for name, value in reply.headers]
+    lines.append(b"Content-Length: %d" % len(reply.body))
+    return b"\r\n".join(lines) + b"\r\n\r\n"

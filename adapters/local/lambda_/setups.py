@@ -1,0 +1,73 @@
+"""What the environments of a function are made with, be it a bento or a plain folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bentofn
+from bentofn.adapters.local.engines.base import Launch, Log
+from bentofn.adapters.local.engines.children import own_namespaces
+from bentofn.adapters.local.interpreter import boot_command
+from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
+from bentofn.adapters.local.lambda_.configuration import Configuration
+from bentofn.adapters.local.lambda_.runtime import Setup
+from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
+
+HANDLER = "bentofn.runtime.aws_lambda.handler"
+"""The handler of every bento."""
+
+
+def bento_setup(function: Configuration, launch: Launch, client: Path) -> Setup:
+    """Of a bento.
+
+    Args:
+        function: The version; its handler is :data:`HANDLER`.
+        launch: What the bento's processes are started with.
+        client: Of :func:`bentofn.adapters.local.lambda_.client.client_directory`.
+    """
+    root = BentoRoot(launch.root)
+    options = ("--handler", function.handler, "--client", str(client))
+    own = {"BENTOFN_ROOT": str(root.path), **launch.isolation.environment}
+    return Setup(
+        function,
+        boot_command(launch.python, launch.root, "lambda", *options),
+        {**function.environment(root.source, client), **own},
+        launch.log,
+        launch.isolation,
+        own_namespaces(root.runtime),
+    )
+
+
+def folder_setup(
+    function: Configuration,
+    folder: Path,
+    client: Path,
+    python: Path,
+    log: Log,
+    isolation: Isolation = UNLIMITED,
+) -> Setup:
+    """Of a folder with a handler, as a Lambda zip is one.
+
+    Args:
+        function: The version.
+        folder: Its code and packages.
+        client: A directory with awslambdaric.
+        python: The interpreter.
+        log: Where lines go.
+        isolation: What holds it to its limits.
+    """
+    runtime = Path(bentofn.__file__).resolve().parent.parent
+    places = {"source": folder, "runtime": runtime, "env": folder, "client": client}
+    named = [part for name, place in places.items() for part in (f"--{name}", str(place))]
+    boot = str(runtime / "bentofn" / "runtime" / "boot.py")
+    return Setup(
+        function,
+        [
+            *(str(python), *INTERPRETER_OPTIONS, boot, "lambda"),
+            *(*named, "--handler", function.handler),
+        ],
+        {**function.environment(folder, client), **isolation.environment},
+        log,
+        isolation,
+        own_namespaces(runtime),
+    )

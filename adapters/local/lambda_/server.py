@@ -199,8 +199,7 @@ class _Connection(asyncio.Protocol):
         """Answer the request that waits."""
         self._waiting = 0
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_head(reply))
-            self._transport.write(reply.body)
+            self._transport.write(_head(reply) + reply.body)
 
     def abort(self) -> None:
         """End the connection."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.url import Url
 
 Snapshot = Literal["auto", "criu", "template", "none"]
@@ -25,6 +26,7 @@ class FunctionSettings:
         url: Its public address, or None.
         reserved_concurrency: The Serverless Framework's ``reservedConcurrency``.
         events: The events as written in ``serverless.yml``.
+        schedules: The schedules among them, and those of bentofn's own section.
         idle_timeout: Seconds without a request after which an instance is stopped.
         min_instances: Instances kept running without requests.
         max_instances: Instances at most.
@@ -41,6 +43,7 @@ class FunctionSettings:
     url: Url | None = field(default_factory=Url)
     reserved_concurrency: int | None = None
     events: tuple[Any, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     idle_timeout: float | None = None
     min_instances: int = 0
     max_instances: int | None = None
@@ -74,6 +77,7 @@ class FunctionSpec:
         """Read what :meth:`to_json` wrote (tuples may have become lists)."""
         settings = dict(raw["settings"])
         settings["events"] = tuple(settings["events"])
+        settings["schedules"] = tuple(Schedule(**each) for each in settings.get("schedules", ()))
         if settings["url"] is not None:
             settings["url"] = Url.from_json(settings["url"])
         return cls(raw["name"], raw["bento"], FunctionSettings(**settings))

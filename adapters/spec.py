@@ -19,6 +19,7 @@ import yaml
 
 from bentofn.adapters.local.core.constants import PLAIN, profile_names
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.schedules import read_schedules
 from bentofn.adapters.url import Cors, Url
 from bentofn.adapters.yamltree import Node
 from bentofn.runtime.errors import UserError
@@ -47,7 +48,7 @@ _FUNCTION_KEYS = [
 ]
 _CUSTOM_KEYS = [
     "project", "bento", "idleTimeout", "minInstances", "maxInstances", "concurrency", "snapshot",
-    "cpu", "gpu", "as",
+    "cpu", "gpu", "as", "schedules",
 ]
 _URL_KEYS = ["cors", "authorizer", "invokeMode"]
 _CORS_KEYS = [
@@ -217,6 +218,7 @@ def _function(
         url=_url(node["url"]),
         reserved_concurrency=node["reservedConcurrency"].optional_integer(least=0),
         events=tuple(node["events"].value or ()),
+        schedules=read_schedules(node["events"], custom["schedules"]),
         idle_timeout=custom["idleTimeout"].optional_number(above=0),
         min_instances=minimum,
         max_instances=maximum,

@@ -57,6 +57,25 @@ class Node:
         """The keys below, in order."""
         return [str(key) for key in self._mapping()]
 
+    def items(self) -> list[Node]:
+        """The items of a list; none where it is absent."""
+        if self.value is None:
+            return []
+        if not isinstance(self.value, list):
+            raise self.error("it must be a list")
+        return [
+            Node(item, self._file, (*self._path, str(index)), self._environ)
+            for index, item in enumerate(self.value)
+        ]
+
+    def resolved(self) -> Any:
+        """The whole value, with the variables replaced at every depth."""
+        if isinstance(self.value, dict):
+            return {key: self[key].resolved() for key in self.keys()}
+        if isinstance(self.value, list):
+            return [item.resolved() for item in self.items()]
+        return self.value
+
     def only(self, known: Sequence[str], what: str = "key") -> None:
         """Refuse keys that are not known, naming the nearest one that is."""
         for key in self.keys():
@@ -87,10 +106,7 @@ class Node:
         if self.value is None:
             return default
         if isinstance(self.value, list):
-            return tuple(
-                Node(item, self._file, (*self._path, str(index)), self._environ).text()
-                for index, item in enumerate(self.value)
-            )
+            return tuple(item.text() for item in self.items())
         return (self.text(),)
 
     def strings(self) -> dict[str, str]:

@@ -185,6 +185,7 @@ def spec_of(
         environment={**spec.settings.environment, **environment, ROLE: service.name},
         url=None,
         events=(),
+        schedules=(),
     )
     name = re.sub(r"[^A-Za-z0-9_-]", "-", service.name)
     return FunctionSpec(f"{spec.name}.{name}", spec.bento, settings)

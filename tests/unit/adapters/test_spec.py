@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.spec import DeploymentSpec, default_spec, load_spec, read_spec
 from bentofn.adapters.url import Cors, Url
 from bentofn.adapters.variables import resolve
@@ -82,6 +83,7 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
         url=Url(cors=Cors(origins=("https://page.example",), max_age=300)),
         reserved_concurrency=5,
         events=({"schedule": "rate(1 hour)"},),
+        schedules=(Schedule("schedule-1", "rate(1 hour)"),),
         idle_timeout=30.0,
         min_instances=1,
         max_instances=2,

@@ -1,0 +1,70 @@
+"""How many invocations of a function, and of all functions, run at a time.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+ACCOUNT_LIMIT = 1000
+"""Invocations of all functions at a time."""
+LEAST_UNRESERVED = 100
+"""How many of those must be left to functions that reserve none."""
+
+Throttle = Literal["account", "reserved"]
+
+
+class Concurrency:
+    """Counts what runs, and says where no more may.
+
+    Args:
+        account: Invocations of all functions at a time.
+    """
+
+    def __init__(self, account: int = ACCOUNT_LIMIT) -> None:
+        self.account = account
+        self._reserved: dict[str, int] = {}
+        self._running: Counter[str] = Counter()
+
+    def reserve(self, function: str, amount: int | None) -> bool:
+        """Set what is a function's own, None for nothing; False if too little were left."""
+        others = sum(a for name, a in self._reserved.items() if name != function)
+        if amount is None:
+            self._reserved.pop(function, None)
+            return True
+        if amount and self.account - others - amount < LEAST_UNRESERVED:
+            return False
+        self._reserved[function] = amount
+        return True
+
+    def reserved(self, function: str) -> int | None:
+        """What is a function's own, if anything."""
+        return self._reserved.get(function)
+
+    @property
+    def unreserved(self) -> int:
+        """What is left to functions that reserve none."""
+        return self.account - sum(self._reserved.values())
+
+    def begin(self, function: str) -> Throttle | None:
+        """An invocation wants to run; why it may not, or None and it is counted until the end."""
+        own = self._reserved.get(function)
+        if own is not None:
+            if self._running[function] >= own:
+                return "reserved"
+        elif self._shared() >= self.unreserved:
+            return "account"
+        self._running[function] += 1
+        return None
+
+    def end(self, function: str) -> None:
+        """An invocation that was counted is over."""
+        self._running[function] -= 1
+        if not self._running[function]:
+            del self._running[function]
+
+    def _shared(self) -> int:
+        """How much of what is left to all runs."""
+        return sum(n for name, n in self._running.items() if name not in self._reserved)

@@ -1,0 +1,1 @@
+"""Lambda's own API, function URLs, versions and aliases, for functions deployed ``--as lambda``."""

@@ -1,0 +1,222 @@
+"""Asynchronous invocations: the queues of :mod:`core.invocations` with a clock, a disk and callees.
+
+An event is on disk before its caller hears that it was taken, and stays there until its record was
+delivered; a platform that is started again goes on with it. Each runs at least once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from bentofn.adapters.local.clock import Clock, Timer
+from bentofn.adapters.local.core.invocations.queue import (
+    Accepted,
+    Blocked,
+    Command,
+    Condition,
+    Entry,
+    Event,
+    Failed,
+    Finish,
+    Invoke,
+    Keep,
+    Queue,
+    Succeeded,
+    Throttled,
+    Tick,
+    WakeAt,
+)
+from bentofn.adapters.local.core.invocations.record import Response, record
+from bentofn.adapters.local.lambda_.api import destinations
+from bentofn.adapters.local.lambda_.api.errors import LambdaError
+from bentofn.adapters.local.lambda_.api.invoker import Invoker
+from bentofn.adapters.local.lambda_.api.names import LATEST, Name, arn, parse
+from bentofn.adapters.local.lambda_.api.registry import Registry
+from bentofn.adapters.local.lambda_.api.store import Message, Parcel
+from bentofn.adapters.local.lambda_.invocation import Invocation
+
+AT_ONCE = 64
+"""[own] Events of one function that run at a time; Lambda starts with few and adds."""
+
+
+class Asynchronous:
+    """The events of all functions.
+
+    Args:
+        invoker: Runs functions.
+        registry: The rules, and the database.
+        clock: The platform's.
+        home: The home's directory, for files of records.
+    """
+
+    def __init__(self, invoker: Invoker, registry: Registry, clock: Clock, home: Path) -> None:
+        self._invoker = invoker
+        self._registry = registry
+        self._clock = clock
+        self._home = home
+        self._queues: dict[str, Queue] = {}
+        self._timers: dict[str, Timer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def waiting(self, function: str) -> int:
+        """Events of a function that are not over."""
+        queue = self._queues.get(function)
+        return len(tuple(queue.entries())) if queue else 0
+
+    async def recover(self) -> None:
+        """Go on with what a former platform left."""
+        if not self._registry.used:
+            return
+        for parcel in await self._registry.call(lambda store: store.parcels()):
+            self._do(self._deliver(parcel))
+        for function, entry in await self._registry.call(lambda store: store.waiting()):
+            self._feed(function, Accepted(entry))
+
+    async def accept(self, name: Name, id: str, message: Message) -> None:
+        """Take in an event; it is on disk when this returns.
+
+        Args:
+            name: What it is for.
+            id: Its request id.
+            message: What it carries.
+
+        Raises:
+            LambdaError: There is no such function, or the event cannot be kept.
+        """
+        self._invoker.find(name)
+        now = self._clock.now()
+        entry = Entry(id, name.qualifier or "", now, now)
+        await self._registry.call(lambda store: store.accept(name.function, entry, message))
+        self._feed(name.function, Accepted(entry))
+
+    def forget(self, function: str) -> None:
+        """A function is no more, and what waited for it neither."""
+        self._queues.pop(function, None)
+        if (timer := self._timers.pop(function, None)) is not None:
+            timer.cancel()
+
+    def stop(self) -> None:
+        """Begin no more; what runs may end."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Leave what still runs to the next platform."""
+        self.stop()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _feed(self, function: str, event: Event, response: Response | None = None) -> None:
+        if self._closed and isinstance(event, Accepted | Tick):
+            return  # it is on disk
+        queue = self._queues.get(function)
+        if queue is None:
+            if not isinstance(event, Accepted):
+                return  # the function was removed
+            queue = Queue(lambda qualifier: self._registry.policy(function, qualifier), AT_ONCE)
+            self._queues[function] = queue
+        for command in queue.handle(event, self._clock.now()):
+            self._obey(function, command, response)
+        if queue.empty:
+            self.forget(function)
+
+    def _obey(self, function: str, command: Command, response: Response | None) -> None:
+        match command:
+            case Invoke(entry):
+                if not self._closed:
+                    self._do(self._invoke(function, entry))
+            case Keep(entry):
+                self._do(self._registry.call(lambda store: store.keep(entry)))
+            case Finish(entry, condition):
+                self._do(self._finish(function, entry, condition, response))
+            case WakeAt(time):
+                if (timer := self._timers.pop(function, None)) is not None:
+                    timer.cancel()
+                when = self._clock.monotonic() + max(0.0, time - self._clock.now())
+                tick = Tick()
+                self._timers[function] = self._clock.call_at(
+                    when, lambda: self._feed(function, tick)
+                )
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        async def guarded() -> None:
+            with self._clock.working():
+                try:
+                    await work
+                except (LambdaError, OSError) as error:
+                    print(f"asynchronous invocations: {error}", file=sys.stderr, flush=True)
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _invoke(self, function: str, entry: Entry) -> None:
+        event: Event = Throttled(entry.id)
+        response = None
+        try:
+            message = await self._registry.call(lambda store: store.message(entry.id))
+            if message is None:
+                return  # the function was removed
+            ran = await self._invoker.run(
+                Name(function, entry.qualifier or None),
+                Invocation(
+                    request_id=entry.id,
+                    event=message.payload,
+                    deadline=0.0,
+                    client_context=message.client_context,
+                    trace_id=message.trace_id,
+                ),
+            )
+            error = ran.result.function_error
+            response = Response(ran.version, ran.result.payload, error)
+            event = Succeeded(entry.id) if error is None else Failed(entry.id)
+        except LambdaError:
+            if self._registry.concurrency.reserved(function) == 0:
+                event = Blocked(entry.id)
+        self._feed(function, event, response)
+
+    async def _finish(
+        self, function: str, entry: Entry, condition: Condition, response: Response | None
+    ) -> None:
+        policy = self._registry.policy(function, entry.qualifier)
+        destination = policy.on_success if condition == "Success" else policy.on_failure
+        if condition == "Success" and destination is None:
+            await self._registry.call(lambda store: store.remove(entry.id))
+            return
+        message = await self._registry.call(lambda store: store.message(entry.id))
+        if message is None:
+            return
+        target = arn(function, entry.qualifier or LATEST)
+        now = self._clock.now()
+        document = record(entry, condition, target, message.payload, response, now)
+        parcel = Parcel(entry.id, function, json.dumps(document), destination or "")
+        await self._registry.call(lambda store: store.finish(parcel))
+        await self._deliver(parcel)
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        """Take a record to where it goes; to the dead letters where it can go nowhere else."""
+        function = destinations.function_of(parcel.destination)
+        try:
+            if function is None:
+                path = destinations.file_of(self._home, parcel)
+                await asyncio.to_thread(destinations.append, path, parcel.record)
+            else:
+                # The same id for the same record, which is so taken in only once.
+                id = f"{parcel.id}-{parcel.destination.rpartition(':')[2]}"
+                await self.accept(parse(function), id, Message(parcel.record.encode()))
+        except LambdaError as error:
+            lost = Parcel(parcel.id, parcel.function, parcel.record, "")
+            await asyncio.to_thread(
+                destinations.append, destinations.file_of(self._home, lost), parcel.record
+            )
+            print(f"{parcel.destination}: {error}", file=sys.stderr, flush=True)
+        await self._registry.call(lambda store: store.remove(parcel.id))

@@ -1,0 +1,103 @@
+"""An invocation by name: the version that a qualifier stands for, within the limits, is run."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from bentofn.adapters.local.lambda_.api.errors import (
+    ACCOUNT_LIMIT,
+    RESERVED_LIMIT,
+    LambdaError,
+    function_not_found,
+    throttled,
+)
+from bentofn.adapters.local.lambda_.api.functions import Functions
+from bentofn.adapters.local.lambda_.api.names import LATEST, Name
+from bentofn.adapters.local.lambda_.api.registry import Registry
+from bentofn.adapters.local.lambda_.invocation import Invocation, InvocationResult
+from bentofn.adapters.local.state import Deployment
+from bentofn.adapters.local.tickets import Refused
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An invocation that was run.
+
+    Args:
+        result: What the function answered.
+        version: Which version that was, ``$LATEST`` or a number.
+    """
+
+    result: InvocationResult
+    version: str
+
+
+class Invoker:
+    """Runs functions by name.
+
+    Args:
+        functions: The platform's.
+        registry: Aliases and limits.
+        chance: Draws the versions of weighted aliases.
+    """
+
+    def __init__(self, functions: Functions, registry: Registry, chance: random.Random) -> None:
+        self._functions = functions
+        self._registry = registry
+        self._chance = chance
+
+    def find(self, name: Name) -> Deployment:
+        """The live deployment of the function.
+
+        Raises:
+            LambdaError: There is no such function, version or alias.
+        """
+        deployment = self._functions.live(name.function)
+        if deployment is None:
+            raise function_not_found(Name(name.function, name.qualifier or LATEST).arn)
+        qualifier = name.qualifier
+        if qualifier is None or qualifier == LATEST:
+            return deployment
+        if qualifier.isdecimal():
+            known = 1 <= int(qualifier) <= deployment.version
+        else:
+            known = self._registry.alias(name.function, qualifier) is not None
+        if not known:
+            raise function_not_found(name.arn)
+        return deployment
+
+    async def run(self, name: Name, invocation: Invocation) -> Ran:
+        """Run a function, version or alias.
+
+        Raises:
+            LambdaError: There is none of this name, it is throttled, or it cannot be started.
+        """
+        self.find(name)
+        version = self._version(name)
+        concurrency = self._registry.concurrency
+        throttle = concurrency.begin(name.function)
+        if throttle is not None:
+            raise throttled(RESERVED_LIMIT if throttle == "reserved" else ACCOUNT_LIMIT)
+        number = None if version == LATEST else int(version)
+        try:
+            result = await self._functions.run(name.function, number, invocation)
+        except Refused as refusal:
+            raise _said(refusal) from refusal
+        finally:
+            concurrency.end(name.function)
+        return Ran(result, version)
+
+    def _version(self, name: Name) -> str:
+        if name.qualifier is None or name.qualifier == LATEST or name.qualifier.isdecimal():
+            return name.qualifier or LATEST
+        alias = self._registry.alias(name.function, name.qualifier)
+        assert alias is not None
+        return alias.choose(self._chance)
+
+
+def _said(refusal: Refused) -> LambdaError:
+    """The platform's refusal in Lambda's words."""
+    if refusal.status == 429:
+        return throttled(ACCOUNT_LIMIT)
+    return LambdaError(500, "ServiceException", refusal.reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,11 @@ class Asynchronous:
         """Go on with what a former platform left."""
         if not self._registry.used:
             return
-        for parcel in await self._registry.call(lambda store: store.parcels()):
-            self._do(self._deliver(parcel))
+        parcels = await self._registry.call(lambda store: store.parcels())
         for function, entry in await self._registry.call(lambda store: store.waiting()):
             self._feed(function, Accepted(entry))
+        for parcel in parcels:
+            self._do(self._deliver(parcel))
 
     async def accept(self, name: Name, id: str, message: Message) -> None:
         """Take in an event; it is on disk when this returns.
@@ -92,8 +94,8 @@ class Asynchronous:
         self._invoker.find(name)
         now = self._clock.now()
         entry = Entry(id, name.qualifier or "", now, now)
-        await self._registry.call(lambda store: store.accept(name.function, entry, message))
-        self._feed(name.function, Accepted(entry))
+        if await self._registry.call(lambda store: store.accept(name.function, entry, message)):
+            self._feed(name.function, Accepted(entry))
 
     def forget(self, function: str) -> None:
         """A function is no more, and what waited for it neither."""
@@ -174,6 +176,7 @@ class Asynchronous:
                     deadline=0.0,
                     client_context=message.client_context,
                     trace_id=message.trace_id,
+                    qualifier=entry.qualifier or None,
                 ),
             )
             error = ran.result.function_error
@@ -211,7 +214,7 @@ class Asynchronous:
                 await asyncio.to_thread(destinations.append, path, parcel.record)
             else:
                 # The same id for the same record, which is so taken in only once.
-                id = f"{parcel.id}-{parcel.destination.rpartition(':')[2]}"
+                id = str(uuid.uuid5(uuid.UUID(parcel.id), parcel.destination))
                 await self.accept(parse(function), id, Message(parcel.record.encode()))
         except LambdaError as error:
             lost = Parcel(parcel.id, parcel.function, parcel.record, "")

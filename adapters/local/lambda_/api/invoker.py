@@ -15,7 +15,11 @@ from bentofn.adapters.local.lambda_.api.errors import (
 from bentofn.adapters.local.lambda_.api.functions import Functions
 from bentofn.adapters.local.lambda_.api.names import LATEST, Name
 from bentofn.adapters.local.lambda_.api.registry import Registry
-from bentofn.adapters.local.lambda_.invocation import Invocation, InvocationResult
+from bentofn.adapters.local.lambda_.invocation import (
+    Invocation,
+    InvocationRefused,
+    InvocationResult,
+)
 from bentofn.adapters.local.state import Deployment
 from bentofn.adapters.local.tickets import Refused
 
@@ -84,6 +88,8 @@ class Invoker:
             result = await self._functions.run(name.function, number, invocation)
         except Refused as refusal:
             raise _said(refusal) from refusal
+        except InvocationRefused as refusal:
+            raise LambdaError(refusal.status, refusal.code, refusal.message) from refusal
         finally:
             concurrency.end(name.function)
         return Ran(result, version)

@@ -116,10 +116,10 @@ class Store:
         self._database.execute("DELETE FROM events WHERE function = ?", (function,))
         self._database.execute("COMMIT")
 
-    def accept(self, function: str, entry: Entry, message: Message) -> None:
-        """Take in an event."""
-        self._database.execute(
-            "INSERT INTO events (id, function, payload, client_context, trace_id, entry) "
+    def accept(self, function: str, entry: Entry, message: Message) -> bool:
+        """Take in an event; False if one of this id is here already."""
+        inserted = self._database.execute(
+            "INSERT OR IGNORE INTO events (id, function, payload, client_context, trace_id, entry) "
             "VALUES (?, ?, ?, ?, ?, ?)",
             (
                 entry.id,
@@ -130,6 +130,7 @@ class Store:
                 json.dumps(dataclasses.asdict(entry)),
             ),
         )
+        return inserted.rowcount > 0
 
     def keep(self, entry: Entry) -> None:
         """Keep how far an event is."""

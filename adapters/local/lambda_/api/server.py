@@ -1,0 +1,255 @@
+"""The Invoke API: what an AWS SDK speaks with ``endpoint_url`` at the platform's root."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from bentofn.adapters.local.lambda_.api import eventstream
+from bentofn.adapters.local.lambda_.api.asynchronous import Asynchronous
+from bentofn.adapters.local.lambda_.api.errors import LambdaError, too_large
+from bentofn.adapters.local.lambda_.api.invoker import Invoker, Ran
+from bentofn.adapters.local.lambda_.api.management import Management
+from bentofn.adapters.local.lambda_.api.names import Name, parse
+from bentofn.adapters.local.lambda_.api.routes import call_of
+from bentofn.adapters.local.lambda_.api.store import Message
+from bentofn.adapters.local.lambda_.api.trace import trace_id
+from bentofn.adapters.local.lambda_.invocation import Invocation
+from bentofn.adapters.local.proxy import read_body
+from bentofn.adapters.local.tickets import Refused
+
+LIMIT = 6_291_456
+"""Bytes of a payload whose caller waits."""
+ASYNC_LIMIT = 1_048_576
+"""Bytes of one whose caller does not."""
+
+_LONGEST_CONTEXT = 3583
+_JSON = re.compile(r"application/(.+\+)?(json|octet-stream|x-amz-json-1\.\d|x-www-form-urlencoded)")
+_STATUS = {"create_alias": 201, "publish_version": 201}
+
+
+class InvokeApi:
+    """Answers the calls of an SDK.
+
+    Args:
+        invoker: Runs functions.
+        asynchronous: Takes what need not be answered.
+        management: Answers what is no invocation.
+    """
+
+    def __init__(
+        self, invoker: Invoker, asynchronous: Asynchronous, management: Management
+    ) -> None:
+        self._invoker = invoker
+        self._asynchronous = asynchronous
+        self._management = management
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request whose path begins as :data:`routes.PREFIX` says."""
+        id = str(uuid.uuid4())
+        try:
+            response = await self._answer(request, id)
+        except LambdaError as error:
+            response = web.Response(
+                status=error.status, body=error.body(), content_type="application/json"
+            )
+            response.headers["x-amzn-ErrorType"] = error.type
+        response.headers["x-amzn-RequestId"] = id
+        return response
+
+    async def _answer(self, request: web.BaseRequest, id: str) -> web.Response:
+        if "Origin" in request.headers:
+            # A page of anybody's may not manage functions; it calls their URLs.
+            message = "The Invoke API is not for web pages; call the function's URL."
+            raise LambdaError(403, "AccessDeniedException", message)
+        call = call_of(request.method, request.raw_path.partition("?")[0])
+        if call is None:
+            message = f"The local platform has no call {request.method} {request.path}."
+            raise LambdaError(404, "UnknownOperationException", message)
+        name = parse(call.parts[0], request.query.get("Qualifier")) if call.parts else None
+        if name is not None and call.name.startswith("invoke"):
+            return await self._invoke(call.name, name, request, id)
+        document = await self._manage(call.name, name, call.parts[1:], request)
+        if document is None:
+            return web.Response(status=204)
+        body = json.dumps(document).encode()
+        status = _STATUS.get(call.name, 200)
+        return web.Response(status=status, body=body, content_type="application/json")
+
+    async def _manage(
+        self, call: str, name: Name | None, parts: tuple[str, ...], request: web.BaseRequest
+    ) -> dict[str, Any] | None:
+        manage = self._management
+        asked = await _document(request)
+        if name is None:
+            match call:
+                case "list_functions":
+                    return await manage.list_functions()
+                case _:
+                    return await manage.account_settings()
+        match call:
+            case "list_aliases":
+                return await manage.list_aliases(name, request.query.get("FunctionVersion"))
+            case "get_alias":
+                return await manage.get_alias(name, parts[0])
+            case "update_alias":
+                return await manage.update_alias(name, parts[0], asked)
+            case "delete_alias":
+                return await manage.delete_alias(name, parts[0])
+            case "create_alias":
+                return await manage.create_alias(name, asked)
+            case "publish_version":
+                return await manage.publish_version(name, asked)
+            case "put_concurrency":
+                return await manage.put_concurrency(name, asked)
+            case "put_event_config":
+                return await manage.put_event_config(name, asked)
+            case "update_event_config":
+                return await manage.update_event_config(name, asked)
+        plain = {
+            "get_function": manage.get_function,
+            "get_configuration": manage.get_configuration,
+            "list_versions": manage.list_versions,
+            "get_url": manage.get_url,
+            "get_concurrency": manage.get_concurrency,
+            "delete_concurrency": manage.delete_concurrency,
+            "get_event_config": manage.get_event_config,
+            "delete_event_config": manage.delete_event_config,
+            "list_event_configs": manage.list_event_configs,
+        }
+        return await plain[call](name)
+
+    async def _invoke(
+        self, call: str, name: Name, request: web.BaseRequest, id: str
+    ) -> web.Response:
+        kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
+        if call == "invoke_async":
+            kind = "Event"
+        if kind not in ("RequestResponse", "Event", "DryRun"):
+            message = f"The invocation type {kind} is none."
+            raise LambdaError(400, "InvalidParameterValueException", message)
+        media = request.content_type if "Content-Type" in request.headers else "application/json"
+        if not _JSON.fullmatch(media):
+            message = "The content type of the Invoke request body is not JSON."
+            raise LambdaError(415, "UnsupportedMediaTypeException", message)
+        payload = await _payload(request, kind)
+        context = _client_context(request.headers.get("X-Amz-Client-Context"))
+        trace = request.headers.get("X-Amzn-Trace-Id") or trace_id()
+        self._invoker.find(name)
+        if kind == "DryRun":
+            return web.Response(status=204)
+        if kind == "Event":
+            await self._asynchronous.accept(name, id, Message(payload, context, trace))
+            return web.Response(status=202)
+        tail = request.headers.get("X-Amz-Log-Type") == "Tail"
+        invocation = Invocation(
+            request_id=id,
+            event=payload,
+            deadline=0.0,
+            client_context=context,
+            trace_id=trace,
+            log_tail=tail,
+            qualifier=name.qualifier,
+        )
+        # A function runs on when its caller has gone.
+        ran = await asyncio.shield(asyncio.ensure_future(self._invoker.run(name, invocation)))
+        response = _streamed(ran, tail) if call == "invoke_stream" else _whole(ran, tail)
+        response.headers["X-Amz-Executed-Version"] = ran.version
+        response.headers["X-Amzn-Trace-Id"] = trace
+        return response
+
+
+def _whole(ran: Ran, tail: bool) -> web.Response:
+    result = ran.result
+    response = web.Response(body=result.payload, content_type="application/json")
+    if result.function_error is not None:
+        response.headers["X-Amz-Function-Error"] = result.function_error
+    if tail:
+        response.headers["X-Amz-Log-Result"] = base64.b64encode(result.log_tail).decode()
+    return response
+
+
+def _streamed(ran: Ran, tail: bool) -> web.Response:
+    """The answer in frames; a runtime that does not stream has its whole answer in them."""
+    result = ran.result
+    payload, frames = result.payload, []
+    if result.function_error is None:
+        frames = [
+            eventstream.frame(
+                "PayloadChunk",
+                "application/octet-stream",
+                payload[start : start + eventstream.LARGEST_PIECE],
+            )
+            for start in range(0, len(payload), eventstream.LARGEST_PIECE)
+        ]
+    complete: dict[str, str] = {}
+    if result.function_error is not None:
+        complete["ErrorCode"] = result.function_error
+        complete["ErrorDetails"] = payload.decode(errors="replace")
+    if tail:
+        complete["LogResult"] = base64.b64encode(result.log_tail).decode()
+    end = json.dumps(complete).encode()
+    frames.append(eventstream.frame("InvokeComplete", "application/json", end))
+    response = web.Response(body=b"".join(frames), content_type=eventstream.CONTENT_TYPE)
+    response.headers["X-Amzn-Remapped-Content-Type"] = result.content_type
+    return response
+
+
+async def _payload(request: web.BaseRequest, kind: str) -> bytes:
+    """The event, JSON.
+
+    Raises:
+        LambdaError: It is too large, or no JSON.
+    """
+    limit = ASYNC_LIMIT if kind == "Event" else LIMIT
+    try:
+        payload = await read_body(request, limit)
+    except Refused as refusal:
+        if refusal.status == 413:
+            raise too_large(limit) from refusal
+        raise LambdaError(400, "InvalidRequestContentException", refusal.reason) from refusal
+    try:
+        json.loads(payload or b"{}")
+    except (ValueError, RecursionError) as error:
+        message = f"Could not parse request body into json: Could not parse payload into json: {error}"
+        raise LambdaError(400, "InvalidRequestContentException", message) from error
+    return payload or b"{}"
+
+
+async def _document(request: web.BaseRequest) -> Mapping[str, Any]:
+    try:
+        document = json.loads(await read_body(request, ASYNC_LIMIT) or b"{}")
+    except (Refused, ValueError, RecursionError) as error:
+        message = f"Could not parse request body into json: {error}"
+        raise LambdaError(400, "InvalidRequestContentException", message) from error
+    if not isinstance(document, dict):
+        message = "Could not parse request body into json: it is no object."
+        raise LambdaError(400, "InvalidRequestContentException", message)
+    return document
+
+
+def _client_context(header: str | None) -> bytes | None:
+    """What a caller says of itself.
+
+    Raises:
+        LambdaError: It is too long, or no JSON object in base64.
+    """
+    if header is None:
+        return None
+    try:
+        context = base64.b64decode(header, validate=True)
+        fits = isinstance(json.loads(context), dict) and len(header) <= _LONGEST_CONTEXT
+    except (binascii.Error, ValueError, RecursionError):
+        fits = False
+    if not fits:
+        message = "Client context must be a valid Base64-encoded JSON object."
+        raise LambdaError(400, "InvalidRequestContentException", message)
+    return context

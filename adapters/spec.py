@@ -252,7 +252,8 @@ def _url(node: Node) -> Url | None:
     authorizer = node["authorizer"].text(default="") or None
     if authorizer not in (None, "aws_iam"):
         raise node["authorizer"].error("it can only be aws_iam")
-    return Url(cors=_cors(node["cors"]), authorizer=authorizer)
+    mode = node["invokeMode"].choice("BUFFERED", "RESPONSE_STREAM")
+    return Url(cors=_cors(node["cors"]), authorizer=authorizer, invoke_mode=mode)
 
 
 def _cors(node: Node) -> Cors | None:

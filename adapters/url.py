@@ -45,16 +45,18 @@ class Url:
     Args:
         cors: Its CORS rules, or None to leave CORS to the service.
         authorizer: ``aws_iam`` where callers must sign, else None.
+        invoke_mode: ``BUFFERED``, or ``RESPONSE_STREAM`` to pass on what the function writes.
     """
 
     cors: Cors | None = None
     authorizer: str | None = None
+    invoke_mode: str = "BUFFERED"
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Url:
         """Read the ``dataclasses.asdict`` form (tuples may have become lists)."""
         cors: dict[str, Any] | None = raw["cors"]
         if cors is None:
-            return cls(authorizer=raw["authorizer"])
+            return cls(**raw)
         listed = {k: tuple(v) for k, v in cors.items() if isinstance(v, list | tuple)}
-        return cls(cors=Cors(**{**cors, **listed}), authorizer=raw["authorizer"])
+        return cls(**{**raw, "cors": Cors(**{**cors, **listed})})

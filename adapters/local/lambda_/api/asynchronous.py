@@ -62,7 +62,8 @@ class Asynchronous:
         self._home = home
         self._queues: dict[str, Queue] = {}
         self._timers: dict[str, Timer] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._runs: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def waiting(self, function: str) -> int:
@@ -78,7 +79,7 @@ class Asynchronous:
         for function, entry in await self._registry.call(lambda store: store.waiting()):
             self._feed(function, Accepted(entry))
         for parcel in parcels:
-            self._do(self._deliver(parcel))
+            self._do(self._deliver(parcel), self._writes)
 
     async def accept(self, name: Name, id: str, message: Message) -> None:
         """Take in an event; it is on disk when this returns.
@@ -110,12 +111,12 @@ class Asynchronous:
             timer.cancel()
 
     async def close(self) -> None:
-        """Leave what still runs to the next platform."""
+        """Leave what still runs to the next platform, and keep all that has ended."""
         self.stop()
-        for task in self._tasks:
+        for task in self._runs:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        while pending := self._runs | self._writes:
+            await asyncio.wait(pending)
 
     def _feed(self, function: str, event: Event, response: Response | None = None) -> None:
         if self._closed and isinstance(event, Accepted | Tick):
@@ -135,11 +136,12 @@ class Asynchronous:
         match command:
             case Invoke(entry):
                 if not self._closed:
-                    self._do(self._invoke(function, entry))
+                    self._do(self._invoke(function, entry), self._runs)
             case Keep(entry):
-                self._do(self._registry.call(lambda store: store.keep(entry)))
+                self._do(self._registry.call(lambda store: store.keep(entry)), self._writes)
             case Finish(entry, condition):
-                self._do(self._finish(function, entry, condition, response))
+                finish = self._finish(function, entry, condition, response)
+                self._do(finish, self._writes)
             case WakeAt(time):
                 if (timer := self._timers.pop(function, None)) is not None:
                     timer.cancel()
@@ -149,7 +151,7 @@ class Asynchronous:
                     when, lambda: self._feed(function, tick)
                 )
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _do(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
         async def guarded() -> None:
             with self._clock.working():
                 try:
@@ -158,8 +160,8 @@ class Asynchronous:
                     print(f"asynchronous invocations: {error}", file=sys.stderr, flush=True)
 
         task = asyncio.get_running_loop().create_task(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _invoke(self, function: str, entry: Entry) -> None:
         event: Event = Throttled(entry.id)

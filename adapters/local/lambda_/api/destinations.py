@@ -1,7 +1,8 @@
 """Where the records of asynchronous invocations go: to functions, or into files of the home.
 
-What AWS puts into a queue, a topic, a bucket or a bus is a line of ``destinations/SERVICE-NAME.jsonl``
-here, and what no destination is named for a line of ``dead-letters/FUNCTION.jsonl``.
+What AWS puts into a queue, a topic, a bucket or a bus is here a line of a file,
+``destinations/SERVICE-NAME.jsonl``; a failure without a destination is one of
+``dead-letters/FUNCTION.jsonl``.
 """
 
 from __future__ import annotations

@@ -49,9 +49,7 @@ def configuration(deployment: Deployment, qualifier: str | None = None) -> dict[
     }
 
 
-def function(
-    deployment: Deployment, qualifier: str | None, reserved: int | None
-) -> dict[str, Any]:
+def function(deployment: Deployment, qualifier: str | None, reserved: int | None) -> dict[str, Any]:
     """What ``GetFunction`` answers with.
 
     Args:

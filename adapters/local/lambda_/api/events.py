@@ -1,7 +1,7 @@
 """A request to a function's URL as the event that the function gets: payload format 2.0.
 
-Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads; which bodies
-come in base64 was taken from answers of the service, as was that what is absent has no key.
+Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads. Which
+bodies come in base64, and that what is absent has no key, was taken from the service's own events.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from urllib.parse import parse_qsl
 
 from bentofn.adapters.local.lambda_.api.names import ACCOUNT
 
-_NOT_PASSED = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+_NOT_PASSED = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 _TEXT = ("text", "json", "xml", "javascript")
 
 
@@ -97,7 +99,7 @@ def event_of(request: UrlRequest) -> dict[str, Any]:
 
 
 def _headers(request: UrlRequest) -> dict[str, str]:
-    """Lower-case name to value; several values of a name joined by commas, cookies by semicolons."""
+    """Lower-case name to value; several values of a name are joined."""
     headers: dict[str, str] = {}
     for name, value in request.headers:
         key = name.lower()

@@ -33,8 +33,8 @@ _TOO_LITTLE_LEFT = (
     "UnreservedConcurrentExecution below its minimum value of [100]."
 )
 _UNQUALIFIED = (
-    "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
-    "operation. Please specify either a function name or an unqualified function ARN."
+    "This operation is permitted on Lambda functions only. Aliases and versions do not support "
+    "this operation. Please specify either a function name or an unqualified function ARN."
 )
 
 

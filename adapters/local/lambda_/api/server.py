@@ -103,7 +103,8 @@ class InvokeApi:
             case "update_alias":
                 return await manage.update_alias(name, parts[0], asked)
             case "delete_alias":
-                return await manage.delete_alias(name, parts[0])
+                await manage.delete_alias(name, parts[0])
+                return None
             case "create_alias":
                 return await manage.create_alias(name, asked)
             case "publish_version":
@@ -219,7 +220,9 @@ async def _payload(request: web.BaseRequest, kind: str) -> bytes:
     try:
         json.loads(payload or b"{}")
     except (ValueError, RecursionError) as error:
-        message = f"Could not parse request body into json: Could not parse payload into json: {error}"
+        message = (
+            f"Could not parse request body into json: Could not parse payload into json: {error}"
+        )
         raise LambdaError(400, "InvalidRequestContentException", message) from error
     return payload or b"{}"
 
@@ -228,12 +231,15 @@ async def _document(request: web.BaseRequest) -> Mapping[str, Any]:
     try:
         document = json.loads(await read_body(request, ASYNC_LIMIT) or b"{}")
     except (Refused, ValueError, RecursionError) as error:
-        message = f"Could not parse request body into json: {error}"
-        raise LambdaError(400, "InvalidRequestContentException", message) from error
+        raise _not_json(str(error)) from error
     if not isinstance(document, dict):
-        message = "Could not parse request body into json: it is no object."
-        raise LambdaError(400, "InvalidRequestContentException", message)
+        raise _not_json("it is no object.")
     return document
+
+
+def _not_json(why: str) -> LambdaError:
+    message = f"Could not parse request body into json: {why}"
+    return LambdaError(400, "InvalidRequestContentException", message)
 
 
 def _client_context(header: str | None) -> bytes | None:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from bentofn.adapters.local import cors
 from bentofn.adapters.local.lambda_.api.answers import Answer, NoAnswer, buffered, streamed
@@ -45,9 +46,7 @@ class FunctionUrls:
         self._invoker = invoker
         self._secrets = secrets
 
-    async def answer(
-        self, request: web.BaseRequest, name: Name, path: str
-    ) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, name: Name, path: str) -> web.StreamResponse:
         """Answer a request.
 
         Args:
@@ -67,7 +66,8 @@ class FunctionUrls:
             response = _message(refusal.status, message)
         response.headers["x-amzn-RequestId"] = id
         response.headers["X-Amzn-Trace-Id"] = trace
-        if url is not None and url.cors is not None:
+        preflight = cors.is_preflight(request.method, request.headers)
+        if url is not None and url.cors is not None and not preflight:
             for header in [n for n in response.headers if n.lower().startswith(cors.PREFIX)]:
                 del response.headers[header]
             allowed = cors.response_headers(url.cors, request.headers.get("Origin"))
@@ -146,11 +146,7 @@ def unknown() -> web.Response:
 
 
 def _response(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.status, body=answer.body)
-    del response.headers["Content-Type"]
-    for name, value in answer.headers:
-        response.headers.add(name, value)
-    return response
+    return web.Response(status=answer.status, body=answer.body, headers=CIMultiDict(answer.headers))
 
 
 def _message(status: int, message: str | None, type: str | None = None) -> web.Response:

@@ -1,0 +1,86 @@
+"""All of Lambda's side of the platform that its callers see, put together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from bentofn.adapters.local.clock import Clock
+from bentofn.adapters.local.core.invocations.concurrency import Concurrency
+from bentofn.adapters.local.lambda_.api.asynchronous import Asynchronous
+from bentofn.adapters.local.lambda_.api.functions import Functions
+from bentofn.adapters.local.lambda_.api.invoker import Invoker
+from bentofn.adapters.local.lambda_.api.management import Management
+from bentofn.adapters.local.lambda_.api.names import Name
+from bentofn.adapters.local.lambda_.api.registry import Registry
+from bentofn.adapters.local.lambda_.api.routes import PREFIX
+from bentofn.adapters.local.lambda_.api.server import InvokeApi
+from bentofn.adapters.local.lambda_.api.url import FunctionUrls
+
+
+class LambdaFace:
+    """The Invoke API, function URLs and asynchronous invocations of a platform.
+
+    Args:
+        functions: The platform's.
+        clock: Its time.
+        home: The home's directory.
+        address: Where the platform answers, without a slash at the end.
+        secrets: Access key to secret, of those who may call URLs with ``aws_iam``.
+        chance: Draws the versions of weighted aliases.
+
+    Raises:
+        OSError: The home cannot be written.
+        sqlite3.Error: What is kept there is damaged.
+    """
+
+    def __init__(
+        self,
+        functions: Functions,
+        clock: Clock,
+        home: Path,
+        address: str,
+        secrets: Mapping[str, str],
+        chance: random.Random | None = None,
+    ) -> None:
+        self.registry = Registry(home / "lambda.db", Concurrency())
+        self.invoker = Invoker(functions, self.registry, chance or random.Random())
+        self.asynchronous = Asynchronous(self.invoker, self.registry, clock, home)
+        management = Management(functions, self.invoker, self.registry, address)
+        self._api = InvokeApi(self.invoker, self.asynchronous, management)
+        self._urls = FunctionUrls(self.invoker, secrets)
+
+    @staticmethod
+    def takes(raw_path: str) -> bool:
+        """Whether a request with this path is for the Invoke API."""
+        return PREFIX.match(raw_path) is not None
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request that :meth:`takes` knows."""
+        return await self._api.answer(request)
+
+    async def answer_url(
+        self, request: web.BaseRequest, function: str, qualifier: str | None, path: str
+    ) -> web.StreamResponse:
+        """Answer a request for a function's URL.
+
+        Args:
+            request: The caller's request.
+            function: The function's name.
+            qualifier: A version or alias, or None.
+            path: Path and query below the URL.
+        """
+        return await self._urls.answer(request, Name(function, qualifier), path)
+
+    async def forget(self, function: str) -> None:
+        """A function is no more, and nothing that was set for it or waits for it."""
+        self.asynchronous.forget(function)
+        await self.registry.forget(function)
+
+    async def close(self) -> None:
+        """Leave what is not done to the next platform, and close the database."""
+        await self.asynchronous.close()
+        await self.registry.close()

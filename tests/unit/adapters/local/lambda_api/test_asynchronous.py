@@ -1,0 +1,169 @@
+"""Events: taken at once, tried as Lambda tries them, kept over a restart, sent on when over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from small_functions import HandlerError, Served, SmallFunctions, call, refused, serve
+
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
+
+
+async def send(served: Served, name: str = "f", payload: bytes = b'{"n": 1}') -> str:
+    answer = await call(
+        served.client().invoke, FunctionName=name, InvocationType="Event", Payload=payload
+    )
+    assert answer["StatusCode"] == 202
+    assert answer["Payload"] == b""
+    return str(answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("It did not come to that.")
+
+
+def failing(times: int) -> Callable[[Any, Any], Any]:
+    tries = 0
+
+    def handler(event: Any, _: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries <= times:
+            raise HandlerError(f"try {tries}")
+        return {"tries": tries}
+
+    return handler
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+async def test_an_event_is_run_without_its_caller(served: Served) -> None:
+    served.functions.deploy("f", failing(0))
+    id = await send(served)
+    await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    ((_, _, invocation),) = served.functions.ran
+    assert (invocation.request_id, invocation.event) == (id, b'{"n": 1}')
+
+
+async def test_a_failed_event_is_tried_again_after_a_minute_and_after_two(served: Served) -> None:
+    served.functions.deploy("f", failing(9))
+    id = await send(served)
+    await until(lambda: len(served.functions.ran) == 1)
+    await served.clock.tick(59)
+    assert len(served.functions.ran) == 1
+    await served.clock.tick(1)
+    assert len(served.functions.ran) == 2
+    await served.clock.tick(119)
+    assert len(served.functions.ran) == 2
+    await served.clock.tick(1)
+    assert len(served.functions.ran) == 3
+    await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    await until(lambda: bool(lines(served.home / "dead-letters" / "f.jsonl")))
+    (record,) = lines(served.home / "dead-letters" / "f.jsonl")
+    assert record["version"] == "1.0"
+    assert record["timestamp"] == "2023-11-14T22:16:20.000Z"
+    assert record["requestContext"] == {
+        "requestId": id,
+        "functionArn": f"{ARN}f:$LATEST",
+        "condition": "RetriesExhausted",
+        "approximateInvokeCount": 3,
+    }
+    assert record["requestPayload"] == {"n": 1}
+    assert record["responseContext"] == {
+        "statusCode": 200,
+        "executedVersion": "$LATEST",
+        "functionError": "Unhandled",
+    }
+    assert record["responsePayload"]["errorMessage"] == "try 3"
+    assert {invocation.request_id for _, _, invocation in served.functions.ran} == {id}
+
+
+async def test_destinations_get_the_record(served: Served) -> None:
+    seen: list[Any] = []
+    served.functions.deploy("f", failing(1))
+    served.functions.deploy("after", lambda event, _: seen.append(event))
+    await call(
+        served.client().put_function_event_invoke_config,
+        FunctionName="f",
+        MaximumRetryAttempts=0,
+        DestinationConfig={
+            "OnSuccess": {"Destination": f"{ARN}after"},
+            "OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:lost.fifo"},
+        },
+    )
+    await send(served)
+    file = served.home / "destinations" / "sqs-lost.fifo.jsonl"
+    await until(lambda: bool(lines(file)))
+    assert lines(file)[0]["requestContext"]["condition"] == "RetriesExhausted"
+    await send(served)
+    await until(lambda: bool(seen))
+    assert seen[0]["requestContext"]["condition"] == "Success"
+    assert seen[0]["responsePayload"] == {"tries": 2}
+    assert not (served.home / "dead-letters").exists()
+
+
+async def test_a_function_that_may_not_run_has_its_events_given_up(served: Served) -> None:
+    served.functions.deploy("f", failing(0))
+    client = served.client()
+    await call(client.put_function_concurrency, FunctionName="f", ReservedConcurrentExecutions=0)
+    await send(served)
+    file = served.home / "dead-letters" / "f.jsonl"
+    await until(lambda: bool(lines(file)))
+    (record,) = lines(file)
+    assert record["requestContext"]["condition"] == "ZeroReservedConcurrency"
+    assert record["requestContext"]["approximateInvokeCount"] == 0
+    assert "responseContext" not in record
+    assert served.functions.ran == []
+    error = await refused(client.invoke, FunctionName="f")
+    assert error.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+
+
+async def test_an_event_survives_the_platform(tmp_path: Path) -> None:
+    functions = SmallFunctions()
+    functions.deploy("f", failing(1))
+    async with serve(functions, tmp_path) as served:
+        id = await send(served)
+        await until(lambda: len(functions.ran) == 1)
+    async with serve(functions, tmp_path) as served:
+        assert served.face.asynchronous.waiting("f") == 1
+        await served.clock.tick(60)
+        assert [invocation.request_id for _, _, invocation in functions.ran] == [id, id]
+        await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    async with serve(functions, tmp_path) as served:
+        assert served.face.asynchronous.waiting("f") == 0
+
+
+async def test_an_event_too_old_is_given_up(served: Served) -> None:
+    served.functions.deploy("f", failing(9))
+    await call(
+        served.client().put_function_event_invoke_config,
+        FunctionName="f",
+        MaximumEventAgeInSeconds=90,
+    )
+    await send(served)
+    await until(lambda: len(served.functions.ran) == 1)
+    await served.clock.tick(90)
+    file = served.home / "dead-letters" / "f.jsonl"
+    await until(lambda: bool(lines(file)))
+    assert lines(file)[0]["requestContext"]["condition"] == "EventAgeExceeded"
+    assert len(served.functions.ran) == 2
+
+
+async def test_a_removed_functions_events_are_gone(served: Served) -> None:
+    served.functions.deploy("f", failing(9))
+    await send(served)
+    await until(lambda: len(served.functions.ran) == 1)
+    await served.face.forget("f")
+    await served.clock.tick(300)
+    assert len(served.functions.ran) == 1
+    assert served.face.asynchronous.waiting("f") == 0

@@ -1,0 +1,213 @@
+"""boto3 invokes functions, and its users see what Lambda would say."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import httpx
+import pytest
+from small_functions import HandlerError, Served, call, refused
+
+from bentofn.adapters.local.tickets import Refused
+
+
+def echo(event: Any, _: Any) -> Any:
+    return {"echo": event}
+
+
+def fail(event: Any, _: Any) -> Any:
+    raise HandlerError("no")
+
+
+async def test_a_caller_that_waits_gets_the_functions_value(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    answer = await call(served.client().invoke, FunctionName="f", Payload=b'{"a": 1}')
+    assert answer["StatusCode"] == 200
+    assert answer["ExecutedVersion"] == "$LATEST"
+    assert "FunctionError" not in answer
+    assert json.loads(answer["Payload"]) == {"echo": {"a": 1}}
+    ids = answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+    assert served.functions.ran[0][2].request_id == ids
+
+
+async def test_no_payload_is_an_empty_event(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    answer = await call(served.client().invoke, FunctionName="f")
+    assert json.loads(answer["Payload"]) == {"echo": {}}
+
+
+async def test_a_functions_error_is_an_answer_with_a_header(served: Served) -> None:
+    served.functions.deploy("f", fail)
+    answer = await call(served.client().invoke, FunctionName="f", LogType="Tail")
+    assert answer["StatusCode"] == 200
+    assert answer["FunctionError"] == "Unhandled"
+    assert json.loads(answer["Payload"])["errorMessage"] == "no"
+    assert base64.b64decode(answer["LogResult"]) == b"START\nEND\n"
+
+
+async def test_a_client_context_reaches_the_function(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    context = base64.b64encode(b'{"custom": {"x": "y"}}').decode()
+    await call(served.client().invoke, FunctionName="f", ClientContext=context)
+    assert served.functions.ran[0][2].client_context == b'{"custom": {"x": "y"}}'
+    error = await refused(served.client().invoke, FunctionName="f", ClientContext="!")
+    assert error.response["Error"]["Code"] == "InvalidRequestContentException"
+
+
+async def test_a_dry_run_runs_nothing(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    answer = await call(served.client().invoke, FunctionName="f", InvocationType="DryRun")
+    assert answer["StatusCode"] == 204
+    assert served.functions.ran == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "f",
+        "f:1",
+        "f:$LATEST",
+        "arn:aws:lambda:eu-west-1:123456789012:function:f",
+        "arn:aws:lambda:eu-west-1:123456789012:function:f:1",
+        "123456789012:function:f",
+    ],
+)
+async def test_every_way_to_name_a_function_is_known(served: Served, name: str) -> None:
+    served.functions.deploy("f", echo)
+    answer = await call(served.client().invoke, FunctionName=name)
+    assert answer["ExecutedVersion"] == ("1" if name.endswith(":1") else "$LATEST")
+
+
+@pytest.mark.parametrize(
+    ("name", "qualifier", "code", "words"),
+    [
+        ("g", None, "ResourceNotFoundException", "function:g:$LATEST"),
+        ("f", "2", "ResourceNotFoundException", "function:f:2"),
+        ("f", "blue", "ResourceNotFoundException", "function:f:blue"),
+        ("f:1", "2", "InvalidParameterValueException", "derived qualifier"),
+        ("f!", None, "ValidationException", "'f!' at 'functionName'"),
+        ("f", "no!", "ValidationException", "'no!' at 'qualifier'"),
+        ("f:1:2", None, "ValidationException", "'f:1:2'"),
+    ],
+)
+async def test_what_is_not_there_is_said_in_lambdas_words(
+    served: Served, name: str, qualifier: str | None, code: str, words: str
+) -> None:
+    served.functions.deploy("f", echo)
+    path = f"{served.url}/2015-03-31/functions/{name}/invocations"
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(path, params={"Qualifier": qualifier} if qualifier else {})
+    assert answer.headers["x-amzn-ErrorType"] == code
+    assert words in answer.text
+    assert answer.headers["x-amzn-RequestId"]
+
+
+async def test_bodies_that_are_too_large_or_no_json_are_refused(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    client = served.client()
+    large = json.dumps("x" * 6_291_456).encode()
+    error = await refused(client.invoke, FunctionName="f", Payload=large)
+    assert error.response["Error"]["Code"] == "RequestTooLargeException"
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+    event = json.dumps("x" * 1_048_576).encode()
+    error = await refused(client.invoke, FunctionName="f", Payload=event, InvocationType="Event")
+    assert error.response["Error"]["Code"] == "RequestTooLargeException"
+    await call(client.invoke, FunctionName="f", Payload=event)
+    error = await refused(client.invoke, FunctionName="f", Payload=b"{nope")
+    assert error.response["Error"]["Code"] == "InvalidRequestContentException"
+    assert "Could not parse request body into json" in error.response["Error"]["Message"]
+
+
+async def test_another_type_of_body_is_415(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    path = f"{served.url}/2015-03-31/functions/f/invocations"
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(path, content=b"<a/>", headers={"Content-Type": "text/xml"})
+        assert answer.status_code == 415
+        assert answer.json()["Type"] == "User"
+        plain = await client.post(path, content=b"{}")
+        assert plain.status_code == 200
+
+
+async def test_a_page_of_somebody_elses_cannot_use_the_api(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    path = f"{served.url}/2015-03-31/functions/f/invocations"
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(path, headers={"Origin": "https://example.com"})
+    assert answer.status_code == 403
+    assert served.functions.ran == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(429, "TooManyRequestsException"), (503, "ServiceException")]
+)
+async def test_what_no_environment_takes_is_throttled_or_a_fault(
+    served: Served, status: int, code: str
+) -> None:
+    served.functions.deploy("f", lambda *_: Refused(status, "no room"))
+    error = await refused(served.client().invoke, FunctionName="f")
+    assert error.response["Error"]["Code"] == code
+    if status == 429:
+        assert error.response["Reason"] == "ConcurrentInvocationLimitExceeded"
+        assert error.response["Error"]["Message"] == "Rate Exceeded."
+
+
+async def test_reserved_concurrency_throttles_and_protects(served: Served) -> None:
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def wait(event: Any, _: Any) -> Any:
+        entered.set()
+        await release.wait()
+        return 1
+
+    served.functions.deploy("f", wait)
+    client = served.client()
+    await call(client.put_function_concurrency, FunctionName="f", ReservedConcurrentExecutions=1)
+    first = asyncio.create_task(call(client.invoke, FunctionName="f"))
+    await entered.wait()
+    error = await refused(served.client().invoke, FunctionName="f")
+    assert error.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    release.set()
+    assert (await first)["Payload"] == b"1"
+    assert (await call(client.invoke, FunctionName="f"))["StatusCode"] == 200
+
+
+async def test_a_function_runs_on_when_its_caller_has_gone(served: Served) -> None:
+    entered, release, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def wait(event: Any, _: Any) -> Any:
+        entered.set()
+        await release.wait()
+        ended.set()
+
+    served.functions.deploy("f", wait)
+    path = f"{served.url}/2015-03-31/functions/f/invocations"
+    async with httpx.AsyncClient() as client:
+        caller = asyncio.create_task(client.post(path))
+        await entered.wait()
+        caller.cancel()
+        await asyncio.wait([caller])
+    release.set()
+    await asyncio.wait_for(ended.wait(), 10)
+
+
+async def test_a_streamed_response_arrives_in_frames(served: Served) -> None:
+    served.functions.deploy("f", lambda *_: "x" * 300_000)
+    served.functions.deploy("bad", fail)
+
+    def work(name: str) -> list[Any]:
+        answer = served.client().invoke_with_response_stream(FunctionName=name, LogType="Tail")
+        return list(answer["EventStream"])
+
+    events = await asyncio.to_thread(work, "f")
+    pieces = [event["PayloadChunk"]["Payload"] for event in events if "PayloadChunk" in event]
+    assert len(pieces) == 3
+    assert json.loads(b"".join(pieces)) == "x" * 300_000
+    assert base64.b64decode(events[-1]["InvokeComplete"]["LogResult"]) == b"START\nEND\n"
+    (event,) = await asyncio.to_thread(work, "bad")
+    assert event["InvokeComplete"]["ErrorCode"] == "Unhandled"
+    assert "no" in event["InvokeComplete"]["ErrorDetails"]

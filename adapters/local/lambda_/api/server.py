@@ -21,8 +21,8 @@ from bentofn.adapters.local.lambda_.api.management import Management
 from bentofn.adapters.local.lambda_.api.names import Name, parse
 from bentofn.adapters.local.lambda_.api.routes import call_of
 from bentofn.adapters.local.lambda_.api.store import Message
-from bentofn.adapters.local.lambda_.api.trace import trace_id
 from bentofn.adapters.local.lambda_.invocation import Invocation
+from bentofn.adapters.local.lambda_.offers import new_trace
 from bentofn.adapters.local.proxy import read_body
 from bentofn.adapters.local.tickets import Refused
 
@@ -143,7 +143,7 @@ class InvokeApi:
             raise LambdaError(415, "UnsupportedMediaTypeException", message)
         payload = await _payload(request, kind)
         context = _client_context(request.headers.get("X-Amz-Client-Context"))
-        trace = request.headers.get("X-Amzn-Trace-Id") or trace_id()
+        trace = request.headers.get("X-Amzn-Trace-Id") or new_trace()
         self._invoker.find(name)
         if kind == "DryRun":
             return web.Response(status=204)

@@ -22,8 +22,8 @@ from bentofn.adapters.local.lambda_.api.invoker import Invoker
 from bentofn.adapters.local.lambda_.api.names import Name
 from bentofn.adapters.local.lambda_.api.server import LIMIT
 from bentofn.adapters.local.lambda_.api.signature import Signable, Unsigned, verify
-from bentofn.adapters.local.lambda_.api.trace import trace_id
 from bentofn.adapters.local.lambda_.invocation import Invocation
+from bentofn.adapters.local.lambda_.offers import new_trace
 from bentofn.adapters.local.proxy import read_body
 from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.url import Url
@@ -54,7 +54,7 @@ class FunctionUrls:
             name: The function, or one of its aliases.
             path: Path and query below the function's URL.
         """
-        id, trace = str(uuid.uuid4()), request.headers.get("X-Amzn-Trace-Id") or trace_id()
+        id, trace = str(uuid.uuid4()), request.headers.get("X-Amzn-Trace-Id") or new_trace()
         url: Url | None = None
         try:
             url = self._invoker.find(name).spec.settings.url

@@ -17,7 +17,7 @@ from bentofn.packager.code.contract import (
     describe,
     keep_description,
 )
-from bentofn.packager.code.gpu import names_gpu
+from bentofn.packager.code.gpu import refuse_unseen_gpu
 from bentofn.packager.code.import_surface import import_surface
 from bentofn.packager.code.late_imports import late_imports
 from bentofn.packager.environment.bench import Bench, bench_like, own_bench
@@ -36,7 +36,6 @@ from bentofn.packager.roots.stage import stage
 from bentofn.packager.service_layers import bytecode_layers, code_layer, runtime_layer
 from bentofn.packager.slim.proven import prove_once
 from bentofn.packager.store import Descriptor, Store
-from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest
 
 Report = Callable[[str], None]
@@ -107,7 +106,8 @@ class Assembler:
             late = late_imports(python)
             key = self._contract_key(python, late, bench)
             description = self._description(key, late, bench)
-            self._check_gpu(lock, description)
+            if self.inputs.options.gpu is None and self._is_for_cpu and is_cpu(lock.versions):
+                refuse_unseen_gpu(description.contract)
         with self.step("bytecode"):
             bytecode = self._bytecode(environment, description)
         with self.step("models"):
@@ -241,17 +241,6 @@ class Assembler:
     @property
     def _is_for_cpu(self) -> bool:
         return self.inputs.requirements.settings.torch_cpu_index is not None
-
-    def _check_gpu(self, lock: Lock, description: Description) -> None:
-        """Make sure that a service with torch's CPU build does not ask for a GPU after all."""
-        undecided = self.inputs.options.gpu is None and self._is_for_cpu
-        asks = names_gpu(description.contract.config.get("resources"))
-        if undecided and asks and is_cpu(lock.versions):
-            raise UserError(
-                f"The resources of {description.contract.name} name a GPU, which was not seen in "
-                "its file before its packages were chosen; build with --gpu (or with --cpu, if it "
-                "should have torch's CPU build all the same)."
-            )
 
     def _surface(self, python: Mapping[str, bytes]) -> str:
         digests = self.inputs.tree.digests

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +24,7 @@ from bentofn.packager.environment.requirements import (
     with_wheel_folders,
 )
 from bentofn.packager.environment.resolve import lock_key
-from bentofn.packager.environment.target import Target, base_interpreter, find_target, supported
+from bentofn.packager.environment.target import Target, find_target, interpreter_identity, supported
 from bentofn.packager.environment.torch_build import CPU_INDEX
 from bentofn.packager.environment.uv_lock import locked_versions
 from bentofn.packager.home import Home
@@ -280,15 +278,6 @@ def check_unchanged(tree: HashedTree) -> None:
             raise UserError(f"{file.path} vanished while the build ran; build again.") from None
         if (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino) != file.stat:
             raise UserError(f"{file.path} changed while the build ran; build again.")
-
-
-def interpreter_identity(target: Target) -> str:
-    """Names an interpreter so that another patch release of it is another one."""
-    if target.interpreter == base_interpreter():
-        return f"{platform.python_implementation()} {platform.python_version()}"
-    real = target.interpreter.resolve()
-    stat = real.stat()
-    return hashlib.sha256(f"{real} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
 
 
 def _description(project: Path, text: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bentofn.packager.config.model import BuildConfig
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import ServiceContract
 
 _KEYS = ("gpu", "gpu_type")
 """Of BentoML's ``resources``."""
@@ -32,6 +34,20 @@ def asks_for_gpu(project: Path, config: BuildConfig) -> bool:
 def names_gpu(resources: object) -> bool:
     """Whether a service's ``resources`` name a GPU."""
     return isinstance(resources, Mapping) and any(resources.get(key) for key in _KEYS)
+
+
+def refuse_unseen_gpu(contract: ServiceContract) -> None:
+    """Make sure that a service with torch's CPU build does not ask for a GPU after all.
+
+    Raises:
+        UserError: It does, in a way that only its import showed.
+    """
+    if names_gpu(contract.config.get("resources")):
+        raise UserError(
+            f"The resources of {contract.name} name a GPU, which was not seen in its file before "
+            "its packages were chosen; build with --gpu (or with --cpu, if it should have torch's "
+            "CPU build all the same)."
+        )
 
 
 def _service_file(project: Path, config: BuildConfig) -> Path:

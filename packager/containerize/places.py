@@ -16,7 +16,8 @@ from bentofn.packager.containerize.blob import Blob, checked, damaged, file_blob
 from bentofn.packager.containerize.media import ACCEPT, INDEXES, MANIFESTS
 from bentofn.packager.containerize.names import Place
 from bentofn.packager.layers.stream import BoundedHeader
-from bentofn.packager.registry.blobs import fetch_blob, fetch_manifest
+from bentofn.packager.registry.blobs import fetch_manifest
+from bentofn.packager.registry.download import fetch_blob
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.registry.transfer import transport_of
 from bentofn.packager.registry.transport import Transport

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform as host
 import re
@@ -195,3 +196,12 @@ def host_platform() -> str:
     """This machine's OCI platform."""
     machine = host.machine().lower()
     return f"{sys.platform}/{_MACHINES.get(machine, machine)}"
+
+
+def interpreter_identity(target: Target) -> str:
+    """Names an interpreter so that another patch release of it is another one."""
+    if target.interpreter == base_interpreter():
+        return f"{host.python_implementation()} {host.python_version()}"
+    real = target.interpreter.resolve()
+    stat = real.stat()
+    return hashlib.sha256(f"{real} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()

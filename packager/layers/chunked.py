@@ -22,6 +22,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
+from bentofn.packager.layers.chunk import Chunk
 from bentofn.packager.layers.files import LayerEntry, LayerFile, LayerLink
 from bentofn.packager.layers.tar import (
     HashingWriter,
@@ -32,7 +33,7 @@ from bentofn.packager.layers.tar import (
     tar_info,
 )
 from bentofn.packager.layers.tarsplit import TarSplit, crc64
-from bentofn.packager.layers.toc import EMPTY, TOC_TYPE, Chunk, TocEntry
+from bentofn.packager.layers.toc import EMPTY, TOC_TYPE, TocEntry
 from bentofn.packager.layers.toc_writer import write_toc
 
 GATHERED = 256 << 10

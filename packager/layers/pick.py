@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import BinaryIO
 
+from bentofn.packager.layers.chunk import read_chunk
 from bentofn.packager.layers.stream import (
     UNREADABLE,
     DamagedLayer,
@@ -13,7 +14,7 @@ from bentofn.packager.layers.stream import (
     decompressor,
     open_archive,
 )
-from bentofn.packager.layers.toc import read_chunk, read_toc, toc_position
+from bentofn.packager.layers.toc import read_toc, toc_position
 from bentofn.packager.store import Descriptor, Store
 
 MOST = 16 << 20

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import zstandard
 
+from bentofn.packager.layers.chunk import MAX_CHUNK, Chunk
 from bentofn.packager.layers.files import check_link, check_path
 from bentofn.packager.store.descriptors import (
     LAYER_TOC_CHECKSUM,
@@ -35,42 +36,16 @@ TOC_TYPE = 1
 MAX_TOC = 32 << 20
 """Bytes of a table, unpacked: that of a 10 GB layer in chunks of 64 KiB is smaller."""
 
-MAX_CHUNK = 8 << 20
-"""Plain bytes of the largest frame that a bento may have, and so of a chunk."""
 
 MAX_FILE = 1 << 40
 """Bytes of the largest file that a table may name."""
 
 _PLAIN_RATIO, _PLAIN_FREE = 200, 1 << 20
-_WINDOW = MAX_CHUNK
 EMPTY = f"sha256:{hashlib.sha256().hexdigest()}"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _POSITION = re.compile(r"(\d{1,15}):(\d{1,15}):(\d{1,15}):1")
 _ROOM = len(ARCHIVE_PREFIX.split("/")) + 1
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError)
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of a file that can be fetched and unpacked alone.
-
-    Small files may share a frame: chunks of the same offset are in the same one.
-
-    Args:
-        file_offset: Where it starts in the file, in bytes.
-        size: Its plain bytes.
-        offset: Where its zstd frame starts in the blob.
-        end: Where that ends.
-        digest: ``sha256:HEX`` of the plain bytes.
-        inner: Where they start in what the frame holds.
-    """
-
-    file_offset: int
-    size: int
-    offset: int
-    end: int
-    digest: str
-    inner: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,32 +131,6 @@ def read_toc(data: bytes, checksum: str) -> Toc:
         return Toc(tuple(_entries(raw["entries"])))
     except _MALFORMED as error:
         raise _unsafe(str(error) if type(error) is ValueError else "it cannot be read") from error
-
-
-def read_chunk(data: bytes, chunk: Chunk) -> bytes:
-    """Unpack a chunk.
-
-    Args:
-        data: The bytes of the blob from the chunk's offset to its end.
-        chunk: The chunk.
-
-    Raises:
-        UserError: They are others than the chunk's digest says.
-    """
-    plain = b""
-    if chunk.inner + chunk.size <= MAX_CHUNK:
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        try:
-            frame = decompressor.stream_reader(io.BytesIO(data))
-            plain = frame.read(chunk.inner + chunk.size)[chunk.inner :]
-        except zstandard.ZstdError:
-            plain = b""
-    if len(plain) != chunk.size or f"sha256:{hashlib.sha256(plain).hexdigest()}" != chunk.digest:
-        raise UserError(
-            f"A piece of a layer is damaged: the {len(data)} bytes at {chunk.offset} are others "
-            f"than {chunk.digest} says; fetch them again, or pull or build the bento again."
-        )
-    return plain
 
 
 def _unpack(data: bytes) -> bytes:

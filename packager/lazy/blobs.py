@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from bentofn.packager.lazy.once import Once
-from bentofn.packager.registry.blobs import fetch_blob
+from bentofn.packager.registry.download import fetch_blob
 from bentofn.packager.registry.ranges import fetch_range
 from bentofn.packager.registry.transport import Transport
 from bentofn.packager.store import Descriptor, Store

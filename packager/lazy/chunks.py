@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from bentofn.packager.layers.toc import Chunk, read_chunk
+from bentofn.packager.layers.chunk import Chunk, read_chunk
 from bentofn.packager.lazy.once import Once
 from bentofn.runtime.errors import UserError
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from bentofn.packager.files import temporary_directory
 from bentofn.packager.fuse.tree import Tree as FuseTree
 from bentofn.packager.fuse.tree import plain_tree
-from bentofn.packager.layers.toc import Chunk, TocEntry
+from bentofn.packager.layers.chunk import Chunk
+from bentofn.packager.layers.toc import TocEntry
 from bentofn.packager.layers.unpack import unpack_layer
 from bentofn.packager.lazy.blobs import RemoteBlobs
 from bentofn.packager.lazy.chunks import ChunkCache

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bentofn.packager.layers.toc import MAX_CHUNK, Chunk
+from bentofn.packager.layers.chunk import MAX_CHUNK, Chunk
 from bentofn.packager.store import Descriptor
 from bentofn.packager.store.descriptors import check_digest
 from bentofn.runtime.errors import UserError

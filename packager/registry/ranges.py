@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bentofn.packager.files import CHUNK
-from bentofn.packager.registry.transport import Dropped, Response, Transport
+from bentofn.packager.registry.connection import Dropped, Response
+from bentofn.packager.registry.transport import Transport
 from bentofn.runtime.errors import UserError
 
 

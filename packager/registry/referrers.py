@@ -21,7 +21,8 @@ from bentofn.packager.arriving_referrers import (
     read_arriving_referrer,
 )
 from bentofn.packager.registry.blobs import fetch_manifest, send_manifest
-from bentofn.packager.registry.transport import ATTEMPTS, Dropped, Transport
+from bentofn.packager.registry.connection import Dropped
+from bentofn.packager.registry.transport import ATTEMPTS, Transport
 from bentofn.packager.store.blobs import digest_of
 from bentofn.packager.store.descriptors import INDEX, MANIFEST, check_digest
 from bentofn.packager.store.referrers import Referrer

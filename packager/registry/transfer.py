@@ -26,13 +26,13 @@ from bentofn.packager.arriving_referrers import (
 from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.registry.at_once import move_blobs
 from bentofn.packager.registry.blobs import (
-    fetch_blob,
     fetch_manifest,
     has_blob,
     send_blob,
     send_manifest,
 )
 from bentofn.packager.registry.credentials import find_credentials
+from bentofn.packager.registry.fetching import Fetch
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.registry.referrers import (
     add_to_fallback,
@@ -175,7 +175,7 @@ def pull(
     transport = transport_of(reference, "pull", insecure, wait)
     with store.using():
         arriving = read_arriving(fetch_manifest(transport, str(reference.tag), source), source)
-        fetch = _Fetch(transport, store, source)
+        fetch = Fetch(transport, store, source)
         fetch.blob(arriving.config, lambda: report("Pulling the bento's manifest"))
         config = read_blob(store.blobs, arriving.config.digest, f"the config of {source}")
         bento = read_arriving_config(config, source)
@@ -206,7 +206,7 @@ def pull(
 
 
 def _later(
-    fetch: _Fetch, arriving: ArrivingBento, arrived: Sequence[ArrivingReferrer], report: Report
+    fetch: Fetch, arriving: ArrivingBento, arrived: Sequence[ArrivingReferrer], report: Report
 ) -> Sequence[Descriptor]:
     """The layers that may stay in the registry; their tables of contents are fetched."""
     from bentofn.packager.lazy.tables import fetch_table, later_layers
@@ -229,45 +229,6 @@ def _origin(reference: Reference, insecure: bool) -> str:
     from bentofn.packager.lazy.origin import Origin
 
     return str(Origin(reference, insecure))
-
-
-class _Fetch:
-    """Fetches blobs, and counts their bytes."""
-
-    def __init__(self, transport: Transport, store: Store, source: str) -> None:
-        self.transport, self.store, self._source = transport, store, source
-        self.moved = self.skipped = 0
-        self._counting = threading.Lock()
-
-    def blob(self, blob: Descriptor, starting: Callable[[], None]) -> int:
-        """Fetch a blob that is not there; ``starting`` is called before; returns bytes fetched."""
-        if self.store.blobs.has_whole(blob.digest, blob.size):
-            with self._counting:
-                self.skipped += blob.size
-            return 0
-        starting()
-        fetch_blob(self.transport, self.store, blob, self._source)
-        with self._counting:
-            self.moved += blob.size
-        return blob.size
-
-    def read(self, blob: Descriptor) -> bytes:
-        """The content of a small blob, fetched if it is not there."""
-        self.blob(blob, _silently)
-        return read_blob(self.store.blobs, blob.digest, "what refers to the bento")
-
-    def referrer(self, referrer: ArrivingReferrer, report: Report) -> None:
-        """Fetch what refers to a bento; of its config, two bytes, nobody is told."""
-        sentence = f"Pulling {name_of(referrer.referrer.artifact_type)}"
-        for blob in referrer.blobs:
-            if blob.digest != referrer.config.digest:
-                self.blob(blob, partial(report, sentence))
-            elif not self.store.blobs.has_whole(blob.digest, blob.size):
-                self.blob(blob, _silently)
-
-
-def _silently() -> None:
-    """Tell nobody."""
 
 
 def _name(blob: Descriptor) -> str:

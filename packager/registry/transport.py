@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import socket
-import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.message import Message
-from typing import Any
 
+from bentofn.packager.registry.connection import Dropped, Redirects, Response, dropping
 from bentofn.packager.registry.credentials import Credentials
 from bentofn.packager.registry.reference import LOOPBACK, Reference
 from bentofn.runtime.errors import UserError
@@ -37,37 +33,6 @@ _PASSING = {408, 429, 500, 502, 503, 504}
 _PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 
 Body = Callable[[], Iterable[bytes]]
-
-
-class Dropped(Exception):  # noqa: N818 - an outcome, turned into a sentence or another attempt
-    """The connection broke; the message says how, without the URL."""
-
-
-@dataclass(frozen=True)
-class Response:
-    """An answer whose body is still to be read.
-
-    Args:
-        status: HTTP's.
-        headers: HTTP's.
-        url: Where it came from in the end; it may hold a signature, so it is never printed.
-        raw: The stream.
-    """
-
-    status: int
-    headers: Message
-    url: str
-    raw: Any
-
-    def read(self, size: int) -> bytes:
-        """Read up to so many bytes.
-
-        Raises:
-            Dropped: The connection broke.
-        """
-        with dropping():
-            data: bytes = self.raw.read(size)
-            return data
 
 
 class Transport:
@@ -104,7 +69,7 @@ class Transport:
         self._authorization = ""
         # A proxy for the outside has no business with a registry on this machine.
         proxies = [urllib.request.ProxyHandler({})] if reference.is_loopback else []
-        self._opener = urllib.request.build_opener(_Redirects, *proxies)
+        self._opener = urllib.request.build_opener(Redirects, *proxies)
 
     def url(self, path: str) -> str:
         """The address of a path below the repository, such as ``blobs/sha256:...``."""
@@ -291,44 +256,6 @@ class Transport:
             f"{registry} refused with status {status}; check that {registry} is an OCI registry "
             "and takes OCI artifacts."
         )
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows reads only, and never from HTTPS to anything else."""
-
-    http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302  # absent before Python 3.11
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        scheme = urllib.parse.urlsplit(newurl).scheme
-        if req.get_method() not in ("GET", "HEAD") or scheme not in ("https", req.type):
-            return None
-        return urllib.request.Request(newurl, headers=req.headers, method=req.get_method())
-
-
-@contextmanager
-def dropping(registry: str = "") -> Iterator[None]:
-    """Turn the failures of a connection into :class:`Dropped`, or a sentence where none helps.
-
-    Raises:
-        Dropped: Another attempt may succeed.
-        UserError: None would.
-    """
-    try:
-        yield
-    except (OSError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(reason, ssl.SSLError) and registry:
-            raise UserError(
-                f"{registry} cannot be reached over HTTPS ({reason.reason or 'TLS failed'}); "
-                "check its certificate, or use --insecure for plain HTTP on a trusted network."
-            ) from error
-        if isinstance(reason, (ConnectionRefusedError, socket.gaierror)) and registry:
-            raise UserError(
-                f"Nothing answers at {registry}; check the name, the port and that it runs."
-            ) from error
-        raise Dropped(type(reason).__name__) from error
 
 
 def _retry_after(headers: Message) -> float | None:

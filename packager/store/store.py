@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from bentofn.packager.files import atomic_write, make_directory
-from bentofn.packager.home import Home
-from bentofn.packager.store.blobs import Blobs
 from bentofn.packager.store.descriptors import (
     BENTO_ARTIFACT,
     BENTO_CONFIG,
-    MANIFEST,
     Descriptor,
     LayerInfo,
     by_file,
@@ -27,8 +21,6 @@ from bentofn.packager.store.index import (
     entries_of,
     is_entry,
     newest_of,
-    read_index,
-    write_index,
 )
 from bentofn.packager.store.manifests import (
     reached,
@@ -37,17 +29,15 @@ from bentofn.packager.store.manifests import (
     total_size,
     without_orphans,
 )
+from bentofn.packager.store.oci_layout import OciLayout
 from bentofn.packager.store.tags import Tag, check_part, parse_tag
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.manifest import BentoManifest, canonical_json
+from bentofn.runtime.manifest import BentoManifest
 
 __all__ = ["Collected", "Entry", "Kind", "Store"]
 
 MINIMUM_AGE = 3600.0
 """Seconds for which a blob that nothing reaches is left alone: its manifest may be on the way."""
-
-_INDEX_LOCK = "store"
-_USE_LOCK = "store-use"
 
 
 @dataclass(frozen=True)
@@ -65,121 +55,8 @@ class Collected:
     busy: bool = False
 
 
-class Store:
-    """The store of one home; any number of processes may use it at once."""
-
-    def __init__(self, home: Home) -> None:
-        """Open a home's store, and make it if there is none.
-
-        Raises:
-            UserError: It cannot be made.
-        """
-        self.home = home
-        self.path = home.store
-        self.blobs = Blobs(self.path / "blobs" / "sha256")
-        self._index = self.path / "index.json"
-        home.create()
-        make_directory(self.blobs.directory)
-        if not (self.path / "oci-layout").exists():
-            atomic_write(self.path / "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
-        if not self._index.exists():
-            with home.lock(_INDEX_LOCK):
-                if not self._index.exists():
-                    write_index(self._index, [])
-
-    @contextmanager
-    def using(self) -> Iterator[None]:
-        """Keep :meth:`gc` away from blobs that are not yet reached, for as long as a build runs."""
-        with self.home.lock(_USE_LOCK, shared=True):
-            yield
-
-    @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Keep builds from starting; False, and no wait, where one runs."""
-        with self.home.try_lock(_USE_LOCK) as free:
-            yield free
-
-    def index(self) -> list[dict[str, Any]]:
-        """The descriptors of ``index.json``.
-
-        Raises:
-            UserError: It is damaged.
-        """
-        return read_index(self._index)
-
-    @contextmanager
-    def editing(self) -> Iterator[list[dict[str, Any]]]:
-        """Give the descriptors of ``index.json`` to change in place; nobody else writes meanwhile.
-
-        Raises:
-            UserError: It is damaged, or cannot be written.
-        """
-        with self.home.lock(_INDEX_LOCK):
-            before = read_index(self._index)
-            index = list(before)
-            yield index
-            if index != before:
-                write_index(self._index, index)
-
-    def put_bytes(self, data: bytes, media_type: str) -> Descriptor:
-        """Store bytes.
-
-        Raises:
-            UserError: The disk is full or the store cannot be written.
-        """
-        return Descriptor(media_type, self.blobs.put_bytes(data), len(data))
-
-    def put_file(self, path: Path, media_type: str, *, move: bool = False) -> Descriptor:
-        """Store a file, hashed while it is copied; ``move`` takes the file itself if it can.
-
-        Raises:
-            UserError: It cannot be read, the disk is full or the store cannot be written.
-        """
-        digest, size = self.blobs.put_file(path, move=move)
-        return Descriptor(media_type, digest, size)
-
-    def put_manifest(
-        self,
-        artifact_type: str,
-        config: Descriptor,
-        layers: Sequence[Descriptor],
-        annotations: Mapping[str, str] | None = None,
-        subject: Descriptor | None = None,
-    ) -> Descriptor:
-        """Store an OCI manifest, in canonical JSON.
-
-        Args:
-            artifact_type: What it is.
-            config: Its config.
-            layers: Its layers, in order.
-            annotations: OCI annotations.
-            subject: The manifest that it refers to.
-
-        Raises:
-            UserError: The disk is full or the store cannot be written.
-        """
-        manifest: dict[str, Any] = {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "artifactType": artifact_type,
-            "config": config.to_json(),
-            "layers": [layer.to_json() for layer in layers],
-        }
-        if annotations:
-            manifest["annotations"] = dict(annotations)
-        if subject is not None:
-            manifest["subject"] = Descriptor(
-                subject.media_type, subject.digest, subject.size
-            ).to_json()
-        return self.put_bytes(canonical_json(manifest), MANIFEST)
-
-    def blob_path(self, digest: str) -> Path:
-        """Where a blob stands; read it, never write it."""
-        return self.blobs.path(digest)
-
-    def has(self, digest: str) -> bool:
-        """Whether a blob is there."""
-        return self.blobs.has(digest)
+class Store(OciLayout):
+    """The bentos and models of one home; any number of processes may use it at once."""
 
     def add(
         self,
@@ -248,7 +125,7 @@ class Store:
         Raises:
             UserError: The index is damaged.
         """
-        entries = entries_of(read_index(self._index), kind)
+        entries = entries_of(self.index(), kind)
         # A stable sort, so that of equal times the later in the index is the newer.
         entries.sort(key=lambda entry: entry.created)
         entries.reverse()

@@ -7,9 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
-from http.cookies import SimpleCookie
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -17,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic_core import ValidationError
 
 from bentofn.runtime.batching import BatchDispatcher, BatchReport, InFlight
-from bentofn.runtime.context import Context, Cookie, current_context
+from bentofn.runtime.context import Context, current_context
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
 from bentofn.runtime.http.errors import (
     UNSUPPORTED_MEDIA_TYPE,
@@ -28,6 +26,7 @@ from bentofn.runtime.http.errors import (
 from bentofn.runtime.http.exchange import Exchange, Header, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.http.negotiate import asked_for
+from bentofn.runtime.http.said import said_of
 from bentofn.runtime.io import binary
 from bentofn.runtime.io.inputs import Arguments
 from bentofn.runtime.io.outputs import FILE, Body
@@ -225,7 +224,7 @@ class Endpoint:
             await self._stream(exchange, result, context)
             return
         body = _checked(self._encoder(exchange), result)
-        head = _head(context)
+        head = said_of(context)
         headers += head.headers
         if isinstance(body.content, Path):
             media_type = head.media_type or body.media_type
@@ -250,7 +249,7 @@ class Endpoint:
                 # generator says about the response before it can still be sent.
                 first = await anext(chunks, _END)
                 data = b"" if first is _END else encode(first)
-                head = _head(context)
+                head = said_of(context)
                 media_type = head.media_type or self.spec.output.media_type
                 await exchange.start(head.status, media_type, head.headers)
                 if first is not _END:
@@ -283,46 +282,6 @@ def _uploads() -> ModuleType:
 def _is_response(result: Any) -> bool:
     responses = sys.modules.get("starlette.responses")
     return responses is not None and isinstance(result, responses.Response)
-
-
-@dataclass(frozen=True)
-class _Head:
-    """What the method said about its response through the context."""
-
-    status: int = 200
-    media_type: str | None = None
-    headers: tuple[Header, ...] = ()
-
-
-_NO_HEAD = _Head()
-
-
-def _head(context: Context) -> _Head:
-    response = context.answered
-    if response is None:
-        return _NO_HEAD
-    given = [each for each in response.headers.raw if each[0] != b"content-type"]
-    cookies = [(b"set-cookie", _cookie(each)) for each in response.cookies]
-    return _Head(response.status_code, response.headers.get("content-type"), (*given, *cookies))
-
-
-def _cookie(cookie: Cookie) -> bytes:
-    jar: SimpleCookie = SimpleCookie()
-    jar[cookie.key] = cookie.value
-    morsel = jar[cookie.key]
-    morsel["path"] = cookie.path
-    morsel["samesite"] = cookie.samesite
-    if cookie.max_age is not None:
-        morsel["max-age"] = str(cookie.max_age)
-    if cookie.expires is not None:
-        morsel["expires"] = str(cookie.expires)
-    if cookie.domain is not None:
-        morsel["domain"] = cookie.domain
-    if cookie.secure:
-        morsel["secure"] = True
-    if cookie.httponly:
-        morsel["httponly"] = True
-    return morsel.OutputString().encode("latin-1")
 
 
 def _is_json(body: bytes) -> bool:

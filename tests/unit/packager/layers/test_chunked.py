@@ -31,7 +31,8 @@ from bentofn.packager.layers import (
     write_layer,
 )
 from bentofn.packager.layers import chunked as chunked_module
-from bentofn.packager.layers.toc import Toc, read_chunk, read_toc, toc_position
+from bentofn.packager.layers.chunk import read_chunk
+from bentofn.packager.layers.toc import Toc, read_toc, toc_position
 from bentofn.packager.store import Descriptor, Store
 from bentofn.packager.store.descriptors import (
     LAYER_DIFF_ID,

@@ -10,16 +10,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentofn.packager.layers.toc import (
-    MAX_CHUNK,
-    MAX_TOC,
-    Chunk,
-    Toc,
-    TocEntry,
-    read_chunk,
-    read_toc,
-    toc_position,
-)
+from bentofn.packager.layers.chunk import MAX_CHUNK, Chunk, read_chunk
+from bentofn.packager.layers.toc import MAX_TOC, Toc, TocEntry, read_toc, toc_position
 from bentofn.packager.layers.toc_writer import write_toc
 from bentofn.packager.store.descriptors import TOC_CHECKSUM, TOC_POSITION, Descriptor
 from bentofn.runtime.errors import UserError

@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.packager.layers.toc import Chunk
+from bentofn.packager.layers.chunk import Chunk
 from bentofn.packager.lazy.chunks import ChunkCache
 from bentofn.packager.lazy.contents import ChunkedRest, LazyContent, Pages
 from bentofn.packager.prefetch.blocks import Blocks, check_block, cut_blocks

@@ -45,7 +45,7 @@ class OciLayout:
 
     @contextmanager
     def using(self) -> Iterator[None]:
-        """Keep a garbage collection away from blobs that are not yet reached, for as long as a build runs."""
+        """Keep garbage collections from blobs that are not yet reached, while a build runs."""
         with self.home.lock(_USE_LOCK, shared=True):
             yield
 

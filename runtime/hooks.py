@@ -129,13 +129,19 @@ def run_before_snapshot(instance: object) -> None:
         _run(hook, "before_snapshot")
 
 
-def run_after_restore(instance: object) -> None:
+def run_after_restore(instance: object, *, registered: bool = True) -> None:
     """Run every hook that is due after a restore: first registered, first run.
+
+    Args:
+        instance: A service's instance.
+        registered: Whether those of ``snapshot_restore_py`` are run too, which Lambda's client
+            does itself.
 
     Raises:
         UserError: A hook raised; the sentence names it.
     """
-    functions = [*_of_package("get_after_restore"), *_after_restore]
+    package = _of_package("get_after_restore") if registered else []
+    functions = [*package, *_after_restore]
     for hook in [*functions, *marked(instance, "after_restore")]:
         _run(hook, "after_restore")
 

@@ -1,0 +1,122 @@
+"""An invocation that is no HTTP request: its event is an endpoint's JSON, and so is its answer.
+
+With one endpoint the event is its body; with several it says which: ``{"api": ..., "body": ...}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, ClassVar
+
+from mangum.adapter import HANDLERS
+from mangum.types import LambdaHandler, Response, Scope
+
+from bentofn.runtime.service import Service
+
+
+class EndpointFailed(Exception):  # noqa: N818 - its name is the function error's type
+    """An endpoint answered with an error."""
+
+
+class UnknownEndpoint(Exception):  # noqa: N818 - as above
+    """The event names no endpoint."""
+
+
+def direct_event(service: Service[Any]) -> type[LambdaHandler]:
+    """Mangum's handler of direct invocations of a service."""
+    routes = {name: service.path_prefix + api.route for name, api in service.apis.items()}
+
+    class DirectEvent(_DirectEvent):
+        routes_by_name = routes
+
+    return DirectEvent
+
+
+class _DirectEvent:
+    """See Mangum's ``LambdaHandler``."""
+
+    routes_by_name: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, event: Any, context: Any, config: Any) -> None:
+        self._context = context
+        self._route, self._input = self._choose(event)
+
+    @classmethod
+    def infer(cls, event: Any, context: Any, config: Any) -> bool:
+        """Whether no other of Mangum's handlers takes it."""
+        return not isinstance(event, dict) or not any(
+            each.infer(event, context, config) for each in HANDLERS
+        )
+
+    @property
+    def body(self) -> bytes:
+        """The request's body."""
+        return json.dumps(self._input).encode()
+
+    @property
+    def scope(self) -> Scope:
+        """The request, as ASGI has it."""
+        body = self.body
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "https",
+            "path": self._route,
+            "raw_path": self._route.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": [
+                [b"host", b"lambda"],
+                [b"content-type", b"application/json"],
+                [b"content-length", b"%d" % len(body)],
+                [b"x-request-id", str(self._context.aws_request_id).encode()],
+            ],
+            "client": ("127.0.0.1", 0),
+            "server": ("lambda", 443),
+            "aws.event": self._input,
+            "aws.context": self._context,
+        }
+
+    def __call__(self, response: Response) -> Any:
+        """What the function returns.
+
+        Raises:
+            EndpointFailed: The endpoint answered with an error.
+        """
+        headers = {name.decode().lower(): value.decode() for name, value in response["headers"]}
+        kind = headers.get("content-type", "")
+        body = response["body"]
+        if response["status"] >= 400:
+            raise EndpointFailed(_sentence(body) or f"HTTP status {response['status']}")
+        if kind.startswith("application/json"):
+            return json.loads(body) if body else None
+        if kind.startswith("text/"):
+            return body.decode(errors="replace")
+        return {
+            "contentType": kind,
+            "isBase64Encoded": True,
+            "body": base64.b64encode(body).decode(),
+        }
+
+    def _choose(self, event: Any) -> tuple[str, Any]:
+        routes = self.routes_by_name
+        if isinstance(event, dict) and event.keys() == {"api", "body"} and event["api"] in routes:
+            return routes[event["api"]], event["body"]
+        if len(routes) == 1:
+            return next(iter(routes.values())), {} if event is None else event
+        raise UnknownEndpoint(
+            'The event is {"api": NAME, "body": {...}} where NAME is one of '
+            f"{', '.join(routes) or 'none'}."
+        )
+
+
+def _sentence(body: bytes) -> str:
+    """The error that an endpoint's body tells."""
+    try:
+        raw = json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+    return str(raw.get("error", raw)) if isinstance(raw, dict) else str(raw)

@@ -37,6 +37,9 @@ from bentofn.adapters.local.environment import thread_count
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.journal.lives import Lives
 from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
+from bentofn.adapters.local.lambda_.launcher import PROFILE as LAMBDA
+from bentofn.adapters.local.lambda_.launcher import LambdaLauncher
 from bentofn.adapters.local.launcher import Launcher
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.reasons import how_it_ended, why_not_started
@@ -86,8 +89,12 @@ class Revision:
         self.version = version
         self.services: Services | None = None
         """The other services of the bento, where it has any."""
-        timeout = profile.timeouts.start
-        self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
+        self.launcher: Launcher | LambdaLauncher
+        if profile.name == LAMBDA:
+            self.launcher = LambdaLauncher(spec, bento, version, isolation, log, shared)
+        else:
+            timeout = profile.timeouts.start
+            self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
         contract = bento.manifest.contract
         rules = profile.pool_rules(spec.settings, contract, _MACHINE_LIMIT)
         prefix = contract.path_prefix
@@ -244,7 +251,10 @@ class Revision:
                 kind = self._kinds[name] if started else "warm"
                 ticket = self._tickets[request]
                 if not ticket.assigned.done():
-                    ticket.assigned.set_result(Assignment(name, kind, self._upstreams[name]))
+                    instance = self._instances[name]
+                    environment = instance if isinstance(instance, LambdaEnvironment) else None
+                    upstream = self._upstreams[name]
+                    ticket.assigned.set_result(Assignment(name, kind, upstream, environment))
                 self._told.assigned(request, name)
                 if ticket.record is not None:
                     ticket.record.assigned(name, kind)
@@ -290,7 +300,8 @@ class Revision:
         self._stats.last_start_ms = round(milliseconds, 1)
         self._stats.last_failure = ""
         self._log.write(name, "platform", f"ready, {kind}, after {milliseconds:.0f} ms")
-        self._report_first(None)
+        trouble = instance.trouble if isinstance(instance, LambdaEnvironment) else ""
+        self._report_first(UserError(trouble) if trouble else None)
         self._told.ready(name, kind, milliseconds / 1000)
         self._feed(InstanceReady(name, self.launcher.keeps(instance), kind))
         if self._pool.instances[name].state == "stopping":

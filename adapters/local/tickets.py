@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.lambda_.invocation import Environment
 from bentofn.adapters.local.upstream import Upstream
 
 
@@ -25,11 +26,19 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
 
 @dataclass(frozen=True)
 class Assignment:
-    """The instance that answers a request; ``start`` is cold, restored or warm."""
+    """The instance that answers a request.
+
+    Args:
+        instance: Its name.
+        start: ``cold``, ``restored`` or ``warm``.
+        upstream: How to reach it.
+        environment: What to do so with where it is one of Lambda's, which serve no HTTP.
+    """
 
     instance: str
     start: str
     upstream: Upstream
+    environment: Environment | None = None
 
 
 class Ticket:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mangum import Mangum
+from mangum.types import Receive, Scope, Send
 
 from bentofn.runtime import lifecycle, renew, threads
 from bentofn.runtime.aws_lambda.direct import direct_event
@@ -53,8 +54,11 @@ def make_handler() -> Handler:
     else:
         run_after_restore(prepared.instance)
         loop.run_until_complete(lifespan.startup())
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await prepared.served(scope, receive, send)
+
     return Mangum(
-        prepared.served,
+        app,
         lifespan="off",  # it began above, and lasts longer than an invocation
         custom_handlers=[direct_event(prepared.service)],
     )

@@ -54,6 +54,7 @@ def make_handler() -> Handler:
     else:
         run_after_restore(prepared.instance)
         loop.run_until_complete(lifespan.startup())
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await prepared.served(scope, receive, send)
 

@@ -156,6 +156,9 @@ class FunctionStatus:
             started.
         largest_batch: Most items that one batch held since the platform started.
         last_start_ms: Milliseconds that the latest start took, or None.
+        profile: Whose rules target local runs it by.
+        cost: What that backend would have charged since the platform started.
+        currency: Of the cost, ISO 4217.
     """
 
     name: str
@@ -175,6 +178,9 @@ class FunctionStatus:
     starts: Mapping[str, int] = field(default_factory=dict)
     largest_batch: int = 0
     last_start_ms: float | None = None
+    profile: str = "plain"
+    cost: float = 0.0
+    currency: str = "USD"
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> FunctionStatus:

@@ -16,6 +16,10 @@ from bentofn.adapters.protocol import FunctionSpec
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
+MACHINE_LIMIT = max(16, 4 * (os.cpu_count() or 1))
+"""Instances of a function that this machine is asked for, where it names no ``maxInstances``."""
+
+
 def instance_environment(
     spec: FunctionSpec, bento: LocalBento, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:

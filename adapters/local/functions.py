@@ -170,6 +170,12 @@ class Function:
             self._tasks_path,
         )
 
+    def _cost(self) -> float:
+        services = self.live.services if self.live else None
+        others = [each.stats for each in services.functions.values()] if services else []
+        now = self._shared.clock.monotonic()
+        return sum(stats.cost(now) for stats in (self.stats, *others))
+
     def write_log(self, source: str, line: str) -> None:
         """Write a line of the platform's own into its log."""
         self._log.write(source, "platform", line)
@@ -221,4 +227,7 @@ class Function:
             starts=dict(stats.starts),
             largest_batch=stats.largest_batch,
             last_start_ms=stats.last_start_ms,
+            profile=self.profile.name,
+            cost=self._cost(),
+            currency=self.profile.price.currency,
         )

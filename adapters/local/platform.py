@@ -13,12 +13,14 @@ from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.clock import SystemClock
+from bentofn.adapters.local.core.conformity import problems
 from bentofn.adapters.local.core.profile import Profile, load_profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.orphans import end_orphans
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
+from bentofn.adapters.local.environment import MACHINE_LIMIT
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.isolation.limits import Limits
 from bentofn.adapters.local.isolation.policy import Isolation, confinement_of, private_paths
@@ -128,6 +130,7 @@ class Platform:
                 with contextlib.suppress(UserError):
                     await asyncio.shield(preparation)
             return self._deployed(function, changed=False)
+        differences = self._differences(spec, bento)
         version = now.version + 1 if now else 1
         revision = await function.prepare(spec, bento, version, progress, wait=wait)
 
@@ -142,7 +145,7 @@ class Platform:
 
         # Once begun it is done to its end, or the database and the traffic would disagree.
         await asyncio.shield(asyncio.ensure_future(commit()))
-        return self._deployed(function, changed=True)
+        return self._deployed(function, changed=True, differences=differences)
 
     async def destroy(self, name: str) -> None:
         """Remove a function and all that was made for it.
@@ -249,7 +252,20 @@ class Platform:
             function.trouble = f"Its tasks cannot be kept in {self._home.tasks}: {error}"
             print(f"{function.name}: {function.trouble}", file=sys.stderr)
 
-    def _deployed(self, function: Function, *, changed: bool) -> Deployed:
+    def _differences(self, spec: FunctionSpec, bento: LocalBento) -> str:
+        """What the backend whose rules a function runs by does otherwise, or not at all.
+
+        Raises:
+            UserError: It does not take the function.
+        """
+        profile = load_profile(spec.settings.profile)
+        found = problems(profile, spec.settings, bento.manifest.contract, MACHINE_LIMIT)
+        refused = [problem.sentence for problem in found if problem.kind == "refused"]
+        if refused:
+            raise UserError(f"{profile.name} refuses {spec.name}: {' '.join(refused)}")
+        return "; ".join(problem.sentence for problem in found)
+
+    def _deployed(self, function: Function, *, changed: bool, differences: str = "") -> Deployed:
         assert function.deployment is not None
         assert function.live is not None
         return Deployed(
@@ -260,7 +276,7 @@ class Platform:
             digest=function.deployment.digest,
             changed=changed,
             snapshot=function.live.launcher.snapshot,
-            note=function.live.note,
+            note="; ".join(filter(None, (function.live.note, differences))),
         )
 
     async def _prepare_starts(self) -> None:

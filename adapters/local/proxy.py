@@ -93,6 +93,19 @@ def error_response(status: int, sentence: str) -> web.Response:
     )
 
 
+def _refusal_response(refusal: Refused) -> web.Response:
+    """A refusal in the backend's own words, where it has some for this."""
+    rule = refusal.overflow
+    response = error_response(refusal.status, refusal.reason)
+    if rule is None:
+        return response
+    if rule.answer:
+        response.body = rule.answer.encode()
+        response.headers["Content-Type"] = rule.content_type
+    response.headers.update(rule.headers)
+    return response
+
+
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Read a whole body.
 
@@ -248,7 +261,7 @@ class _Exchange:
     def refuse(self, refusal: Refused) -> web.Response:
         """The platform's answer."""
         self._record.refused(refusal.status, refusal.reason)
-        return self.permit(error_response(refusal.status, refusal.reason))
+        return self.permit(_refusal_response(refusal))
 
     def permit(self, response: web.Response) -> web.Response:
         """Say in an answer of the platform's whose it is and who may read it."""

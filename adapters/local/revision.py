@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.bills import Bill
 from bentofn.adapters.local.clock import Timer
 from bentofn.adapters.local.core.messages import (
     Command,
@@ -33,7 +34,7 @@ from bentofn.adapters.local.core.pool import Pool
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines import Instance
 from bentofn.adapters.local.engines.shared import Shared
-from bentofn.adapters.local.environment import thread_count
+from bentofn.adapters.local.environment import MACHINE_LIMIT, thread_count
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.journal.lives import Lives
 from bentofn.adapters.local.journal.record import Record
@@ -49,9 +50,6 @@ from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Upstream
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus
 from bentofn.runtime.errors import UserError
-
-_MACHINE_LIMIT = max(16, 4 * (os.cpu_count() or 1))
-"""Instances of a function that this machine is asked for, where it names no ``maxInstances``."""
 
 
 class Revision:
@@ -96,7 +94,7 @@ class Revision:
             timeout = profile.timeouts.start
             self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
         contract = bento.manifest.contract
-        rules = profile.pool_rules(spec.settings, contract, _MACHINE_LIMIT)
+        rules = profile.pool_rules(spec.settings, contract, MACHINE_LIMIT)
         prefix = contract.path_prefix
         self.task_routes = frozenset(prefix + api.route for api in contract.apis if api.is_task)
         """Paths of the service's tasks."""
@@ -108,6 +106,8 @@ class Revision:
         self._threads = thread_count(spec, bento)
         self._log = log
         self._stats = stats
+        self._bill = Bill(profile, spec, shared.journal)
+        stats.bills.append(self._bill)
         self._loop = asyncio.get_running_loop()
         self._clock = shared.clock
         self._tickets: dict[int, Ticket] = {}
@@ -231,7 +231,10 @@ class Revision:
         return (*own, *others)
 
     def _feed(self, event: Event) -> None:
-        for command in self._pool.handle(event, self._clock.monotonic()):
+        now = self._clock.monotonic()
+        commands = self._pool.handle(event, now)
+        self._bill.take(event, commands, now)
+        for command in commands:
             self._obey(command)
         if self._pool.empty:
             self._empty.set()
@@ -258,8 +261,9 @@ class Revision:
                 self._told.assigned(request, name)
                 if ticket.record is not None:
                     ticket.record.assigned(name, kind)
-            case Refuse(request, status, reason):
-                self._refuse(request, Refused(status, reason))
+            case Refuse(request, status, reason, overflow):
+                rule = self._pool.rules.overflow if overflow else None
+                self._refuse(request, Refused(status, reason, rule))
             case WakeAt(time):
                 if self._timer is not None:
                     self._timer.cancel()

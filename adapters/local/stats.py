@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bentofn.adapters.local.bills import Bill
+
 
 @dataclass
 class Stats:
@@ -19,3 +21,8 @@ class Stats:
     last_start_ms: float | None = None
     last_failure: str = ""
     starts: Counter[str] = field(default_factory=Counter)
+    bills: list[Bill] = field(default_factory=list)
+
+    def cost(self, now: float) -> float:
+        """What the backend would have charged so far; ``now`` is the clock's monotonic time."""
+        return sum(bill.cost(now) for bill in self.bills)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from bentofn.adapters.local.core.overflow import OverflowRules
 from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.lambda_.invocation import Environment
 from bentofn.adapters.local.upstream import Upstream
@@ -16,12 +17,15 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of ours
     Args:
         status: HTTP status.
         reason: One sentence.
+        overflow: By which rule, where there was no room for the request: the backend has an
+            answer of its own then.
     """
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, overflow: OverflowRules | None = None) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.overflow = overflow
 
 
 @dataclass(frozen=True)

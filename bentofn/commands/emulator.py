@@ -10,7 +10,8 @@ import click
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.client import Client
-from bentofn.commands.output import human_size, json_option, print_json
+from bentofn.adapters.local.core.constants import profile_names
+from bentofn.commands.output import human_size, json_option, print_json, print_table
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
@@ -95,6 +96,27 @@ def status(as_json: bool) -> None:
     """
     endpoint = daemon.status(Home.default())
     _show(endpoint, as_json, zygotes=Client(endpoint).zygotes() if endpoint else [])
+
+
+@emulator.command()
+@click.argument("name", required=False)
+@json_option
+def profiles(name: str | None, as_json: bool) -> None:
+    """The backends whose rules a function can run by, or every constant of NAME.
+
+    Each constant says how sure it is (D: documentation, S: source, V: run and seen, R: unsure,
+    own: our choice) and where it stands.
+    """
+    from bentofn.adapters.local.core.profile import load_profile
+    from bentofn.commands import profiles as shown
+
+    found = [load_profile(each) for each in ([name] if name else profile_names())]
+    if as_json:
+        print_json({each.name: shown.document(each) for each in found})
+    elif name:
+        click.echo("\n".join(shown.lines(found[0])))
+    else:
+        print_table(shown.HEADINGS, [shown.row(each) for each in found])
 
 
 def _show(

@@ -150,6 +150,9 @@ def status(name: str | None, target: str, as_json: bool) -> None:
         [_row(function) for function in functions],
     )
     for function in functions:
+        if function.profile != "plain":
+            cost = f"cost so far {function.cost:.3g} {function.currency}"
+            click.echo(f"{function.name}: as {function.profile}, {cost}")
         if function.note:
             click.echo(f"{function.name}: {function.note}")
 

@@ -22,7 +22,9 @@ class OverflowRules:
         wait_starts: times the average start of an instance is less. 0 leaves ``wait`` alone.
         at_zero: Whether a request waits for the first instance, or is refused.
         code: What the backend calls the refusal, in a word.
-        body: What it answers, as text; empty for the platform's own sentence.
+        reserved_code: The same where the function has a limit of its own.
+        body: What it answers, as text in which ``{code}`` stands for that; empty for the
+            platform's own sentence.
         content_type: Of that body.
         headers: Headers of the answer.
     """
@@ -35,9 +37,15 @@ class OverflowRules:
     wait_starts: float = 0.0
     at_zero: Literal["wait", "refuse"] = "wait"
     code: str = ""
+    reserved_code: str = ""
     body: str = ""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def answer(self) -> str:
+        """What the backend answers; empty for the platform's own sentence."""
+        return self.body.replace("{code}", self.code)
 
     def patience(self, average_start: float | None, *, starting: bool) -> float:
         """Seconds that a request may wait.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bentofn.adapters.local.core.autoscaling.base import ScalingRule
@@ -61,11 +62,13 @@ class ScalingTable:
         max_instances: Instances of a function at most.
         idle_timeout: Seconds without a request after which an instance is stopped, where the rule
             leaves that open.
+        idle_settable: Whether a function may say otherwise.
     """
 
     rule: ScalingRule
     max_instances: int
     idle_timeout: float
+    idle_settable: bool = True
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,8 @@ class Profile:
             concurrency=self._concurrency(asked, contract),
             min_instances=settings.min_instances,
             max_instances=self._max_instances(settings, machine_limit),
-            overflow=self.overflow,
-            idle_timeout=_or(settings.idle_timeout, self.scaling.idle_timeout),
+            overflow=self._overflow(settings),
+            idle_timeout=self._idle_timeout(settings),
             start_attempts=self.timeouts.start_attempts,
             start_backoff=self.timeouts.start_backoff,
             start_hold=self.timeouts.start_hold,
@@ -178,12 +181,27 @@ class Profile:
             return Size(memory, memory / self.instance.memory_per_cpu)
         return Size(memory, settings.cpu or self.instance.cpu or 0.0)
 
+    @property
+    def goes_by_metric(self) -> bool:
+        """Whether the rule of scaling stops instances, not that they are idle."""
+        return self.scaling.idle_timeout == math.inf
+
+    def _idle_timeout(self, settings: FunctionSettings) -> float:
+        if settings.idle_timeout is None or self.goes_by_metric:
+            return self.scaling.idle_timeout
+        return settings.idle_timeout
+
     def _concurrency(self, asked: int | None, contract: ServiceContract) -> int:
         if not self.instance.batching:
             return self.instance.concurrency
         batch = max((api.max_batch_size for api in contract.apis if api.batchable), default=1)
         wanted = asked or max(self.instance.concurrency, batch)
         return min(wanted, self.instance.concurrency_max or wanted)
+
+    def _overflow(self, settings: FunctionSettings) -> OverflowRules:
+        if settings.reserved_concurrency is None or not self.overflow.reserved_code:
+            return self.overflow
+        return replace(self.overflow, code=self.overflow.reserved_code)
 
     def _max_instances(self, settings: FunctionSettings, machine_limit: int | None) -> int:
         maximum = self.scaling.max_instances
@@ -223,7 +241,7 @@ def load_profile(name: str) -> Profile:
     )
 
 
-_SCALING = {"max_instances", "idle_timeout"}
+_SCALING = {"max_instances", "idle_timeout", "idle_settable"}
 """What of the table is no constant of the rule's."""
 
 
@@ -235,7 +253,3 @@ def _queued(contract: ServiceContract) -> int | None:
     traffic = contract.config.get("traffic", {})
     queued: int | None = traffic.get("concurrency") if traffic.get("external_queue") else None
     return queued
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value

@@ -1,0 +1,160 @@
+"""What a backend would say to a function, told when it is deployed as that backend's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.protocol import FunctionSettings
+from bentofn.runtime.manifest import ServiceContract
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What does not fit.
+
+    Args:
+        kind: ``refused`` (the backend does not take it), ``ignored`` (it takes it, and does
+            nothing of the kind), or ``differs`` (it does it otherwise than here).
+        sentence: One sentence.
+    """
+
+    kind: Literal["refused", "ignored", "differs"]
+    sentence: str
+
+
+def problems(
+    profile: Profile,
+    settings: FunctionSettings,
+    contract: ServiceContract,
+    machine_limit: int | None = None,
+) -> tuple[Problem, ...]:
+    """What of a function does not fit a backend, refusals first.
+
+    Args:
+        profile: The backend's rules.
+        settings: The function's.
+        contract: Its service's.
+        machine_limit: As for :meth:`bentofn.adapters.local.core.profile.Profile.pool_rules`.
+    """
+    subject = _Subject(profile, settings, contract, machine_limit)
+    found = [problem for check in _CHECKS for problem in check(subject)]
+    order = ("refused", "ignored", "differs")
+    return tuple(sorted(found, key=lambda problem: order.index(problem.kind)))
+
+
+@dataclass(frozen=True)
+class _Subject:
+    profile: Profile
+    settings: FunctionSettings
+    contract: ServiceContract
+    machine_limit: int | None
+
+
+def _configuration(subject: _Subject) -> Iterator[Problem]:
+    name, settings = subject.profile.name, subject.settings
+    instance, timeouts = subject.profile.instance, subject.profile.timeouts
+    for key, value, least, most in (
+        ("memorySize", settings.memory, instance.memory_min, instance.memory_max),
+        ("timeout", settings.timeout, None, timeouts.request_max),
+        ("cpu", settings.cpu, None, instance.cpu_max),
+    ):
+        if value is not None and most is not None and value > most:
+            yield Problem("refused", _constraint(name, key, value, "less", most))
+        if value is not None and least is not None and value < least:
+            yield Problem("refused", _constraint(name, key, value, "greater", least))
+
+
+def _constraint(name: str, key: str, value: float, than: str, bound: float) -> str:
+    if name == "lambda":
+        # The API's own words: ValidationException of CreateFunction.
+        return (
+            f"1 validation error detected: Value '{value:g}' at '{key}' failed to satisfy "
+            f"constraint: Member must have value {than} than or equal to {bound:g}"
+        )
+    word = "most" if than == "less" else "least"
+    return f"{name} takes a {key} of {bound:g} at {word}; it is {value:g}."
+
+
+def _concurrency(subject: _Subject) -> Iterator[Problem]:
+    most, asked = subject.profile.instance.concurrency_max, subject.settings.concurrency
+    if most is not None and asked is not None and asked > most:
+        requests = "one request" if most == 1 else f"at most {most} requests"
+        yield Problem(
+            "refused",
+            f"An instance on {subject.profile.name} has {requests} at a time; concurrency is "
+            f"{asked}.",
+        )
+
+
+def _gpu(subject: _Subject) -> Iterator[Problem]:
+    if subject.settings.gpu is not None and subject.profile.instance.gpu == "none":
+        gpu = subject.settings.gpu
+        yield Problem("refused", f"{subject.profile.name} has no GPUs; gpu is {gpu}.")
+
+
+def _services(subject: _Subject) -> Iterator[Problem]:
+    others = [each.name for each in subject.contract.services]
+    if others and not subject.profile.instance.services:
+        yield Problem(
+            "refused",
+            f"A function on {subject.profile.name} is one process; {subject.contract.name} has "
+            f"other services beside it ({', '.join(others)}).",
+        )
+
+
+def _batching(subject: _Subject) -> Iterator[Problem]:
+    batched = [api.name for api in subject.contract.apis if api.batchable]
+    if batched and not subject.profile.instance.batching:
+        yield Problem(
+            "ignored",
+            f"{', '.join(batched)}: an instance on {subject.profile.name} has one request at a "
+            "time, so requests are not joined into batches",
+        )
+
+
+def _streaming(subject: _Subject) -> Iterator[Problem]:
+    streams = [api.name for api in subject.contract.apis if api.is_stream]
+    if streams and not subject.profile.instance.streaming:
+        yield Problem(
+            "differs",
+            f"{', '.join(streams)}: {subject.profile.name} does not stream from Python, the "
+            "answer is sent when it is whole",
+        )
+
+
+def _idle_timeout(subject: _Subject) -> Iterator[Problem]:
+    scaling = subject.profile.scaling
+    if subject.settings.idle_timeout is None or scaling.idle_settable:
+        return
+    name = subject.profile.name
+    if subject.profile.goes_by_metric:
+        yield Problem("ignored", f"idleTimeout: instances on {name} go by its metric")
+    else:
+        yield Problem("differs", f"idleTimeout: {name} decides itself how long an instance stays")
+
+
+def _instances(subject: _Subject) -> Iterator[Problem]:
+    limit, theirs = subject.machine_limit, subject.profile.scaling.max_instances
+    settings = subject.settings
+    asked = settings.max_instances is not None or settings.reserved_concurrency is not None
+    if limit is not None and limit < theirs and not asked:
+        yield Problem(
+            "differs",
+            f"{subject.profile.name} would start up to {theirs} instances, this machine starts "
+            f"{limit} unless maxInstances says more",
+        )
+
+
+_CHECKS: tuple[Callable[[_Subject], Iterator[Problem]], ...] = (
+    _configuration,
+    _concurrency,
+    _gpu,
+    _services,
+    _batching,
+    _streaming,
+    _idle_timeout,
+    _instances,
+)

@@ -105,6 +105,11 @@ class Home:
         """The SQLite databases of tasks, one a function."""
         return self.path / "tasks"
 
+    @property
+    def invocations(self) -> Path:
+        """Lambda's aliases and waiting events, and the records of those that are over."""
+        return self.path / "invocations"
+
     def create(self) -> Home:
         """Make the directory, readable by its owner only; one that exists keeps its mode.
 

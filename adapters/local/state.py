@@ -93,10 +93,19 @@ class State:
                 "WHERE target = ? AND live = 1 ORDER BY created DESC, function",
                 (self._target,),
             ).fetchall()
-        return [
-            Deployment(FunctionSpec.from_json(json.loads(spec)), version, digest, created)
-            for spec, version, digest, created in rows
-        ]
+        return [_deployment(*row) for row in rows]
+
+    def versions(self, function: str) -> list[Deployment]:
+        """All versions of a function, the first one first."""
+        if not self._home.deployments_db.exists():
+            return []
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT spec, version, digest, created FROM deployments "
+                "WHERE target = ? AND function = ? ORDER BY version",
+                (self._target, function),
+            ).fetchall()
+        return [_deployment(*row) for row in rows]
 
     def remove(self, function: str) -> bool:
         """Forget all versions of a function; False if there was none."""
@@ -135,3 +144,7 @@ class State:
                 f"The deployments in {path} cannot be read or written ({error}); free space on its "
                 "disk if that is full, or move a damaged file away and deploy again."
             ) from error
+
+
+def _deployment(spec: str, version: int, digest: str, created: str) -> Deployment:
+    return Deployment(FunctionSpec.from_json(json.loads(spec)), version, digest, created)

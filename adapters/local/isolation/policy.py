@@ -34,7 +34,7 @@ def private_paths(home: Home) -> tuple[Path, ...]:
     Raises:
         UserError: The home cannot be written.
     """
-    directories = (home.run, home.logs, home.snapshots)
+    directories = (home.run, home.logs, home.snapshots, home.invocations)
     for directory in directories:
         make_directory(directory, 0o700)
     home.deployments_db.touch(mode=0o600)

@@ -52,14 +52,14 @@ class Asynchronous:
         invoker: Runs functions.
         registry: The rules, and the database.
         clock: The platform's.
-        home: The home's directory, for files of records.
+        directory: For files of records.
     """
 
-    def __init__(self, invoker: Invoker, registry: Registry, clock: Clock, home: Path) -> None:
+    def __init__(self, invoker: Invoker, registry: Registry, clock: Clock, directory: Path) -> None:
         self._invoker = invoker
         self._registry = registry
         self._clock = clock
-        self._home = home
+        self._directory = directory
         self._queues: dict[str, Queue] = {}
         self._timers: dict[str, Timer] = {}
         self._runs: set[asyncio.Task[None]] = set()
@@ -212,7 +212,7 @@ class Asynchronous:
         function = destinations.function_of(parcel.destination)
         try:
             if function is None:
-                path = destinations.file_of(self._home, parcel)
+                path = destinations.file_of(self._directory, parcel)
                 await asyncio.to_thread(destinations.append, path, parcel.record)
             else:
                 # The same id for the same record, which is so taken in only once.
@@ -221,7 +221,7 @@ class Asynchronous:
         except LambdaError as error:
             lost = Parcel(parcel.id, parcel.function, parcel.record, "")
             await asyncio.to_thread(
-                destinations.append, destinations.file_of(self._home, lost), parcel.record
+                destinations.append, destinations.file_of(self._directory, lost), parcel.record
             )
             print(f"{parcel.destination}: {error}", file=sys.stderr, flush=True)
         await self._registry.call(lambda store: store.remove(parcel.id))

@@ -37,18 +37,18 @@ def check(destination: str) -> None:
         )
 
 
-def file_of(home: Path, parcel: Parcel) -> Path:
+def file_of(directory: Path, parcel: Parcel) -> Path:
     """The file that a record goes into.
 
     Args:
-        home: The home's directory.
+        directory: Where the files are.
         parcel: The record and where it goes.
     """
     found = _ARN.fullmatch(parcel.destination)
     if found is None:
-        return home / "dead-letters" / f"{parcel.function}.jsonl"
+        return directory / "dead-letters" / f"{parcel.function}.jsonl"
     name = _STRANGE.sub("-", found[2]).strip("-.")
-    return home / "destinations" / f"{found[1]}-{name}.jsonl"
+    return directory / "destinations" / f"{found[1]}-{name}.jsonl"
 
 
 def append(path: Path, record: str) -> None:

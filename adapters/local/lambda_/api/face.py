@@ -27,13 +27,13 @@ class LambdaFace:
     Args:
         functions: The platform's.
         clock: Its time.
-        home: The home's directory.
+        directory: Where it keeps what must outlive the platform.
         address: Where the platform answers, without a slash at the end.
         secrets: Access key to secret, of those who may call URLs with ``aws_iam``.
         chance: Draws the versions of weighted aliases.
 
     Raises:
-        OSError: The home cannot be written.
+        OSError: The directory cannot be written.
         sqlite3.Error: What is kept there is damaged.
     """
 
@@ -41,14 +41,14 @@ class LambdaFace:
         self,
         functions: Functions,
         clock: Clock,
-        home: Path,
+        directory: Path,
         address: str,
         secrets: Mapping[str, str],
         chance: random.Random | None = None,
     ) -> None:
-        self.registry = Registry(home / "lambda.db", Concurrency())
+        self.registry = Registry(directory / "state.db", Concurrency())
         self.invoker = Invoker(functions, self.registry, chance or random.Random())
-        self.asynchronous = Asynchronous(self.invoker, self.registry, clock, home)
+        self.asynchronous = Asynchronous(self.invoker, self.registry, clock, directory)
         management = Management(functions, self.invoker, self.registry, address)
         self._api = InvokeApi(self.invoker, self.asynchronous, management)
         self._urls = FunctionUrls(self.invoker, secrets)

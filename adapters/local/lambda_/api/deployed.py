@@ -1,0 +1,151 @@
+"""The platform's functions as Lambda's API needs them, with versions that are not live any more."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.lambda_.invocation import (
+    Environment,
+    Invocation,
+    InvocationRefused,
+    InvocationResult,
+)
+from bentofn.adapters.local.revision import Revision
+from bentofn.adapters.local.state import Deployment, State
+from bentofn.adapters.local.tickets import Refused, Ticket
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.runtime.errors import UserError
+
+PROFILE = "lambda"
+
+
+class DeployedFunctions:
+    """See :class:`bentofn.adapters.local.lambda_.api.functions.Functions`.
+
+    Args:
+        functions: The platform's, by name.
+        state: All their deployments.
+        resolve: Finds the bento of a deployment.
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        state: State,
+        resolve: Callable[[FunctionSpec], Awaitable[LocalBento]],
+    ) -> None:
+        self._functions = functions
+        self._state = state
+        self._resolve = resolve
+        self._former: dict[tuple[str, int], Revision] = {}
+        self._opening = asyncio.Lock()
+
+    def names(self) -> Sequence[str]:
+        """See Functions."""
+        return sorted(name for name in self._functions if self.live(name) is not None)
+
+    def live(self, name: str) -> Deployment | None:
+        """See Functions."""
+        function = self._functions.get(name)
+        deployment = function.deployment if function is not None else None
+        return deployment if deployment and deployment.spec.settings.profile == PROFILE else None
+
+    async def versions(self, name: str) -> Sequence[Deployment]:
+        """See Functions."""
+        return await asyncio.to_thread(self._state.versions, name)
+
+    async def run(self, name: str, version: int | None, invocation: Invocation) -> InvocationResult:
+        """See Functions."""
+        function = self._functions[name]
+        revision = await self._revision(function, version)
+        request = revision.record(invocation.request_id, "INVOKE", "/", len(invocation.event))
+        try:
+            result = await self._ask(revision, request, invocation)
+        except (Refused, InvocationRefused) as refusal:
+            request.refused(refusal.status, str(refusal))
+            raise
+        else:
+            function.stats.requests += 1
+            request.size = len(result.payload)
+            request.answered(200 if result.function_error is None else 502)
+            return result
+        finally:
+            request.close()
+
+    async def close(self, patience: float, function: str | None = None) -> None:
+        """Stop the versions that are not live.
+
+        Args:
+            patience: Seconds for what runs.
+            function: Only this one's.
+        """
+        chosen = [key for key in self._former if function in (None, key[0])]
+        closing = [self._former.pop(key) for key in chosen]
+        await asyncio.gather(*(revision.close(patience) for revision in closing))
+
+    async def _ask(
+        self, revision: Revision, request: Record, invocation: Invocation
+    ) -> InvocationResult:
+        """Have an environment run it."""
+        ticket = revision.submit(request)
+        cancelled = True
+        try:
+            assignment = await ticket.assigned
+            if assignment.environment is None:
+                raise Refused(502, "The function's instances are no environments of Lambda's.")
+            deadline = time.time() + revision.spec.settings.timeout
+            invocation = dataclasses.replace(invocation, deadline=deadline)
+            result = await _run(assignment.environment, ticket, invocation)
+            cancelled = False
+        finally:
+            revision.release(ticket, cancelled=cancelled)
+        return result
+
+    async def _revision(self, function: Function, version: int | None) -> Revision:
+        live = function.live
+        if live is None:
+            raise Refused(503, function.trouble or "The function is being stopped.")
+        if version is None or version == live.version:
+            return live
+        key = (function.name, version)
+        async with self._opening:
+            if key not in self._former:
+                self._former[key] = await self._open(function, version)
+            return self._former[key]
+
+    async def _open(self, function: Function, version: int) -> Revision:
+        found = [each for each in await self.versions(function.name) if each.version == version]
+        if not found:
+            raise Refused(503, f"Version {version} of {function.name} is not there any more.")
+        try:
+            bento = await self._resolve(found[0].spec)
+            revision = function.revision(found[0].spec, bento, version)
+        except (UserError, OSError) as error:
+            why = str(error).rstrip(".")
+            raise Refused(
+                503, f"Version {version} of {function.name} cannot be started: {why}."
+            ) from error
+        revision.open()
+        return revision
+
+
+async def _run(
+    environment: Environment, ticket: Ticket, invocation: Invocation
+) -> InvocationResult:
+    """Run an invocation, for as long as its environment is there."""
+    work = asyncio.ensure_future(environment.invoke(invocation))
+    waiting: set[asyncio.Future[InvocationResult] | asyncio.Future[Refused]]
+    waiting = {work, ticket.interrupted}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ticket.interrupted.result()
+        return work.result()
+    finally:
+        work.cancel()

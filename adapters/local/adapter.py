@@ -44,10 +44,12 @@ class LocalAdapter:
                 f"Function {spec.name!r} asks for a GPU, which target local does not give; "
                 "leave gpu out of its custom.bentofn section."
             )
-        if spec.settings.url is not None and spec.settings.url.authorizer is not None:
+        url, profile = spec.settings.url, spec.settings.profile
+        if url is not None and url.authorizer is not None and profile != "lambda":
             raise UserError(
-                f"Function {spec.name!r} asks for url.authorizer aws_iam, which target local does "
-                "not check; leave it out to have a URL without authorization here."
+                f"Function {spec.name!r} asks for url.authorizer aws_iam, which target local "
+                "checks for functions deployed --as lambda only; leave it out to have a URL "
+                "without authorization here."
             )
         deployed = self._running().apply(spec, progress, wait=wait)
         if spec.settings.events and not deployed.note:

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -44,11 +45,17 @@ class Emulator:
             return await self._control.answer(request)
         if not name:
             return self._overview(request)
+        face = self._platform.lambda_face
+        if face.takes(raw):
+            return await face.answer(request)
+        path = f"/{rest}{question}{query}"
+        own, _, qualifier = unquote(name).partition(":")
+        if face.has(own):
+            return await face.answer_url(request, own, qualifier or None, path)
         try:
             function = self._platform.get(name)
         except UserError as error:
             return proxy.error_response(404, str(error))
-        path = f"/{rest}{question}{query}"
         return await proxy.answer(request, function, path, function.profile.limits.payload)
 
     def _overview(self, request: web.BaseRequest) -> web.Response:

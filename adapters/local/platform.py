@@ -25,6 +25,7 @@ from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.isolation.limits import Limits
 from bentofn.adapters.local.isolation.policy import Isolation, confinement_of, private_paths
 from bentofn.adapters.local.journal.journal import Journal
+from bentofn.adapters.local.lambda_.api.deployed import DeployedFunctions, local_face
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
@@ -75,6 +76,8 @@ class Platform:
         kept = KeptZygotes(restorer, _print)
         self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal)
         self._background: asyncio.Task[None] | None = None
+        lambdas = DeployedFunctions(self.functions, self._state, self._resolve)
+        self.lambda_face = local_face(home, lambdas, self.clock, self.journal, url)
 
     async def recover(self) -> None:
         """Take up what was deployed, at zero instances, and prepare fast starts one by one."""
@@ -96,6 +99,7 @@ class Platform:
             revision = function.revision(deployment.spec, bento, deployment.version)
             function.switch(revision, deployment)
             await self._follow_tasks(function)
+        await self.lambda_face.recover()
         self._background = asyncio.create_task(self._prepare_starts())
 
     async def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
@@ -157,6 +161,7 @@ class Platform:
         async with function.deploying:
             await asyncio.to_thread(self._state.remove, name)
             function.forget()
+            await self.lambda_face.forget(name, self.profile.timeouts.stop_grace)
             await function.tasks.discard()
             await function.close(self.profile.timeouts.stop_grace)
             remove_logs(self._home.logs, name)
@@ -198,7 +203,9 @@ class Platform:
             self._background.cancel()
             await asyncio.gather(self._background, return_exceptions=True)
         functions = list(self.functions.values())
-        await asyncio.gather(*(f.close(self.profile.timeouts.stop_grace) for f in functions))
+        grace = self.profile.timeouts.stop_grace
+        await asyncio.gather(self.lambda_face.drain(grace), *(f.close(grace) for f in functions))
+        await self.lambda_face.close()
         await self._shared.close()
         await asyncio.to_thread(self._confinement.close)
 

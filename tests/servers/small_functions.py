@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from bentofn.adapters.local.clock import ManualClock
+from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.lambda_.api.face import LambdaFace
 from bentofn.adapters.local.lambda_.invocation import Invocation, InvocationResult
 from bentofn.adapters.local.state import Deployment
@@ -59,6 +60,9 @@ class SmallFunctions:
     async def versions(self, name: str) -> Sequence[Deployment]:
         return self.deployments[name]
 
+    async def close(self, patience: float, function: str | None = None) -> None:
+        pass
+
     async def run(self, name: str, version: int | None, invocation: Invocation) -> InvocationResult:
         self.ran.append((name, version, invocation))
         result = InvocationResult(b"", None, b"", 1.0, 1, None, 1, "application/json")
@@ -87,6 +91,7 @@ class Served:
     functions: SmallFunctions
     face: LambdaFace
     clock: ManualClock
+    journal: Journal
     url: str
     home: Path
 
@@ -113,7 +118,9 @@ def _client(url: str) -> Any:
 async def serve(functions: SmallFunctions, home: Path) -> AsyncIterator[Served]:
     """Serve functions' API and URLs until the end of the block."""
     clock = ManualClock(START)
-    face = LambdaFace(functions, clock, home, "http://127.0.0.1", SECRETS, chance=random.Random(0))
+    journal = Journal(clock.now)
+    address, chance = "http://127.0.0.1", random.Random(0)
+    face = LambdaFace(functions, clock, journal, home, address, SECRETS, chance)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if face.takes(request.raw_path):
@@ -128,9 +135,10 @@ async def serve(functions: SmallFunctions, home: Path) -> AsyncIterator[Served]:
     await site.start()
     host, port = runner.addresses[0]
     try:
-        await face.asynchronous.recover()
-        yield Served(functions, face, clock, f"http://{host}:{port}", home)
+        await face.recover()
+        yield Served(functions, face, clock, journal, f"http://{host}:{port}", home)
     finally:
+        await face.drain(1.0)
         await face.close()
         await runner.cleanup()
 

@@ -33,6 +33,8 @@ from bentofn.adapters.local.core.invocations.queue import (
     WakeAt,
 )
 from bentofn.adapters.local.core.invocations.record import Response, record
+from bentofn.adapters.local.journal.events import DeadLettered, Invoked, Retried
+from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.lambda_.api import destinations
 from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.invoker import Invoker
@@ -52,13 +54,22 @@ class Asynchronous:
         invoker: Runs functions.
         registry: The rules, and the database.
         clock: The platform's.
+        journal: Told what becomes of events.
         directory: For files of records.
     """
 
-    def __init__(self, invoker: Invoker, registry: Registry, clock: Clock, directory: Path) -> None:
+    def __init__(
+        self,
+        invoker: Invoker,
+        registry: Registry,
+        clock: Clock,
+        journal: Journal,
+        directory: Path,
+    ) -> None:
         self._invoker = invoker
         self._registry = registry
         self._clock = clock
+        self._journal = journal
         self._directory = directory
         self._queues: dict[str, Queue] = {}
         self._timers: dict[str, Timer] = {}
@@ -96,6 +107,7 @@ class Asynchronous:
         now = self._clock.now()
         entry = Entry(id, name.qualifier or "", now, now)
         if await self._registry.call(lambda store: store.accept(name.function, entry, message)):
+            self._journal.publish(Invoked(now, name.function, id, 0, "accepted"))
             self._feed(name.function, Accepted(entry))
 
     def forget(self, function: str) -> None:
@@ -138,6 +150,9 @@ class Asynchronous:
                 if not self._closed:
                     self._do(self._invoke(function, entry), self._runs)
             case Keep(entry):
+                now = self._clock.now()
+                attempt, after = entry.runs + entry.throttles + 1, entry.due - now
+                self._journal.publish(Retried(now, function, entry.id, attempt, after))
                 self._do(self._registry.call(lambda store: store.keep(entry)), self._writes)
             case Finish(entry, condition):
                 finish = self._finish(function, entry, condition, response)
@@ -187,6 +202,9 @@ class Asynchronous:
         except LambdaError:
             if self._registry.concurrency.reserved(function) == 0:
                 event = Blocked(entry.id)
+        attempt = entry.runs + entry.throttles + 1
+        outcome = type(event).__name__.lower()
+        self._journal.publish(Invoked(self._clock.now(), function, entry.id, attempt, outcome))
         self._feed(function, event, response)
 
     async def _finish(
@@ -205,6 +223,9 @@ class Asynchronous:
         document = record(entry, condition, target, message.payload, response, now)
         parcel = Parcel(entry.id, function, json.dumps(document), destination or "")
         await self._registry.call(lambda store: store.finish(parcel))
+        if condition != "Success":
+            where = destination or str(destinations.file_of(self._directory, parcel))
+            self._journal.publish(DeadLettered(now, function, entry.id, condition, where))
         await self._deliver(parcel)
 
     async def _deliver(self, parcel: Parcel) -> None:

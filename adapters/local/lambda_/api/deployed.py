@@ -8,8 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.clock import Clock
 from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.lambda_.api.credentials import load_credentials
+from bentofn.adapters.local.lambda_.api.face import LambdaFace
 from bentofn.adapters.local.lambda_.invocation import (
     Environment,
     Invocation,
@@ -20,6 +24,7 @@ from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.state import Deployment, State
 from bentofn.adapters.local.tickets import Refused, Ticket
 from bentofn.adapters.protocol import FunctionSpec
+from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
 PROFILE = "lambda"
@@ -79,12 +84,7 @@ class DeployedFunctions:
             request.close()
 
     async def close(self, patience: float, function: str | None = None) -> None:
-        """Stop the versions that are not live.
-
-        Args:
-            patience: Seconds for what runs.
-            function: Only this one's.
-        """
+        """See Functions."""
         chosen = [key for key in self._former if function in (None, key[0])]
         closing = [self._former.pop(key) for key in chosen]
         await asyncio.gather(*(revision.close(patience) for revision in closing))
@@ -149,3 +149,28 @@ async def _run(
         return work.result()
     finally:
         work.cancel()
+
+
+def local_face(
+    home: Home,
+    functions: DeployedFunctions,
+    clock: Clock,
+    journal: Journal,
+    address: str,
+) -> LambdaFace:
+    """What the callers of a platform's Lambda functions see.
+
+    Args:
+        home: Whose functions.
+        functions: They.
+        clock: The platform's time.
+        journal: Told what becomes of events.
+        address: Where the platform answers, without a slash at the end.
+
+    Raises:
+        UserError: What is kept in the home is damaged.
+        OSError: The home cannot be written.
+    """
+    keys = load_credentials(home)
+    secrets = {keys.access_key: keys.secret}
+    return LambdaFace(functions, clock, journal, home.invocations, address, secrets)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bentofn.adapters.local.clock import Clock
 from bentofn.adapters.local.core.invocations.concurrency import Concurrency
+from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.lambda_.api.asynchronous import Asynchronous
 from bentofn.adapters.local.lambda_.api.functions import Functions
 from bentofn.adapters.local.lambda_.api.invoker import Invoker
@@ -27,28 +28,30 @@ class LambdaFace:
     Args:
         functions: The platform's.
         clock: Its time.
+        journal: Told what becomes of events.
         directory: Where it keeps what must outlive the platform.
         address: Where the platform answers, without a slash at the end.
         secrets: Access key to secret, of those who may call URLs with ``aws_iam``.
         chance: Draws the versions of weighted aliases.
 
     Raises:
-        OSError: The directory cannot be written.
-        sqlite3.Error: What is kept there is damaged.
+        UserError: What is kept there is damaged.
     """
 
     def __init__(
         self,
         functions: Functions,
         clock: Clock,
+        journal: Journal,
         directory: Path,
         address: str,
         secrets: Mapping[str, str],
         chance: random.Random | None = None,
     ) -> None:
+        self._functions = functions
         self.registry = Registry(directory / "state.db", Concurrency())
         self.invoker = Invoker(functions, self.registry, chance or random.Random())
-        self.asynchronous = Asynchronous(self.invoker, self.registry, clock, directory)
+        self.asynchronous = Asynchronous(self.invoker, self.registry, clock, journal, directory)
         management = Management(functions, self.invoker, self.registry, address)
         self._api = InvokeApi(self.invoker, self.asynchronous, management)
         self._urls = FunctionUrls(self.invoker, secrets)
@@ -57,6 +60,10 @@ class LambdaFace:
     def takes(raw_path: str) -> bool:
         """Whether a request with this path is for the Invoke API."""
         return PREFIX.match(raw_path) is not None
+
+    def has(self, function: str) -> bool:
+        """Whether a function of this name is deployed as Lambda's."""
+        return self._functions.live(function) is not None
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request that :meth:`takes` knows."""
@@ -75,10 +82,29 @@ class LambdaFace:
         """
         return await self._urls.answer(request, Name(function, qualifier), path)
 
-    async def forget(self, function: str) -> None:
-        """A function is no more, and nothing that was set for it or waits for it."""
+    async def recover(self) -> None:
+        """Go on with the events that a former platform left."""
+        await self.asynchronous.recover()
+
+    async def forget(self, function: str, patience: float) -> None:
+        """A function is no more, and nothing that was set for it or waits for it.
+
+        Args:
+            function: Its name.
+            patience: Seconds for what runs.
+        """
         self.asynchronous.forget(function)
         await self.registry.forget(function)
+        await self._functions.close(patience, function)
+
+    async def drain(self, patience: float) -> None:
+        """Begin no event more, and stop the versions that are not live.
+
+        Args:
+            patience: Seconds for what runs.
+        """
+        self.asynchronous.stop()
+        await self._functions.close(patience)
 
     async def close(self) -> None:
         """Leave what is not done to the next platform, and close the database."""

@@ -14,6 +14,7 @@ from bentofn.adapters.local.lambda_.api.aliases import Alias
 from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.names import LATEST
 from bentofn.adapters.local.lambda_.api.store import Store
+from bentofn.runtime.errors import UserError
 
 _ALIAS, _EVENTS, _RESERVED = "alias", "event-invoke-config", "concurrency"
 _T = TypeVar("_T")
@@ -25,6 +26,9 @@ class Registry:
     Args:
         path: The database; it is opened when it exists or something is to be kept.
         concurrency: Told what functions reserve.
+
+    Raises:
+        UserError: The database is damaged.
     """
 
     def __init__(self, path: Path, concurrency: Concurrency) -> None:
@@ -35,7 +39,13 @@ class Registry:
         self._aliases: dict[str, dict[str, Alias]] = {}
         self._configs: dict[str, dict[str, dict[str, Any]]] = {}
         if path.exists():
-            self._load(self._opened())
+            try:
+                self._load(self._opened())
+            except (OSError, sqlite3.Error, ValueError) as error:
+                raise UserError(
+                    f"{path} cannot be read ({error}); move it away, and set aliases and limits of "
+                    "functions again."
+                ) from error
 
     async def call(self, use: Callable[[Store], _T]) -> _T:
         """Do something with the database, in a thread, one after the other as they are asked.

@@ -163,7 +163,7 @@ async def test_a_removed_functions_events_are_gone(served: Served) -> None:
     served.functions.deploy("f", failing(9))
     await send(served)
     await until(lambda: len(served.functions.ran) == 1)
-    await served.face.forget("f")
+    await served.face.forget("f", 1.0)
     await served.clock.tick(300)
     assert len(served.functions.ran) == 1
     assert served.face.asynchronous.waiting("f") == 0

@@ -1,0 +1,1 @@
+"""The page at the platform's root that shows what happens, while it happens."""

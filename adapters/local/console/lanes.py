@@ -1,0 +1,179 @@
+"""What the console shows of one function: its instances over time, its load, its last requests."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from bentofn.adapters.local.journal.events import (
+    InstanceChanged,
+    RequestAnswered,
+    RequestArrived,
+    RequestRefused,
+)
+
+SEGMENTS = 1500
+"""States of an instance that are kept."""
+GONE_TRACKS = 60
+"""Instances that are gone and still shown."""
+REQUESTS = 200
+"""Requests of a function that are kept."""
+SECONDS = 900
+"""Seconds with requests that are kept, of the wall's clock."""
+GAP = 0.2
+"""Seconds of idleness that are too short to be shown, of the wall's clock."""
+
+
+@dataclass
+class Track:
+    """An instance over time.
+
+    Args:
+        instance: Its name.
+        kind: How it was started.
+        took: Seconds that its start took; None while it starts.
+        segments: When it came into which state, the oldest first.
+        reason: How it ended; empty while it lives.
+        changed: The journal's count at its latest change.
+    """
+
+    instance: str
+    kind: str
+    took: float | None = None
+    segments: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=SEGMENTS))
+    reason: str = ""
+    changed: int = 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return bool(self.segments) and self.segments[-1][1] == "gone"
+
+    def change(self, event: InstanceChanged, gap: float) -> None:
+        """Take in another state.
+
+        Args:
+            event: It.
+            gap: A shorter idleness is let pass.
+        """
+        self.kind = event.kind
+        if event.took is not None:
+            self.took = event.took
+        self.reason = event.reason or self.reason
+        state = "idle" if event.state == "ready" else event.state
+        if state == "busy" and self.segments and self.segments[-1][1] == "idle":
+            if event.at - self.segments[-1][0] < gap and len(self.segments) > 1:
+                self.segments.pop()
+            if self.segments[-1][1] == "busy":
+                return
+        self.segments.append((event.at, state))
+
+    def shown(self, since: float) -> dict[str, Any]:
+        """What a reader lacks that has the states before a time."""
+        return {
+            "id": self.instance,
+            "kind": self.kind,
+            "took": self.took,
+            "reason": self.reason,
+            "since": since,
+            "segments": [segment for segment in self.segments if segment[0] >= since],
+        }
+
+
+@dataclass
+class Second:
+    """The load of one second.
+
+    Args:
+        at: Its beginning, in the platform's time.
+        arrived: Requests that came.
+        failed: Answers with a status of 500 and above.
+        refused: Requests that were refused.
+        waiting: Most requests that waited at a time.
+        batch: Most items of a batch.
+    """
+
+    at: float
+    arrived: int = 0
+    failed: int = 0
+    refused: int = 0
+    waiting: int = 0
+    batch: int = 0
+
+    def shown(self) -> list[float]:
+        """As a row."""
+        return [self.at, self.arrived, self.failed, self.refused, self.waiting, self.batch]
+
+
+class Lane:
+    """One function.
+
+    Args:
+        name: Its name.
+        pace: Seconds of the platform's time in one of the wall's.
+    """
+
+    def __init__(self, name: str, pace: float = 1.0) -> None:
+        self.name = name
+        self.changed = 0
+        """The journal's count at its latest change."""
+        self.tracks: dict[str, Track] = {}
+        self.seconds: deque[Second] = deque(maxlen=SECONDS)
+        self.requests: deque[tuple[int, dict[str, Any]]] = deque(maxlen=REQUESTS)
+        """The journal's count, and the request as it is shown."""
+        self._pace = pace
+        self._open: dict[str, RequestArrived] = {}
+
+    def second(self, at: float) -> Second:
+        """The load of the second that a time is in."""
+        begin = at - at % self._pace
+        if not self.seconds or self.seconds[-1].at < begin:
+            self.seconds.append(Second(begin))
+        return self.seconds[-1]
+
+    def instance_changed(self, event: InstanceChanged, count: int) -> None:
+        """An instance is in another state."""
+        track = self.tracks.get(event.instance)
+        if track is None:
+            track = self.tracks[event.instance] = Track(event.instance, event.kind)
+        track.change(event, GAP * self._pace)
+        track.changed = count
+        if event.state == "gone":
+            over = [name for name, each in self.tracks.items() if each.gone][:-GONE_TRACKS]
+            for name in over:
+                del self.tracks[name]
+
+    def arrived(self, event: RequestArrived) -> None:
+        """A request came in."""
+        self._open[event.request_id] = event
+        self.second(event.at).arrived += 1
+
+    def answered(self, event: RequestAnswered, count: int) -> None:
+        """A request has its answer."""
+        second = self.second(event.at)
+        second.failed += event.status >= 500
+        second.batch = max(second.batch, event.batch_size or 0)
+        waited = (event.started or event.ended) - event.queued
+        self._keep(
+            event.request_id,
+            count,
+            at=event.at,
+            status=event.status,
+            waited=round(waited, 6),
+            took=round(event.ended - event.queued, 6),
+            batch=event.batch_size,
+            size=event.size,
+            instance=event.instance,
+            start=event.start,
+        )
+
+    def refused(self, event: RequestRefused, count: int) -> None:
+        """A request was refused."""
+        self.second(event.at).refused += 1
+        self._keep(event.request_id, count, at=event.at, status=event.status, reason=event.reason)
+
+    def _keep(self, request_id: str, count: int, **shown: Any) -> None:
+        asked = self._open.pop(request_id, None)
+        method, path = (asked.method, asked.path) if asked is not None else ("", "")
+        self.requests.append((count, {"id": request_id, "method": method, "path": path, **shown}))

@@ -198,12 +198,14 @@ class LogLine:
         instance: Which instance, or ``platform``.
         stream: ``stdout``, ``stderr`` or ``platform``.
         line: The text, without its line end.
+        request: Id of the request that wrote it; empty where that is not known.
     """
 
     ts: float
     instance: str
     stream: str
     line: str
+    request: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import html
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from bentofn.adapters.local import proxy
+from bentofn.adapters.local.console.pages import Console
 from bentofn.adapters.local.control import PREFIX, Control
 from bentofn.adapters.local.platform import Platform
 from bentofn.packager.files import remove_tree
@@ -36,15 +36,20 @@ class Emulator:
     def __init__(self, platform: Platform, token: str) -> None:
         self._platform = platform
         self._control = Control(platform, token)
+        self._console = Console(platform)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request; what no code expected is a 500 without its details."""
         raw, question, query = request.raw_path.partition("?")
         name, _, rest = raw.removeprefix("/").partition("/")
+        if self._console.answers(raw):
+            return await self._console.answer(request)
         if raw.startswith(PREFIX):
             return await self._control.answer(request)
         if not name:
-            return self._overview(request)
+            if "text/html" in request.headers.get("Accept", ""):
+                return await self._console.answer(request)
+            return self._overview()
         face = self._platform.lambda_face
         if face.takes(raw):
             return await face.answer(request)
@@ -58,22 +63,14 @@ class Emulator:
             return proxy.error_response(404, str(error))
         return await proxy.answer(request, function, path, function.profile.limits.payload)
 
-    def _overview(self, request: web.BaseRequest) -> web.Response:
+    def _overview(self) -> web.Response:
         found = [
             {"name": s.name, "url": s.url, "state": s.state, "version": s.version}
             for s in self._platform.status()
         ]
-        if "text/html" not in request.headers.get("Accept", ""):
-            return web.Response(
-                body=json.dumps({"functions": found}).encode(), content_type="application/json"
-            )
-        rows = "".join(
-            f'<li><a href="/{html.escape(str(f["name"]))}/">{html.escape(str(f["name"]))}</a> '
-            f"version {f['version']}, {f['state']}</li>"
-            for f in found
+        return web.Response(
+            body=json.dumps({"functions": found}).encode(), content_type="application/json"
         )
-        page = f"<!doctype html><title>bentofn</title><h1>Functions</h1><ul>{rows}</ul>"
-        return web.Response(text=page, content_type="text/html")
 
 
 def bind(port: int) -> socket.socket:

@@ -11,7 +11,7 @@ from bentofn.adapters.local.core.constants import PLAIN
 from bentofn.adapters.local.core.profile import Profile, load_profile
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import Isolation
-from bentofn.adapters.local.journal.events import Deployed, Destroyed
+from bentofn.adapters.local.journal.events import Deployed
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision
@@ -123,7 +123,6 @@ class Function:
         """The function is not deployed any more; what it runs is for :meth:`close`."""
         self.deployment = None
         self.stats = Stats()
-        self.journal.publish(Destroyed(self.journal.now(), self.name))
 
     def revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:
         """A revision of this function, with those of its services; it runs nothing yet."""

@@ -24,6 +24,8 @@ from bentofn.adapters.local.environment import MACHINE_LIMIT
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.isolation.limits import Limits
 from bentofn.adapters.local.isolation.policy import Isolation, confinement_of, private_paths
+from bentofn.adapters.local.journal.events import Destroyed
+from bentofn.adapters.local.journal.figures import Figures
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.lambda_.api.deployed import DeployedFunctions, local_face
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
@@ -73,11 +75,17 @@ class Platform:
         self._numbers = itertools.count(1)
         restorer = Restorer(SnapshotStore(home))
         self.journal = Journal(self.clock.now)
+        self.figures = Figures()
+        self.journal.attach(self.figures.add)
         kept = KeptZygotes(restorer, _print)
         self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal)
         self._background: asyncio.Task[None] | None = None
         lambdas = DeployedFunctions(self.functions, self._state, self._resolve)
         self.lambda_face = local_face(home, lambdas, self.clock, self.journal, url)
+
+    def log_of(self, name: str) -> Path:
+        """Where a function's log stands."""
+        return log_path(self._home.logs, name)
 
     async def recover(self) -> None:
         """Take up what was deployed, at zero instances, and prepare fast starts one by one."""
@@ -165,6 +173,7 @@ class Platform:
             await function.tasks.discard()
             await function.close(self.profile.timeouts.stop_grace)
             remove_logs(self._home.logs, name)
+            self.journal.publish(Destroyed(self.clock.now(), name))
 
     def get(self, name: str) -> Function:
         """A deployed function.
@@ -236,7 +245,7 @@ class Platform:
 
     def _function(self, name: str) -> Function:
         if name not in self.functions:
-            log = LogWriter(log_path(self._home.logs, name))
+            log = LogWriter(self.log_of(name))
             self.functions[name] = Function(
                 name, log, self._socket_directory, self._shared, self._isolate,
                 self._home.tasks / f"{name}.db",

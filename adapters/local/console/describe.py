@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bentofn.adapters.local.functions import Function
+from bentofn.runtime.manifest import ServiceContract
 
 
 def describe(function: Function) -> dict[str, Any]:
@@ -15,7 +16,7 @@ def describe(function: Function) -> dict[str, Any]:
         function: A deployed one.
     """
     live, deployment = function.live, function.deployment
-    contract = live.bento.manifest.contract if live is not None else None
+    contract = live.bento.manifest.contract if live is not None else ServiceContract("", "")
     return {
         "name": function.name,
         "endpoints": [
@@ -30,7 +31,7 @@ def describe(function: Function) -> dict[str, Any]:
                 "task": api.is_task,
                 "doc": api.doc,
             }
-            for api in (contract.apis if contract is not None else ())
+            for api in contract.apis
         ],
         "schedules": [
             event["schedule"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bentofn.adapters.local.journal.events import (
+    Fired,
     InstanceChanged,
     RequestAnswered,
     RequestArrived,
@@ -19,6 +20,8 @@ GONE_TRACKS = 60
 """Instances that are gone and still shown."""
 REQUESTS = 200
 """Requests of a function that are kept."""
+FIRES = 30
+"""Deliveries of a function's schedules that are kept."""
 SECONDS = 900
 """Seconds with requests that are kept, of the wall's clock."""
 GAP = 0.2
@@ -122,6 +125,8 @@ class Lane:
         self.seconds: deque[Second] = deque(maxlen=SECONDS)
         self.requests: deque[tuple[int, dict[str, Any]]] = deque(maxlen=REQUESTS)
         """The journal's count, and the request as it is shown."""
+        self.fires: deque[Fired] = deque(maxlen=FIRES)
+        """The latest deliveries of its schedules."""
         self._pace = pace
         self._open: dict[str, RequestArrived] = {}
 

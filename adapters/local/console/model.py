@@ -12,8 +12,8 @@ from bentofn.adapters.local.journal.journal import Journal
 
 RECENT = 1000
 """Requests of all functions from which the time that they take is told."""
-NOTES = 200
-"""Remarkable events that are kept."""
+REMOVED = 2000
+"""Functions that were destroyed and are remembered, for the pages that still show them."""
 
 
 class Model:
@@ -27,7 +27,7 @@ class Model:
 
     def __init__(self, journal: Journal, figures: Figures, pace: float = 1.0) -> None:
         self.lanes: dict[str, Lane] = {}
-        self.removed: deque[tuple[int, str]] = deque(maxlen=NOTES)
+        self.removed: deque[tuple[int, str]] = deque(maxlen=REMOVED)
         """The journal's count, and a function that was destroyed then."""
         self.took: deque[tuple[float, float]] = deque(maxlen=RECENT)
         """When a request was answered, and the seconds that it took."""
@@ -58,6 +58,8 @@ class Model:
                 second.waiting = max(second.waiting, waiting)
             case events.RequestRefused():
                 lane.refused(event, count)
+            case events.Fired():
+                lane.fires.append(event)
 
     def figures(self, function: str) -> FunctionFigures:
         """A function's figures; empty ones of a function that did nothing."""

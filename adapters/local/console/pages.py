@@ -7,7 +7,6 @@ of them only tell; the page calls a function at the function's own URL.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 from collections import deque
@@ -23,7 +22,7 @@ from bentofn.adapters.local.console.guard import HEADERS, why_not
 from bentofn.adapters.local.console.model import Model
 from bentofn.adapters.local.console.view import View
 from bentofn.adapters.local.journal.metrics import CONTENT_TYPE, render
-from bentofn.adapters.local.logs import log_path, read_logs
+from bentofn.adapters.local.logs import read_logs
 from bentofn.adapters.local.platform import Platform
 from bentofn.runtime.errors import UserError
 
@@ -120,7 +119,7 @@ class Console:
     async def _logs(self, request: web.BaseRequest, name: str) -> web.Response:
         self._platform.get(name)
         wanted = request.query.get("request", "")
-        path = log_path(self._platform.home.logs, name)
+        path = self._platform.log_of(name)
 
         def read() -> list[dict[str, Any]]:
             lines = (line for line in read_logs(path) if not wanted or wanted == line.request)
@@ -156,6 +155,4 @@ def _file(request: web.BaseRequest, name: str) -> web.Response:
 def _json(document: dict[str, Any], status: int = 200) -> web.Response:
     body = json.dumps(document).encode()
     headers = {**HEADERS, "Cache-Control": "no-store"}
-    return web.Response(
-        status=status, body=body, content_type="application/json", headers=headers
-    )
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)

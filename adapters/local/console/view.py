@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ class View:
         self._platform = platform
         self._model = model
         self._seen = 0
-        self._until = -math.inf
+        self._until = 0.0
         self._abouts: dict[str, dict[str, Any]] = {}
 
     @property
@@ -107,6 +107,7 @@ def _lane(
         "kept": list(lane.tracks),
         "seconds": [second.shown() for second in lane.seconds if second.at >= first],
         "requests": requests[-REQUESTS_AT_ONCE:] if seen else requests,
+        "fires": [dataclasses.asdict(fired) for fired in lane.fires],
     }
 
 

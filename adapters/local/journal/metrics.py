@@ -13,7 +13,6 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
 from bentofn.adapters.local.journal.figures import Figures, Histogram
 
@@ -27,7 +26,7 @@ def render(figures: Figures) -> bytes:
     return bytes(generate_latest(registry))
 
 
-class _Collector(Collector):
+class _Collector:
     """Makes the metrics of the figures as they are."""
 
     def __init__(self, figures: Figures) -> None:

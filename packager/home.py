@@ -110,6 +110,11 @@ class Home:
         """Lambda's aliases and waiting events, and the records of those that are over."""
         return self.path / "invocations"
 
+    @property
+    def schedules(self) -> Path:
+        """What is remembered of the functions' schedules, one file a function."""
+        return self.path / "schedules"
+
     def create(self) -> Home:
         """Make the directory, readable by its owner only; one that exists keeps its mode.
 

@@ -108,11 +108,21 @@ class Agenda:
     def __init__(
         self, schedules: tuple[Schedule, ...], memories: Mapping[str, Memory], now: float
     ) -> None:
-        self._lines = {
-            each.name: _Line(each, _recalled(each, memories.get(each.name), now))
-            for each in schedules
-        }
+        self._lines = _lines(schedules, memories, now)
         self._commands: list[Command] = []
+        self._wake_at = math.inf
+
+    def revise(self, schedules: tuple[Schedule, ...], now: float) -> None:
+        """Go on with other schedules; those that are the same as before go on as they were.
+
+        Args:
+            schedules: All that there are now.
+            now: The moment.
+        """
+        former, self._lines = self._lines, _lines(schedules, self.memories, now)
+        for name, line in self._lines.items():
+            if name in former and former[name].memory.key == line.memory.key:
+                line.flying = former[name].flying
         self._wake_at = math.inf
 
     @property
@@ -225,6 +235,14 @@ class Agenda:
         if following < self._wake_at:
             self._wake_at = following
             self._commands.append(WakeAt(following))
+
+
+def _lines(
+    schedules: tuple[Schedule, ...], memories: Mapping[str, Memory], now: float
+) -> dict[str, _Line]:
+    return {
+        each.name: _Line(each, _recalled(each, memories.get(each.name), now)) for each in schedules
+    }
 
 
 def _recalled(schedule: Schedule, memory: Memory | None, now: float) -> Memory:

@@ -1,0 +1,1 @@
+"""The schedules of deployed functions: fired by the platform's clock, remembered on disk."""

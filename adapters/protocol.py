@@ -133,6 +133,29 @@ class InstanceStatus:
 
 
 @dataclass(frozen=True)
+class ScheduleStatus:
+    """One schedule of a function. Moments are seconds since the epoch, in the target's time.
+
+    Args:
+        name: Its name.
+        expression: When it comes.
+        timezone: By whose clocks.
+        state: ``enabled``, ``disabled``, or ``completed`` if it will not come any more.
+        next: When it comes next; None if it does not.
+        last: When it came last; None if it did not yet.
+        outcome: What became of that: empty, ``delivered``, or why not.
+    """
+
+    name: str
+    expression: str
+    timezone: str
+    state: str
+    next: float | None = None
+    last: float | None = None
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
 class FunctionStatus:
     """A function as it stands.
 
@@ -159,6 +182,7 @@ class FunctionStatus:
         profile: Whose rules target local runs it by.
         cost: What that backend would have charged since the platform started.
         currency: Of the cost, ISO 4217.
+        schedules: When it is called by the clock.
     """
 
     name: str
@@ -181,12 +205,14 @@ class FunctionStatus:
     profile: str = "plain"
     cost: float = 0.0
     currency: str = "USD"
+    schedules: tuple[ScheduleStatus, ...] = ()
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> FunctionStatus:
         """Read the ``dataclasses.asdict`` form."""
         instances = tuple(InstanceStatus(**instance) for instance in raw["instances"])
-        return cls(**{**raw, "instances": instances})
+        schedules = tuple(ScheduleStatus(**schedule) for schedule in raw.get("schedules", ()))
+        return cls(**{**raw, "instances": instances, "schedules": schedules})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Iterator
 
@@ -51,10 +50,7 @@ class LocalAdapter:
                 "checks for functions deployed --as lambda only; leave it out to have a URL "
                 "without authorization here."
             )
-        deployed = self._running().apply(spec, progress, wait=wait)
-        if spec.settings.events and not deployed.note:
-            return dataclasses.replace(deployed, note="Its events are not run by target local.")
-        return deployed
+        return self._running().apply(spec, progress, wait=wait)
 
     def status(self, name: str | None = None) -> list[FunctionStatus]:
         """See :class:`bentofn.adapters.protocol.Adapter`."""

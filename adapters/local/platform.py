@@ -29,6 +29,7 @@ from bentofn.adapters.local.journal.figures import Figures
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.lambda_.api.deployed import DeployedFunctions, local_face
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
+from bentofn.adapters.local.schedules.schedules import Schedules, unrun_events
 from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
 from bentofn.packager.home import Home
@@ -79,6 +80,7 @@ class Platform:
         self.journal.attach(self.figures.add)
         kept = KeptZygotes(restorer, _print)
         self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal)
+        self._schedules = Schedules(home.schedules, url, self.clock, self.journal)
         self._background: asyncio.Task[None] | None = None
         lambdas = DeployedFunctions(self.functions, self._state, self._resolve)
         self.lambda_face = local_face(home, lambdas, self.clock, self.journal, url)
@@ -107,6 +109,7 @@ class Platform:
             revision = function.revision(deployment.spec, bento, deployment.version)
             function.switch(revision, deployment)
             await self._follow_tasks(function)
+            self._schedules.follow(function)
         await self.lambda_face.recover()
         self._background = asyncio.create_task(self._prepare_starts())
 
@@ -154,6 +157,7 @@ class Platform:
                 raise
             function.switch(revision, deployment)
             await self._follow_tasks(function)
+            self._schedules.follow(function)
 
         # Once begun it is done to its end, or the database and the traffic would disagree.
         await asyncio.shield(asyncio.ensure_future(commit()))
@@ -170,6 +174,7 @@ class Platform:
             await asyncio.to_thread(self._state.remove, name)
             function.forget()
             await self.lambda_face.forget(name, self.profile.timeouts.stop_grace)
+            await self._schedules.discard(name)
             await function.tasks.discard()
             await function.close(self.profile.timeouts.stop_grace)
             remove_logs(self._home.logs, name)
@@ -193,7 +198,9 @@ class Platform:
     def status(self) -> list[FunctionStatus]:
         """All deployed functions, by name."""
         return [
-            function.status(self.url_of(name))
+            dataclasses.replace(
+                function.status(self.url_of(name)), schedules=self._schedules.status(name)
+            )
             for name, function in sorted(self.functions.items())
             if function.deployment is not None
         ]
@@ -211,6 +218,7 @@ class Platform:
         if self._background is not None:
             self._background.cancel()
             await asyncio.gather(self._background, return_exceptions=True)
+        await self._schedules.close(self.profile.timeouts.stop_grace)
         functions = list(self.functions.values())
         grace = self.profile.timeouts.stop_grace
         await asyncio.gather(self.lambda_face.drain(grace), *(f.close(grace) for f in functions))
@@ -284,6 +292,7 @@ class Platform:
     def _deployed(self, function: Function, *, changed: bool, differences: str = "") -> Deployed:
         assert function.deployment is not None
         assert function.live is not None
+        spec, contract = function.deployment.spec, function.live.bento.manifest.contract
         return Deployed(
             name=function.name,
             url=self.url_of(function.name),
@@ -292,7 +301,9 @@ class Platform:
             digest=function.deployment.digest,
             changed=changed,
             snapshot=function.live.launcher.snapshot,
-            note="; ".join(filter(None, (function.live.note, differences))),
+            note="; ".join(
+                filter(None, (function.live.note, differences, unrun_events(spec, contract)))
+            ),
         )
 
     async def _prepare_starts(self) -> None:

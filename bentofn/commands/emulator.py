@@ -138,7 +138,8 @@ def _show(
             f"The local platform answers at {endpoint.url} (process {endpoint.pid}, since {since})"
         )
         if endpoint.speed != 1.0:
-            click.echo(f"  its time passes {endpoint.speed:g} times as fast")
+            speed = f"passes {endpoint.speed:g} times as fast" if endpoint.speed else "stands still"
+            click.echo(f"  its time {speed}")
     for each in zygotes:
         memory = human_size(each["memory"]) if each["memory"] is not None else "unknown"
         what = f"process {each['pid']}, {memory} of memory"

@@ -21,6 +21,7 @@ from bentofn.adapters.protocol import (
     FunctionStatus,
     LogLine,
     Reply,
+    ScheduleStatus,
     Snapshot,
 )
 from bentofn.adapters.registry import get_adapter
@@ -155,6 +156,13 @@ def status(name: str | None, target: str, as_json: bool) -> None:
             click.echo(f"{function.name}: as {function.profile}, {cost}")
         if function.note:
             click.echo(f"{function.name}: {function.note}")
+    scheduled = [(f.name, each) for f in functions for each in f.schedules]
+    if scheduled:
+        click.echo()
+        print_table(
+            ("FUNCTION", "SCHEDULE", "WHEN", "STATE", "NEXT", "LAST", "OUTCOME"),
+            [_schedule_row(name, schedule) for name, schedule in scheduled],
+        )
 
 
 def _row(function: FunctionStatus) -> tuple[object, ...]:
@@ -171,6 +179,25 @@ def _row(function: FunctionStatus) -> tuple[object, ...]:
         function.largest_batch or "-",
         function.url,
     )
+
+
+def _schedule_row(function: str, schedule: ScheduleStatus) -> tuple[object, ...]:
+    zone = "" if schedule.timezone == "UTC" else f" {schedule.timezone}"
+    return (
+        function,
+        schedule.name,
+        schedule.expression + zone,
+        schedule.state,
+        _moment(schedule.next),
+        _moment(schedule.last),
+        schedule.outcome or "-",
+    )
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 @click.command()

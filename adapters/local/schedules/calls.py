@@ -1,11 +1,19 @@
-"""How a schedule calls its function: a POST to one of its endpoints, through the platform."""
+"""How a schedule calls its function: a request to the platform's own front door.
+
+An endpoint of a service gets a POST. A function that is deployed as a Lambda is invoked
+asynchronously, as EventBridge does it: once Lambda has the event, its own rules retry it.
+"""
 
 from __future__ import annotations
 
 import aiohttp
 
 from bentofn.adapters.local.core.schedules.messages import Run
-from bentofn.adapters.local.schedules.documents import execution_id, request_body
+from bentofn.adapters.local.schedules.documents import (
+    execution_id,
+    lambda_event,
+    request_body,
+)
 from bentofn.adapters.local.schedules.keeper import CallFailed
 from bentofn.adapters.schedule import Schedule
 from bentofn.runtime.manifest import ServiceContract
@@ -21,6 +29,73 @@ SCHEDULE = "X-Bentofn-Schedule"
 ATTEMPT = "X-Bentofn-Attempt"
 
 _SHOWN = 200
+"""Bytes of an answer that a log line repeats."""
+
+
+class Caller:
+    """Calls functions for their schedules.
+
+    Args:
+        address: Where the platform answers, without a slash at its end.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._session: aiohttp.ClientSession | None = None
+
+    async def invoke(self, function: str, schedule: Schedule, run: Run) -> None:
+        """Have Lambda take the event.
+
+        Raises:
+            CallFailed: It did not.
+        """
+        path = f"/2015-03-31/functions/{function}/invocations"
+        headers = {"X-Amz-Invocation-Type": "Event"}
+        await self._post(path, headers, lambda_event(function, schedule, run))
+
+    async def ask(
+        self, function: str, contract: ServiceContract, schedule: Schedule, run: Run
+    ) -> None:
+        """Ask an endpoint, and wait for its whole answer.
+
+        Raises:
+            CallFailed: There is no such endpoint, or it answered with an error.
+        """
+        headers = {
+            SCHEDULE: schedule.name,
+            EXECUTION: execution_id(function, run),
+            ATTEMPT: str(run.attempt),
+        }
+        path = f"/{function}{route_of(contract, schedule)}"
+        await self._post(path, headers, request_body(function, schedule, run))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _post(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        headers = {"Content-Type": "application/json", **headers}
+        url = self._address + path
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                answer = bytearray()
+                async for chunk in response.content.iter_any():
+                    answer += chunk[: _SHOWN - len(answer)]
+        except aiohttp.ClientError as error:
+            raise CallFailed(f"it broke off: {error or type(error).__name__}") from error
+        if response.status >= 400:
+            said = answer.decode(errors="replace").strip()
+            lasting = response.status < 500 and response.status not in RETRIED
+            raise CallFailed(f"it answered {response.status}: {said}", lasting=lasting)
 
 
 def route_of(contract: ServiceContract, schedule: Schedule) -> str:
@@ -47,45 +122,3 @@ def route_of(contract: ServiceContract, schedule: Schedule) -> str:
         )
     path = contract.path_prefix + api.route
     return f"{path.rstrip('/')}/submit" if api.is_task else path
-
-
-async def call_endpoint(
-    session: aiohttp.ClientSession,
-    url: str,
-    contract: ServiceContract,
-    function: str,
-    schedule: Schedule,
-    run: Run,
-) -> None:
-    """Ask an endpoint of a function.
-
-    Args:
-        session: Of the platform.
-        url: Where the function answers.
-        contract: Its service.
-        function: Its name.
-        schedule: What is due.
-        run: For when.
-
-    Raises:
-        CallFailed: It did not answer, or with an error.
-    """
-    headers = {
-        "Content-Type": "application/json",
-        SCHEDULE: schedule.name,
-        EXECUTION: execution_id(function, run),
-        ATTEMPT: str(run.attempt),
-    }
-    target = url + route_of(contract, schedule)
-    body = request_body(function, schedule, run)
-    try:
-        async with session.post(target, data=body, headers=headers) as response:
-            answer = await response.content.read(_SHOWN)
-            async for _ in response.content.iter_any():
-                pass  # a stream has run when it has ended
-    except aiohttp.ClientError as error:
-        raise CallFailed(f"it broke off: {error or type(error).__name__}") from error
-    if response.status >= 400:
-        said = answer.decode(errors="replace").strip()
-        lasting = response.status < 500 and response.status not in RETRIED
-        raise CallFailed(f"it answered {response.status}: {said}", lasting=lasting)

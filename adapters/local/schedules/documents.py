@@ -12,11 +12,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from bentofn.adapters.local.core.schedules.messages import Run
+from bentofn.adapters.local.lambda_.api.names import ACCOUNT, REGION
 from bentofn.adapters.schedule import Schedule
-
-REGION = "us-east-1"
-ACCOUNT = "000000000000"
-"""What stands for the region and the account in events on this machine."""
 
 _EXECUTIONS = uuid.UUID("5f6f1b1e-6d0c-4d0b-9d6a-2f9a3f0f7c11")
 

@@ -34,7 +34,11 @@ _HOSTS = {"1.1": (1,), "1.0": (0, 1)}
 """How many Host headers a request has (RFC 9112, section 3.2)."""
 
 _MOST_UNREAD = 1 << 16
-"""Bytes of a body that are kept before anybody takes them."""
+"""Bytes of bodies that are kept before anybody takes them."""
+
+_MOST_WAITING = 16
+"""Requests that are read behind the one that is answered. Reading on is how it is noticed that a
+client has left; one that sends without end is read as it is answered."""
 
 
 class Connection(asyncio.Protocol):
@@ -172,7 +176,7 @@ class Connection(asyncio.Protocol):
         self._unanswered.append(cycle)
         if len(self._unanswered) == 1:
             self._start(cycle)
-        else:
+        elif len(self._unanswered) > _MOST_WAITING:
             self._pause_reading()
 
     def on_body(self, body: bytes) -> None:
@@ -223,10 +227,11 @@ class Connection(asyncio.Protocol):
             self.writable = None
 
     def resume_reading(self) -> None:
-        """Read on, if reading was paused and no request waits that was read already."""
-        if not self._is_paused or len(self._unanswered) > 1 or self._refusal is not None:
+        """Read on, if reading was paused and little waits that was read already."""
+        if not self._is_paused or self._refusal is not None or self.transport.is_closing():
             return
-        if not self.transport.is_closing():
+        unread = sum([cycle.pending for cycle in self._unanswered])
+        if len(self._unanswered) <= _MOST_WAITING and unread <= _MOST_UNREAD:
             self._is_paused = False
             self.transport.resume_reading()
 

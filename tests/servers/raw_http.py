@@ -48,10 +48,32 @@ class Client:
         return await asyncio.wait_for(self.reader.read(), 10) == b""
 
 
+class Gated:
+    """An application that says when a request began, and whose answers may wait for its gate."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for kind in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{kind}.complete"})
+            return
+        self.began.set()
+        await self.answer(scope, receive, send)
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError
+
+
 @asynccontextmanager
-async def serving(application: Any, keep_alive: float = asgi.KEEP_ALIVE) -> AsyncIterator[Any]:
+async def serving(
+    application: Any, keep_alive: float = asgi.KEEP_ALIVE, *, websockets: bool = False
+) -> AsyncIterator[Any]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = asgi.configure(application)
+        config = asgi.configure(application, websockets=websockets)
         config.timeout_keep_alive = keep_alive
         ready = asyncio.Event()
         server = asgi.Server(config, ready.set)

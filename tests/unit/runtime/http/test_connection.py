@@ -243,6 +243,14 @@ async def test_a_body_that_is_too_short_ends_the_connection() -> None:
         assert received.endswith(b"\r\n\r\n")
 
 
+async def _eventually(look: Any) -> Any:
+    for _ in range(1000):
+        if found := look():
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come about")
+
+
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:
     async with serving(app, keep_alive=0.3) as (connect, _):
         client = await connect()
@@ -250,6 +258,20 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:
         while asyncio.get_running_loop().time() < began + 0.6:
             assert (await client.ask(post("/echo", b"a")))[2] == b"a."
             await asyncio.sleep(0.05)
+        assert await client.is_over()
+
+
+async def test_a_request_that_takes_longer_than_idle_connections_live_is_answered() -> None:
+    async with serving(app, keep_alive=0.1) as (connect, server):
+        client = await connect()
+        asked = post("/echo", b"late")
+        client.writer.write(asked[:-1])
+        (connection,) = await _eventually(lambda: list(server.server_state.connections))
+        loop = asyncio.get_running_loop()
+        over = loop.time() + 3 * 0.1
+        await _eventually(lambda: loop.time() > over)
+        assert connection in server.server_state.connections
+        assert (await client.ask(asked[-1:]))[2] == b"late."
         assert await client.is_over()
 
 

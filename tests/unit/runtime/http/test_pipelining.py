@@ -7,7 +7,8 @@ import gc
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from raw_http import post, serving
+import pytest
+from raw_http import Gated, post, serving
 
 import bentofn
 from bentofn.runtime.http.cycle import Cycle
@@ -18,25 +19,21 @@ MOST = 2000
 """Requests: more than one read holds, and far fewer than a flood."""
 
 
-class Gated:
+class Listening(Gated):
     """An application whose answers wait, while it hears whether its client leaves."""
 
     def __init__(self) -> None:
-        self.began = asyncio.Event()
-        self.gate = asyncio.Event()
+        super().__init__()
+        self.left = asyncio.Event()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            for kind in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{kind}.complete"})
-            return
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         while (await receive())["more_body"]:
             pass
-        self.began.set()
         opened = asyncio.ensure_future(self.gate.wait())
         left = asyncio.ensure_future(receive())
         await asyncio.wait({opened, left}, return_when=asyncio.FIRST_COMPLETED)
+        if left.done():
+            self.left.set()
         left.cancel()
         headers = [(b"content-length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -49,7 +46,7 @@ def held() -> int:
 
 
 async def test_a_client_that_sends_without_end_is_read_as_it_is_answered() -> None:
-    app = Gated()
+    app = Listening()
     async with serving(app) as (connect, _):
         client = await connect()
 
@@ -75,6 +72,26 @@ async def test_a_client_that_sends_without_end_is_read_as_it_is_answered() -> No
         assert held() < MOST
         sending.cancel()
         client.writer.transport.abort()
+
+
+@pytest.mark.parametrize("waiting", [1, 10])
+async def test_a_client_that_leaves_while_its_requests_wait_is_noticed(waiting: int) -> None:
+    app = Listening()
+    async with serving(app) as (connect, _):
+        client = await connect()
+        client.writer.write(post("/") * (1 + waiting))
+        await app.began.wait()
+        client.writer.transport.abort()
+        await asyncio.wait_for(app.left.wait(), 10)
+
+
+async def test_many_bodies_are_read_as_they_are_taken() -> None:
+    app = Listening()
+    app.gate.set()
+    async with serving(app) as (connect, _):
+        client = await connect()
+        client.writer.write(post("/", b"x" * 100_000) * 40)
+        assert [(await client.answer())[2] for _ in range(40)] == [b"ok"] * 40
 
 
 @bentofn.service(name="endless")

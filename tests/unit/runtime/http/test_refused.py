@@ -7,27 +7,17 @@ import contextlib
 from typing import Any
 
 import pytest
-from raw_http import post, serving
+from raw_http import Gated, post, serving
 
 INVALID = (400, b"Invalid HTTP request received.")
 FLOOD = 1 << 20
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-class Echo:
+class Echo(Gated):
     """An application that says what it was asked, and waits at ``/wait``."""
 
-    def __init__(self) -> None:
-        self.began = asyncio.Event()
-        self.gate = asyncio.Event()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            for kind in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{kind}.complete"})
-            return
-        self.began.set()
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/started":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"begun", "more_body": True})
@@ -140,3 +130,17 @@ async def test_an_upgrade_that_is_not_known_is_a_request_like_any(head: str) -> 
             b"POST /echo body",
             b"POST /next 2",
         ]
+
+
+@pytest.mark.parametrize("websockets", [False, True])
+async def test_another_protocol_is_refused_behind_a_request_that_runs(websockets: bool) -> None:
+    app = Echo()
+    async with serving(app, websockets=websockets) as (connect, _):
+        client = await connect()
+        head = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+        client.writer.write(post("/wait") + post("/talk", b"", *head))
+        await app.began.wait()
+        app.gate.set()
+        found = [(await client.answer())[::2] for _ in range(2)]
+        assert found == [(200, b"POST /wait "), INVALID]
+        assert await client.is_over()

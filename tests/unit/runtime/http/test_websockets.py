@@ -38,6 +38,7 @@ class Talker:
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     service = Talker.to_asgi()
     config = asgi.configure(service, websockets=service.has_mounts)
+    config.timeout_keep_alive = 0.2
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ready = asyncio.Event()
         server = asgi.Server(config, ready.set)
@@ -57,6 +58,14 @@ async def test_a_class_view_takes_a_websocket(client: aiohttp.ClientSession) -> 
         assert await talk.receive_str() == "ann and bob"
     async with client.post("/predict", json={}) as answer:
         assert await answer.json() == 1
+
+
+async def test_a_websocket_on_which_nobody_speaks_stays_open(client: aiohttp.ClientSession) -> None:
+    async with client.ws_connect("/ws/echo/ann", protocols=["chat"]) as talk:
+        with pytest.raises(asyncio.TimeoutError):
+            await talk.receive(timeout=0.6)
+        await talk.send_str("bob")
+        assert await talk.receive_str() == "ann and bob"
 
 
 async def test_a_websocket_counts_as_a_request(client: aiohttp.ClientSession) -> None:

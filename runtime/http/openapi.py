@@ -13,11 +13,13 @@ from bentofn.runtime.mounts import mounted_paths
 from bentofn.runtime.service import Service
 
 _STANDARD_TYPES: Mapping[str, Mapping[str, Any]] = {
-    "tensor": {"type": "array", "items": {}},
     "dataframe": {"type": "array", "items": {"type": "object"}},
     "file": {"type": "string", "format": "binary"},
 }
 """What OpenAPI calls the types that only BentoML's schemas have."""
+
+_NUMBERS = (("int", "integer"), ("uint", "integer"), ("float", "number"), ("bool", "boolean"))
+"""How the names of element types begin, and what OpenAPI calls them."""
 
 _PARAMETER = re.compile(r"{([a-zA-Z_]\w*)(?::([a-z]+))?}")
 """A parameter in a route, and its type: https://www.starlette.io/routing/#path-parameters"""
@@ -205,8 +207,22 @@ def _converted(node: Any, names: Mapping[str, str]) -> Any:
     if "$ref" in node:
         name = node["$ref"].removeprefix("#/$defs/")
         return {**node, "$ref": f"#/components/schemas/{names.get(name, name)}"}
-    standard = _STANDARD_TYPES.get(node["type"]) if isinstance(node.get("type"), str) else None
-    if standard is not None:
+    kind = node["type"] if isinstance(node.get("type"), str) else ""
+    if kind == "tensor":
+        return _array(node)
+    if kind in _STANDARD_TYPES:
         kept = {key: node[key] for key in ("title", "description", "default") if key in node}
-        return {**kept, **standard}
+        return {**kept, **_STANDARD_TYPES[kind]}
     return {key: _converted(value, names) for key, value in node.items()}
+
+
+def _array(tensor: Mapping[str, Any]) -> dict[str, Any]:
+    """An array as nested lists; its ``dtype`` and ``shape`` stay beside them, as in BentoML."""
+    dtype = str(tensor.get("dtype", ""))
+    element = next((name for start, name in _NUMBERS if dtype.startswith(start)), None)
+    items: dict[str, Any] = {} if element is None else {"type": element}
+    if "shape" not in tensor:
+        items = {}  # lists or numbers
+    for _ in tensor.get("shape", ())[1:]:
+        items = {"type": "array", "items": items}
+    return {**tensor, "type": "array", "items": items}

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel
 
 import bentofn
+from bentofn.validators import DType, Shape
 
 
 class Item(BaseModel):
@@ -105,7 +106,10 @@ async def test_docs_json_is_openapi(open_app: Any) -> None:
     embed = docs["paths"]["/embed"]["post"]
     assert (embed["summary"], embed["operationId"]) == ("Embed.", "embed")
     body = embed["requestBody"]["content"]["application/json"]
-    assert body["schema"]["properties"]["array"] == {"type": "array", "items": {}, "title": "Array"}
+    assert body["schema"]["properties"]["array"] == {
+        **{"type": "array", "items": {}, "title": "Array"},
+        "format": "numpy-array",
+    }
     assert body["examples"] == {"example 1": {"value": {"array": [[1]]}}}
     shout = docs["paths"]["/shout"]["post"]
     assert (
@@ -118,6 +122,36 @@ async def test_docs_json_is_openapi(open_app: Any) -> None:
     files = upload["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["files"]
     assert files["items"] == {"type": "string", "format": "binary"}
     assert "text/event-stream" in upload["responses"]["200"]["content"]
+
+
+@bentofn.service
+class Shaped:
+    @bentofn.api
+    def scale(
+        self,
+        image: Annotated[np.ndarray, Shape((2, 3)), DType("float32")],
+        counts: Annotated[np.ndarray, Shape((-1,)), DType("int64")] | None = None,
+    ) -> Annotated[np.ndarray, Shape((2, 2, 2)), DType("bool")]:
+        return np.zeros((2, 2, 2), bool)
+
+
+async def test_docs_json_tells_shapes_and_element_types(open_app: Any) -> None:
+    async with open_app(Shaped) as client:
+        scale = (await client.get("/docs.json")).json["paths"]["/scale"]["post"]
+    body = scale["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert body["image"] == {
+        **{"title": "Image", "type": "array", "format": "numpy-array"},
+        "items": {"type": "array", "items": {"type": "number"}},
+        **{"dtype": "float32", "shape": [2, 3], "dim": 6},
+    }
+    counts = body["counts"]["anyOf"][0]
+    assert (counts["items"], counts["dtype"], counts["shape"]) == (
+        {"type": "integer"},
+        "int64",
+        [-1],
+    )
+    answer = scale["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer["items"]["items"]["items"] == {"type": "boolean"}
 
 
 async def test_two_models_of_one_name_stay_apart(open_app: Any) -> None:

@@ -110,7 +110,7 @@ class Context:
         request_id: Identifies the request.
     """
 
-    __slots__ = ("_request", "_response", "_scope", "_source", "_temp_dir", "request_id", "state")
+    __slots__ = ("_request", "_scope", "_source", "_temp_dir", "answered", "request_id", "state")
 
     def __init__(
         self,
@@ -124,7 +124,8 @@ class Context:
         self._scope = scope
         self._source = source
         self._request: ServiceRequest | None = None
-        self._response: ResponseContext | None = None
+        self.answered: ResponseContext | None = None
+        """What is added to the response; None if nobody asked for it."""
         self._temp_dir: str | None = None
 
     @property
@@ -143,16 +144,11 @@ class Context:
     @property
     def response(self) -> ResponseContext:
         """What is added to the response."""
-        if self._response is None:
+        if self.answered is None:
             from starlette.datastructures import MutableHeaders
 
-            self._response = ResponseContext(MutableHeaders())
-        return self._response
-
-    @property
-    def answered(self) -> ResponseContext | None:
-        """What is added to the response; None if nobody asked for it."""
-        return self._response
+            self.answered = ResponseContext(MutableHeaders())
+        return self.answered
 
     @property
     def is_example(self) -> bool:

@@ -92,6 +92,18 @@ class Batcher:
         self._lines.add(request)
         return self._ask(now)
 
+    def submit_alone(self, request_id: int, size: int, now: float) -> Dispatch | None:
+        """Start a lone client's next request at once; None if others came, or may have.
+
+        Like :meth:`submit` otherwise.
+        """
+        if self._crowd != 1 or not self.idle or not 0 < size <= self._max_batch_size:
+            return None
+        self._arrivals += 1
+        request = Waiting(request_id, self._arrivals, size, None, now, math.inf, True, False, size)
+        self._requests[request_id] = request
+        return self._dispatch_alone(request, now)
+
     def wake(self, now: float) -> list[Command]:
         """Expire what is due, then dispatch while there is work and the callee is free."""
         self._woken_soon = False
@@ -118,10 +130,10 @@ class Batcher:
         seconds = now - ended.since
         self._model.observe(ended.items, seconds)
         self._in_flight.ended(ended.items, seconds, ended.beside, self._max_batch_size)
-        for piece in ended.batch:
-            request = self._requests.get(piece.request_id)
+        for request_id, start, stop in ended.batch:
+            request = self._requests.get(request_id)
             if request is not None:
-                request.answered += piece.size
+                request.answered += stop - start
                 if request.answered == request.size:
                     self._forget(request)
         return self._ask(now)
@@ -174,8 +186,10 @@ class Batcher:
         return [Expire(request.request_id) for request in late]
 
     def _first_deadline(self) -> float:
-        deadlines = (request.deadline for request in self._requests.values())
-        return next((deadline for deadline in deadlines if deadline < math.inf), math.inf)
+        for request in self._requests.values():
+            if request.deadline < math.inf:
+                return request.deadline
+        return math.inf
 
     def _has_room(self) -> bool:
         return len(self._running) < self._in_flight.limit
@@ -204,10 +218,14 @@ class Batcher:
 
     def _start_alone(self, request: Waiting, now: float) -> Dispatch:
         """Start a lone client's request: what a crowd needs is neither asked nor computed."""
+        self._lines.remove(request)
+        request.taken, request.deadline = request.size, math.inf
+        return self._dispatch_alone(request, now)
+
+    def _dispatch_alone(self, request: Waiting, now: float) -> Dispatch:
+        request.started = True
         self._seen, self._turns = self._arrivals, _TURNS
         self._crowd, self._arrived_before = self._arrivals - self._arrived_before, self._arrivals
-        self._lines.remove(request)
-        request.started, request.taken, request.deadline = True, request.size, math.inf
         return self._dispatch((Slice(request.request_id, 0, request.size),), now)
 
     def _dispatch(self, batch: tuple[Slice, ...], now: float) -> Dispatch:

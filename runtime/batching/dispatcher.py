@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -73,9 +74,6 @@ class _Request:
         """Take the answer to one slice; the last one completes the request."""
         if self.answer.done():
             return
-        if piece.size == self.size:
-            self.answer.set_result(BatchResult(value, batch_size))
-            return
         self.parts[piece.start] = value
         self.answered += piece.size
         self.batch_size = max(self.batch_size, batch_size)
@@ -135,7 +133,7 @@ class BatchDispatcher:
         self._variables = contextvars.copy_context()
         self._ids = count()
         self._requests: dict[int, _Request] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._closed = False
@@ -168,10 +166,13 @@ class BatchDispatcher:
         if self._closed:
             raise ServiceUnavailable("The service is stopping.")
         size = payload.size(value, self._axis_in)
-        kind = payload.kind(value, self._axis_in)
         now = self._clock()
-        answer: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
         request_id = next(self._ids)
+        alone = self._batcher.submit_alone(request_id, size, now)
+        if alone is not None:
+            return await self._answer_alone(alone.batch[0], alone.batch_id, value, context)
+        kind = payload.kind(value, self._axis_in)
+        answer: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
         request = _Request(value, context, size, now, answer, until_left=until_left)
         self._requests[request_id] = request
         if self._patience is None:
@@ -179,11 +180,52 @@ class BatchDispatcher:
         try:
             self._carry_out(self._batcher.submit(request_id, size, now, kind))
             return await answer
+        except BaseException:
+            self._batcher.cancel(request_id)
+            raise
         finally:
             del self._requests[request_id]
-            self._batcher.cancel(request_id)
             if request.watch is not None:
                 request.watch.cancel()
+
+    async def _answer_alone(
+        self, piece: Slice, batch_id: int, value: Any, context: Any
+    ) -> BatchResult:
+        """Answer a lone client's request: nobody shares the batch, so it needs no task."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        started = self._clock()
+        try:
+            answer = await self._call(value, context)
+            (part,) = payload.split(answer, (piece.size,), self._axis_out)
+        except BaseException as error:
+            self._batcher.cancel(piece.request_id)
+            self._alone_ended(self._batcher.failed, piece, batch_id, started, self._clock())
+            if isinstance(error, asyncio.CancelledError) and not _is_cancelled(task):
+                raise ServiceUnavailable("The batch was cancelled.") from error
+            raise
+        else:
+            # After the answer is written: its client is not to wait for what we learn from it.
+            asyncio.get_running_loop().call_soon(
+                self._alone_ended, self._batcher.finished, piece, batch_id, started, self._clock()
+            )
+        finally:
+            if task is not None:
+                self._tasks.discard(task)
+        return BatchResult(part, piece.size)
+
+    def _alone_ended(
+        self,
+        ended: Callable[[int, float], list[Command]],
+        piece: Slice,
+        batch_id: int,
+        started: float,
+        now: float,
+    ) -> None:
+        self._carry_out(ended(batch_id, now))
+        if self._on_batch is not None:
+            self._on_batch(BatchReport(piece.size, 1, now - started, (0.0,)))
 
     async def close(self) -> None:
         """Refuse new requests, reject those that wait and wait for those that run."""
@@ -257,12 +299,13 @@ class BatchDispatcher:
 
     async def _run(self, batch_id: int, members: list[tuple[Slice, _Request]]) -> None:
         started = self._clock()
-        items = sum([piece.size for piece, _ in members])
+        sizes = [stop - start for (_, start, stop), _ in members]
+        items = sum(sizes)
         waits = tuple([started - each.arrived for _, each in members if not each.started])
         for _, request in members:
             request.started = True
         try:
-            parts = await self._answer(members)
+            parts = await self._answer(members, sizes)
         except asyncio.CancelledError:
             for piece, request in members:
                 request.fail(ServiceUnavailable("The batch was cancelled."))
@@ -272,8 +315,11 @@ class BatchDispatcher:
         except BaseException as error:  # a SystemExit would end the loop, and with it the server
             self._failed(batch_id, len(members), error)
         else:
-            for (piece, request), part in zip(members, parts, strict=True):
-                request.add(piece, part, items, self._axis_out)
+            for size, (piece, request), part in zip(sizes, members, parts, strict=True):
+                if size != request.size:
+                    request.add(piece, part, items, self._axis_out)
+                elif not request.answer.done():
+                    request.answer.set_result(BatchResult(part, items))
             self._carry_out(self._batcher.finished(batch_id, self._clock()))
         if self._on_batch is not None:
             self._on_batch(BatchReport(items, len(members), self._clock() - started, waits))
@@ -283,13 +329,18 @@ class BatchDispatcher:
             logger.warning("A batch of %d requests failed; each is tried alone: %r", members, error)
         self._carry_out(self._batcher.failed(batch_id, self._clock()), error)
 
-    async def _answer(self, members: list[tuple[Slice, _Request]]) -> list[Any]:
+    async def _answer(self, members: list[tuple[Slice, _Request]], sizes: list[int]) -> list[Any]:
         values = [
             request.value
-            if piece.size == request.size
+            if size == request.size
             else payload.take(request.value, piece.start, piece.stop, self._axis_in)
-            for piece, request in members
+            for size, (piece, request) in zip(sizes, members, strict=True)
         ]
         latest = members[-1][1].context
         answer = await self._call(payload.join(values, self._axis_in), latest)
-        return payload.split(answer, [piece.size for piece, _ in members], self._axis_out)
+        return payload.split(answer, sizes, self._axis_out)
+
+
+def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
+    """Whether a task was cancelled, not only what it awaits; nobody knows before Python 3.11."""
+    return task is None or sys.version_info < (3, 11) or task.cancelling() > 0

@@ -97,7 +97,7 @@ class Line:
         batch: list[Slice] = []
         while self._count:
             head = self.head
-            left = head.left
+            left = head.size - head.taken
             torn = head.size > largest
             if batch and left > room and (not torn or room < 1):
                 break

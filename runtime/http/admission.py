@@ -28,7 +28,7 @@ from bentofn.runtime.http.exchange import (
     Exchange,
     Reply,
 )
-from bentofn.runtime.http.interrupt import Deadline, DeadlineExceededError
+from bentofn.runtime.http.interrupt import DeadlineExceededError, Deadlines
 from bentofn.runtime.http.metrics import Metrics
 
 logger = logging.getLogger("bentofn.server")
@@ -64,6 +64,7 @@ class Admission:
         self.metrics: Metrics | None = None
         """The instance's metrics; None while it answers nothing."""
         self._timeout: float = traffic.get("timeout", DEFAULT_TIMEOUT)
+        self._deadlines = Deadlines(self._timeout)
         self._most: float = math.inf if self.limit is None else self.limit
         self._running = 0
 
@@ -82,7 +83,7 @@ class Admission:
         reply: Reply | None = None
         try:
             try:
-                with Deadline(self._timeout) as deadline:
+                with self._deadlines.begin() as deadline:
                     exchange.on_start = deadline.lift
                     await target.answer(exchange)
             except ClientLeftError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +184,8 @@ class ServiceApp:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # No coroutine, as Endpoint.answer is none: each would be entered twice for every request.
         exchange = Exchange(
             scope, receive, send, self._server, self._ids.new, max_body=self._max_body
         )
@@ -191,11 +193,10 @@ class ServiceApp:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         method = scope["method"]
         if method == "POST" and path in self._posts:
-            await self.admission.answer(exchange, self._posts[path])
-        elif method in ("GET", "HEAD") and path in self._pages:
-            await self._answer_page(self._pages[path], exchange)
-        else:
-            await self._answer_other(method, path, exchange)
+            return self.admission.answer(exchange, self._posts[path])
+        if method in ("GET", "HEAD") and path in self._pages:
+            return self._answer_page(self._pages[path], exchange)
+        return self._answer_other(method, path, exchange)
 
     def endpoint(self, path: str) -> Counted:
         """What answers on the path of an endpoint."""

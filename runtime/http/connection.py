@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The parser's: the body, if any, follows."""
         self._in_head = False
-        if self._is_too_large():
+        if self._before + self._now > MAX_HEAD and self._is_too_large():
             self._fault = _TOO_LARGE
             raise ValueError("the head is too large")  # which ends the parser
         self._before, self._surplus = -self._now, 0
@@ -207,7 +207,8 @@ class Connection(asyncio.Protocol):
             self._write_last(self._refusal)
         else:
             self._idle_since = self._loop.time()
-        self.resume_reading()
+        if self._is_paused:
+            self.resume_reading()
 
     def shutdown(self) -> None:
         """uvicorn's: close, once what was asked for is answered."""
@@ -241,9 +242,9 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _start(self, cycle: Cycle) -> None:
-        task = self._loop.create_task(cycle.run(self._app))
-        self._server.tasks.add(task)
-        task.add_done_callback(self._server.tasks.discard)
+        running = self._server.tasks
+        cycle.task = self._loop.create_task(cycle.run(self._app, running))
+        running.add(cycle.task)
 
     def _close_when_idle(self) -> None:
         """Close an idle connection in time: one timer for all of its requests."""
@@ -255,7 +256,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def _is_too_large(self) -> bool:
-        return self._before + self._now > MAX_HEAD < size(self._url, self._headers)
+        return size(self._url, self._headers) > MAX_HEAD
 
     def _speaks_websocket(self) -> bool:
         return self._config.ws_protocol_class is not None and asks_for_websocket(self._headers)

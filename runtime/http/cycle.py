@@ -24,7 +24,10 @@ from bentofn.runtime.http.exchange import (
 
 logger = logging.getLogger("bentofn.server")
 
-_PHRASES = {status.value: status.phrase.encode() for status in http.HTTPStatus}
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    for status in http.HTTPStatus
+}
 
 _BODYLESS = (204, 304)
 """Statuses whose responses have no body (RFC 9110, section 6.4.1)."""
@@ -50,9 +53,14 @@ class Wire(Protocol):
         """The response was written to its end."""
 
 
+def status_line(status: int) -> bytes:
+    """A response's first line."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
 def head(status: int, headers: Iterable[Header]) -> list[bytes]:
     """A response's head, without the empty line that ends it."""
-    lines = [b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))]
+    lines = [status_line(status)]
     lines += [b"%b: %b\r\n" % each for each in headers]
     return lines
 
@@ -92,6 +100,7 @@ class Cycle(Direct):
         "pending",
         "scope",
         "started",
+        "task",
         "wire",
     )
 
@@ -103,6 +112,7 @@ class Cycle(Direct):
         """Bytes of the body that nobody has taken yet."""
         self.is_whole = False
         """Whether the body was read to its end."""
+        self.task: asyncio.Task[None] | None = None
         self.disconnected = self.started = self.done = False
         self._expects = expects
         self._body: list[bytes] = []
@@ -130,8 +140,13 @@ class Cycle(Direct):
         if self._news is not None:
             self._news.set()
 
-    async def run(self, app: ASGIApp) -> None:
-        """Have the application answer."""
+    async def run(self, app: ASGIApp, running: set[asyncio.Task[None]]) -> None:
+        """Have the application answer.
+
+        Args:
+            app: It.
+            running: The tasks that answer; :attr:`task`, which is this one's, leaves them at last.
+        """
         try:
             await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -145,6 +160,10 @@ class Cycle(Direct):
             if not self.done and not self.disconnected:
                 logger.error("The ASGI application returned before its response was complete.")
                 await self._give_up()
+        finally:
+            if self.task is not None:
+                running.discard(self.task)
+                self.task = None
 
     async def _give_up(self) -> None:
         if self.started and not self.done:
@@ -189,19 +208,19 @@ class Cycle(Direct):
         """Whether the client does not read what was written."""
         return self.wire.writable is not None
 
-    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
-        """Write a whole response at once; its headers are right, and end with no ``connection``."""
+    def respond(self, status: int, fields: bytes, length: int, body: bytes) -> None:
+        """Write a whole response at once; its fields are right, and none is ``connection``."""
         self.started = True
         self._give_up_body()
         if self.disconnected:
             return
+        end = b"" if self.keep_alive else b"connection: close\r\n"
         if status in _BODYLESS:
-            headers, body = _without_length(headers), b""
-        lines = head(status, headers)
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines += (b"\r\n", body)
-        self.wire.transport.write(b"".join(lines))
+            body = b""
+        else:
+            end += b"content-length: %d\r\n" % length
+        line = status_line(status)
+        self.wire.transport.write(b"%b%b%b\r\n%b" % (line, fields, end, body))
         self._complete()
 
     async def send(self, message: Message) -> None:
@@ -273,7 +292,8 @@ class Cycle(Direct):
 
     def _complete(self) -> None:
         self.done = True
-        self.notify()
+        if self._news is not None:
+            self._news.set()
         if not self.keep_alive:
             self.wire.transport.close()
         self.wire.answered()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 
 class Direct:
@@ -19,12 +19,20 @@ class Direct:
         """The request's body if all of it is here and nobody took any; else None."""
         raise NotImplementedError
 
-    def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        """Send a whole response, whose headers were checked."""
+    def respond(self, status: int, fields: bytes, length: int, body: bytes) -> None:
+        """Send a whole response.
+
+        Args:
+            status: HTTP status.
+            fields: The lines of its headers, which were checked, but its length.
+            length: Bytes that its body has, or would have.
+            body: Its body, or nothing in answer to HEAD.
+        """
         raise NotImplementedError
 
 
-def direct(channel: Callable[..., object]) -> Direct | None:
-    """What is behind one of ASGI's channels; None if that is something else, as middleware is."""
-    owner = getattr(channel, "__self__", None)
-    return owner if isinstance(owner, Direct) else None
+def direct(receive: Callable[..., object], send: Callable[..., object]) -> Direct | None:
+    """What is behind ASGI's channels; None if something else is behind one, as middleware is."""
+    owner = getattr(send, "__self__", None)
+    is_whole = isinstance(owner, Direct) and getattr(receive, "__self__", None) is owner
+    return owner if is_whole else None

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -23,10 +23,10 @@ from bentofn.runtime.http.errors import (
     invalid,
     unsupported,
 )
-from bentofn.runtime.http.exchange import Exchange, Header, Receive, Reply
+from bentofn.runtime.http.exchange import Exchange, Header, Receive, Reply, plain_fields
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.http.negotiate import asked_for
-from bentofn.runtime.http.said import said_of
+from bentofn.runtime.http.said import NOTHING, said_of
 from bentofn.runtime.io import binary
 from bentofn.runtime.io.inputs import Arguments
 from bentofn.runtime.io.outputs import FILE, Body
@@ -174,33 +174,28 @@ class Endpoint:
     async def _answer_call(
         self, exchange: Exchange, arguments: Arguments, context: Context
     ) -> None:
-        result, headers = await self.call(exchange, arguments, context)
-        await self._respond(exchange, result, headers, context)
+        result, batch_size = await self.call(exchange, arguments, context)
+        await self._respond(exchange, result, batch_size, context)
         if context.answered is not None:
             await context.answered.run_background()
 
     async def call(
         self, exchange: Exchange, arguments: Arguments, context: Context
-    ) -> tuple[Any, list[Header]]:
+    ) -> tuple[Any, int | None]:
         """Call the method for a request, alone or in a batch.
 
         Returns:
-            The result, and what the response says about the call.
+            The result, and the items of the batch that gave it; None where there is no batch.
 
         Raises:
             Exception: Whatever the method raised; ClientLeftError when the client left.
         """
         current_context.set(context)
         positional, named = arguments
-        headers: list[Header] = []
         if self._batches is not None:
             value = (*positional, *named.values())[0]
-            batch = await self._batches.submit(value, context, exchange.until_left)
-            result = batch.value
-            headers.append((BATCH_SIZE_HEADER, str(batch.batch_size).encode()))
-        else:
-            result = await self._call(*positional, **named, **self._context_argument(context))
-        return result, headers
+            return await self._batches.submit(value, context, exchange.until_left)
+        return await self._call(*positional, **named, **self._context_argument(context)), None
 
     async def _call_batch(self, value: Any, latest: Context) -> Any:
         # A batch has many callers and the method takes one context: as in BentoML, the latest's.
@@ -215,23 +210,23 @@ class Endpoint:
         return {} if name is None else {name: context}
 
     async def _respond(
-        self, exchange: Exchange, result: Any, headers: list[Header], context: Context
+        self, exchange: Exchange, result: Any, batch_size: int | None, context: Context
     ) -> None:
-        if _is_response(result):
-            await result(exchange.scope, exchange.receive, exchange.send)
-            return
-        if is_stream(result):
-            await self._stream(exchange, result, context)
+        if not _is_plain(result.__class__):
+            if is_stream(result.__class__):
+                await self._stream(exchange, result, context)
+            else:
+                await result(exchange.scope, exchange.receive, exchange.send)
             return
         body = _checked(self._encoder(exchange), result)
-        head = said_of(context)
-        headers += head.headers
+        head = NOTHING if context.answered is None else said_of(context.answered)
+        media_type = head.media_type or body.media_type
+        headers = (*_about(batch_size), *head.headers)
         if isinstance(body.content, Path):
-            media_type = head.media_type or body.media_type
             await _uploads().send_file(exchange, body.content, head.status, media_type, headers)
         else:
-            media_type = head.media_type or body.media_type
-            await exchange.reply(Reply(head.status, body.content, media_type, tuple(headers)))
+            fields = _own_fields(media_type, batch_size) if head is NOTHING else None
+            await exchange.reply(Reply(head.status, body.content, media_type, headers, fields))
 
     def _encoder(self, exchange: Exchange) -> Callable[[Any], Body]:
         """What writes a result as its caller asks for it."""
@@ -249,7 +244,7 @@ class Endpoint:
                 # generator says about the response before it can still be sent.
                 first = await anext(chunks, _END)
                 data = b"" if first is _END else encode(first)
-                head = said_of(context)
+                head = NOTHING if context.answered is None else said_of(context.answered)
                 media_type = head.media_type or self.spec.output.media_type
                 await exchange.start(head.status, media_type, head.headers)
                 if first is not _END:
@@ -279,9 +274,23 @@ def _uploads() -> ModuleType:
     return uploads
 
 
-def _is_response(result: Any) -> bool:
+@lru_cache(maxsize=64)
+def _is_plain(kind: type) -> bool:
+    """Whether results of a type are neither a stream nor a response of their own."""
     responses = sys.modules.get("starlette.responses")
-    return responses is not None and isinstance(result, responses.Response)
+    is_response = responses is not None and issubclass(kind, responses.Response)
+    return not (is_response or is_stream(kind))
+
+
+def _about(batch_size: int | None) -> tuple[Header, ...]:
+    """What a response says of the batch that gave it."""
+    return () if batch_size is None else ((BATCH_SIZE_HEADER, b"%d" % batch_size),)
+
+
+@lru_cache(maxsize=256)
+def _own_fields(media_type: str, batch_size: int | None) -> bytes | None:
+    """The fields of a response to which the method adds nothing."""
+    return plain_fields(media_type, _about(batch_size))
 
 
 def _is_json(body: bytes) -> bool:

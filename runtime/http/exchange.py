@@ -32,7 +32,10 @@ _STARTS = {
 }
 """Messages that begin an answer, and the HTTP status of those that name none."""
 
-_REQUEST_ID_HEADERS = (b"x-bentofn-request-id", b"x-bentoml-request-id")
+REQUEST_ID_HEADERS = (b"x-bentofn-request-id", b"x-bentoml-request-id")
+_COMMON = b"server: %b\r\n" + b"".join(b"%b: %%b\r\n" % name for name in REQUEST_ID_HEADERS)
+"""The lines of the headers that every response carries."""
+
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _NO_NAME = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\[\]={}"]')
 _NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -53,12 +56,14 @@ class Reply(NamedTuple):
         body: The body.
         media_type: Value of Content-Type.
         headers: Further headers, names in lower case.
+        fields: What :func:`plain_fields` makes of both, where that is known already.
     """
 
     status: int
     body: bytes
     media_type: str
     headers: tuple[Header, ...] = ()
+    fields: bytes | None = None
 
 
 def json_reply(status: int, content: Any) -> Reply:
@@ -84,6 +89,23 @@ def check_headers(headers: Sequence[Header]) -> None:
             name for name, value in headers if _NO_NAME.search(name) or _NO_VALUE.search(value)
         ]
         raise ValueError(f"the response header {wrong[0]!r} holds what no header may")
+
+
+def plain_fields(media_type: str, headers: Iterable[Header] = ()) -> bytes | None:
+    """The lines of a whole response's own headers but its length.
+
+    Returns:
+        None where the headers say something about the connection.
+
+    Raises:
+        ValueError: As :func:`check_headers`.
+    """
+    others = [each for each in headers if each[0].lower() not in LENGTHS]
+    fields = [(b"content-type", media_type.encode("latin-1")), *others]
+    check_headers(fields)
+    if any(name.lower() == b"connection" for name, _ in others):
+        return None
+    return b"".join([b"%b: %b\r\n" % each for each in fields])
 
 
 def handshake(scope: Scope, send: Send) -> Send:
@@ -117,11 +139,13 @@ class Exchange:
     """
 
     __slots__ = (
-        "_common",
+        "_direct",
+        "_id",
         "_length",
         "_receive",
         "_received",
         "_send",
+        "_server",
         "content_type",
         "max_body",
         "on_start",
@@ -147,17 +171,18 @@ class Exchange:
         self._length = self._received = 0
         self._receive = receive
         self._send = send
+        self._direct = direct(receive, send)
         request_id = b""
         for name, value in scope["headers"]:
             if name == b"content-type":
                 self.content_type = value.decode("latin-1")
             elif name == b"content-length" and value.isdigit():
                 self._length = int(value)
-            elif name in _REQUEST_ID_HEADERS and _REQUEST_ID.fullmatch(value):
+            elif name in REQUEST_ID_HEADERS and _REQUEST_ID.fullmatch(value):
                 request_id = value
-        request_id = request_id or new_id()
-        self.request_id = request_id.decode()
-        self._common = [(b"server", server), *((name, request_id) for name in _REQUEST_ID_HEADERS)]
+        self._server = server
+        self._id = request_id or new_id()
+        self.request_id = self._id.decode()
 
     @property
     def started(self) -> bool:
@@ -173,12 +198,13 @@ class Exchange:
         """
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", ())]
-            self._begin(message["status"], headers)
-            message["headers"] = headers + self._common
+            check_headers(headers)
+            self._begin(message["status"])
+            common = [(b"server", self._server), *((name, self._id) for name in REQUEST_ID_HEADERS)]
+            message["headers"] = headers + common
         await self._send(message)
 
-    def _begin(self, status: int, headers: list[Header]) -> None:
-        check_headers(headers)
+    def _begin(self, status: int) -> None:
         if not 200 <= status <= 999:
             raise ValueError(f"the response's status {status} is none")
         self.status = status
@@ -204,18 +230,19 @@ class Exchange:
         Raises:
             ValueError: As :meth:`send` does.
         """
-        length = (b"content-length", str(len(reply.body)).encode())
+        length = len(reply.body)
         body = b"" if self.scope["method"] == "HEAD" else reply.body
-        server = direct(self._send)
+        server = self._direct
+        if server is not None and not server.is_held_up:
+            fields = reply.fields or plain_fields(reply.media_type, reply.headers)
+            if fields is not None:
+                self._begin(reply.status)
+                common = _COMMON % (self._server, self._id, self._id)
+                server.respond(reply.status, fields + common, length, body)
+                return
         others = [each for each in reply.headers if each[0].lower() not in LENGTHS]
-        is_plain = not any(name.lower() == b"connection" for name, _ in others)
-        if server is not None and is_plain and not server.is_held_up:
-            media_type = (b"content-type", reply.media_type.encode("latin-1"))
-            headers = [media_type, length, *others]
-            self._begin(reply.status, headers)
-            server.respond(reply.status, headers + self._common, body)
-            return
-        await self.start(reply.status, reply.media_type, (length, *others))
+        size = (b"content-length", b"%d" % length)
+        await self.start(reply.status, reply.media_type, (size, *others))
         await self.send({"type": "http.response.body", "body": body})
 
     async def receive(self) -> Message:
@@ -248,8 +275,7 @@ class Exchange:
             ClientLeftError: The client left before the end of it.
             BentoMLException: It is too large (413).
         """
-        server = direct(self._receive)
-        whole = None if server is None else server.whole_body()
+        whole = None if self._direct is None else self._direct.whole_body()
         if whole is not None:
             if len(whole) > self.max_body:
                 raise self._too_large()

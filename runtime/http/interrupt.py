@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import takewhile
 from types import TracebackType
 
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange
@@ -36,7 +37,8 @@ class _Interrupt:
         """Let the task run on, whatever happens."""
         raise NotImplementedError
 
-    def _fire(self) -> None:
+    def fire(self) -> None:
+        """Interrupt."""
         self._fired = True
         self._task.cancel()
 
@@ -55,25 +57,65 @@ class _Interrupt:
             raise self.error from error
 
 
+class Deadlines:
+    """Limits of the same length, which therefore end in the order in which they began.
+
+    One timer of the loop serves all: a timer each would cost more than the rest of what is here.
+
+    Args:
+        seconds: The length.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._due: dict[Deadline, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> Deadline:
+        """A limit that runs from its entry on."""
+        return Deadline(self)
+
+    def add(self, deadline: Deadline) -> None:
+        """A limit begins."""
+        loop = asyncio.get_running_loop()
+        self._due[deadline] = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._look)
+
+    def remove(self, deadline: Deadline) -> None:
+        """A limit is lifted, or was."""
+        self._due.pop(deadline, None)
+
+    def _look(self) -> None:
+        """Fire what is due, and look again when the next is."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for deadline in [each for each, due in takewhile(lambda x: x[1] <= now, self._due.items())]:
+            self.remove(deadline)
+            deadline.fire()
+        first = next(iter(self._due.values()), None)
+        self._timer = None if first is None else loop.call_later(first - now, self._look)
+
+
 class Deadline(_Interrupt):
     """Interrupts after some seconds. ``asyncio.timeout`` would do, but it needs Python 3.11.
 
     Args:
-        seconds: The limit.
+        deadlines: Those that it is one of.
     """
 
     error = DeadlineExceededError
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self._seconds = seconds
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._fired = False
+        self._deadlines = deadlines
 
     def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._fire)
+        self._deadlines.add(self)
 
     def lift(self) -> None:
         """Take the limit away."""
-        self._timer.cancel()
+        self._deadlines.remove(self)
 
 
 class WhileConnected(_Interrupt):
@@ -95,7 +137,7 @@ class WhileConnected(_Interrupt):
 
     def _left(self, watch: asyncio.Future[None]) -> None:
         if not watch.cancelled() and watch.exception() is None:
-            self._fire()
+            self.fire()
 
     def lift(self) -> None:
         """Stop watching."""

@@ -24,6 +24,8 @@ def asked_for(headers: Iterable[Header], offered: Sequence[str]) -> str | None:
             for part in value.decode("latin-1").lower().split(","):
                 media_type, *parameters = (each.strip() for each in part.split(";"))
                 weights[media_type] = _weight(parameters)
+    if not weights:
+        return None
     found = [(weights[each], -place, each) for place, each in enumerate(offered) if each in weights]
     if not found:
         return None

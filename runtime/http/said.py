@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 
-from bentofn.runtime.context import Context, Cookie
+from bentofn.runtime.context import Cookie, ResponseContext
 from bentofn.runtime.http.exchange import Header
 
 
@@ -24,14 +24,11 @@ class Said:
     headers: tuple[Header, ...] = ()
 
 
-_NOTHING = Said()
+NOTHING = Said()
 
 
-def said_of(context: Context) -> Said:
-    """What the method said; nothing where it never asked for the context's response."""
-    response = context.answered
-    if response is None:
-        return _NOTHING
+def said_of(response: ResponseContext) -> Said:
+    """What the method said through its context's response."""
     given = [each for each in response.headers.raw if each[0] != b"content-type"]
     cookies = [(b"set-cookie", _cookie(each)) for each in response.cookies]
     return Said(response.status_code, response.headers.get("content-type"), (*given, *cookies))

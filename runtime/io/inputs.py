@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from bentofn.runtime.api import APIMethod
 from bentofn.runtime.errors import BadInput, UserError
-from bentofn.runtime.io import binary, fast_arrays
+from bentofn.runtime.io import binary, fast_arrays, ndarray
 from bentofn.runtime.io.descriptor import descriptor_of
 from bentofn.runtime.io.forms import form_value
 from bentofn.runtime.io.kinds import bare, is_file, servable, takes_files
@@ -71,11 +71,16 @@ class Input:
     _fast: fast_arrays.Read | None = None
     """Reads most bodies of an endpoint that takes one array."""
 
+    _is_settled: bool = False
+    """Whether what that reads needs no further look: its parameter asks for no shape or type."""
+
     def from_body(self, body: bytes, content_type: str, context: Context | None) -> Arguments:
         """Read a request that is not a form."""
         if self._root is None:
             array = None if self._fast is None else self._fast(body)
             if array is not None:
+                if self._is_settled:
+                    return (), {self._fields[0][0]: array}
                 values = {next(iter(self._types)): array}
                 return self._call(self._validator.validate_python(values, context=context))
             return self._call(self._validator.validate_json(body or b"{}", context=context))
@@ -187,7 +192,8 @@ def _from_signature(signature: Signature) -> Input:
     rest = None if signature.rest is None else REST
     is_alone = len(types) == 1 and rest is None and not by_place
     fast = fast_arrays.reader(*next(iter(types.items()))) if is_alone else None
-    return _input(model, tuple(named), types, keys, rest, by_place, fast)
+    is_settled = fast is not None and ndarray.is_bare(signature.parameters[0].annotation)
+    return _input(model, tuple(named), types, keys, rest, by_place, fast, is_settled=is_settled)
 
 
 def _from_spec(method: APIMethod, signature: Signature) -> Input:
@@ -220,6 +226,8 @@ def _input(
     rest: str | None = None,
     by_place: tuple[str, ...] = (),
     fast: fast_arrays.Read | None = None,
+    *,
+    is_settled: bool = False,
 ) -> Input:
     with_files = any(takes_files(annotation) for annotation in types.values())
     return Input(
@@ -236,6 +244,7 @@ def _input(
         binary=binary.taken_by(types),
         _by_place=by_place,
         _fast=fast,
+        _is_settled=is_settled,
     )
 
 

@@ -19,6 +19,12 @@ def matches(annotation: Any) -> bool:
     return numpy is not None and bare is numpy.ndarray
 
 
+def is_bare(annotation: Any) -> bool:
+    """Whether the type is ``numpy.ndarray`` and nothing more is asked of it."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and annotation is numpy.ndarray
+
+
 def annotate(annotation: Any, extras: Extras) -> Any:
     """The type with its codec; the element type of ``NDArray[numpy.float32]`` is honoured.
 

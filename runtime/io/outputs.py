@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import SchemaSerializer, to_json
 
 from bentofn.runtime.api import APIMethod
-from bentofn.runtime.io import binary, files, image
+from bentofn.runtime.io import binary, files, image, ndarray
 from bentofn.runtime.io.kinds import bare, is_file, plain, servable, takes_files
 from bentofn.runtime.io.signature import UNBUILDABLE, Signature, unservable
 from bentofn.runtime.io.validator import Validator
@@ -158,7 +158,13 @@ def _writer(
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return plain_json, lambda value: _model(validator.validate_python(value), plain_json)
 
+    is_array = ndarray.is_bare(annotation)
+
     def typed(value: Any) -> Body:
+        if is_array and value.__class__ is annotation:
+            return Body(
+                to_json(value.tolist(), fallback=_fallback, inf_nan_mode="null"), plain_json
+            )
         checked = validator.validate_python(value)
         if isinstance(checked, (str, bytes)):
             return _raw(checked, text)

@@ -56,7 +56,7 @@ async def answer_sibling(endpoint: Endpoint, exchange: Exchange) -> None:
 async def _answer(endpoint: Endpoint, exchange: Exchange, context: Context) -> None:
     values = wire.unpack(await exchange.body())
     result, _ = await endpoint.call(exchange, checked(endpoint.spec, values, context), context)
-    if is_stream(result):
+    if is_stream(result.__class__):
         await _stream(endpoint, exchange, result)
     else:
         if isinstance(result, PurePath) and context.owns(result):

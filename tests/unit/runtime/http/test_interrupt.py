@@ -4,24 +4,24 @@ import asyncio
 
 import pytest
 
-from bentofn.runtime.http.interrupt import Deadline, DeadlineExceededError
+from bentofn.runtime.http.interrupt import DeadlineExceededError, Deadlines
 
 
 async def test_a_deadline_interrupts_what_it_holds() -> None:
-    with pytest.raises(DeadlineExceededError), Deadline(0.001):
+    with pytest.raises(DeadlineExceededError), Deadlines(0.001).begin():
         await asyncio.sleep(60)
     await asyncio.sleep(0)  # the task is usable afterwards
 
 
 async def test_a_lifted_deadline_does_not() -> None:
-    with Deadline(0.001) as deadline:
+    with Deadlines(0.001).begin() as deadline:
         deadline.lift()
         await asyncio.sleep(0.01)
 
 
 async def test_a_cancellation_from_elsewhere_stays_one() -> None:
     async def held() -> None:
-        with Deadline(60):
+        with Deadlines(60).begin():
             await asyncio.sleep(60)
 
     task = asyncio.ensure_future(held())
@@ -32,5 +32,5 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
 
 
 async def test_of_two_deadlines_the_earlier_one_speaks() -> None:
-    with Deadline(60), pytest.raises(DeadlineExceededError), Deadline(0.001):
+    with Deadlines(60).begin(), pytest.raises(DeadlineExceededError), Deadlines(0.001).begin():
         await asyncio.sleep(60)

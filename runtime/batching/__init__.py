@@ -3,11 +3,11 @@
 from bentofn.runtime.batching.dispatcher import (
     BatchDispatcher,
     BatchReport,
-    BatchResult,
     BatchTimeout,
 )
 from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.payload import BatchLengthMismatch, NotBatchable
+from bentofn.runtime.batching.requests import BatchResult
 
 __all__ = [
     "BatchDispatcher",

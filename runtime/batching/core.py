@@ -109,10 +109,6 @@ class Batcher:
         self._woken_soon = False
         if self._woken_later <= now:
             self._woken_later = math.inf
-        if self._crowd <= 1 and len(self._requests) == 1:
-            (request,) = self._requests.values()
-            if self._can_start_alone(request, now):
-                return [self._start_alone(request, now)]
         commands: list[Command] = list(self._expire(now))
         if self._gathers(now):
             self._woken_soon = True
@@ -211,16 +207,6 @@ class Batcher:
             head.deadline = math.inf
         self._crowd, self._arrived_before = self._arrivals - self._arrived_before, self._arrivals
         return self._dispatch(batch, now)
-
-    def _can_start_alone(self, request: Waiting, now: float) -> bool:
-        fresh = request.deadline - now >= _FRESH * self._max_latency
-        return request.prompt and request.in_line and request.size <= self._max_batch_size and fresh
-
-    def _start_alone(self, request: Waiting, now: float) -> Dispatch:
-        """Start a lone client's request: what a crowd needs is neither asked nor computed."""
-        self._lines.remove(request)
-        request.taken, request.deadline = request.size, math.inf
-        return self._dispatch_alone(request, now)
 
     def _dispatch_alone(self, request: Waiting, now: float) -> Dispatch:
         request.started = True

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from bentofn.runtime.batching import payload
 from bentofn.runtime.batching.commands import Command, Dispatch, Fail, WakeAt
 from bentofn.runtime.batching.core import Batcher
 from bentofn.runtime.batching.in_flight import InFlight
 from bentofn.runtime.batching.lines import Slice
+from bentofn.runtime.batching.lone import Lone
+from bentofn.runtime.batching.requests import BatchResult, Request
 from bentofn.runtime.errors import ServiceUnavailable
 
 logger = logging.getLogger("bentofn.server")
@@ -27,16 +28,6 @@ _PATIENCE = 0.025
 
 class BatchTimeout(ServiceUnavailable):
     """A request was not, or would not have been, answered within max_latency: 503."""
-
-
-class BatchResult(NamedTuple):
-    """A request's own part of the answer, and the number of items in the batch that gave it.
-
-    For a request that was split over batches that is the largest of them.
-    """
-
-    value: Any
-    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -54,48 +45,6 @@ class BatchReport:
     requests: int
     seconds: float
     waits: tuple[float, ...]
-
-
-@dataclass(slots=True)
-class _Request:
-    value: Any
-    context: Any
-    size: int
-    arrived: float
-    answer: asyncio.Future[BatchResult]
-    parts: dict[int, Any] = field(default_factory=dict)
-    answered: int = 0
-    batch_size: int = 0
-    started: bool = False
-    until_left: Callable[[], Awaitable[None]] | None = None
-    watch: asyncio.Task[None] | None = None
-
-    def add(self, piece: Slice, value: Any, batch_size: int, axis: int) -> None:
-        """Take the answer to one slice; the last one completes the request."""
-        if self.answer.done():
-            return
-        self.parts[piece.start] = value
-        self.answered += piece.size
-        self.batch_size = max(self.batch_size, batch_size)
-        if self.answered == self.size:
-            ordered = [self.parts[start] for start in sorted(self.parts)]
-            try:
-                whole = payload.join(ordered, axis)
-            except Exception as error:  # the answers of the parts differ in shape or type
-                self.fail(error)
-            else:
-                self.answer.set_result(BatchResult(whole, self.batch_size))
-
-    def fail(self, error: BaseException) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-    async def fail_when_left(self) -> None:
-        if self.until_left is not None:
-            try:
-                await self.until_left()
-            except Exception as error:
-                self.fail(error)
 
 
 class BatchDispatcher:
@@ -132,8 +81,9 @@ class BatchDispatcher:
         self._max_latency = max_latency
         self._variables = contextvars.copy_context()
         self._ids = count()
-        self._requests: dict[int, _Request] = {}
+        self._requests: dict[int, Request] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lone: Lone | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._closed = False
@@ -170,10 +120,11 @@ class BatchDispatcher:
         request_id = next(self._ids)
         alone = self._batcher.submit_alone(request_id, size, now)
         if alone is not None:
-            return await self._answer_alone(alone.batch[0], alone.batch_id, value, context)
+            lone = Lone(asyncio.current_task(), now, until_left)
+            return await self._answer_alone(lone, alone, value, context)
         kind = payload.kind(value, self._axis_in)
         answer: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
-        request = _Request(value, context, size, now, answer, until_left=until_left)
+        request = Request(value, context, size, now, answer, until_left=until_left)
         self._requests[request_id] = request
         if self._patience is None:
             self._patience = answer.get_loop().call_later(_PATIENCE, self._watch)
@@ -189,30 +140,32 @@ class BatchDispatcher:
                 request.watch.cancel()
 
     async def _answer_alone(
-        self, piece: Slice, batch_id: int, value: Any, context: Any
+        self, lone: Lone, command: Dispatch, value: Any, context: Any
     ) -> BatchResult:
-        """Answer a lone client's request: nobody shares the batch, so it needs no task."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-        started = self._clock()
+        """Answer a lone client's request: nobody shares the batch, so it needs no other task."""
+        (piece,), batch_id, started = command.batch, command.batch_id, lone.arrived
+        self._lone = lone
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(_PATIENCE, self._watch)
         try:
             answer = await self._call(value, context)
             (part,) = payload.split(answer, (piece.size,), self._axis_out)
         except BaseException as error:
             self._batcher.cancel(piece.request_id)
             self._alone_ended(self._batcher.failed, piece, batch_id, started, self._clock())
-            if isinstance(error, asyncio.CancelledError) and not _is_cancelled(task):
-                raise ServiceUnavailable("The batch was cancelled.") from error
-            raise
+            why = lone.why_ended(error)
+            if why is error:
+                raise
+            raise why from error
         else:
             # After the answer is written: its client is not to wait for what we learn from it.
             asyncio.get_running_loop().call_soon(
                 self._alone_ended, self._batcher.finished, piece, batch_id, started, self._clock()
             )
         finally:
-            if task is not None:
-                self._tasks.discard(task)
+            self._lone = None
+            if lone.watch is not None:
+                lone.watch.cancel()
         return BatchResult(part, piece.size)
 
     def _alone_ended(
@@ -232,9 +185,12 @@ class BatchDispatcher:
         self._closed = True
         for request_id in self._batcher.drain():
             self._requests[request_id].fail(ServiceUnavailable("The service is stopping."))
-        while self._tasks or not self._batcher.idle:
+        while self._tasks or self._lone is not None or not self._batcher.idle:
+            running = [*self._tasks]
+            if self._lone is not None and self._lone.task is not None:
+                running.append(self._lone.task)
             # Between two batches of a split request no task runs, only the next turn's wake.
-            await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
+            await (asyncio.wait(running) if running else asyncio.sleep(0))
         self._stop_timer()
         if self._patience is not None:
             self._patience.cancel()
@@ -284,7 +240,10 @@ class BatchDispatcher:
         for request in self._requests.values():
             if request.watch is None and now - request.arrived >= _PATIENCE / 2:
                 request.watch = loop.create_task(request.fail_when_left())
-        if self._requests:
+        lone = self._lone
+        if lone is not None and lone.watch is None and now - lone.arrived >= _PATIENCE / 2:
+            lone.watch = loop.create_task(lone.end_when_left())
+        if self._requests or lone is not None:
             self._patience = loop.call_later(_PATIENCE, self._watch)
 
     def _stop_timer(self) -> None:
@@ -297,7 +256,7 @@ class BatchDispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, batch_id: int, members: list[tuple[Slice, _Request]]) -> None:
+    async def _run(self, batch_id: int, members: list[tuple[Slice, Request]]) -> None:
         started = self._clock()
         sizes = [stop - start for (_, start, stop), _ in members]
         items = sum(sizes)
@@ -329,7 +288,7 @@ class BatchDispatcher:
             logger.warning("A batch of %d requests failed; each is tried alone: %r", members, error)
         self._carry_out(self._batcher.failed(batch_id, self._clock()), error)
 
-    async def _answer(self, members: list[tuple[Slice, _Request]], sizes: list[int]) -> list[Any]:
+    async def _answer(self, members: list[tuple[Slice, Request]], sizes: list[int]) -> list[Any]:
         values = [
             request.value
             if size == request.size
@@ -339,8 +298,3 @@ class BatchDispatcher:
         latest = members[-1][1].context
         answer = await self._call(payload.join(values, self._axis_in), latest)
         return payload.split(answer, sizes, self._axis_out)
-
-
-def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
-    """Whether a task was cancelled, not only what it awaits; nobody knows before Python 3.11."""
-    return task is None or sys.version_info < (3, 11) or task.cancelling() > 0

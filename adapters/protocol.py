@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.url import Url
 
@@ -25,6 +26,7 @@ class FunctionSettings:
         environment: Variables of the instances. Never printed.
         url: Its public address, or None.
         reserved_concurrency: The Serverless Framework's ``reservedConcurrency``.
+        event_rules: What holds for its asynchronous invocations.
         events: The events as written in ``serverless.yml``.
         schedules: The schedules among them, and those of bentofn's own section.
         idle_timeout: Seconds without a request after which an instance is stopped.
@@ -42,6 +44,7 @@ class FunctionSettings:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: Url | None = field(default_factory=Url)
     reserved_concurrency: int | None = None
+    event_rules: EventRules | None = None
     events: tuple[Any, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     idle_timeout: float | None = None
@@ -78,6 +81,8 @@ class FunctionSpec:
         settings = dict(raw["settings"])
         settings["events"] = tuple(settings["events"])
         settings["schedules"] = tuple(Schedule(**each) for each in settings.get("schedules", ()))
+        if settings.get("event_rules") is not None:
+            settings["event_rules"] = EventRules(**settings["event_rules"])
         if settings["url"] is not None:
             settings["url"] = Url.from_json(settings["url"])
         return cls(raw["name"], raw["bento"], FunctionSettings(**settings))

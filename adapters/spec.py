@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bentofn.adapters.event_rules import read_event_rules
 from bentofn.adapters.local.core.constants import PLAIN, profile_names
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.schedules import read_schedules
@@ -155,7 +156,14 @@ def read_spec(path: Path, environ: Mapping[str, str] = os.environ) -> Deployment
     custom.only(["functions"])
     custom["functions"].only(functions.keys(), what="function")
     declared = {
-        name: _function(name, functions[name], provider, custom["functions"][name], path.parent)
+        name: _function(
+            name,
+            functions[name],
+            provider,
+            custom["functions"][name],
+            path.parent,
+            functions.keys(),
+        )
         for name in functions.keys()  # noqa: SIM118 - a Node is no mapping
     }
     if not declared:
@@ -194,7 +202,12 @@ _CloudFormationLoader.add_multi_constructor("!", _tagged)
 
 
 def _function(
-    name: str, node: Node, provider: Node, custom: Node, directory: Path
+    name: str,
+    node: Node,
+    provider: Node,
+    custom: Node,
+    directory: Path,
+    functions: Collection[str],
 ) -> FunctionDeclaration:
     if not _FUNCTION_NAME.match(name):
         raise node.error(
@@ -217,6 +230,7 @@ def _function(
         environment={**shared["environment"].strings(), **node["environment"].strings()},
         url=_url(node["url"]),
         reserved_concurrency=node["reservedConcurrency"].optional_integer(least=0),
+        event_rules=read_event_rules(node, functions),
         events=tuple(node["events"].value or ()),
         schedules=read_schedules(node["events"], custom["schedules"]),
         idle_timeout=custom["idleTimeout"].optional_number(above=0),

@@ -146,6 +146,7 @@ class Platform:
                     await asyncio.shield(preparation)
             return self._deployed(function, changed=False)
         differences = self._differences(spec, bento)
+        self.lambda_face.check(spec)
         version = now.version + 1 if now else 1
         revision = await function.prepare(spec, bento, version, progress, wait=wait)
 
@@ -158,6 +159,7 @@ class Platform:
             function.switch(revision, deployment)
             await self._follow_tasks(function)
             self._schedules.follow(function)
+            await self.lambda_face.deployed(spec)
 
         # Once begun it is done to its end, or the database and the traffic would disagree.
         await asyncio.shield(asyncio.ensure_future(commit()))

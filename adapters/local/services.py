@@ -184,6 +184,7 @@ def spec_of(
         concurrency=traffic.get("concurrency"),
         environment={**spec.settings.environment, **environment, ROLE: service.name},
         url=None,
+        event_rules=None,
         events=(),
         schedules=(),
     )

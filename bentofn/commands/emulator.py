@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -96,6 +97,25 @@ def status(as_json: bool) -> None:
     """
     endpoint = daemon.status(Home.default())
     _show(endpoint, as_json, zygotes=Client(endpoint).zygotes() if endpoint else [])
+
+
+@emulator.command()
+@json_option
+def env(as_json: bool) -> None:
+    """Variables with which AWS's SDKs and command line call the functions here.
+
+    For a shell: eval "$(bentofn emulator env)". The keys are this home's own; the URL of a function
+    with authorizer aws_iam takes no others.
+    """
+    from bentofn.adapters.local.lambda_.api.credentials import sdk_environment
+
+    home = Home.default()
+    variables = sdk_environment(home, daemon.ensure_running(home).url)
+    if as_json:
+        print_json(variables)
+    else:
+        for key, value in variables.items():
+            click.echo(f"export {key}={shlex.quote(value)}")
 
 
 @emulator.command()

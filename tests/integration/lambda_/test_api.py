@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import site
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 import bentofn
@@ -166,13 +168,16 @@ def test_its_url_speaks_http(platform: Running) -> None:
 
 def test_only_the_keys_of_the_home_call_a_url_with_iam(platform: Running) -> None:
     platform.deploy("guarded", "one", Url(authorizer="aws_iam"))
+    command = [sys.executable, "-m", "bentofn", "emulator", "env", "--json"]
+    environment = {**os.environ, "BENTOFN_HOME": str(platform.home.path)}
+    shown = subprocess.run(command, env=environment, capture_output=True, check=True)
+    variables = json.loads(shown.stdout)
+    assert variables["AWS_ENDPOINT_URL_LAMBDA"] == platform.url
     path = platform.home.run / "aws-credentials"
-    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(path)
-    try:
-        credentials = boto3.Session(profile_name="default").get_credentials()
-    finally:
-        del os.environ["AWS_SHARED_CREDENTIALS_FILE"]
     assert path.stat().st_mode & 0o777 == 0o600
+    keys = variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]
+    credentials = Credentials(*keys)
+    assert all(key in path.read_text() for key in keys)
     url, body = f"{platform.url}/guarded/say", b'{"word": "me"}'
     signed = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json"})
     SigV4Auth(credentials, "lambda", "us-east-1").add_auth(signed)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.spec import DeploymentSpec, default_spec, load_spec, read_spec
@@ -96,6 +97,30 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
     assert "s3cret" not in repr(spec)
 
 
+def test_a_file_says_what_becomes_of_events(tmp_path: Path) -> None:
+    text = """
+service: s
+provider: aws
+functions:
+  work:
+    maximumRetryAttempts: 1
+    maximumEventAge: 600
+    destinations:
+      onSuccess: report
+      onFailure: {type: sqs, arn: "arn:aws:sqs:us-east-1:1:lost"}
+  report:
+    url: {authorizer: aws_iam, invokeMode: RESPONSE_STREAM}
+"""
+    functions = read(tmp_path, text).functions
+    rules = EventRules(1, 600, "report", "arn:aws:sqs:us-east-1:1:lost")
+    assert functions["work"].settings.event_rules == rules
+    assert functions["report"].settings.event_rules is None
+    assert functions["report"].settings.url == Url(None, "aws_iam", "RESPONSE_STREAM")
+    for function in functions.values():
+        spec = function.spec("b:1")
+        assert FunctionSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
 def test_a_function_without_a_section_of_ours_is_the_folders_project(tmp_path: Path) -> None:
     spec = read(tmp_path, "service: s\nprovider: {name: aws}\nfunctions: {hello: {handler: a.b}}")
     assert spec.functions["hello"].project == tmp_path
@@ -123,6 +148,11 @@ def test_no_file_is_no_spec_and_a_default_names_the_function(tmp_path: Path) -> 
         ("service: s\nprovider: {timout: 3}\nfunctions: {a: {}}", "did you mean 'timeout'?"),
         ("service: s\nfunctions: {a: {url: {cross: true}}}", "did you mean 'cors'?"),
         ("service: s\nfunctions: {a: {url: {authorizer: jwt}}}", "it can only be aws_iam"),
+        ("service: s\nfunctions: {a: {url: {invokeMode: FAST}}}", "it must be one of BUFFERED"),
+        ("service: s\nfunctions: {a: {maximumRetryAttempts: 3}}", "it must be 2 at most"),
+        ("service: s\nfunctions: {a: {maximumEventAge: 5}}", "60 or more"),
+        ("service: s\nfunctions: {a: {destinations: {onSuccess: b}}}", "a function of this file"),
+        ("service: s\nfunctions: {a: {destinations: {onWin: a}}}", "there is no key 'onWin'"),
         ("service: [\n", "serverless.yml:2: not valid YAML"),
         ("service: s\nfunctions: {a: {environment: {K: {x: 1}}}}", "a.environment.K: it must be"),
         ("service: s\nfunctions: {a: {timeout: '${env:NOT_SET}'}}", "NOT_SET is not set"),

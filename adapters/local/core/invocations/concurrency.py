@@ -30,14 +30,18 @@ class Concurrency:
 
     def reserve(self, function: str, amount: int | None) -> bool:
         """Set what is a function's own, None for nothing; False if too little were left."""
-        others = sum(a for name, a in self._reserved.items() if name != function)
         if amount is None:
             self._reserved.pop(function, None)
             return True
-        if amount and self.account - others - amount < LEAST_UNRESERVED:
+        if not self.fits(function, amount):
             return False
         self._reserved[function] = amount
         return True
+
+    def fits(self, function: str, amount: int) -> bool:
+        """Whether enough is left to others if this much is a function's own."""
+        others = sum(a for name, a in self._reserved.items() if name != function)
+        return not amount or self.account - others - amount >= LEAST_UNRESERVED
 
     def reserved(self, function: str) -> int | None:
         """What is a function's own, if anything."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bentofn.adapters.event_rules import LONGEST_AGE, MOST_RETRIES
+
 RETRY_DELAYS = (60.0, 120.0)
 """Seconds before the first and the second retry of an event whose function failed."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 300.0
 """Seconds before an event that was throttled is tried again; doubled each time."""
-MOST_RETRIES = len(RETRY_DELAYS)
-SHORTEST_AGE, LONGEST_AGE = 60, 21_600
 
 
 @dataclass(frozen=True)

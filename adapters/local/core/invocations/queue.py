@@ -154,7 +154,7 @@ class Queue:
             case Failed(id):
                 entry = self._ran(id)
                 entry = dataclasses.replace(entry, failures=entry.failures + 1)
-                if entry.failures > min(self._policy(entry.qualifier).retries, len(RETRY_DELAYS)):
+                if entry.failures > self._policy(entry.qualifier).retries:
                     commands.append(Finish(entry, "RetriesExhausted"))
                 else:
                     due = now + RETRY_DELAYS[entry.failures - 1]

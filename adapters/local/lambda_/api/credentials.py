@@ -13,6 +13,7 @@ import string
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.adapters.local.lambda_.api.names import REGION
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 
@@ -64,3 +65,22 @@ def load_credentials(home: Home) -> Credentials:
     )
     atomic_write(path, text.encode(), 0o600)
     return made
+
+
+def sdk_environment(home: Home, address: str) -> dict[str, str]:
+    """The variables by which AWS's SDKs find a platform and sign for it.
+
+    Args:
+        home: Whose keys.
+        address: Where the platform answers.
+
+    Raises:
+        OSError: The keys cannot be read or written.
+    """
+    keys = load_credentials(home)
+    return {
+        "AWS_ENDPOINT_URL_LAMBDA": address,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret,
+        "AWS_DEFAULT_REGION": REGION,
+    }

@@ -13,7 +13,7 @@ from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.lambda_.api.credentials import load_credentials
-from bentofn.adapters.local.lambda_.api.face import LambdaFace
+from bentofn.adapters.local.lambda_.api.face import PROFILE, LambdaFace
 from bentofn.adapters.local.lambda_.invocation import (
     Environment,
     Invocation,
@@ -26,8 +26,6 @@ from bentofn.adapters.local.tickets import Refused, Ticket
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
-
-PROFILE = "lambda"
 
 
 class DeployedFunctions:

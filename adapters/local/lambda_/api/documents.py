@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
-from bentofn.adapters.local.lambda_.api.names import ACCOUNT, LATEST, arn
+from bentofn.adapters.local.lambda_.api.names import ACCOUNT, LATEST, Name, arn
 from bentofn.adapters.local.state import Deployment
 
 HANDLER = "bentofn.runtime.aws_lambda.handler"
@@ -96,6 +97,21 @@ def url_config(deployment: Deployment, address: str) -> dict[str, Any] | None:
             "MaxAge": url.cors.max_age,
         }
     return document
+
+
+def event_config(name: Name, rules: dict[str, Any]) -> dict[str, Any]:
+    """The rules for the events of a function, version or alias.
+
+    Args:
+        name: Whose.
+        rules: The rules, as the API calls them.
+    """
+    return {
+        "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}},
+        **rules,
+        "FunctionArn": arn(name.function, name.qualifier or LATEST),
+        "LastModified": time.time(),
+    }
 
 
 def _moment(created: str) -> str:

@@ -10,8 +10,11 @@ from aiohttp import web
 
 from bentofn.adapters.local.clock import Clock
 from bentofn.adapters.local.core.invocations.concurrency import Concurrency
+from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.journal.journal import Journal
+from bentofn.adapters.local.lambda_.api import deployment
 from bentofn.adapters.local.lambda_.api.asynchronous import Asynchronous
+from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.functions import Functions
 from bentofn.adapters.local.lambda_.api.invoker import Invoker
 from bentofn.adapters.local.lambda_.api.management import Management
@@ -20,6 +23,11 @@ from bentofn.adapters.local.lambda_.api.registry import Registry
 from bentofn.adapters.local.lambda_.api.routes import PREFIX
 from bentofn.adapters.local.lambda_.api.server import InvokeApi
 from bentofn.adapters.local.lambda_.api.url import FunctionUrls
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.runtime.errors import UserError
+
+PROFILE = "lambda"
+"""The platform profile whose functions are invoked here."""
 
 
 class LambdaFace:
@@ -52,9 +60,10 @@ class LambdaFace:
         self.registry = Registry(directory / "state.db", Concurrency())
         self.invoker = Invoker(functions, self.registry, chance or random.Random())
         self.asynchronous = Asynchronous(self.invoker, self.registry, clock, journal, directory)
+        limits = load_profile(PROFILE).limits
         management = Management(functions, self.invoker, self.registry, address)
-        self._api = InvokeApi(self.invoker, self.asynchronous, management)
-        self._urls = FunctionUrls(self.invoker, secrets)
+        self._api = InvokeApi(self.invoker, self.asynchronous, management, limits)
+        self._urls = FunctionUrls(self.invoker, secrets, limits.payload)
 
     @staticmethod
     def takes(raw_path: str) -> bool:
@@ -81,6 +90,23 @@ class LambdaFace:
             path: Path and query below the URL.
         """
         return await self._urls.answer(request, Name(function, qualifier), path)
+
+    def check(self, spec: FunctionSpec) -> None:
+        """Refuse what of a deployment Lambda would refuse.
+
+        Raises:
+            UserError: It reserves more concurrency than is left.
+        """
+        if spec.settings.profile == PROFILE:
+            deployment.check(self.registry, spec)
+
+    async def deployed(self, spec: FunctionSpec) -> None:
+        """Have what a deployment says of limits and events hold."""
+        if spec.settings.profile == PROFILE:
+            try:
+                await deployment.configure(self.registry, spec)
+            except LambdaError as error:
+                raise UserError(f"Function {spec.name!r}: {error.message}.") from error
 
     async def recover(self) -> None:
         """Go on with the events that a former platform left."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from bentofn.adapters.local.core.invocations.policy import (
-    LONGEST_AGE,
-    MOST_RETRIES,
-    SHORTEST_AGE,
-)
+from bentofn.adapters.event_rules import LONGEST_AGE, MOST_RETRIES, SHORTEST_AGE
 from bentofn.adapters.local.lambda_.api import destinations, documents
 from bentofn.adapters.local.lambda_.api.aliases import Alias, alias_of, expect_revision
 from bentofn.adapters.local.lambda_.api.errors import (
@@ -28,7 +23,7 @@ from bentofn.adapters.local.state import Deployment
 
 Document = dict[str, Any]
 
-_TOO_LITTLE_LEFT = (
+TOO_LITTLE_LEFT = (
     "Specified ReservedConcurrentExecutions for function decreases account's "
     "UnreservedConcurrentExecution below its minimum value of [100]."
 )
@@ -140,7 +135,7 @@ class Management:
             constraint = "Member must have value greater than or equal to 0"
             raise validation(amount, "reservedConcurrentExecutions", constraint)
         if not await self._registry.set_reserved(name.function, amount):
-            raise invalid(_TOO_LITTLE_LEFT)
+            raise invalid(TOO_LITTLE_LEFT)
         return {"ReservedConcurrentExecutions": amount}
 
     async def delete_concurrency(self, name: Name) -> None:
@@ -237,13 +232,7 @@ class Management:
         changes = _checked(asked)
         for each in changes.get("DestinationConfig", {}).values():
             self._check_destination(name.function, each.get("Destination"))
-        document = {
-            **former,
-            **changes,
-            "FunctionArn": arn(name.function, name.qualifier or LATEST),
-            "LastModified": time.time(),
-        }
-        document.setdefault("DestinationConfig", {"OnSuccess": {}, "OnFailure": {}})
+        document = documents.event_config(name, {**former, **changes})
         qualifier = name.qualifier or LATEST
         await self._registry.set_event_config(name.function, qualifier, document)
         return document

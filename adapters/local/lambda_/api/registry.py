@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bentofn.adapters.local.core.invocations.concurrency import Concurrency
-from bentofn.adapters.local.core.invocations.policy import LONGEST_AGE, MOST_RETRIES, Policy
+from bentofn.adapters.local.core.invocations.policy import Policy
 from bentofn.adapters.local.lambda_.api.aliases import Alias
 from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.names import LATEST
@@ -108,13 +108,10 @@ class Registry:
         """The rules for the events of a version or alias."""
         document = self._configs.get(function, {}).get(qualifier or LATEST, {})
         destinations = document.get("DestinationConfig") or {}
-        retries, age = (
-            document.get("MaximumRetryAttempts"),
-            document.get("MaximumEventAgeInSeconds"),
-        )
+        usual = Policy()
         return Policy(
-            retries=MOST_RETRIES if retries is None else retries,
-            age=LONGEST_AGE if age is None else age,
+            retries=document.get("MaximumRetryAttempts", usual.retries),
+            age=document.get("MaximumEventAgeInSeconds", usual.age),
             on_success=(destinations.get("OnSuccess") or {}).get("Destination"),
             on_failure=(destinations.get("OnFailure") or {}).get("Destination"),
         )

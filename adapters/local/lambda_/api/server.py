@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from bentofn.adapters.local.console.guard import is_local
+from bentofn.adapters.local.core.profile import LimitTable
 from bentofn.adapters.local.lambda_.api import eventstream
 from bentofn.adapters.local.lambda_.api.asynchronous import Asynchronous
 from bentofn.adapters.local.lambda_.api.errors import LambdaError, too_large
@@ -26,12 +28,8 @@ from bentofn.adapters.local.lambda_.offers import new_trace
 from bentofn.adapters.local.proxy import read_body
 from bentofn.adapters.local.tickets import Refused
 
-LIMIT = 6_291_456
-"""Bytes of a payload whose caller waits."""
-ASYNC_LIMIT = 1_048_576
-"""Bytes of one whose caller does not."""
-
 _LONGEST_CONTEXT = 3583
+_LONGEST_DOCUMENT = 1 << 20
 _JSON = re.compile(r"application/(.+\+)?(json|octet-stream|x-amz-json-1\.\d|x-www-form-urlencoded)")
 _STATUS = {"create_alias": 201, "publish_version": 201}
 
@@ -43,11 +41,17 @@ class InvokeApi:
         invoker: Runs functions.
         asynchronous: Takes what need not be answered.
         management: Answers what is no invocation.
+        limits: The sizes of payloads.
     """
 
     def __init__(
-        self, invoker: Invoker, asynchronous: Asynchronous, management: Management
+        self,
+        invoker: Invoker,
+        asynchronous: Asynchronous,
+        management: Management,
+        limits: LimitTable,
     ) -> None:
+        self._limits = limits
         self._invoker = invoker
         self._asynchronous = asynchronous
         self._management = management
@@ -66,8 +70,8 @@ class InvokeApi:
         return response
 
     async def _answer(self, request: web.BaseRequest, id: str) -> web.Response:
-        if "Origin" in request.headers:
-            # A page of anybody's may not manage functions; it calls their URLs.
+        if "Origin" in request.headers or not is_local(request.host):
+            # A page of anybody's may not manage functions, nor under a name that leads here.
             message = "The Invoke API is not for web pages; call the function's URL."
             raise LambdaError(403, "AccessDeniedException", message)
         call = call_of(request.method, request.raw_path.partition("?")[0])
@@ -141,7 +145,9 @@ class InvokeApi:
         if not _JSON.fullmatch(media):
             message = "The content type of the Invoke request body is not JSON."
             raise LambdaError(415, "UnsupportedMediaTypeException", message)
-        payload = await _payload(request, kind)
+        limits = self._limits
+        limit = limits.asynchronous or limits.payload if kind == "Event" else limits.payload
+        payload = await _payload(request, limit)
         context = _client_context(request.headers.get("X-Amz-Client-Context"))
         trace = request.headers.get("X-Amzn-Trace-Id") or new_trace()
         self._invoker.find(name)
@@ -204,13 +210,12 @@ def _streamed(ran: Ran, tail: bool) -> web.Response:
     return response
 
 
-async def _payload(request: web.BaseRequest, kind: str) -> bytes:
+async def _payload(request: web.BaseRequest, limit: int) -> bytes:
     """The event, JSON.
 
     Raises:
         LambdaError: It is too large, or no JSON.
     """
-    limit = ASYNC_LIMIT if kind == "Event" else LIMIT
     try:
         payload = await read_body(request, limit)
     except Refused as refusal:
@@ -229,7 +234,7 @@ async def _payload(request: web.BaseRequest, kind: str) -> bytes:
 
 async def _document(request: web.BaseRequest) -> Mapping[str, Any]:
     try:
-        document = json.loads(await read_body(request, ASYNC_LIMIT) or b"{}")
+        document = json.loads(await read_body(request, _LONGEST_DOCUMENT) or b"{}")
     except (Refused, ValueError, RecursionError) as error:
         raise _not_json(str(error)) from error
     if not isinstance(document, dict):

@@ -20,7 +20,6 @@ from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.events import UrlRequest, event_of
 from bentofn.adapters.local.lambda_.api.invoker import Invoker
 from bentofn.adapters.local.lambda_.api.names import Name
-from bentofn.adapters.local.lambda_.api.server import LIMIT
 from bentofn.adapters.local.lambda_.api.signature import Signable, Unsigned, verify
 from bentofn.adapters.local.lambda_.invocation import Invocation
 from bentofn.adapters.local.lambda_.offers import new_trace
@@ -40,9 +39,11 @@ class FunctionUrls:
     Args:
         invoker: Runs functions.
         secrets: Access key to secret, of those who may call URLs with ``aws_iam``.
+        limit: Bytes that an event may hold.
     """
 
-    def __init__(self, invoker: Invoker, secrets: Mapping[str, str]) -> None:
+    def __init__(self, invoker: Invoker, secrets: Mapping[str, str], limit: int) -> None:
+        self._limit = limit
         self._invoker = invoker
         self._secrets = secrets
 
@@ -88,7 +89,7 @@ class FunctionUrls:
         if url.cors and cors.is_preflight(request.method, request.headers):
             headers = cors.preflight_headers(url.cors, request.headers)
             return web.Response(status=200, headers=headers)
-        body = await read_body(request, LIMIT)
+        body = await read_body(request, self._limit)
         key: str | None = None
         if url.authorizer is not None:
             try:
@@ -114,7 +115,7 @@ class FunctionUrls:
             )
         )
         payload = json.dumps(event, separators=(",", ":")).encode()
-        if len(payload) > LIMIT:
+        if len(payload) > self._limit:
             raise Refused(413, "The event is larger than 6 MB.")
         invocation = Invocation(id, payload, 0.0, trace_id=trace, qualifier=name.qualifier)
         # A function runs on when its caller has gone.

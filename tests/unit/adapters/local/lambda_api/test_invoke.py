@@ -137,6 +137,8 @@ async def test_a_page_of_somebody_elses_cannot_use_the_api(served: Served) -> No
     path = f"{served.url}/2015-03-31/functions/f/invocations"
     async with httpx.AsyncClient() as client:
         answer = await client.post(path, headers={"Origin": "https://example.com"})
+        assert answer.status_code == 403
+        answer = await client.post(path, headers={"Host": "rebound.example"})
     assert answer.status_code == 403
     assert served.functions.ran == []
 

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from small_functions import Served, SmallFunctions, call, refused, serve
 
+from bentofn.adapters.event_rules import EventRules
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.url import Cors, Url
+from bentofn.runtime.errors import UserError
 
 
 def which(event: Any, _: Any) -> Any:
@@ -198,6 +201,27 @@ async def test_concurrency_is_reserved_within_the_accounts(served: Served) -> No
     assert "ReservedConcurrentExecutions" not in await call(
         client.get_function_concurrency, FunctionName="f"
     )
+
+
+async def test_a_deployment_sets_what_it_says_and_leaves_the_rest(served: Served) -> None:
+    client = served.client()
+    await call(client.put_function_concurrency, FunctionName="f", ReservedConcurrentExecutions=7)
+    rules = EventRules(retries=1, on_success="g")
+    spec = FunctionSpec("f", "b:1", FunctionSettings(event_rules=rules, profile="lambda"))
+    await served.face.deployed(spec)
+    found = await call(client.get_function_event_invoke_config, FunctionName="f")
+    assert found["MaximumRetryAttempts"] == 1
+    assert "MaximumEventAgeInSeconds" not in found
+    assert found["DestinationConfig"]["OnSuccess"]["Destination"].endswith(":function:g")
+    found = await call(client.get_function_concurrency, FunctionName="f")
+    assert found["ReservedConcurrentExecutions"] == 7
+    settings = FunctionSettings(reserved_concurrency=0, profile="lambda")
+    await served.face.deployed(FunctionSpec("f", "b:1", settings))
+    found = await call(client.get_function_concurrency, FunctionName="f")
+    assert found["ReservedConcurrentExecutions"] == 0
+    settings = FunctionSettings(reserved_concurrency=901, profile="lambda")
+    with pytest.raises(UserError, match="below its minimum value"):
+        served.face.check(FunctionSpec("f", "b:1", settings))
 
 
 async def test_what_is_set_survives_the_platform(functions: SmallFunctions, tmp_path: Path) -> None:

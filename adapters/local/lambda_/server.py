@@ -133,6 +133,7 @@ class _Connection(asyncio.Protocol):
         self._request: _Request | None = None
         self._in_body = False
         self._waiting = 0
+        self._last = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -155,10 +156,11 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """It says no more. What it has said half is a truncated request, and is answered as one."""
-        if self._request is not None and self._in_body:
-            self._complete(complete=False)
-            return True
-        return False
+        if self._request is None or not self._in_body:
+            return False
+        self._last = True
+        self._complete(complete=False)
+        return True
 
     def on_message_begin(self) -> None:
         if self._waiting:
@@ -199,7 +201,10 @@ class _Connection(asyncio.Protocol):
         """Answer the request that waits."""
         self._waiting = 0
         if self._transport is not None and not self._transport.is_closing():
+            # One segment: of two, the second waits for the first to be acknowledged.
             self._transport.write(_head(reply) + reply.body)
+            if self._last:
+                self._transport.close()
 
     def abort(self) -> None:
         """End the connection."""
@@ -214,8 +219,6 @@ class _Connection(asyncio.Protocol):
         number = self._server.received(self, request, complete=complete)
         if self._waiting == -1:
             self._waiting = number
-        if not complete and self._transport is not None:
-            self._transport.close()
 
     def _refuse(self, status: HTTPStatus) -> None:
         self._request = None

@@ -72,7 +72,7 @@ class HpaAutoscaler:
     def desired(self, now: float) -> Scale:
         """See :class:`bentofn.adapters.local.core.autoscaling.base.Autoscaler`."""
         idle = not self._metrics.demand
-        if self._wanted and idle and now - self._busy_at >= self._rule.cooldown:
+        if self._wanted and idle and now >= self._busy_at + self._rule.cooldown:
             self._wanted, self._tick_at = 0, math.inf
         elif now >= self._tick_at:
             self._tick_at = now + self._rule.interval

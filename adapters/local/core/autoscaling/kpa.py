@@ -53,7 +53,7 @@ class KpaAutoscaler:
         self._level = Level(self._stable, self._panic)
         self._metrics = Metrics()
         self._tick_at = -math.inf
-        self._scale = 0
+        self._scale = minimum
         self._state_since = 0.0
         self._proxied_since: float | None = None
 
@@ -64,7 +64,7 @@ class KpaAutoscaler:
         self._metrics = metrics
         if self.state == "new" and metrics.active:
             # A revision begins with one instance: its ``initial-scale``.
-            self._scale = 1
+            self._scale = max(1, self._minimum)
             self._enter("activating", now)
         if self.state == "activating" and metrics.ready:
             self._enter("active", now)
@@ -85,7 +85,8 @@ class KpaAutoscaler:
 
     @property
     def _busy(self) -> bool:
-        return bool(self._scale or self._metrics.active or self._metrics.demand)
+        settled = self.decision.desired == 0 and self._scale == self._minimum
+        return self._metrics.demand > 0 or not settled
 
     def _decide(self, now: float, *, poked: bool) -> None:
         self._level.advance(now)

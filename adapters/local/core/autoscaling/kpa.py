@@ -54,6 +54,8 @@ class KpaAutoscaler:
         self._metrics = Metrics()
         self._tick_at = -math.inf
         self._scale = minimum
+        self._settled = True
+        """Whether no further decision is to be made before the next request."""
         self._state_since = 0.0
         self._proxied_since: float | None = None
 
@@ -62,9 +64,12 @@ class KpaAutoscaler:
         at_zero = not (metrics.demand or metrics.active)
         self._level.change(None if at_zero else metrics.demand, now)
         self._metrics = metrics
+        if metrics.demand:
+            self._settled = False
         if self.state == "new" and metrics.active:
             # A revision begins with one instance: its ``initial-scale``.
             self._scale = max(1, self._minimum)
+            self._settled = False
             self._enter("activating", now)
         if self.state == "activating" and metrics.ready:
             self._enter("active", now)
@@ -72,7 +77,7 @@ class KpaAutoscaler:
     def desired(self, now: float) -> Scale:
         """See :class:`bentofn.adapters.local.core.autoscaling.base.Autoscaler`."""
         poked = self.decision.desired == 0 and self._metrics.demand > 0
-        if poked or (now >= self._tick_at and self._busy):
+        if poked or (now >= self._tick_at and not self._settled):
             tick = self.decider.rules.tick
             # The ticks are on a grid of their own; a poke is between two of them.
             self._tick_at = (math.floor(now / tick) + 1) * tick
@@ -81,12 +86,7 @@ class KpaAutoscaler:
 
     def wake(self, now: float) -> float:
         """See :class:`bentofn.adapters.local.core.autoscaling.base.Autoscaler`."""
-        return self._tick_at if self._busy else math.inf
-
-    @property
-    def _busy(self) -> bool:
-        settled = self.decision.desired == 0 and self._scale == self._minimum
-        return self._metrics.demand > 0 or not settled
+        return math.inf if self._settled else self._tick_at
 
     def _decide(self, now: float, *, poked: bool) -> None:
         self._level.advance(now)
@@ -102,6 +102,8 @@ class KpaAutoscaler:
         if bounded and self.state != "active":
             self._enter("active" if self._metrics.ready else "activating", now)
         self._follow_activator(now)
+        quiet = not (stable or panic or self._metrics.demand)
+        self._settled = quiet and self._scale == self._minimum
 
     def _towards_zero(self, now: float) -> int:
         """How many stay when none is wanted: the last one waits for the activator."""
@@ -112,6 +114,9 @@ class KpaAutoscaler:
                 return 1
             self._enter("inactive", now)
             return self._scale
+        if self.state == "activating" and lasted >= rules.activation_timeout:
+            self._enter("inactive", now)
+            return 0
         if self.state != "inactive":
             return self._scale
         if lasted >= max(rules.scale_to_zero_grace, rules.pod_retention):

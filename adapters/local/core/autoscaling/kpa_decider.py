@@ -27,6 +27,7 @@ class KpaRules:
         max_scale_down_rate: Part of what is ready that must stay, as its inverse.
         scale_to_zero_grace: Seconds that the activator is in the path before the last one goes.
         pod_retention: Seconds that the last one stays at least.
+        activation_timeout: Seconds after which the first one is given up, if it does not serve.
         scale_down_delay: Seconds for which less must be enough, before there is less.
         activation_scale: Instances at least, where there are any.
         activator_capacity: Requests at a time of one activator.
@@ -43,6 +44,7 @@ class KpaRules:
     max_scale_down_rate: float
     scale_to_zero_grace: float
     pod_retention: float
+    activation_timeout: float
     scale_down_delay: float
     activation_scale: int
     activator_capacity: float

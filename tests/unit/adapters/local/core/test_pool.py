@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bentofn.adapters.local.core.constants import profile_names
 from bentofn.adapters.local.core.messages import (
     Command,
     Dispatch,
@@ -28,7 +31,10 @@ from bentofn.adapters.local.core.messages import (
 )
 from bentofn.adapters.local.core.overflow import OverflowRules
 from bentofn.adapters.local.core.pool import Pool
+from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.core.rules import PoolRules
+from bentofn.adapters.protocol import FunctionSettings
+from bentofn.runtime.manifest import ServiceContract
 
 
 def rules(**changes: object) -> PoolRules:
@@ -49,6 +55,11 @@ def kinds(commands: list[Command]) -> list[str]:
     return [type(command).__name__ for command in commands]
 
 
+CONTRACT = ServiceContract("s", "service:S")
+LONG = 4000.0
+"""Seconds in which every rule has let go what nobody asks for."""
+
+
 class World(RuleBasedStateMachine):
     """Plays the shell: obeys commands late and in any order, and keeps its own books."""
 
@@ -67,17 +78,22 @@ class World(RuleBasedStateMachine):
         self.wake_at: float | None = None
 
     @initialize(
+        profile=st.sampled_from(profile_names()),
         concurrency=st.integers(1, 4),
         minimum=st.integers(0, 2),
         maximum=st.integers(1, 4),
         queue_limit=st.integers(0, 6),
     )
-    def make(self, concurrency: int, minimum: int, maximum: int, queue_limit: int) -> None:
-        self.limits = rules(
+    def make(
+        self, profile: str, concurrency: int, minimum: int, maximum: int, queue_limit: int
+    ) -> None:
+        usual = load_profile(profile).pool_rules(FunctionSettings(), CONTRACT)
+        self.limits = replace(
+            usual,
             concurrency=concurrency,
             min_instances=min(minimum, maximum),
             max_instances=maximum,
-            overflow=OverflowRules(queue_limit=queue_limit),
+            overflow=replace(usual.overflow, queue_limit=queue_limit),
         )
         self.pool = Pool(self.limits, "i")
         self.send(Tick())
@@ -198,7 +214,8 @@ class World(RuleBasedStateMachine):
         running = self.starting | self.ready | self.stopping
         assert len(self.parking) <= 1
         assert len(running) <= self.limits.max_instances + len(self.parking)
-        assert len(self.waiting) <= self.limits.overflow.queue_limit
+        if self.limits.overflow.counts == "all":
+            assert len(self.waiting) <= self.limits.overflow.queue_limit
         assert self.pool.queued == len(self.waiting)
 
     def settle(self) -> None:
@@ -224,7 +241,7 @@ class World(RuleBasedStateMachine):
             return
         self.settle()
         for _ in range(self.limits.max_instances + 2):
-            self.advance(self.now + self.limits.idle_timeout + self.limits.start_hold)
+            self.advance(self.now + LONG)
             self.settle()
         assert len(self.ready) == self.limits.min_instances
         self.send(Drain())
@@ -232,7 +249,7 @@ class World(RuleBasedStateMachine):
         assert self.pool.empty
 
 
-World.TestCase.settings = settings(max_examples=300, stateful_step_count=40)
+World.TestCase.settings = settings(max_examples=500, stateful_step_count=40)
 TestWorld = World.TestCase
 
 

@@ -24,6 +24,7 @@ RULES = KpaRules(
     max_scale_down_rate=10.0,
     scale_to_zero_grace=30.0,
     pod_retention=0.0,
+    activation_timeout=610.0,
     scale_down_delay=0.0,
     activation_scale=1,
     activator_capacity=150.0,

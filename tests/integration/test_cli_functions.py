@@ -195,3 +195,24 @@ def test_the_platform_comes_back_on_its_port(tmp_path: Path, bentofn: Bentofn) -
     again = json.loads(bentofn("emulator", "start", "--json", home=tmp_path).stdout)
     bentofn("emulator", "stop", home=tmp_path)
     assert again["url"] == first["url"]
+
+
+def test_profiles_are_printed_with_their_sources(home: Path, bentofn: Bentofn) -> None:
+    assert "knative" in bentofn("emulator", "profiles", home=home).stdout
+    shown = bentofn("emulator", "profiles", "lambda", home=home).stdout
+    assert "concurrency = 1  D  https://docs.aws.amazon.com/" in shown
+    every = json.loads(bentofn("emulator", "profiles", "--json", home=home).stdout)
+    assert every["knative"]["scaling"]["stable_window"]["value"] == 60.0
+    assert every["knative"]["scaling"]["idle_timeout"]["value"] is None
+    said = one_error(bentofn("emulator", "profiles", "moon", home=home, check=False))
+    assert "known: cloud-run" in said
+
+
+def test_a_function_is_deployed_as_a_backends(home: Path, bentofn: Bentofn) -> None:
+    said = one_error(bentofn("deploy", "hello", "--as", "moon", home=home, check=False))
+    assert "There is no platform profile 'moon'" in said
+    bentofn("deploy", "hello", "--as", "modal", "--no-wait", home=home)
+    (found,) = json.loads(bentofn("status", "hello", "--json", home=home).stdout)
+    assert found["profile"] == "modal"
+    assert "hello: as modal, cost so far" in bentofn("status", "hello", home=home).stdout
+    bentofn("deploy", "hello", "--as", "plain", "--no-wait", home=home)

@@ -230,3 +230,20 @@ def test_any_text_resolves_or_says_why(text: str) -> None:
 def test_a_spec_survives_json(settings: FunctionSettings) -> None:
     spec = FunctionSpec("f", "b:1", settings)
     assert FunctionSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_a_function_is_deployed_as_a_backends(tmp_path: Path) -> None:
+    written = """
+service: a
+provider: {name: aws}
+functions: {a: {handler: x.y}}
+custom: {bentofn: {functions: {a: {as: WHOSE}}}}
+"""
+    path = tmp_path / "serverless.yml"
+    path.write_text(written.replace("WHOSE", "cloud-run"))
+    assert read_spec(path).functions["a"].settings.profile == "cloud-run"
+    path.write_text(written.replace("{as: WHOSE}", "{}"))
+    assert read_spec(path).functions["a"].settings.profile == "plain"
+    path.write_text(written.replace("WHOSE", "moon"))
+    with pytest.raises(UserError, match=r"a\.as: it must be one of plain, cloud-run, "):
+        read_spec(path)

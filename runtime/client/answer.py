@@ -139,7 +139,7 @@ class _Json:
         self._rest = ""
 
     def feed(self, data: bytes) -> list[Any]:
-        self._rest += "".join(self._text.feed(data))
+        self._rest = (self._rest + "".join(self._text.feed(data))).lstrip()
         found = []
         while self._rest:
             try:

@@ -231,7 +231,7 @@ class Exchange:
             ValueError: As :meth:`send` does.
         """
         length = len(reply.body)
-        body = b"" if self.scope["method"] == "HEAD" else reply.body
+        body = b"" if self.scope.get("method") == "HEAD" else reply.body  # a websocket has none
         server = self._direct
         if server is not None and not server.is_held_up:
             fields = reply.fields or plain_fields(reply.media_type, reply.headers)

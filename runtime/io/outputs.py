@@ -115,6 +115,8 @@ def _array_writer(
 
     def write(media_type: str, value: Any) -> Body:
         checked = adapter.validate_python(value)
+        if checked is None:  # of an optional array
+            return write_json(checked)
         try:
             return Body(encode(checked, media_type), media_type)
         except ValueError:  # of elements that the format has not; what is accepted is a wish

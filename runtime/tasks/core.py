@@ -67,7 +67,7 @@ class TaskQueue:
     @property
     def waiting(self) -> int:
         """Tasks that wait."""
-        return len(self._waiting) + len(self._later)
+        return len(self._waiting) + sum(task in self._begun for _, task in self._later)
 
     @property
     def running(self) -> int:

@@ -45,6 +45,13 @@ def test_objects_are_whole_however_the_network_tears_them(
     assert received({"type": "object"}, torn(data, cuts)) == values
 
 
+def test_objects_that_follow_a_new_line_are_given_as_they_come() -> None:
+    chunks = chunks_of(Endpoint("f", "/f", output={"type": "object"}))
+    pieces = [b'{"a": 1}', b'\n{"a": 2}', b'\n{"a": 3}\n']
+    assert [chunks.feed(piece) for piece in pieces] == [[{"a": 1}], [{"a": 2}], [{"a": 3}]]
+    assert chunks.end() == []
+
+
 def test_a_stream_that_ends_inside_a_value() -> None:
     with pytest.raises(ValueError, match="Expecting"):
         received({"type": "object"}, [b'{"a": 1}{"b"'])

@@ -79,6 +79,20 @@ async def test_an_array_in_and_out(open_app: OpenApp) -> None:
         assert read(root).dtype == np.float32
 
 
+@bentofn.service(name="maybe")
+class Maybe:
+    @bentofn.api
+    def maybe(self, values: np.ndarray | None = None) -> np.ndarray | None:
+        return values
+
+
+async def test_no_array_is_answered_in_json(open_app: OpenApp) -> None:
+    async with open_app(Maybe) as client:
+        answer = await client.post("/maybe", {}, headers={"accept": NPY[0]})
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json is None
+
+
 async def test_what_is_accepted(open_app: OpenApp) -> None:
     async with open_app(Arrays) as client:
         for accept, media_type in (

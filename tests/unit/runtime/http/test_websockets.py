@@ -72,8 +72,9 @@ async def test_a_websocket_counts_as_a_request(client: aiohttp.ClientSession) ->
     async with client.ws_connect("/ws/echo/ann", protocols=["chat"]):
         async with client.post("/predict", json={}) as answer:
             assert answer.status == 429
-        with pytest.raises(aiohttp.WSServerHandshakeError):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await client.ws_connect("/ws/echo/bob")
+        assert refused.value.status == 429
 
 
 @pytest.mark.parametrize("path", ["/ws/nothing", "/predict", "/"])

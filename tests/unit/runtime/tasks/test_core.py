@@ -57,6 +57,15 @@ def test_a_cancelled_task_is_stopped_or_never_runs() -> None:
     assert (queue.running, queue.waiting) == (0, 0)
 
 
+def test_a_task_that_is_cancelled_between_two_attempts_waits_no_more() -> None:
+    queue = TaskQueue(1)
+    queue.submitted("a", 0)
+    queue.interrupted("a", "it was stopped", 0)
+    assert queue.waiting == 1
+    queue.cancelled("a", 0)
+    assert queue.waiting == 0
+
+
 class Queue(RuleBasedStateMachine):
     """Every task is begun at most so often, ends once, and none is forgotten."""
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 INTEGRATION = "application/vnd.awslambda.http-integration-response"
 """The content type of an answer that begins with its status and headers, in JSON."""
 PRELUDE_END = b"\0" * 8
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+"""What a header may be called and hold: RFC 9110, section 5."""
 
 _JSON = "application/json"
 _OURS = frozenset(
@@ -81,7 +86,7 @@ def streamed(payload: bytes, content_type: str) -> Answer:
 def _status(value: dict[str, Any]) -> int:
     try:
         status = int(value["statusCode"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise NoAnswer("statusCode is no number.") from error
     if not 200 <= status <= 599:
         raise NoAnswer("statusCode is none of HTTP's.")
@@ -98,6 +103,8 @@ def _headers(value: dict[str, Any], default_type: str) -> tuple[tuple[str, str],
             each = str(each).lower()
         if not isinstance(each, str | int | float):
             raise NoAnswer(f"The header {name} is neither text nor a number.")
+        if not _TOKEN.fullmatch(name):
+            raise NoAnswer(f"{name!r} is no header's name.")
         sent = f"x-amzn-remapped-{name}" if name.lower() in _OURS else name
         headers.append((sent, _line(str(each))))
     if default_type and not any(name.lower() == "content-type" for name, _ in headers):
@@ -107,8 +114,8 @@ def _headers(value: dict[str, Any], default_type: str) -> tuple[tuple[str, str],
 
 
 def _line(value: str) -> str:
-    if any(character in value for character in "\r\n\0"):
-        raise NoAnswer("A header holds a line break.")
+    if not _FIELD.fullmatch(value):
+        raise NoAnswer("A header holds what no header may.")
     return value
 
 

@@ -68,6 +68,7 @@ class Asynchronous:
     ) -> None:
         self._invoker = invoker
         self._registry = registry
+        self._disk = registry.disk
         self._clock = clock
         self._journal = journal
         self._directory = directory
@@ -84,10 +85,10 @@ class Asynchronous:
 
     async def recover(self) -> None:
         """Go on with what a former platform left."""
-        if not self._registry.used:
+        if not self._disk.used:
             return
-        parcels = await self._registry.call(lambda store: store.parcels())
-        for function, entry in await self._registry.call(lambda store: store.waiting()):
+        parcels = await self._disk.call(lambda store: store.parcels())
+        for function, entry in await self._disk.call(lambda store: store.waiting()):
             self._feed(function, Accepted(entry))
         for parcel in parcels:
             self._do(self._deliver(parcel), self._writes)
@@ -106,7 +107,7 @@ class Asynchronous:
         self._invoker.find(name)
         now = self._clock.now()
         entry = Entry(id, name.qualifier or "", now, now)
-        if await self._registry.call(lambda store: store.accept(name.function, entry, message)):
+        if await self._disk.call(lambda store: store.accept(name.function, entry, message)):
             self._journal.publish(Invoked(now, name.function, id, 0, "accepted"))
             self._feed(name.function, Accepted(entry))
 
@@ -153,7 +154,7 @@ class Asynchronous:
                 now = self._clock.now()
                 attempt, after = entry.runs + entry.throttles + 1, entry.due - now
                 self._journal.publish(Retried(now, function, entry.id, attempt, after))
-                self._do(self._registry.call(lambda store: store.keep(entry)), self._writes)
+                self._do(self._disk.call(lambda store: store.keep(entry)), self._writes)
             case Finish(entry, condition):
                 finish = self._finish(function, entry, condition, response)
                 self._do(finish, self._writes)
@@ -182,7 +183,7 @@ class Asynchronous:
         event: Event = Throttled(entry.id)
         response = None
         try:
-            message = await self._registry.call(lambda store: store.message(entry.id))
+            message = await self._disk.call(lambda store: store.message(entry.id))
             if message is None:
                 return  # the function was removed
             ran = await self._invoker.run(
@@ -213,16 +214,16 @@ class Asynchronous:
         policy = self._registry.policy(function, entry.qualifier)
         destination = policy.on_success if condition == "Success" else policy.on_failure
         if condition == "Success" and destination is None:
-            await self._registry.call(lambda store: store.remove(entry.id))
+            await self._disk.call(lambda store: store.remove(entry.id))
             return
-        message = await self._registry.call(lambda store: store.message(entry.id))
+        message = await self._disk.call(lambda store: store.message(entry.id))
         if message is None:
             return
         target = arn(function, entry.qualifier or LATEST)
         now = self._clock.now()
         document = record(entry, condition, target, message.payload, response, now)
         parcel = Parcel(entry.id, function, json.dumps(document), destination or "")
-        await self._registry.call(lambda store: store.finish(parcel))
+        await self._disk.call(lambda store: store.finish(parcel))
         if condition != "Success":
             where = destination or str(destinations.file_of(self._directory, parcel))
             self._journal.publish(DeadLettered(now, function, entry.id, condition, where))
@@ -245,4 +246,4 @@ class Asynchronous:
                 destinations.append, destinations.file_of(self._directory, lost), parcel.record
             )
             print(f"{parcel.destination}: {error}", file=sys.stderr, flush=True)
-        await self._registry.call(lambda store: store.remove(parcel.id))
+        await self._disk.call(lambda store: store.remove(parcel.id))

@@ -135,4 +135,4 @@ class LambdaFace:
     async def close(self) -> None:
         """Leave what is not done to the next platform, and close the database."""
         await self.asynchronous.close()
-        await self.registry.close()
+        await self.registry.disk.close()

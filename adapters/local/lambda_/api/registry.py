@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bentofn.adapters.local.core.invocations.concurrency import Concurrency
 from bentofn.adapters.local.core.invocations.policy import Policy
 from bentofn.adapters.local.lambda_.api.aliases import Alias
+from bentofn.adapters.local.lambda_.api.disk import Disk
 from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.names import LATEST
 from bentofn.adapters.local.lambda_.api.store import Store
@@ -33,44 +33,17 @@ class Registry:
 
     def __init__(self, path: Path, concurrency: Concurrency) -> None:
         self.concurrency = concurrency
-        self._path = path
-        self._store: Store | None = None
-        self._turn = asyncio.Lock()
+        self.disk = Disk(path)
         self._aliases: dict[str, dict[str, Alias]] = {}
         self._configs: dict[str, dict[str, dict[str, Any]]] = {}
-        if path.exists():
-            try:
-                self._load(self._opened())
-            except (OSError, sqlite3.Error, ValueError) as error:
-                raise UserError(
-                    f"{path} cannot be read ({error}); move it away, and set aliases and limits of "
-                    "functions again."
-                ) from error
-
-    async def call(self, use: Callable[[Store], _T]) -> _T:
-        """Do something with the database, in a thread, one after the other as they are asked.
-
-        Raises:
-            LambdaError: It cannot be read or written.
-        """
         try:
-            async with self._turn:
-                return await asyncio.to_thread(lambda: use(self._opened()))
-        except (OSError, sqlite3.Error) as error:
-            message = f"{self._path} cannot be read or written: {error}"
-            raise LambdaError(500, "ServiceException", message) from error
-
-    @property
-    def used(self) -> bool:
-        """Whether there is a database."""
-        return self._store is not None
-
-    async def close(self) -> None:
-        """Close the database."""
-        async with self._turn:
-            if self._store is not None:
-                self._store.close()
-                self._store = None
+            if (store := self.disk.existing()) is not None:
+                self._load(store)
+        except (OSError, sqlite3.Error, ValueError) as error:
+            raise UserError(
+                f"{path} cannot be read ({error}); move it away, and set aliases and limits of "
+                "functions again."
+            ) from error
 
     def aliases(self, function: str) -> list[Alias]:
         """A function's aliases by name."""
@@ -90,7 +63,7 @@ class Registry:
                 "weights": dict(alias.weights),
                 "revision": alias.revision,
             }
-        await self.call(lambda store: store.set(function, _ALIAS, name, document))
+        await self.disk.call(lambda store: store.set(function, _ALIAS, name, document))
         _put(self._aliases, function, name, alias)
 
     def event_configs(self, function: str) -> Mapping[str, dict[str, Any]]:
@@ -101,7 +74,7 @@ class Registry:
         self, function: str, qualifier: str, document: dict[str, Any] | None
     ) -> None:
         """Set or, with None, remove the rules for the events of a version or alias."""
-        await self.call(lambda store: store.set(function, _EVENTS, qualifier, document))
+        await self.disk.call(lambda store: store.set(function, _EVENTS, qualifier, document))
         _put(self._configs, function, qualifier, document)
 
     def policy(self, function: str, qualifier: str) -> Policy:
@@ -123,7 +96,7 @@ class Registry:
             return False
         document = None if amount is None else {"reserved": amount}
         try:
-            await self.call(lambda store: store.set(function, _RESERVED, "", document))
+            await self.disk.call(lambda store: store.set(function, _RESERVED, "", document))
         except LambdaError:
             self.concurrency.reserve(function, former)
             raise
@@ -134,13 +107,8 @@ class Registry:
         self._aliases.pop(function, None)
         self._configs.pop(function, None)
         self.concurrency.reserve(function, None)
-        if self.used:
-            await self.call(lambda store: store.forget(function))
-
-    def _opened(self) -> Store:
-        if self._store is None:
-            self._store = Store(self._path)
-        return self._store
+        if self.disk.used:
+            await self.disk.call(lambda store: store.forget(function))
 
     def _load(self, store: Store) -> None:
         for function, kind, name, document in store.settings():

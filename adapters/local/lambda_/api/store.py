@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,18 @@ class Store:
         """Close the database."""
         self._database.close()
 
+    @contextmanager
+    def transaction(self) -> Iterator[Store]:
+        """Have all or nothing of a block on disk when it is left."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield self
+            self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            raise
+
     def settings(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """All that was set: function, kind, name and document."""
         rows = self._database.execute("SELECT function, kind, name, document FROM settings")
@@ -111,10 +124,8 @@ class Store:
 
     def forget(self, function: str) -> None:
         """Forget all of a function, what waits for it included."""
-        self._database.execute("BEGIN IMMEDIATE")
         self._database.execute("DELETE FROM settings WHERE function = ?", (function,))
         self._database.execute("DELETE FROM events WHERE function = ?", (function,))
-        self._database.execute("COMMIT")
 
     def accept(self, function: str, entry: Entry, message: Message) -> bool:
         """Take in an event; False if one of this id is here already."""

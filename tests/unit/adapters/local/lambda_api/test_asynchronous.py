@@ -8,7 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from small_functions import HandlerError, Served, SmallFunctions, call, refused, serve
+import httpx
+import pytest
+from small_functions import START, HandlerError, Served, SmallFunctions, call, refused, serve
+
+from bentofn.adapters.local.journal.events import Invoked, Retried
+from bentofn.runtime.errors import UserError
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
 
@@ -167,3 +172,39 @@ async def test_a_removed_functions_events_are_gone(served: Served) -> None:
     await served.clock.tick(300)
     assert len(served.functions.ran) == 1
     assert served.face.asynchronous.waiting("f") == 0
+
+
+async def test_a_burst_of_events_is_taken_whole_and_each_runs_once(served: Served) -> None:
+    served.functions.deploy("f", failing(0))
+    path = f"{served.url}/2015-03-31/functions/f/invocations"
+    headers = {"X-Amz-Invocation-Type": "Event"}
+    async with httpx.AsyncClient(timeout=None) as client:
+        calls = [client.post(path, headers=headers, json=n) for n in range(300)]
+        answers = await asyncio.gather(*calls)
+    assert {answer.status_code for answer in answers} == {202}
+    await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    events = [json.loads(invocation.event) for _, _, invocation in served.functions.ran]
+    assert sorted(events) == list(range(300))
+
+
+async def test_the_journal_tells_what_becomes_of_an_event(served: Served) -> None:
+    served.functions.deploy("f", failing(1))
+    id = await send(served)
+    await until(lambda: len(served.functions.ran) == 1)
+    await served.clock.tick(60)
+    await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    told = served.journal.recent()
+    at = START
+    assert told == [
+        Invoked(at, "f", id, 0, "accepted"),
+        Invoked(at, "f", id, 1, "failed"),
+        Retried(at, "f", id, 2, 60.0),
+        Invoked(at + 60, "f", id, 2, "succeeded"),
+    ]
+
+
+async def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(UserError, match=r"state\.db cannot be read"):
+        async with serve(SmallFunctions(), tmp_path):
+            pass

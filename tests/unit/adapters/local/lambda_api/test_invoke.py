@@ -98,7 +98,7 @@ async def test_what_is_not_there_is_said_in_lambdas_words(
 ) -> None:
     served.functions.deploy("f", echo)
     path = f"{served.url}/2015-03-31/functions/{name}/invocations"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.post(path, params={"Qualifier": qualifier} if qualifier else {})
     assert answer.headers["x-amzn-ErrorType"] == code
     assert words in answer.text
@@ -124,7 +124,7 @@ async def test_bodies_that_are_too_large_or_no_json_are_refused(served: Served) 
 async def test_another_type_of_body_is_415(served: Served) -> None:
     served.functions.deploy("f", echo)
     path = f"{served.url}/2015-03-31/functions/f/invocations"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.post(path, content=b"<a/>", headers={"Content-Type": "text/xml"})
         assert answer.status_code == 415
         assert answer.json()["Type"] == "User"
@@ -135,7 +135,7 @@ async def test_another_type_of_body_is_415(served: Served) -> None:
 async def test_a_page_of_somebody_elses_cannot_use_the_api(served: Served) -> None:
     served.functions.deploy("f", echo)
     path = f"{served.url}/2015-03-31/functions/f/invocations"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.post(path, headers={"Origin": "https://example.com"})
         assert answer.status_code == 403
         answer = await client.post(path, headers={"Host": "rebound.example"})
@@ -188,7 +188,7 @@ async def test_a_function_runs_on_when_its_caller_has_gone(served: Served) -> No
 
     served.functions.deploy("f", wait)
     path = f"{served.url}/2015-03-31/functions/f/invocations"
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         caller = asyncio.create_task(client.post(path))
         await entered.wait()
         caller.cancel()

@@ -27,7 +27,7 @@ from bentofn.adapters.url import Cors, Url
 
 @pytest_asyncio.fixture
 async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=served.url) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
         yield client
 
 

@@ -263,7 +263,9 @@ class Platform:
         return self.functions[name]
 
     def _isolate(self, spec: FunctionSpec) -> Isolation:
-        cells = self._confinement.cells(Limits.of(spec.settings), f"{spec.name}-")
+        cells = self._confinement.cells(
+            Limits.of(spec.settings, load_profile(spec.settings.profile)), f"{spec.name}-"
+        )
         return Isolation(cells, (self._sockets, *private_paths(self._home)))
 
     def _socket_directory(self) -> Path:

@@ -313,10 +313,12 @@ class Revision:
             self._stop(name)  # told to while it started, too late to call the start off
         status = await instance.wait()
         reason = how_it_ended(status, instance.verdict)
+        answer = self.profile.limits.memory_status if instance.verdict else 502
         self._log.write(name, "platform", reason)
         del self._lives[name], self._instances[name]
         self._told.gone(name, reason)
-        self._feed(InstanceExited(name, f"The instance that had the request ended: {reason}."))
+        told = f"The instance that had the request ended: {reason}."
+        self._feed(InstanceExited(name, told, answer))
         await self._upstreams.pop(name).close()
         del self._kinds[name]
 

@@ -58,10 +58,17 @@ class InstanceFailed:
 
 @dataclass(frozen=True)
 class InstanceExited:
-    """An instance that served is gone, whether asked to go or not."""
+    """An instance that served is gone, whether asked to go or not.
+
+    Args:
+        instance: It.
+        reason: How it ended.
+        status: HTTP status of the requests that it had.
+    """
 
     instance: str
     reason: str
+    status: int = 502
 
 
 @dataclass(frozen=True)

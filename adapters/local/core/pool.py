@@ -95,8 +95,8 @@ class Pool:
                 fresh = instance
             case InstanceFailed(instance, reason):
                 self._failed(instance, reason, now)
-            case InstanceExited(instance, reason):
-                self._exited(instance, reason, now)
+            case InstanceExited(instance, reason, status):
+                self._exited(instance, reason, status, now)
             case InstanceLost(instance):
                 self._lost(instance)
             case InstanceWanted():
@@ -158,13 +158,13 @@ class Pool:
             self._queue.clear()
             self._backoff.afresh(now)
 
-    def _exited(self, name: str, reason: str, now: float) -> None:
+    def _exited(self, name: str, reason: str, status: int, now: float) -> None:
         instance = self.members.remove(name)
         if instance is None:
             return
         for request in sorted(instance.in_flight):
             self._runs_on.pop(request, None)
-            self._refuse(request, 502, reason)
+            self._refuse(request, status, reason)
         if instance.state == "ready":
             self._backoff.died(now)
 

@@ -17,6 +17,11 @@ from bentofn.adapters.local.core.rules import PoolRules
 from bentofn.adapters.protocol import FunctionSettings
 from bentofn.runtime.manifest import ServiceContract
 
+MEMORY_REPORT = (
+    "it needed more than its memory limit of {limit} MiB (memorySize); its peak was {peak} MiB"
+)
+"""What is told of an instance that needed too much, where the backend has no words of its own."""
+
 
 @dataclass(frozen=True)
 class InstanceTable:
@@ -31,6 +36,7 @@ class InstanceTable:
         memory_per_cpu: MiB for each CPU, where memory decides on it.
         cpu: CPUs that it has.
         cpu_max: CPUs at most.
+        boost: Whether it has more CPU than that until it serves.
         scratch: MiB of ``/tmp``.
         gpu: The GPU that it has, ``any`` that is asked for, or ``none`` at all.
         batching: Whether requests can be joined in it.
@@ -46,6 +52,7 @@ class InstanceTable:
     memory_per_cpu: int | None = None
     cpu: float | None = None
     cpu_max: float | None = None
+    boost: bool = False
     scratch: int | None = None
     gpu: str = "any"
     batching: bool = True
@@ -103,12 +110,16 @@ class LimitTable:
         response: An answer's body.
         asynchronous: The body of a request that is not waited for.
         streamed: An answer's body that is sent as it comes.
+        memory_status: HTTP status of a request whose instance needed more memory than it may.
+        memory_report: What is told then, with ``{limit}`` and ``{peak}`` for the MiB.
     """
 
     payload: int
     response: int | None = None
     asynchronous: int | None = None
     streamed: int | None = None
+    memory_status: int = 502
+    memory_report: str = MEMORY_REPORT
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,7 @@ class RunningInstance:
             if isinstance(message, Ready):
                 self._parks = self._ready.done()
                 if not self._parks:
+                    self._tenancy.serves()
                     self._ready.set_result(None)
             elif isinstance(message, Failed):
                 self._failure = StartFailed(message.error)

@@ -46,14 +46,22 @@ class Cell:
         for path in self._paths():
             (path / "cgroup.procs").write_text(str(pid))
 
+    def throttle(self) -> None:
+        """Hold what is in here to its CPU share, if it was free of that while it started.
+
+        Raises:
+            OSError: It has been removed.
+        """
+        group = self._groups.get("cpu")
+        if group is not None and self._limits.boost:
+            self._limits.write("cpu", group.version, group.path)
+
     def verdict(self) -> str:
         """Why the kernel killed a process in here, half a sentence; empty if it did not."""
-        group, limit = self._groups.get("memory"), self._limits.memory
-        if group is None or limit is None or not was_killed(group.version, group.path):
+        group = self._groups.get("memory")
+        if group is None or not was_killed(group.version, group.path):
             return ""
-        peak = peak_memory(group.version, group.path)
-        reached = f"; its peak was {peak // MEBI} MiB" if peak is not None else ""
-        return f"it needed more than its memory limit of {limit // MEBI} MiB (memorySize){reached}"
+        return self._limits.told(peak_memory(group.version, group.path))
 
     def remove(self) -> None:
         """Kill what is left in here, and remove it; takes as long as that takes to end."""
@@ -96,7 +104,8 @@ class Cells:
             group = Group(base.version, base.path / f"{self._prefix}{name}")
             made[controller] = group
             group.path.mkdir(mode=0o700, exist_ok=True)
-            self._limits.write(controller, group.version, group.path)
+            if controller != "cpu" or not self._limits.boost:
+                self._limits.write(controller, group.version, group.path)
         return Cell(made, self._limits) if made else None
 
 

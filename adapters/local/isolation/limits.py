@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.adapters.local.core.profile import MEMORY_REPORT, Profile
 from bentofn.adapters.protocol import FunctionSettings
 
 MEBI = 1 << 20
@@ -23,22 +24,42 @@ class Limits:
     Args:
         memory: Bytes of memory of its own.
         cpus: CPUs that it may keep busy.
+        boost: Whether ``cpus`` holds only once it serves.
+        report: What is told of who needed more memory, with ``{limit}`` and ``{peak}`` for MiB.
     """
 
     memory: int | None = None
     cpus: float | None = None
+    boost: bool = False
+    report: str = MEMORY_REPORT
 
     @classmethod
-    def of(cls, settings: FunctionSettings) -> Limits:
-        """What a function's settings ask for; what they leave open is not limited here."""
-        memory = settings.memory * MEBI if settings.memory is not None else None
-        return cls(memory, settings.cpu)
+    def of(cls, settings: FunctionSettings, profile: Profile) -> Limits:
+        """What a function's settings ask for, else what the profile gives; 0 is no limit."""
+        size = profile.size(settings)
+        return cls(
+            size.memory * MEBI or None,
+            size.cpu or None,
+            profile.instance.boost,
+            profile.limits.memory_report,
+        )
 
     @property
     def controllers(self) -> tuple[str, ...]:
         """The kernel's controllers that it takes to enforce them."""
         wanted = (("memory", self.memory), ("cpu", self.cpus))
         return tuple(name for name, value in wanted if value is not None)
+
+    def told(self, peak: int | None) -> str:
+        """What is told of who needed more memory than it may.
+
+        Args:
+            peak: Bytes that it had; None if nobody knows.
+        """
+        shown = "?" if peak is None else str(peak // MEBI)
+        return self.report.replace("{limit}", str((self.memory or 0) // MEBI)).replace(
+            "{peak}", shown
+        )
 
     def write(self, controller: str, version: int, group: Path) -> None:
         """Have the kernel enforce them on a group.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -84,6 +85,12 @@ class Tenancy:
         """
         if self._cell is not None:
             self._moving = asyncio.create_task(self._move(self._cell, pid, warn))
+
+    def serves(self) -> None:
+        """The instance has started: it is held to its CPU share from now on."""
+        if self._cell is not None:
+            with contextlib.suppress(OSError):  # it is ending
+                self._cell.throttle()
 
     async def end(self) -> None:
         """The instance has ended: learn whether its limits did it, and remove the cell."""

@@ -285,6 +285,8 @@ class Runtime:
                 case api.Reply():
                     self._server.reply(output)
                 case api.Waiting():
+                    if not self._ready.done() and self._tenancy is not None:
+                        self._tenancy.serves()
                     _settle(self._ready)
                     self._idle.set()
                 case api.RestoreReady():

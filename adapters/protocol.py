@@ -281,7 +281,13 @@ class Adapter(Protocol):
         """Send a JSON body to an endpoint (needed only where there is more than one)."""
 
     def logs(
-        self, name: str, *, follow: bool = False, since: float = 0.0, tail: int | None = None
+        self,
+        name: str,
+        *,
+        follow: bool = False,
+        since: float = 0.0,
+        tail: int | None = None,
+        request: str = "",
     ) -> Iterator[LogLine]:
         """Lines in order of time.
 
@@ -290,6 +296,7 @@ class Adapter(Protocol):
             follow: Wait for more lines at the end.
             since: Only lines later than this, in seconds since the epoch.
             tail: Only this many of the lines that exist.
+            request: Only those of the request with this id.
         """
 
     def destroy(self, name: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bentofn.runtime import current, renew, threads
+from bentofn.runtime import current, renew, request_logs, threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore, run_before_snapshot
 from bentofn.runtime.http.app import ServiceApp
@@ -126,6 +126,7 @@ def prepare(options: Mapping[str, str]) -> Prepared:
     # Imports make many objects and little garbage: the collector would walk them for nothing.
     gc.disable()
     current.become_worker()
+    request_logs.install()  # before the service's own log handlers take hold of the outputs
     try:
         service = load(options)
     finally:

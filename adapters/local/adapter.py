@@ -72,13 +72,19 @@ class LocalAdapter:
         return client.invoke(name, _route(function, api), body)
 
     def logs(
-        self, name: str, *, follow: bool = False, since: float = 0.0, tail: int | None = None
+        self,
+        name: str,
+        *,
+        follow: bool = False,
+        since: float = 0.0,
+        tail: int | None = None,
+        request: str = "",
     ) -> Iterator[LogLine]:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         path = log_path(self._home.logs, name)
         if not path.exists():  # a function whose deployment failed has a log too
             self._check_deployed(name, [d.spec.name for d in self._state.live()])
-        return read_logs(path, follow=follow, since=since, tail=tail)
+        return read_logs(path, follow=follow, since=since, tail=tail, request=request)
 
     def destroy(self, name: str) -> None:
         """See :class:`bentofn.adapters.protocol.Adapter`."""

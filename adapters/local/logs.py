@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -12,12 +13,16 @@ from pathlib import Path
 from typing import TextIO
 
 from bentofn.adapters.protocol import LogLine
+from bentofn.runtime.request_logs import MARK
 
 MAX_BYTES = 8 << 20
 """Size at which a log is set aside; one that was set aside is kept."""
 
 POLL = 0.2
 """Seconds between two looks for new lines."""
+
+
+_MARKED = re.compile(rf"{MARK}([\x21-\x7e]{{1,128}}){MARK}")
 
 
 def log_path(directory: Path, function: str) -> Path:
@@ -38,12 +43,22 @@ class LogWriter:
         self._max_bytes = max_bytes
         self._file: TextIO | None = None
 
-    def write(self, instance: str, stream: str, line: str) -> None:
-        """Append one line."""
+    def write(self, instance: str, stream: str, line: str, request: str = "") -> None:
+        """Append one line.
+
+        Args:
+            instance: As in :class:`bentofn.adapters.protocol.LogLine`, as the others.
+            stream: See there.
+            line: The text. An instance may have marked it with its request.
+            request: The request's id, where the line has no mark.
+        """
+        marked = _MARKED.match(line)
+        if marked is not None:
+            request, line = marked[1], line[marked.end() :]
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
-        entry = LogLine(time.time(), instance, stream, line)
+        entry = LogLine(time.time(), instance, stream, line, request)
         self._file.write(json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n")
         self._file.flush()
         if self._file.tell() > self._max_bytes:
@@ -65,16 +80,24 @@ def remove_logs(directory: Path, function: str) -> None:
 
 
 def read_logs(
-    path: Path, *, follow: bool = False, since: float = 0.0, tail: int | None = None
+    path: Path,
+    *,
+    follow: bool = False,
+    since: float = 0.0,
+    tail: int | None = None,
+    request: str = "",
 ) -> Iterator[LogLine]:
     """The lines of a log, as ``Adapter.logs`` gives them."""
+
+    def is_wanted(line: LogLine) -> bool:
+        return line.ts > since and (not request or line.request == request)
+
     old = list(_lines(_set_aside(path)))
     file = path.open(encoding="utf-8") if path.exists() else None
     now = list(_parse(file)) if file else []
-    kept = deque((line for line in (*old, *now) if line.ts > since), maxlen=tail)
-    yield from kept
+    yield from deque(filter(is_wanted, (*old, *now)), maxlen=tail)
     while follow:
-        yield from (_parse(file) if file else ())
+        yield from filter(is_wanted, _parse(file) if file else ())
         if _replaced(path, file):
             if file:
                 file.close()

@@ -267,11 +267,14 @@ def _body(data: str) -> bytes:
 @click.argument("name")
 @click.option("-f", "--follow", is_flag=True, help="Wait for more.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
+@click.option("--request", default="", metavar="ID", help="Only what this request wrote.")
 @target_option
 @json_option
-def logs(name: str, follow: bool, tail: int | None, target: str, as_json: bool) -> None:
+def logs(
+    name: str, follow: bool, tail: int | None, request: str, target: str, as_json: bool
+) -> None:
     """Show what the function NAME wrote."""
-    lines = adapter_of(target).logs(name, follow=follow, tail=tail)
+    lines = adapter_of(target).logs(name, follow=follow, tail=tail, request=request)
     if as_json and not follow:
         print_json([dataclasses.asdict(line) for line in lines])
         return

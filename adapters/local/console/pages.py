@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections import deque
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -122,8 +121,7 @@ class Console:
         path = self._platform.log_of(name)
 
         def read() -> list[dict[str, Any]]:
-            lines = (line for line in read_logs(path) if not wanted or wanted == line.request)
-            return [vars(line) for line in deque(lines, maxlen=LOG_LINES)]
+            return [vars(line) for line in read_logs(path, tail=LOG_LINES, request=wanted)]
 
         return _json({"lines": await asyncio.to_thread(read)})
 

@@ -58,3 +58,29 @@ def test_following_sees_lines_over_a_rotation(tmp_path: Path) -> None:
     thread.start()
     assert [line.line for line in itertools.islice(lines, 7)] == [str(n) for n in range(1, 8)]
     thread.join()
+
+
+def test_lines_are_found_by_the_request_that_wrote_them(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "a")
+    log = LogWriter(path)
+    log.write("i1", "stdout", "\x1er1\x1ehello")
+    log.write("i1", "stdout", "nobody's")
+    log.write("i1", "stdout", "\x1er2\x1ehello again")
+    log.write("i1", "platform", "REPORT", request="r1")
+    log.write("i1", "stdout", "\x1ebroken mark")
+    log.close()
+    assert [(line.line, line.request) for line in read_logs(path, request="r1")] == [
+        ("hello", "r1"),
+        ("REPORT", "r1"),
+    ]
+    assert [line.line for line in read_logs(path, tail=3)] == [
+        "hello again",
+        "REPORT",
+        "\x1ebroken mark",
+    ]
+
+
+def test_a_log_of_an_older_version_is_read(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "a")
+    path.write_text('{"ts": 1.0, "instance": "i", "stream": "stdout", "line": "old"}\n')
+    assert [(line.line, line.request) for line in read_logs(path)] == [("old", "")]

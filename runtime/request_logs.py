@@ -31,9 +31,13 @@ class MarkedOutput(io.TextIOWrapper):
             line_buffering=plain.line_buffering,
             write_through=plain.write_through,
         )
-        self.mode = "w"
         self._plain = plain  # else its end would close the buffer
         self._begins = True
+
+    @property
+    def mode(self) -> str:
+        """As the plain output's."""
+        return "w"
 
     @property
     def name(self) -> str:

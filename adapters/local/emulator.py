@@ -38,6 +38,10 @@ class Emulator:
         self._control = Control(platform, token)
         self._console = Console(platform)
 
+    def close(self) -> None:
+        """End what would go on for as long as somebody listens."""
+        self._console.close()
+
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request; what no code expected is a 500 without its details."""
         raw, question, query = request.raw_path.partition("?")
@@ -125,6 +129,7 @@ async def serve(
     finally:
         if site in runner.sites:
             await site.stop()
+        emulator.close()
         await platform.close()
         await runner.cleanup()
 

@@ -7,6 +7,7 @@ of them only tell; the page calls a function at the function's own URL.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -60,7 +61,12 @@ class Console:
         self._platform = platform
         self._model = Model(platform.journal, platform.figures, platform.clock.speed or 1.0)
         self._streams = 0
+        self._closed = asyncio.Event()
         platform.journal.attach(self._model.add)
+
+    def close(self) -> None:
+        """End the streams: the platform waits for what it still answers."""
+        self._closed.set()
 
     @staticmethod
     def answers(path: str) -> bool:
@@ -102,18 +108,20 @@ class Console:
         self._streams += 1
         try:
             await response.prepare(request)
-            while True:
+            while not self._closed.is_set():
                 now = loop.time()
                 sweep = now - swept >= SWEEP or not said
                 if sweep or view.is_behind or now - said >= SILENCE:
                     said, swept = now, now if sweep else swept
                     document = json.dumps(view.message(sweep=sweep), separators=(",", ":"))
                     await response.write(f"data: {document}\n\n".encode())
-                await asyncio.sleep(BEAT)
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._closed.wait(), BEAT)
         except ConnectionResetError:
-            return response  # the page was closed
+            pass  # the page was closed
         finally:
             self._streams -= 1
+        return response
 
     async def _logs(self, request: web.BaseRequest, name: str) -> web.Response:
         self._platform.get(name)

@@ -108,6 +108,7 @@ class Console:
         self._streams += 1
         try:
             await response.prepare(request)
+            await response.write(b"retry: 1000\n\n")
             while not self._closed.is_set():
                 now = loop.time()
                 sweep = now - swept >= SWEEP or not said

@@ -277,7 +277,8 @@ class RuntimeApi:
 
 def error_payload(error_type: str, message: str) -> bytes:
     """The JSON that describes an error of the platform's."""
-    return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+    raw = {"errorType": error_type, "errorMessage": message}
+    return json.dumps(raw, separators=(",", ":")).encode()
 
 
 def _invocation(number: int, offer: Offer) -> Reply:
@@ -305,8 +306,7 @@ def _response(call: Call, request_id: str) -> tuple[Answered, Reply]:
         failure = _failed(
             request_id,
             "Function.ResponseSizeTooLarge",
-            f"Response payload size ({call.size} bytes) exceeded maximum allowed payload size "
-            f"({MAX_PAYLOAD} bytes).",
+            f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes).",
         )
         what = f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
         return failure, _refuse(call.number, 413, "RequestEntityTooLarge", what)

@@ -33,12 +33,14 @@ class Lambda:
 
     Args:
         environment: It.
+        folder: Its code.
         setup: What it was made with.
         lines: Instance, stream and line.
         snapshots: Where it is restored from, if it is.
     """
 
     environment: LambdaEnvironment
+    folder: Path
     setup: Setup
     lines: list[tuple[str, str, str]] = field(default_factory=list)
     snapshots: SnapStart | None = None
@@ -99,7 +101,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         snapshots = SnapStart(setup) if function.snap_start else None
         take = snapshots.take if snapshots is not None else None
         environment = LambdaEnvironment(setup, "greet-1", take)
-        made.append(Lambda(environment, setup, lines, snapshots))
+        made.append(Lambda(environment, folder, setup, lines, snapshots))
         await environment.ready()
         return made[-1]
 

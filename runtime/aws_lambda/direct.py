@@ -6,6 +6,7 @@ With one endpoint the event is its body; with several it says which: ``{"api": .
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import Any, ClassVar
 
@@ -93,13 +94,11 @@ class _DirectEvent:
             raise EndpointFailed(_sentence(body) or f"HTTP status {response['status']}")
         if kind.startswith("application/json"):
             return json.loads(body) if body else None
-        if kind.startswith("text/"):
-            return body.decode(errors="replace")
-        return {
-            "contentType": kind,
-            "isBase64Encoded": True,
-            "body": base64.b64encode(body).decode(),
-        }
+        with contextlib.suppress(UnicodeDecodeError):
+            if kind.startswith("text/"):
+                return body.decode()
+        encoded = base64.b64encode(body).decode()
+        return {"contentType": kind, "isBase64Encoded": True, "body": encoded}
 
     def _choose(self, event: Any) -> tuple[str, Any]:
         routes = self.routes_by_name

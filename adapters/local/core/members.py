@@ -6,9 +6,10 @@ Every question is answered without looking through all of them: there may be a t
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+_STATES = ("starting", "ready", "retiring", "stopping", "parking")
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Members:
         self.in_flight = 0
         """Requests that instances have which take more."""
         self._concurrency = concurrency
-        self._states: Counter[str] = Counter()
+        self._states = dict.fromkeys(_STATES, 0)
         self._idle: dict[str, None] = {}
         self._retiring: dict[str, None] = {}
         self._free: list[tuple[int, str]] = []
@@ -63,9 +64,9 @@ class Members:
         """Seconds that a start took, on average; None before the first."""
         return self._start_seconds / self._starts if self._starts else None
 
-    def count(self, *states: str) -> int:
-        """Instances in these states."""
-        return sum(self._states[state] for state in states)
+    def count(self, state: str) -> int:
+        """Instances in this state."""
+        return self._states[state]
 
     def add(self, name: str, now: float) -> None:
         """An instance is started."""
@@ -162,6 +163,8 @@ class Members:
 
     def retired(self) -> list[PooledInstance]:
         """Instances that get no more requests and have none."""
+        if not self._retiring:
+            return []
         retiring = [self.instances[name] for name in self._retiring]
         return [instance for instance in retiring if not instance.in_flight]
 

@@ -53,6 +53,7 @@ class Pool:
         self._runs_on: dict[int, str] = {}
         self._arrivals = 0
         self._started = 0
+        self._impatient = rules.overflow.impatient
         self._wanted_once = False
         self._backoff = Backoff(rules.start_attempts, rules.start_backoff, rules.start_hold)
         self._wake_at = math.inf
@@ -189,7 +190,7 @@ class Pool:
 
     def _expire(self, now: float) -> None:
         """Refuse those that have waited for too long."""
-        while self._queue and now >= self._expiry():
+        while self._queue and self._impatient and now >= self._expiry():
             request, _ = self._queue.popitem(last=False)
             reason = "No instance of the function had room for the request in time; try again."
             self._refuse(request, self.rules.overflow.status, reason, overflow=True)
@@ -283,7 +284,8 @@ class Pool:
                 self._stop(instance, keep=self._is_kept(instance))
 
     def _is_kept(self, instance: PooledInstance) -> bool:
-        alone = self.members.active + self.members.count("retiring", "parking") == 1
+        members = self.members
+        alone = members.active + members.count("retiring") + members.count("parking") == 1
         return instance.keeps and alone and not self.draining and instance.last_used > 0
 
     def _expires(self, instance: PooledInstance) -> float:
@@ -296,18 +298,19 @@ class Pool:
     def _wake(self, now: float) -> None:
         if now >= self._wake_at:
             self._wake_at = math.inf
+        active, kept = self.members.active, self._kept()
         times = [self._autoscaler.wake(now)]
-        if self._granted > self.members.active:
+        if self._granted > active:
             times.append(self._gate)
-        if self._kept() > self.members.active:
+        if kept > active:
             times.append(self._backoff.hold_until)
         idle = self.members.longest_idle()
-        if idle is not None and self.members.count("ready") > self._kept():
+        if idle is not None and self.members.count("ready") > kept:
             times.append(self._expires(idle))
-        if self._queue:
+        if self._queue and self._impatient:
             times.append(self._expiry())
         # Only an earlier time is told: a Tick that comes too early does no harm.
-        next_time = min((t for t in times if t > now), default=math.inf)
+        next_time = min([t for t in times if t > now], default=math.inf)
         if next_time < self._wake_at:
             self._wake_at = next_time
             self._commands.append(WakeAt(next_time))

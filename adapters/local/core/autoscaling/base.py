@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True)
-class Metrics:
+class Metrics(NamedTuple):
     """A function at one moment.
 
     Args:
@@ -40,8 +39,7 @@ class Metrics:
         return self.ready + self.starting
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """How many instances are wanted, those that start included.
 
     Args:

@@ -153,7 +153,7 @@ def test_sagemaker_components_refuse_until_the_alarm_has_brought_one() -> None:
     result = Simulation(rules, world).run(arrivals, until=LONG)
     first = min(o.arrived for o in result.outcomes if o.status == 200)
     assert all((o.status == 400) == (o.arrived < first) for o in result.outcomes)
-    assert 120.0 < first <= 30.0 + 120.0 + 5.0
+    assert 120.0 < first <= 60.0 + 120.0 + 5.0
 
 
 def test_what_a_day_costs() -> None:

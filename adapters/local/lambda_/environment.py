@@ -138,7 +138,7 @@ class LambdaEnvironment:
     async def _within(self, invocation: Invocation, tail: Tail) -> _Outcome:
         """Run an invocation until its deadline."""
         request_id = invocation.request_id
-        self._tell(report.start(request_id, self._function.version), tail)
+        self._tell(report.start(request_id, self._function.version), tail, request_id)
         work = self._loop.create_task(self._perform(invocation, tail))
         done, _ = await asyncio.wait({work}, timeout=max(0.0, invocation.deadline - time.time()))
         if not done:
@@ -147,7 +147,7 @@ class LambdaEnvironment:
             if self._function.workers == 1:
                 await self._end_runtime()
             payload, line = report.timed_out(request_id, self._function.timeout)
-            self._tell(line, tail)
+            self._tell(line, tail, request_id)
             limit = self._function.timeout * 1000
             return _Outcome(payload, "application/json", report.TIMED_OUT, "timeout", limit)
         try:
@@ -163,7 +163,6 @@ class LambdaEnvironment:
         try:
             return await runtime.perform(offer_of(invocation, self._function.arn))
         finally:
-            runtime.drain()
             runtime.listeners.remove(tail.add)
             self._peak = max(self._peak, runtime.peak_memory())
 
@@ -236,10 +235,10 @@ class LambdaEnvironment:
             return _Outcome(failure.payload, error_type=failure.error_type, status="error")
         if self._runtime is not None and self._runtime.verdict:
             self._peak = self._function.memory
-            self._tell(self._runtime.verdict, tail)
+            self._tell(self._runtime.verdict, tail, request_id)
         payload, line = report.exited(request_id, failure.status, failure.error_type)
-        self._tell(line, tail)
-        self._tell(failure.error_type, tail)
+        self._tell(line, tail, request_id)
+        self._tell(failure.error_type, tail, request_id)
         return _Outcome(payload, error_type=failure.error_type, status="error")
 
     def _sum_up(
@@ -260,13 +259,17 @@ class LambdaEnvironment:
             error_type=outcome.error_type,
         )
         request_id = invocation.request_id
-        self._tell(report.end(request_id), tail)
-        self._tell(report.report(request_id, self._function.memory, result, outcome.status), tail)
+        self._tell(report.end(request_id), tail, request_id)
+        self._tell(
+            report.report(request_id, self._function.memory, result, outcome.status),
+            tail,
+            request_id,
+        )
         if invocation.log_tail:
             return dataclasses.replace(result, log_tail=tail.read())
         return result
 
-    def _tell(self, line: str, tail: Tail | None = None) -> None:
-        self._setup.log(self.id, "platform", line)
+    def _tell(self, line: str, tail: Tail | None = None, request_id: str = "") -> None:
+        self._setup.log(self.id, "platform", line, request_id)
         if tail is not None:
             tail.add(line)

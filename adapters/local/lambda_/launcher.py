@@ -185,7 +185,7 @@ class LambdaLauncher:
             snap_start=self._snap_start,
         )
         function.check()
-        setup = bento_setup(function, launch, client)
+        setup = bento_setup(function, launch, client, self._log.write)
         if self._snap_start:
             self._snapshots = SnapStart(setup)
         return setup

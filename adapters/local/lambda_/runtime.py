@@ -10,10 +10,10 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bentofn.adapters.local.engines import children
-from bentofn.adapters.local.engines.base import Log, StartFailed
+from bentofn.adapters.local.engines.base import StartFailed
 from bentofn.adapters.local.engines.process import kill_session
 from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation, Tenancy
 from bentofn.adapters.local.lambda_ import report
@@ -27,6 +27,13 @@ from bentofn.runtime.ric import SIGNALLED
 
 _MEBI = 1 << 20
 _KIBI = 1 << 10
+
+
+class WriteLog(Protocol):
+    """Takes an instance's name, a stream, a line and the id of the request that wrote it."""
+
+    def __call__(self, instance: str, stream: str, line: str, request: str = "") -> None:
+        """Write a line."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Setup:
     function: Configuration
     command: Sequence[str]
     variables: Mapping[str, str]
-    log: Log
+    log: WriteLog
     isolation: Isolation = UNLIMITED
     namespaces: Namespaces | None = None
 
@@ -122,6 +129,7 @@ class Runtime:
         self._idle = asyncio.Event()
         self._failure: RuntimeFailed | None = None
         self._peak = 0
+        self._request = ""
         self._frozen = False
         self._life: asyncio.Task[int] | None = None
         self._tenancy: Tenancy | None = None
@@ -217,6 +225,7 @@ class Runtime:
             raise self._failure
         answer: asyncio.Future[api.Answered] = self._future()
         self._answers[offer.request_id] = answer
+        self._request = offer.request_id if self._setup.function.workers == 1 else ""
         self._idle.clear()
         self._thaw()
         try:
@@ -227,6 +236,8 @@ class Runtime:
         finally:
             del self._answers[offer.request_id]
             self._api.give_up(offer.request_id)
+            self.drain()
+            self._request = ""
             self._rest()
         return answered
 
@@ -316,7 +327,7 @@ class Runtime:
             os.killpg(self.pid, signum)
 
     def _write(self, stream: str, line: str) -> None:
-        self._setup.log(self.name, stream, line)
+        self._setup.log(self.name, stream, line, self._request)
         for listener in self.listeners:
             listener(line)
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import bentofn
-from bentofn.adapters.local.engines.base import Launch, Log
+from bentofn.adapters.local.engines.base import Launch
 from bentofn.adapters.local.engines.children import own_namespaces
 from bentofn.adapters.local.interpreter import boot_command
 from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 from bentofn.adapters.local.lambda_.configuration import Configuration
-from bentofn.adapters.local.lambda_.runtime import Setup
+from bentofn.adapters.local.lambda_.runtime import Setup, WriteLog
 from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
 
 HANDLER = "bentofn.runtime.aws_lambda.handler"
 """The handler of every bento."""
 
 
-def bento_setup(function: Configuration, launch: Launch, client: Path) -> Setup:
+def bento_setup(function: Configuration, launch: Launch, client: Path, log: WriteLog) -> Setup:
     """Of a bento.
 
     Args:
         function: The version; its handler is :data:`HANDLER`.
         launch: What the bento's processes are started with.
         client: Of :func:`bentofn.adapters.local.lambda_.client.client_directory`.
+        log: Where lines go.
     """
     root = BentoRoot(launch.root)
     options = ("--handler", function.handler, "--client", str(client))
@@ -32,7 +33,7 @@ def bento_setup(function: Configuration, launch: Launch, client: Path) -> Setup:
         function,
         boot_command(launch.python, launch.root, "lambda", *options),
         {**function.environment(root.source, client), **own},
-        launch.log,
+        log,
         launch.isolation,
         own_namespaces(root.runtime),
     )
@@ -43,7 +44,7 @@ def folder_setup(
     folder: Path,
     client: Path,
     python: Path,
-    log: Log,
+    log: WriteLog,
     isolation: Isolation = UNLIMITED,
 ) -> Setup:
     """Of a folder with a handler, as a Lambda zip is one.

@@ -35,14 +35,14 @@ class Lambda:
         environment: It.
         folder: Its code.
         setup: What it was made with.
-        lines: Instance, stream and line.
+        lines: Instance, stream, line and request.
         snapshots: Where it is restored from, if it is.
     """
 
     environment: LambdaEnvironment
     folder: Path
     setup: Setup
-    lines: list[tuple[str, str, str]] = field(default_factory=list)
+    lines: list[tuple[str, str, str, str]] = field(default_factory=list)
     snapshots: SnapStart | None = None
 
     async def __call__(
@@ -70,7 +70,7 @@ class Lambda:
 
     def log(self, stream: str | None = None) -> list[str]:
         """Its lines, or those of one stream."""
-        return [line for _, found, line in self.lines if stream in (None, found)]
+        return [line for _, found, line, _ in self.lines if stream in (None, found)]
 
 
 Make = Callable[..., Any]
@@ -89,13 +89,13 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         (folder / "app.py").write_text(textwrap.dedent(source))
         settings = {"timeout": 10.0, "python": PYTHON, **more}
         function = Configuration("greet", handler, **settings)
-        lines: list[tuple[str, str, str]] = []
+        lines: list[tuple[str, str, str, str]] = []
         setup = folder_setup(
             function,
             folder,
             CLIENT,
             Path(sys.executable),
-            lambda *line: lines.append(line),
+            lambda *line, request="": lines.append((*line, request)[:4]),
             isolation,
         )
         snapshots = SnapStart(setup) if function.snap_start else None

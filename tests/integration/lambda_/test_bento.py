@@ -114,11 +114,10 @@ async def ask(home: Home, root: BentoRoot) -> AsyncIterator[Ask]:
             variables={"KEY": "k"},
             snap_start=snap_start,
         )
-        log: list[tuple[str, str, str]] = []
-        launch = Launch(
-            root.path, python, function.variables, Path(), lambda *line: log.append(line)
-        )
-        setup = bento_setup(function, launch, client_directory(home, PYTHON, python))
+        log: list[tuple[str, ...]] = []
+        launch = Launch(root.path, python, function.variables, Path(), print)
+        client = client_directory(home, PYTHON, python)
+        setup = bento_setup(function, launch, client, lambda *line: log.append(line))
         snapshots = SnapStart(setup) if snap_start else None
         environment = LambdaEnvironment(setup, "greet-1", snapshots.take if snapshots else None)
         made.append((environment, snapshots))

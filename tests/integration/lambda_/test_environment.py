@@ -127,6 +127,7 @@ async def test_the_log_has_lambdas_own_lines_around_the_functions(make: Any) -> 
     )
     assert "Init Duration" not in log[-1]
     assert result.log_tail.decode().splitlines() == log[start : end + 2]
+    assert [each[2] for each in greet.lines if each[3] == request_id] == log[start : end + 2]
     assert result.init_ms is not None
     assert result.billed_ms >= result.init_ms
 

@@ -13,7 +13,11 @@ ACCOUNT_LIMIT = 1000
 LEAST_UNRESERVED = 100
 """How many of those must be left to functions that reserve none."""
 
-Throttle = Literal["account", "reserved"]
+RATE = 10
+"""Invocations with a caller that waits that a function may begin in a second, for each that it has
+reserved."""
+
+Throttle = Literal["account", "reserved", "rate"]
 
 
 class Concurrency:
@@ -27,11 +31,14 @@ class Concurrency:
         self.account = account
         self._reserved: dict[str, int] = {}
         self._running: Counter[str] = Counter()
+        self._begun: dict[str, tuple[float, float]] = {}
+        """What of its rate a function with reserved concurrency has left, and when that was."""
 
     def reserve(self, function: str, amount: int | None) -> bool:
         """Set what is a function's own, None for nothing; False if too little were left."""
         if amount is None:
             self._reserved.pop(function, None)
+            self._begun.pop(function, None)
             return True
         if not self.fits(function, amount):
             return False
@@ -52,12 +59,20 @@ class Concurrency:
         """What is left to functions that reserve none."""
         return self.account - sum(self._reserved.values())
 
-    def begin(self, function: str) -> Throttle | None:
-        """An invocation wants to run; why it may not, or None and it is counted until the end."""
+    def begin(self, function: str, now: float | None = None) -> Throttle | None:
+        """An invocation wants to run; why it may not, or None and it is counted until the end.
+
+        Args:
+            function: Whose.
+            now: Seconds on any monotonic clock; None where nobody waits, for which there is no
+                rate.
+        """
         own = self._reserved.get(function)
         if own is not None:
             if self._running[function] >= own:
                 return "reserved"
+            if now is not None and not self._within_rate(function, RATE * own, now):
+                return "rate"
         elif self._shared() >= self.unreserved:
             return "account"
         self._running[function] += 1
@@ -68,6 +83,13 @@ class Concurrency:
         self._running[function] -= 1
         if not self._running[function]:
             del self._running[function]
+
+    def _within_rate(self, function: str, rate: float, now: float) -> bool:
+        left, since = self._begun.get(function, (rate, now))
+        left = min(rate, left + rate * (now - since))
+        allowed = left >= 1
+        self._begun[function] = (left - 1 if allowed else left, now)
+        return allowed
 
     def _shared(self) -> int:
         """How much of what is left to all runs."""

@@ -196,6 +196,7 @@ class Asynchronous:
                     trace_id=message.trace_id,
                     qualifier=entry.qualifier or None,
                 ),
+                waited_for=False,
             )
             error = ran.result.function_error
             response = Response(ran.version, ran.result.payload, error)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 
+from bentofn.adapters.local.core.invocations.concurrency import Throttle
 from bentofn.adapters.local.lambda_.api.errors import (
     ACCOUNT_LIMIT,
     RESERVED_LIMIT,
+    RESERVED_RATE,
     LambdaError,
     function_not_found,
     throttled,
@@ -22,6 +25,12 @@ from bentofn.adapters.local.lambda_.invocation import (
 )
 from bentofn.adapters.local.state import Deployment
 from bentofn.adapters.local.tickets import Refused
+
+_REASONS: dict[Throttle, str] = {
+    "account": ACCOUNT_LIMIT,
+    "reserved": RESERVED_LIMIT,
+    "rate": RESERVED_RATE,
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,13 @@ class Invoker:
             raise function_not_found(name.arn)
         return deployment
 
-    async def run(self, name: Name, invocation: Invocation) -> Ran:
+    async def run(self, name: Name, invocation: Invocation, *, waited_for: bool = True) -> Ran:
         """Run a function, version or alias.
+
+        Args:
+            name: It.
+            invocation: What to run it with.
+            waited_for: Whether a caller waits for the answer.
 
         Raises:
             LambdaError: There is none of this name, it is throttled, or it cannot be started.
@@ -80,9 +94,9 @@ class Invoker:
         self.find(name)
         version = self._version(name)
         concurrency = self._registry.concurrency
-        throttle = concurrency.begin(name.function)
+        throttle = concurrency.begin(name.function, time.monotonic() if waited_for else None)
         if throttle is not None:
-            raise throttled(RESERVED_LIMIT if throttle == "reserved" else ACCOUNT_LIMIT)
+            raise throttled(_REASONS[throttle])
         number = None if version == LATEST else int(version)
         try:
             result = await self._functions.run(name.function, number, invocation)

@@ -222,6 +222,22 @@ def test_what_runs_is_within_every_limit(
             running[name] -= 1
 
 
+def test_ten_a_second_begin_for_each_that_is_reserved() -> None:
+    concurrency = Concurrency()
+    assert concurrency.reserve("a", 2)
+
+    def begun(times: int, now: float | None) -> int:
+        taken = 0
+        for _ in range(times):
+            if concurrency.begin("a", now) is None:
+                concurrency.end("a")
+                taken += 1
+        return taken
+
+    assert [begun(50, 0.0), begun(50, 0.25), begun(50, 60.0), begun(50, None)] == [20, 5, 20, 50]
+    assert concurrency.begin("a", 60.0) == "rate"
+
+
 def test_a_hundred_are_left_to_those_that_reserve_none() -> None:
     concurrency = Concurrency(account=110)
     assert not concurrency.reserve("a", 11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Invoker:
         self._functions = functions
         self._registry = registry
         self._chance = chance
+        self._calls: set[asyncio.Task[Ran]] = set()
 
     def find(self, name: Name) -> Deployment:
         """The live deployment of the function.
@@ -107,6 +109,22 @@ class Invoker:
         finally:
             concurrency.end(name.function)
         return Ran(result, version)
+
+    async def call(self, name: Name, invocation: Invocation) -> Ran:
+        """Run it for a caller that waits, and to its end even if that caller goes.
+
+        Raises:
+            LambdaError: As :meth:`run`.
+        """
+        task = asyncio.get_running_loop().create_task(self.run(name, invocation))
+        self._calls.add(task)
+        task.add_done_callback(self._over)
+        return await asyncio.shield(task)
+
+    def _over(self, task: asyncio.Task[Ran]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may not be there to see it
 
     def _version(self, name: Name) -> str:
         if name.qualifier is None or name.qualifier == LATEST or name.qualifier.isdecimal():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
@@ -166,8 +165,7 @@ class InvokeApi:
             log_tail=tail,
             qualifier=name.qualifier,
         )
-        # A function runs on when its caller has gone.
-        ran = await asyncio.shield(asyncio.ensure_future(self._invoker.run(name, invocation)))
+        ran = await self._invoker.call(name, invocation)
         response = _streamed(ran, tail) if call == "invoke_stream" else _whole(ran, tail)
         response.headers["X-Amz-Executed-Version"] = ran.version
         response.headers["X-Amzn-Trace-Id"] = trace

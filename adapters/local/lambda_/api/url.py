@@ -5,7 +5,6 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 import uuid
@@ -118,8 +117,7 @@ class FunctionUrls:
         if len(payload) > self._limit:
             raise Refused(413, "The event is larger than 6 MB.")
         invocation = Invocation(id, payload, 0.0, trace_id=trace, qualifier=name.qualifier)
-        # A function runs on when its caller has gone.
-        ran = await asyncio.shield(asyncio.ensure_future(self._invoker.run(name, invocation)))
+        ran = await self._invoker.call(name, invocation)
         if ran.result.function_error is not None:
             return _bad_gateway()
         try:

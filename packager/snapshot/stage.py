@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentofn.packager.files import atomic_write, sync_directory, temporary_directory, writing
+from bentofn.packager.files import (
+    atomic_write,
+    sync_directory,
+    sync_file,
+    temporary_directory,
+    writing,
+)
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.digests import digest_file
 from bentofn.packager.snapshot.key import SnapshotKey
@@ -72,19 +78,11 @@ def _settle(directory: Path) -> list[str]:
         for name in names:
             path = Path(folder, name)
             path.chmod(0o600)
-            _sync(path)
+            sync_file(path)
             paths.append(path.relative_to(directory).as_posix())
         Path(folder).chmod(0o700)
         sync_directory(Path(folder))
     return sorted(paths)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def discard(path: Path) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
-import re
 import ssl
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +14,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from serve_command import said_url
 
 SERVICE = """
 import bentoml
@@ -58,22 +56,11 @@ def certificate(folder: Path) -> None:
 @contextmanager
 def served(project: Path, *options: str, script: str = "", **env: str) -> Iterator[str]:
     """Serve a project, or run a script of it that does; the URL that it says."""
-    command = [sys.executable, "-m", "bentofn", "serve", ".", *options]
-    if script:
-        command = [sys.executable, "-m", "bentofn", "run", script]
+    arguments = ("run", script) if script else ("serve", ".", *options)
     environment = {**os.environ, **env}
     environment.pop("PORT", None)
-    with subprocess.Popen(
-        command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"serves at (\S+)", line)
-            assert found, line
-            yield found.group(1)
-        finally:
-            process.terminate()
+    with said_url(project, arguments, environment) as url:
+        yield url
 
 
 def post(url: str, context: ssl.SSLContext | None = None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from serve_command import said_url
 
 SERVICE = """
 import bentoml
@@ -62,19 +62,9 @@ threading.Thread(target=threading.Event().wait, daemon=True).start()
 @contextmanager
 def served(folder: Path, *options: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[str]:
     """Serve from a folder; the URL."""
-    command = [sys.executable, "-m", "bentofn", "serve", "--port", "0", *options]
     environment = {**os.environ, "BENTOFN_HOME": "home"}
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"serves at (\S+)", line)
-            assert found, line
-            yield found.group(1)
-        finally:
-            process.send_signal(stop)
+    with said_url(folder, ("serve", "--port", "0", *options), environment, stop) as url:
+        yield url
 
 
 def ask(url: str) -> str:

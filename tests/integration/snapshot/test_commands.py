@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guarded import DOORS
 from instances import PATIENCE, eventually
 
 from bentofn.packager.home import Home, leftovers
@@ -250,18 +251,10 @@ def test_restores_are_measured_beside_plain_starts(home: Home, bentofn: Bentofn)
     assert "times sooner" in shown
 
 
-GUARDED = """
+GUARDED = (
+    DOORS
+    + """
 import bentofn
-
-class Doors:
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        await send({"type": "http.response.start", "status": 401, "headers": []})
-        await send({"type": "http.response.body", "body": b"who are you?"})
 
 @bentofn.service(path_prefix="/v1")
 class Echo:
@@ -276,6 +269,7 @@ class Echo:
         assert text == "plain words"
         return text
 """
+)
 
 
 @pytest.mark.parametrize("guard", ["", "Echo.add_asgi_middleware(Doors)\n"])

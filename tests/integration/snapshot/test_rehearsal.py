@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guarded import DOORS
 from instances import PYTHON, alive, eventually, make_root
 
 from bentofn.adapters.local.engines import find_python
@@ -19,7 +20,9 @@ from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.take import take
 
-FORMS = """
+FORMS = (
+    DOORS
+    + """
 import os
 from pathlib import Path
 from typing import Annotated
@@ -28,16 +31,6 @@ from pydantic import BaseModel
 
 class Order(BaseModel):
     count: int
-
-class Doors:
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        await send({"type": "http.response.start", "status": 401, "headers": []})
-        await send({"type": "http.response.body", "body": b"who are you?"})
 
 @bentofn.service(path_prefix="/v1")
 class Service:
@@ -74,6 +67,7 @@ class Service:
 
 Service.add_asgi_middleware(Doors)
 """
+)
 
 
 @pytest.fixture

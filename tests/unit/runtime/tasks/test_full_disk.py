@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from queued import ended, opened
 
 from bentofn.runtime.tasks import disk as module
 from bentofn.runtime.tasks.store import Replay, TaskRequest
@@ -83,25 +84,11 @@ class Calls:
 
 
 @asynccontextmanager
-async def opened(disk: SmallDisk, calls: Calls, limit: int) -> AsyncIterator[Tasks]:
+async def impatient(disk: SmallDisk, calls: Calls, limit: int) -> AsyncIterator[Tasks]:
     disk.clear()
-    tasks = Tasks(disk.folder / f"{next(NUMBERS)}.db", calls, limit)
-    await tasks.start()
-    tasks._queue._backoff = 0.001
-    try:
+    async with opened(disk.folder / f"{next(NUMBERS)}.db", calls, limit) as tasks:
+        tasks._queue._backoff = 0.001
         yield tasks
-    finally:
-        await tasks.stop(0.0)
-
-
-async def ended(tasks: Tasks, task: str) -> str:
-    for _ in range(5000):
-        row = await tasks.row(task)
-        assert row is not None
-        if row.ended is not None:
-            return row.state
-        await asyncio.sleep(0.002)
-    raise AssertionError("the task does not end")
 
 
 async def none_runs(tasks: Tasks) -> bool:
@@ -116,7 +103,7 @@ async def test_a_result_waits_for_room_and_keeps_its_place(
     disk: SmallDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = Calls()
-    async with opened(disk, calls, limit=1) as tasks:
+    async with impatient(disk, calls, limit=1) as tasks:
         first, second = [await tasks.submit("/", "", (), body) for body in (b"late 1", b"ok 2")]
         disk.fill()
         calls.gate.set()
@@ -136,7 +123,7 @@ async def test_a_result_waits_for_room_and_keeps_its_place(
 
 async def test_what_could_not_be_written_is_run_by_the_next_process(disk: SmallDisk) -> None:
     calls = Calls()
-    async with opened(disk, calls, limit=1) as tasks:
+    async with impatient(disk, calls, limit=1) as tasks:
         task = await tasks.submit("/", "", (), b"late 1")
         disk.fill()
         calls.gate.set()
@@ -172,7 +159,7 @@ def test_every_task_that_was_taken_ends_as_it_should(
 
 async def play(disk: SmallDisk, steps: list[bytes | str | int], limit: int) -> None:
     calls = Calls()
-    async with opened(disk, calls, limit) as tasks:
+    async with impatient(disk, calls, limit) as tasks:
         taken: dict[str, bytes] = {}
         cancelled: set[str] = set()
         for number, step in enumerate(steps):

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from queued import ended, opened
 
 from bentofn.runtime.tasks import tasks as module
 from bentofn.runtime.tasks.store import Replay, TaskRequest, TaskRow, TaskStore
-from bentofn.runtime.tasks.tasks import Call, Full, Interrupted, Tasks
-
-
-@asynccontextmanager
-async def opened(path: Path, call: Call, limit: int = 1) -> AsyncIterator[Tasks]:
-    tasks = Tasks(path, call, limit)
-    await tasks.start()
-    try:
-        yield tasks
-    finally:
-        await tasks.stop(0.0)
-
-
-async def ended(tasks: Tasks, task: str) -> str:
-    for _ in range(2000):
-        row = await tasks.row(task)
-        assert row is not None
-        if row.ended is not None:
-            return row.state
-        await asyncio.sleep(0.005)
-    raise AssertionError("the task does not end")
+from bentofn.runtime.tasks.tasks import Full, Interrupted
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -35,6 +35,7 @@ class FunctionSettings:
         concurrency: Requests that one instance takes at a time.
         snapshot: How an instance is started from a prepared one.
         cpu: Cores an instance may use.
+        scratch: MiB of ``/tmp``.
         gpu: GPU name, with ``:count``, such as ``L4`` or ``H100:2``.
         profile: Whose rules target local runs it by: a platform profile's name.
     """
@@ -53,6 +54,7 @@ class FunctionSettings:
     concurrency: int | None = None
     snapshot: Snapshot = "auto"
     cpu: float | None = None
+    scratch: int | None = None
     gpu: str | None = None
     profile: str = "plain"
 

@@ -239,10 +239,18 @@ def _function(
         concurrency=custom["concurrency"].optional_integer(least=1),
         snapshot=custom["snapshot"].choice("auto", "criu", "template", "none"),
         cpu=custom["cpu"].optional_number(above=0),
+        scratch=_scratch(node["ephemeralStorageSize"]),
         gpu=custom["gpu"].text(default="") or None,
         profile=custom["as"].choice(PLAIN, *(name for name in profile_names() if name != PLAIN)),
     )
     return FunctionDeclaration(name, project, bento, settings, node.value or {})
+
+
+def _scratch(node: Node) -> int | None:
+    size = node.optional_integer(least=512)
+    if size is not None and size > 10_240:
+        raise node.error("it must be 10240 at most")
+    return size
 
 
 def _source(custom: Node, directory: Path) -> tuple[Path | None, str | None]:

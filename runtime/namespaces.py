@@ -35,6 +35,9 @@ HIDDEN = "BENTOFN_HIDDEN"
 """Variable with the paths that an instance is not to see, as in PATH; set where it is to be kept
 apart from others at all."""
 
+SCRATCH = "BENTOFN_SCRATCH"
+"""Variable with the MiB of a ``/tmp`` of an instance's own, beside which it can write no file."""
+
 KEPT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 """What a container's root keeps: CAP_CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
 SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE and SETFCAP.
@@ -44,6 +47,7 @@ Source: https://docs.docker.com/engine/security/#linux-kernel-capabilities
 
 _LAST_CAPABILITY = 63
 _CONTROL_GROUPS = b"/sys/fs/cgroup"
+_SCRATCH_PLACE = b"/tmp"
 
 
 class _MountAttributes(ctypes.Structure):
@@ -117,6 +121,19 @@ class Namespaces:
                 self._mount(os.fsencode(os.devnull), os.fsencode(path), None, _MS_BIND)
         self._mount(b"proc", b"/proc", b"proc", _MS_PLAIN)
 
+    def give_scratch(self, mebi: int) -> None:
+        """Give this process, whose mounts are its own, an empty ``/tmp``, and all else to read.
+
+        Args:
+            mebi: MiB that it holds.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        self._check(self._read_only(b"/"), "files cannot be made read-only")
+        options = b"size=%dm,mode=1777" % mebi
+        self._mount(b"tmpfs", _SCRATCH_PLACE, b"tmpfs", _MS_NOSUID | _MS_NODEV, options)
+
     def uncover(self, hidden: Sequence[str]) -> None:
         """Take away again what :meth:`cover` mounted.
 
@@ -137,16 +154,8 @@ class Namespaces:
         """
         # What can be set in there is set for the whole machine.
         self._mount(None, b"/proc", None, _MS_REMOUNT | _MS_RDONLY | _MS_PLAIN)
-        attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
         # Or it could raise its own limits. Not an error: there may be no control groups.
-        self._libc.syscall(
-            _SYS_MOUNT_SETATTR,
-            _AT_FDCWD,
-            _CONTROL_GROUPS,
-            _AT_RECURSIVE,
-            ctypes.byref(attributes),
-            ctypes.sizeof(attributes),
-        )
+        self._read_only(_CONTROL_GROUPS)
         for capability in range(_LAST_CAPABILITY + 1):
             if capability not in KEPT_CAPABILITIES:
                 self._libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -156,8 +165,28 @@ class Namespaces:
         sets = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
         self._check(self._libc.capset(header, sets), "privileges cannot be dropped")
 
-    def _mount(self, source: bytes | None, target: bytes, kind: bytes | None, flags: int) -> None:
-        done = self._libc.mount(source, target, kind, flags, None)
+    def _read_only(self, place: bytes) -> int:
+        """Make a mount and all below it read-only; other than 0 where the kernel refuses."""
+        attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
+        done: int = self._libc.syscall(
+            _SYS_MOUNT_SETATTR,
+            _AT_FDCWD,
+            place,
+            _AT_RECURSIVE,
+            ctypes.byref(attributes),
+            ctypes.sizeof(attributes),
+        )
+        return done
+
+    def _mount(
+        self,
+        source: bytes | None,
+        target: bytes,
+        kind: bytes | None,
+        flags: int,
+        options: bytes | None = None,
+    ) -> None:
+        done = self._libc.mount(source, target, kind, flags, options)
         self._check(done, f"{os.fsdecode(target)} cannot be mounted")
 
     def _check(self, returned: int, what: str) -> None:
@@ -188,6 +217,8 @@ def isolate(
             namespaces.cover(hidden_paths(env))
         else:
             namespaces.seclude(hidden_paths(env))
+            if SCRATCH in env:
+                namespaces.give_scratch(int(env[SCRATCH]))
     except OSError as error:
         _complain(error)
         return _nothing

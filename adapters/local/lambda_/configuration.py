@@ -38,6 +38,7 @@ class Configuration:
         python: Its Python, such as ``3.12``.
         version: ``$LATEST`` or a number.
         memory: MiB.
+        scratch: MiB of ``/tmp``, beside which it can write no file; 0 leaves files as they are.
         timeout: Seconds that an invocation may take.
         variables: Its own environment variables. Never printed.
         snap_start: Whether its environments are restored from a snapshot.
@@ -50,6 +51,7 @@ class Configuration:
     python: str
     version: str = "$LATEST"
     memory: int = 128
+    scratch: int = 0
     timeout: float = 3.0
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     snap_start: bool = False

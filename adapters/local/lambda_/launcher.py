@@ -174,12 +174,14 @@ class LambdaLauncher:
             )
         launch = await self._how_to_launch()
         client = await asyncio.to_thread(client_directory, self._home, python, launch.python)
+        profile = load_profile(settings.profile)
         function = Configuration(
             name=self._spec.name,
             handler=HANDLER,
             python=python,
             version=str(self._version),
-            memory=load_profile(settings.profile).size(settings).memory,
+            memory=profile.size(settings).memory,
+            scratch=settings.scratch or profile.instance.scratch or 0,
             timeout=settings.timeout,
             variables=launch.env,
             snap_start=self._snap_start,

@@ -12,6 +12,7 @@ from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 from bentofn.adapters.local.lambda_.configuration import Configuration
 from bentofn.adapters.local.lambda_.runtime import Setup, WriteLog
 from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
+from bentofn.runtime.namespaces import SCRATCH
 
 HANDLER = "bentofn.runtime.aws_lambda.handler"
 """The handler of every bento."""
@@ -29,6 +30,8 @@ def bento_setup(function: Configuration, launch: Launch, client: Path, log: Writ
     root = BentoRoot(launch.root)
     options = ("--handler", function.handler, "--client", str(client))
     own = {"BENTOFN_ROOT": str(root.path), **launch.isolation.environment}
+    if function.scratch and not any(_is_below_tmp(each) for each in (root.path, client)):
+        own |= {SCRATCH: str(function.scratch), "TMPDIR": "/tmp"}
     return Setup(
         function,
         boot_command(launch.python, launch.root, "lambda", *options),
@@ -37,6 +40,11 @@ def bento_setup(function: Configuration, launch: Launch, client: Path, log: Writ
         launch.isolation,
         own_namespaces(root.runtime),
     )
+
+
+def _is_below_tmp(path: Path) -> bool:
+    """Whether a ``/tmp`` of its own would hide it."""
+    return path.resolve().is_relative_to("/tmp")
 
 
 def folder_setup(

@@ -30,6 +30,7 @@ functions:
   embed:
     handler: bentofn.runtime.aws_lambda.handler
     memorySize: ${env:MEMORY, 2048}
+    ephemeralStorageSize: 1024
     timeout: 60
     reservedConcurrency: 5
     environment:
@@ -79,6 +80,7 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
     assert embed.project == tmp_path / "models" / "embed"
     assert embed.settings == FunctionSettings(
         memory=2048,
+        scratch=1024,
         timeout=60.0,
         environment={"STAGE": "dev", "KEY": "s3cret", "DEBUG": "false", "N": "3"},
         url=Url(cors=Cors(origins=("https://page.example",), max_age=300)),
@@ -139,6 +141,11 @@ def test_no_file_is_no_spec_and_a_default_names_the_function(tmp_path: Path) -> 
         ("service: s\nfunctions: {}", "declares no function"),
         ("functions: {a: {handler: x}}", "service: it is missing"),
         ("service: s\nfunctions: {a: {memorySze: 1}}", "functions.a: there is no key 'memorySze'"),
+        ("service: s\nprovider: aws\nfunctions: {a: {ephemeralStorageSize: 100}}", "512 or more"),
+        (
+            "service: s\nprovider: aws\nfunctions: {a: {ephemeralStorageSize: 10241}}",
+            "10240 at most",
+        ),
         ("service: s\nfunctions: {a: {memorySize: big}}", "a.memorySize: it must be a number"),
         ("service: s\nfunctions: {a: {memorySize: 1.5}}", "a.memorySize: it must be a whole"),
         ("service: s\nfunctions: {a: {timeout: -1}}", "functions.a.timeout: it must be"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator
 
 from bentofn.adapters.local import daemon
@@ -19,6 +20,9 @@ from bentofn.adapters.protocol import (
 )
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
+
+LAMBDA = "lambda"
+"""The profile whose functions are invoked as AWS's are: with no URL, and no signature."""
 
 
 class LocalAdapter:
@@ -44,7 +48,7 @@ class LocalAdapter:
                 "leave gpu out of its custom.bentofn section."
             )
         url, profile = spec.settings.url, spec.settings.profile
-        if url is not None and url.authorizer is not None and profile != "lambda":
+        if url is not None and url.authorizer is not None and profile != LAMBDA:
             raise UserError(
                 f"Function {spec.name!r} asks for url.authorizer aws_iam, which target local "
                 "checks for functions deployed --as lambda only; leave it out to have a URL "
@@ -69,7 +73,12 @@ class LocalAdapter:
         self._check_deployed(name, [d.spec.name for d in self._state.live()])
         client = self._running()
         (function,) = (f for f in client.status() if f.name == name)
-        return client.invoke(name, _route(function, api), body)
+        route = _route(function, api)
+        if function.profile != LAMBDA:
+            return client.invoke(name, route, body)
+        if len(function.apis) > 1:
+            body = b'{"api": %s, "body": %s}' % (json.dumps(api).encode(), body)
+        return client.invoke_lambda(name, body)
 
     def logs(
         self,

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -139,6 +140,13 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def _kill(home: Home) -> None:
+    endpoint = daemon.status(home)
+    assert endpoint is not None
+    os.kill(endpoint.pid, signal.SIGKILL)
+    until(lambda: daemon.status(home) is None)
+
+
 def lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -184,6 +192,11 @@ def test_only_the_keys_of_the_home_call_a_url_with_iam(platform: Running) -> Non
     answer = httpx.post(url, content=body, headers=dict(signed.headers.items()), timeout=60)
     assert (answer.status_code, answer.text) == (200, "one me")
     assert httpx.post(url, content=body).status_code == 403
+    reply = LocalAdapter(platform.home).invoke("guarded", body)
+    assert (reply.status, b"".join(reply.body)) == (200, b'"one me"')
+    reply = LocalAdapter(platform.home).invoke("guarded", b'{"word": "fail"}')
+    assert reply.status == 502
+    assert b"errorMessage" in b"".join(reply.body)
 
 
 def test_former_versions_answer_and_aliases_choose(platform: Running) -> None:
@@ -209,9 +222,7 @@ def test_former_versions_answer_and_aliases_choose(platform: Running) -> None:
     assert [each["Version"] for each in versions] == ["$LATEST", "1", "2"]
 
 
-def test_events_are_retried_over_a_restart_of_the_platform(
-    running: Running, tmp_path: Path
-) -> None:
+def test_events_survive_a_kill_of_the_platform(running: Running, tmp_path: Path) -> None:
     running.deploy("later", "one")
     running.client.put_function_event_invoke_config(
         FunctionName="later",
@@ -223,7 +234,7 @@ def test_events_are_retried_over_a_restart_of_the_platform(
     answer = running.say(f"once {gate}", "later", InvocationType="Event")
     assert answer["StatusCode"] == 202
     until(gate.exists)
-    daemon.stop(running.home)
+    _kill(running.home)
     running.url = daemon.start(running.home, port=0, speed=600.0).url
     file = running.home.invocations / "destinations" / "sqs-done.jsonl"
     until(lambda: bool(lines(file)))

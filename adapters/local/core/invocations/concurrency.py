@@ -54,6 +54,10 @@ class Concurrency:
         """What is a function's own, if anything."""
         return self._reserved.get(function)
 
+    def reserving(self) -> tuple[str, ...]:
+        """The functions that have some of their own."""
+        return tuple(self._reserved)
+
     @property
     def unreserved(self) -> int:
         """What is left to functions that reserve none."""

@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.invoker import Invoker
 from bentofn.adapters.local.lambda_.api.names import LATEST, Name, arn, parse
 from bentofn.adapters.local.lambda_.api.registry import Registry
-from bentofn.adapters.local.lambda_.api.store import Message, Parcel
+from bentofn.adapters.local.lambda_.api.store import Message, Parcel, Store
 from bentofn.adapters.local.lambda_.invocation import Invocation
 
 AT_ONCE = 64
@@ -89,7 +89,10 @@ class Asynchronous:
             return
         parcels = await self._disk.call(lambda store: store.parcels())
         for function, entry in await self._disk.call(lambda store: store.waiting()):
-            self._feed(function, Accepted(entry))
+            if self._invoker.knows(function):
+                self._feed(function, Accepted(entry))
+            else:
+                await self._disk.call(_forgetting(entry.id))
         for parcel in parcels:
             self._do(self._deliver(parcel), self._writes)
 
@@ -248,3 +251,7 @@ class Asynchronous:
             )
             print(f"{parcel.destination}: {error}", file=sys.stderr, flush=True)
         await self._disk.call(lambda store: store.remove(parcel.id))
+
+
+def _forgetting(id: str) -> Callable[[Store], None]:
+    return lambda store: store.remove(id)

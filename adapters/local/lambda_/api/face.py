@@ -109,7 +109,10 @@ class LambdaFace:
                 raise UserError(f"Function {spec.name!r}: {error.message}.") from error
 
     async def recover(self) -> None:
-        """Go on with the events that a former platform left."""
+        """Go on with the events that a former platform left, of functions that are still there."""
+        for function in self.registry.functions():
+            if not self.has(function):
+                await self.registry.forget(function)
         await self.asynchronous.recover()
 
     async def forget(self, function: str, patience: float) -> None:

@@ -62,6 +62,10 @@ class Invoker:
         self._chance = chance
         self._calls: set[asyncio.Task[Ran]] = set()
 
+    def knows(self, function: str) -> bool:
+        """Whether there is a function of this name."""
+        return self._functions.live(function) is not None
+
     def find(self, name: Name) -> Deployment:
         """The live deployment of the function.
 

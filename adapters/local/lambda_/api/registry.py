@@ -45,6 +45,10 @@ class Registry:
                 "functions again."
             ) from error
 
+    def functions(self) -> set[str]:
+        """Those for which anything is set."""
+        return {*self._aliases, *self._configs, *self.concurrency.reserving()}
+
     def aliases(self, function: str) -> list[Alias]:
         """A function's aliases by name."""
         return [alias for _, alias in sorted(self._aliases.get(function, {}).items())]

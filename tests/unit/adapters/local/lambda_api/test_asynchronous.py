@@ -13,6 +13,7 @@ import pytest
 from small_functions import START, HandlerError, Served, SmallFunctions, call, refused, serve
 
 from bentofn.adapters.local.journal.events import Invoked, Retried
+from bentofn.adapters.local.tickets import Refused
 from bentofn.runtime.errors import UserError
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -172,6 +173,37 @@ async def test_a_removed_functions_events_are_gone(served: Served) -> None:
     await served.clock.tick(300)
     assert len(served.functions.ran) == 1
     assert served.face.asynchronous.waiting("f") == 0
+
+
+async def test_a_throttled_event_is_tried_again_and_uses_no_retry(served: Served) -> None:
+    answers = [Refused(429, "no room"), Refused(503, "no room"), "done"]
+    served.functions.deploy("f", lambda *_: answers.pop(0))
+    client = served.client()
+    await call(client.put_function_event_invoke_config, FunctionName="f", MaximumRetryAttempts=0)
+    await send(served)
+    await until(lambda: len(served.functions.ran) == 1)
+    await served.clock.tick(1)
+    assert len(served.functions.ran) == 2
+    await served.clock.tick(2)
+    assert len(served.functions.ran) == 3
+    await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    assert not (served.home / "dead-letters").exists()
+
+
+async def test_what_a_removed_function_left_does_not_come_back(tmp_path: Path) -> None:
+    functions = SmallFunctions()
+    functions.deploy("f", failing(9))
+    async with serve(functions, tmp_path) as served:
+        await call(served.client().create_alias, FunctionName="f", Name="a", FunctionVersion="1")
+        await send(served)
+        await until(lambda: len(functions.ran) == 1)
+    async with serve(SmallFunctions(), tmp_path):
+        pass  # the function was removed while no platform ran
+    async with serve(functions, tmp_path) as served:
+        await served.clock.tick(300)
+        assert len(functions.ran) == 1
+        found = await call(served.client().list_aliases, FunctionName="f")
+        assert found["Aliases"] == []
 
 
 async def test_a_burst_of_events_is_taken_whole_and_each_runs_once(served: Served) -> None:

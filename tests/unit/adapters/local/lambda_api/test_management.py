@@ -224,6 +224,24 @@ async def test_a_deployment_sets_what_it_says_and_leaves_the_rest(served: Served
         served.face.check(FunctionSpec("f", "b:1", settings))
 
 
+@pytest.mark.parametrize(
+    ("cors", "words"),
+    [
+        (Cors(methods=("GET", "OPTIONS")), "cors.allowMethods"),
+        (Cors(methods=("GET",) * 7), "less than or equal to 6"),
+        (Cors(origins=tuple(f"https://{n}.example" for n in range(101))), "cors.allowOrigins"),
+        (Cors(max_age=86_401), "'86401' at 'cors.maxAge'"),
+    ],
+)
+async def test_cors_rules_that_lambda_refuses_are_refused(
+    served: Served, cors: Cors, words: str
+) -> None:
+    settings = FunctionSettings(profile="lambda", url=Url(cors))
+    with pytest.raises(UserError, match=words):
+        served.face.check(FunctionSpec("f", "b:1", settings))
+    served.face.check(FunctionSpec("f", "b:1", FunctionSettings(url=Url(cors))))
+
+
 async def test_what_is_set_survives_the_platform(functions: SmallFunctions, tmp_path: Path) -> None:
     async with serve(functions, tmp_path) as served:
         client = served.client()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 
 from bentofn.runtime.context import current_context
 
@@ -32,7 +33,10 @@ class MarkedOutput(io.TextIOWrapper):
             write_through=plain.write_through,
         )
         self._plain = plain  # else its end would close the buffer
-        self._begins = True
+        self._open = 0
+        """The thread that has begun a line and not ended it; 0 if none has."""
+        self._ended: set[int] = set()
+        """Threads whose line another one had to end."""
 
     @property
     def mode(self) -> str:
@@ -46,19 +50,28 @@ class MarkedOutput(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Write a text, and a mark before each line that begins in it."""
+        written, own = len(text), threading.get_ident()
+        if self._open not in (0, own):
+            # Of two threads that print, each has lines of its own: print writes a line's end alone.
+            super().write("\n")
+            self._ended.add(self._open)
+            self._open = 0
+        if own in self._ended:
+            self._ended.discard(own)
+            text = text.removeprefix("\n")
+        if text:
+            super().write(self._marked(text))
+            self._open = 0 if text.endswith("\n") else own
+        return written
+
+    def _marked(self, text: str) -> str:
         context = current_context.get(None)
         request = context.request_id if context is not None else ""
-        if request and "BENTOFN_INSTANCE" in os.environ:
-            super().write(self._marked(text, f"{MARK}{request}{MARK}"))
-        else:
-            super().write(text)
-        if text:
-            self._begins = text.endswith("\n")
-        return len(text)
-
-    def _marked(self, text: str, mark: str) -> str:
+        if not request or "BENTOFN_INSTANCE" not in os.environ:
+            return text
+        mark = f"{MARK}{request}{MARK}"
         first, *others = text.split("\n")
-        first = mark + first if first and self._begins else first
+        first = mark + first if first and not self._open else first
         return "\n".join([first, *(mark + line if line else line for line in others)])
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,3 +73,28 @@ def test_it_is_an_output_like_any_other(output: MarkedOutput, raw: io.BytesIO) -
     output.buffer.write(b"bytes\n")
     output.flush()
     assert raw.getvalue() == b"bytes\n"
+
+
+def test_threads_that_print_at_once_have_lines_of_their_own(
+    output: MarkedOutput, raw: io.BytesIO
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with answering("r2"):
+            assert begun.wait(60)
+            print("all of the other's", file=output)
+            over.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with answering("r1"):
+        output.write("the one's")
+        begun.set()
+        assert over.wait(60)
+        output.write("\n")
+        print("and more", file=output)
+    thread.join()
+    assert raw.getvalue().splitlines() == [
+        b"\x1er1\x1ethe one's", b"\x1er2\x1eall of the other's", b"\x1er1\x1eand more",
+    ]  # fmt: skip

@@ -22,12 +22,16 @@ export class InvokePage {
     choice.addEventListener("change", () => this.#form(form, endpoints[choice.value]));
     this.page.append(
       make("div", { className: "fields" }, make("div", {}, make("label", { htmlFor: "endpoint", textContent: "Endpoint" }), choice)),
-      make("hr", { className: "unseen" }), form);
+      form);
     this.#form(form, endpoints[0]);
   }
 
   #form(form, endpoint) {
-    const marks = [endpoint.batchable ? `joined into batches of up to ${endpoint.max_batch_size}` : "", endpoint.stream ? "streams its answer" : "", endpoint.task ? "can be submitted as a task" : ""].filter(Boolean);
+    const marks = [
+      endpoint.batchable ? `Calls are joined into batches of up to ${endpoint.max_batch_size}.` : "",
+      endpoint.stream ? "The answer is streamed." : "",
+      endpoint.task ? "Calls can be submitted as tasks too." : "",
+    ].filter(Boolean);
     const example = endpoint.examples[0] ?? {};
     const fields = writeFields(endpoint.input, example);
     const send = make("button", { type: "submit", className: "primary", textContent: "Send" });
@@ -35,7 +39,7 @@ export class InvokePage {
     const answer = make("div", { className: "answer", hidden: true });
     form.replaceChildren(
       ...(endpoint.doc ? [make("p", { className: "doc", textContent: endpoint.doc })] : []),
-      ...(marks.length ? [make("p", { className: "hint", textContent: `This endpoint ${marks.join(", ")}.` })] : []),
+      ...(marks.length ? [make("p", { className: "hint", textContent: marks.join(" ") })] : []),
       ...fields.nodes,
       make("div", { className: "send" }, send, stop),
       answer);

@@ -32,6 +32,7 @@ export class Summary {
     }
     const [restored, zygote, cold] = ["restored", "zygote", "cold"].map((kind) => totals[`${kind} starts`] ?? 0);
     const kinds = [[restored, "restored"], [zygote, "zygote"], [cold, "cold"]].filter(([n]) => n).map(([n, kind]) => `${count(n)} ${kind}`);
+    const starts = kinds.slice(0, 2).join(", ");
     const costs = Object.entries(totals.costs);
     const refused = totals.refused ?? 0;
     const throttled = totals.throttled ?? 0;
@@ -42,7 +43,7 @@ export class Summary {
       [...(totals.latency ? duration(totals.latency[0]) : ["–", ""]), "last minute"],
       [...(totals.latency ? duration(totals.latency[1]) : ["–", ""]), "last minute"],
       [count(totals.waiting ?? 0), "", "for an instance"],
-      [count(restored + zygote + cold), "", kinds.join(", ") || "none yet"],
+      [count(restored + zygote + cold), "", starts || "none yet"],
       [count(throttled), "", refused > throttled ? `${count(refused - throttled)} refused otherwise` : "with status 429", throttled > 0],
       costs.length ? [money(costs[0][1], costs[0][0]), "", "as it would be billed"] : ["–", "", "no prices in use"],
     ];

@@ -134,7 +134,8 @@ const drawTrack = (pen, track, x, top, bar, { from, now, width, palette, large }
   pen.restore();
   const mark = segments.findIndex(([, each]) => each === "idle" || each === "busy");
   if (large && track.took && mark > 0 && segments[0][0] >= from) {
-    label(pen, `${track.kind} ${track.took < 1 ? `${Math.round(track.took * 1000)} ms` : `${track.took.toFixed(1)} s`}`, x(segments[0][0]), top, bar, width, palette);
+    const lives = state !== "gone";
+    label(pen, `${track.kind} ${track.took < 1 ? `${Math.round(track.took * 1000)} ms` : `${track.took.toFixed(1)} s`}`, x(segments[mark][0]), right, lives, top, bar, palette);
   }
 };
 
@@ -156,11 +157,13 @@ const paint = (pen, state, left, top, wide, bar, palette) => {
   }
 };
 
-const label = (pen, text, left, top, bar, width, palette) => {
+/** Say it inside the bar, else before the bar of an instance that lives, else not at all. */
+const label = (pen, text, left, right, lives, top, bar, palette) => {
   pen.font = `550 10.5px ${palette.font}`;
   const wide = pen.measureText(text).width;
-  const room = width - left;
-  const at = room > wide + 12 ? left + 7 : Math.max(2, left - wide - 6);
+  const inside = right - left > wide + 14;
+  if (!inside && !lives) return;
+  const at = inside ? left + 8 : Math.max(6, left - wide - 16);
   pen.textBaseline = "middle";
   pen.fillStyle = palette.paper;
   pen.beginPath();

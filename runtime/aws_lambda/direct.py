@@ -73,7 +73,6 @@ class _DirectEvent:
                 [b"host", b"lambda"],
                 [b"content-type", b"application/json"],
                 [b"content-length", b"%d" % len(body)],
-                [b"x-request-id", str(self._context.aws_request_id).encode()],
             ],
             "client": ("127.0.0.1", 0),
             "server": ("lambda", 443),

@@ -21,6 +21,8 @@ MIB_PER_CPU = 1769
 """Memory with which a function has one CPU. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 
+REQUEST_ID = b"x-request-id"
+
 Handler = Callable[[Any, Any], Any]
 
 
@@ -56,6 +58,10 @@ def make_handler() -> Handler:
         loop.run_until_complete(lifespan.startup())
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """The service, which goes by the invocation's id unless the caller gave the request one."""
+        if not any(name == REQUEST_ID for name, _ in scope["headers"]):
+            own = str(scope["aws.context"].aws_request_id).encode()
+            scope["headers"] = [*scope["headers"], (REQUEST_ID, own)]
         await prepared.served(scope, receive, send)
 
     return Mangum(

@@ -10,6 +10,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
 from __future__ import annotations
 
 import asyncio
+import os
 
 from bentofn.adapters.local.engines.base import StartFailed
 from bentofn.adapters.local.lambda_ import report
@@ -18,8 +19,6 @@ from bentofn.adapters.local.lambda_.runtime import Runtime, RuntimeFailed, Setup
 LEAST_TIMEOUT = 130.0
 """Seconds that an initialisation may take, or the function's timeout where that is longer. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart-best-practices.html"""
-
-_NAME = "snapshot"
 
 
 class SnapStart:
@@ -34,10 +33,12 @@ class SnapStart:
         self._waiting: asyncio.Task[Runtime] | None = None
         self._begun: set[asyncio.Task[Runtime]] = set()
         self._closed = False
+        self.published = False
+        """Whether a runtime has been at its snapshot point."""
 
     @property
-    def published(self) -> bool:
-        """Whether a runtime waits."""
+    def _is_there(self) -> bool:
+        """Whether a runtime waits there now."""
         waiting = self._waiting
         return (
             waiting is not None
@@ -52,7 +53,7 @@ class SnapStart:
         Raises:
             StartFailed: It does not get there; the sentence is its own.
         """
-        if self._waiting is None or (self._waiting.done() and not self.published):
+        if self._waiting is None or (self._waiting.done() and not self._is_there):
             self._begin()
         assert self._waiting is not None
         await asyncio.shield(self._waiting)
@@ -84,7 +85,7 @@ class SnapStart:
         for task in list(self._begun):
             task.cancel()
         await asyncio.gather(*self._begun, return_exceptions=True)
-        if self.published:
+        if self._is_there:
             assert self._waiting is not None
             await self._waiting.result().kill()
 
@@ -99,7 +100,9 @@ class SnapStart:
         self._waiting = task
 
     async def _initialise(self) -> Runtime:
-        runtime = Runtime(self._setup, _NAME)
+        # A name of its own, as its cell has that name too.
+        name = f"snapshot-{os.urandom(4).hex()}"
+        runtime = Runtime(self._setup, name)
         loop = asyncio.get_running_loop()
         limit = max(LEAST_TIMEOUT, self._setup.function.timeout)
         began, trouble = loop.time(), ""
@@ -115,8 +118,9 @@ class SnapStart:
             raise
         took = (loop.time() - began) * 1000
         line = report.phase("INIT init", took, "error" if trouble else "")
-        self._setup.log(_NAME, "platform", line)
+        self._setup.log(name, "platform", line)
         if trouble:
             await runtime.kill()
             raise StartFailed(trouble)
+        self.published = True
         return runtime

@@ -56,6 +56,10 @@ class Client:
         )
         return found
 
+    def now(self) -> float:
+        """The platform's time, in seconds since the epoch."""
+        return float(json.loads(self._control("GET", "status").read())["now"])
+
     def tick(self, seconds: float) -> float:
         """Move the platform's time ahead, and wait for what that brings about.
 

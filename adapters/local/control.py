@@ -48,7 +48,8 @@ class Control:
                 case "GET", "status":
                     found = [dataclasses.asdict(s) for s in self._platform.status()]
                     zygotes = [dataclasses.asdict(z) for z in self._platform.zygotes()]
-                    return _json({"functions": found, "zygotes": zygotes})
+                    now = self._platform.clock.now()
+                    return _json({"functions": found, "zygotes": zygotes, "now": now})
                 case "POST", "apply":
                     return await self._apply(request)
                 case "POST", "tick":

@@ -96,7 +96,11 @@ def status(as_json: bool) -> None:
     snapshot of its own starts from it. It is a snapshot itself, or a process that forks.
     """
     endpoint = daemon.status(Home.default())
-    _show(endpoint, as_json, zygotes=Client(endpoint).zygotes() if endpoint else [])
+    if endpoint is None:
+        _show(None, as_json)
+    else:
+        client = Client(endpoint)
+        _show(endpoint, as_json, zygotes=client.zygotes(), now=client.now())
 
 
 @emulator.command()
@@ -140,7 +144,10 @@ def profiles(name: str | None, as_json: bool) -> None:
 
 
 def _show(
-    endpoint: daemon.Endpoint | None, as_json: bool, zygotes: Sequence[Mapping[str, Any]] = ()
+    endpoint: daemon.Endpoint | None,
+    as_json: bool,
+    zygotes: Sequence[Mapping[str, Any]] = (),
+    now: float | None = None,
 ) -> None:
     if as_json:
         document: dict[str, object] = {"running": endpoint is not None}
@@ -148,6 +155,8 @@ def _show(
             document |= {"url": endpoint.url, "pid": endpoint.pid, "started": endpoint.started}
             document |= {"speed": endpoint.speed}
             document |= {"zygotes": zygotes}
+            if now is not None:
+                document |= {"now": now}
         print_json(document)
         return
     if endpoint is None:
@@ -159,7 +168,8 @@ def _show(
         )
         if endpoint.speed != 1.0:
             speed = f"passes {endpoint.speed:g} times as fast" if endpoint.speed else "stands still"
-            click.echo(f"  its time {speed}")
+            moment = f"; there it is {_shown(now)}" if now is not None else ""
+            click.echo(f"  its time {speed}{moment}")
     for each in zygotes:
         memory = human_size(each["memory"]) if each["memory"] is not None else "unknown"
         what = f"process {each['pid']}, {memory} of memory"

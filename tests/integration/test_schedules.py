@@ -237,6 +237,8 @@ def test_the_command_line(home: Home, root: Path, tmp_path: Path, bentofn: Bento
     shown = bentofn("status", home=home.path).stdout
     assert "rate(1 day)" in shown
     assert "delivered" in shown
+    shown = bentofn("emulator", "status", home=home.path).stdout
+    assert "its time stands still; there it is 20" in shown
     told = json.loads(bentofn("emulator", "tick", "1d", "--json", home=home.path).stdout)
     ((schedule,),) = [
         each["schedules"] for each in json.loads(bentofn("status", "--json", home=home.path).stdout)

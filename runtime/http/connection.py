@@ -30,6 +30,9 @@ _LIMIT = f"The request's line and headers are larger than {MAX_HEAD} bytes; send
 _TOO_LARGE = json_reply(431, {"error": _LIMIT})
 _INVALID = text_reply(400, "Invalid HTTP request received.")
 
+_NO_UPGRADE = """A request to go on in another protocol is answered in HTTP/1.1. \
+Websockets are of mounted applications, and need wsproto."""
+
 _HOSTS = {"1.1": (1,), "1.0": (0, 1)}
 """How many Host headers a request has (RFC 9112, section 3.2)."""
 
@@ -267,7 +270,7 @@ class Connection(asyncio.Protocol):
         if self._speaks_websocket():
             self._become_websocket(written(method, self._url, version, self._headers))
             return
-        logger.warning("Unsupported upgrade request.")
+        logger.warning(_NO_UPGRADE)
         # The parser has left its body out: it is to read it as one that asks for no upgrade.
         headers = [each for each in self._headers if each[0] != b"upgrade"]
         self.data_received(written(method, self._url, version, headers) + rest)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
 from bentofn.adapters.local.engines.forked.parent import PackageStartsThreads, Parent
 from bentofn.adapters.local.engines.plain import spawn_command
 from bentofn.adapters.local.engines.process import Output
+from bentofn.adapters.local.engines.recent import Recent
 from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.adapters.local.environment import fingerprint
@@ -90,8 +90,8 @@ class Zygotes:
     most: int = MOST
     _living: list[Zygote] = field(default_factory=list)
     _read: dict[Packages, frozenset[str]] = field(default_factory=dict)
-    _patiences: defaultdict[tuple[Packages, str], Patience] = field(
-        default_factory=lambda: defaultdict(Patience)
+    _patiences: Recent[tuple[Packages, str], Patience] = field(
+        default_factory=lambda: Recent(Patience)
     )
     _work: set[asyncio.Task[None]] = field(default_factory=set)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 RETRY_AFTER = (1.0, 10.0, 60.0)
 """Seconds from each failure to the next attempt; after one more there is none."""
@@ -55,3 +56,18 @@ class Patience:
     def succeeded(self) -> None:
         """It was done: what comes later is another matter."""
         self.failures, self.not_before, self.reason = 0, -math.inf, ""
+
+
+@dataclass
+class Asked:
+    """What became of a question for a zygote.
+
+    Args:
+        recall: Looks whether one is kept.
+        recalls: How often that may be done.
+        takes: How often one may be taken.
+    """
+
+    recall: asyncio.Task[None] | None = None
+    recalls: Patience = field(default_factory=Patience)
+    takes: Patience = field(default_factory=Patience)

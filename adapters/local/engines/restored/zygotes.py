@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,9 +23,10 @@ from bentofn.adapters.local.engines.base import (
 )
 from bentofn.adapters.local.engines.forked.parent import Parent
 from bentofn.adapters.local.engines.process import RunningInstance
+from bentofn.adapters.local.engines.recent import Recent
 from bentofn.adapters.local.engines.restored.instances import restore_instance
 from bentofn.adapters.local.engines.restored.learning import Learning
-from bentofn.adapters.local.engines.restored.patience import Patience
+from bentofn.adapters.local.engines.restored.patience import Asked, Patience
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.template import restore_template
 from bentofn.adapters.local.environment import fingerprint
@@ -84,7 +84,6 @@ class KeptZygote:
 
 
 _Question = tuple[Packages, str]
-_Patiences = defaultdict[_Question, Patience]
 
 
 class KeptZygotes:
@@ -101,9 +100,7 @@ class KeptZygotes:
         self._loop = asyncio.get_running_loop()
         self._known: list[KeptZygote] = []
         self._left: list[KeptZygote] = []
-        self._asked: dict[_Question, asyncio.Task[None]] = {}
-        self._recalls: _Patiences = defaultdict(Patience)
-        self._takes: _Patiences = defaultdict(Patience)
+        self._asked: Recent[_Question, Asked] = Recent(Asked)
         self._turn = asyncio.Lock()
         self._work: set[asyncio.Task[None]] = set()
         self._called_off = threading.Event()
@@ -119,12 +116,11 @@ class KeptZygotes:
 
         Asked again, it does nothing, unless it could not look and may look again.
         """
-        question = _question(packages, environment)
-        if question not in self._asked and self._recalls[question].allows(self._loop.time()):
-            work = self._background(self._recall(packages, environment))
-            self._asked[question] = work
-        if question in self._asked:
-            await asyncio.shield(self._asked[question])
+        asked = self._asked[_question(packages, environment)]
+        if asked.recall is None and asked.recalls.allows(self._loop.time()):
+            asked.recall = self._background(self._recall(asked, packages, environment))
+        if asked.recall is not None:
+            await asyncio.shield(asked.recall)
 
     async def prepare(self, packages: Packages, tree: Path, environment: Mapping[str, str]) -> None:
         """Make sure of a zygote for a function, one at a time; again, it does nothing.
@@ -215,7 +211,9 @@ class KeptZygotes:
         zygote.ahead.start()
         return hold
 
-    async def _recall(self, packages: Packages, environment: Mapping[str, str]) -> None:
+    async def _recall(
+        self, asked: Asked, packages: Packages, environment: Mapping[str, str]
+    ) -> None:
         if self.find(packages, environment) is not None:
             return
         try:
@@ -225,10 +223,9 @@ class KeptZygotes:
             )
         except (EngineRefused, UserError, OSError) as error:
             # Who prepares one hears it.
-            question, now = _question(packages, environment), self._loop.time()
-            if self._recalls[question].failed(now, lasting=False, reason=str(error)):
+            if asked.recalls.failed(self._loop.time(), lasting=False, reason=str(error)):
                 self._log(f"{zygote_name(packages)} is looked for no more: {error}")
-            del self._asked[question]
+            asked.recall = None
             return
         if kept is not None:
             await self._take_up(packages, environment, kept)
@@ -237,7 +234,7 @@ class KeptZygotes:
     async def _prepare(
         self, packages: Packages, tree: Path, environment: Mapping[str, str]
     ) -> None:
-        patience = self._takes[_question(packages, environment)]
+        patience = self._asked[_question(packages, environment)].takes
         async with self._turn, self._restorer.taking:
             if self.find(packages, environment) is not None:
                 return

@@ -121,7 +121,9 @@ async def test_what_is_after_a_chunk_is_limited(flood: bytes) -> None:
 
 
 @pytest.mark.parametrize("head", ["Upgrade: h2c", "Upgrade: websocket"])
-async def test_an_upgrade_that_is_not_known_is_a_request_like_any(head: str) -> None:
+async def test_an_upgrade_that_is_not_known_is_a_request_like_any(
+    head: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(Echo()) as (connect, _):
         client = await connect()
         ask = post("/echo", b"body", "Connection: Upgrade", head, "HTTP2-Settings: a")
@@ -130,6 +132,7 @@ async def test_an_upgrade_that_is_not_known_is_a_request_like_any(head: str) -> 
             b"POST /echo body",
             b"POST /next 2",
         ]
+    assert "need wsproto" in caplog.text
 
 
 @pytest.mark.parametrize("websockets", [False, True])

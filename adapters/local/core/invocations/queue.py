@@ -138,6 +138,10 @@ class Queue:
         """Whether nothing waits or runs."""
         return not (self._waiting or self._running)
 
+    def runs(self, id: str) -> bool:
+        """Whether an event was told to be invoked, and is not over."""
+        return id in self._running
+
     def entries(self) -> Iterable[Entry]:
         """What waits and what runs."""
         return (*self._waiting.values(), *self._running.values())

@@ -138,9 +138,10 @@ class Asynchronous:
         if self._closed and isinstance(event, Accepted | Tick):
             return  # it is on disk
         queue = self._queues.get(function)
+        ended = None if isinstance(event, Accepted | Tick) else event.id
+        if ended is not None and (queue is None or not queue.runs(ended)):
+            return  # the function was removed meanwhile
         if queue is None:
-            if not isinstance(event, Accepted):
-                return  # the function was removed
             queue = Queue(lambda qualifier: self._registry.policy(function, qualifier), AT_ONCE)
             self._queues[function] = queue
         for command in queue.handle(event, self._clock.now()):
@@ -176,7 +177,7 @@ class Asynchronous:
                 try:
                     await work
                 except (LambdaError, OSError) as error:
-                    print(f"asynchronous invocations: {error}", file=sys.stderr, flush=True)
+                    _print(str(error))
 
         task = asyncio.get_running_loop().create_task(guarded())
         tasks.add(task)
@@ -207,6 +208,8 @@ class Asynchronous:
         except LambdaError:
             if self._registry.concurrency.reserved(function) == 0:
                 event = Blocked(entry.id)
+        except Exception as error:  # whatever it is: the queue waits for an answer
+            _print(f"{function}: {type(error).__name__}: {error}")
         attempt = entry.runs + entry.throttles + 1
         outcome = type(event).__name__.lower()
         self._journal.publish(Invoked(self._clock.now(), function, entry.id, attempt, outcome))
@@ -249,9 +252,13 @@ class Asynchronous:
             await asyncio.to_thread(
                 destinations.append, destinations.file_of(self._directory, lost), parcel.record
             )
-            print(f"{parcel.destination}: {error}", file=sys.stderr, flush=True)
+            _print(f"{parcel.destination}: {error}")
         await self._disk.call(lambda store: store.remove(parcel.id))
 
 
 def _forgetting(id: str) -> Callable[[Store], None]:
     return lambda store: store.remove(id)
+
+
+def _print(line: str) -> None:
+    print(f"asynchronous invocations: {line}", file=sys.stderr, flush=True)

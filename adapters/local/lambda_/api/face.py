@@ -58,7 +58,7 @@ class LambdaFace:
     ) -> None:
         self._functions = functions
         self.registry = Registry(directory / "state.db", Concurrency())
-        self.invoker = Invoker(functions, self.registry, chance or random.Random())
+        self.invoker = Invoker(functions, self.registry, journal, chance or random.Random())
         self.asynchronous = Asynchronous(self.invoker, self.registry, clock, journal, directory)
         limits = load_profile(PROFILE).limits
         management = Management(functions, self.invoker, self.registry, address)

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 
 from bentofn.adapters.local.core.invocations.concurrency import Throttle
+from bentofn.adapters.local.journal.journal import Journal
+from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.lambda_.api.errors import (
     ACCOUNT_LIMIT,
     RESERVED_LIMIT,
@@ -53,10 +55,14 @@ class Invoker:
     Args:
         functions: The platform's.
         registry: Aliases and limits.
+        journal: Told of what is throttled.
         chance: Draws the versions of weighted aliases.
     """
 
-    def __init__(self, functions: Functions, registry: Registry, chance: random.Random) -> None:
+    def __init__(
+        self, functions: Functions, registry: Registry, journal: Journal, chance: random.Random
+    ) -> None:
+        self._journal = journal
         self._functions = functions
         self._registry = registry
         self._chance = chance
@@ -102,6 +108,11 @@ class Invoker:
         concurrency = self._registry.concurrency
         throttle = concurrency.begin(name.function, time.monotonic() if waited_for else None)
         if throttle is not None:
+            size = len(invocation.event)
+            record = Record(
+                self._journal, name.function, invocation.request_id, "INVOKE", "/", size
+            )
+            record.refused(429, _REASONS[throttle])
             raise throttled(_REASONS[throttle])
         number = None if version == LATEST else int(version)
         try:

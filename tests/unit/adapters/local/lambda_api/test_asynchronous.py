@@ -190,6 +190,46 @@ async def test_a_throttled_event_is_tried_again_and_uses_no_retry(served: Served
     assert not (served.home / "dead-letters").exists()
 
 
+async def test_a_fault_of_the_platforms_loses_no_event(served: Served) -> None:
+    answers: list[Any] = [RuntimeError("a fault"), "done"]
+
+    def handler(event: Any, _: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, RuntimeError):
+            raise answer
+        return answer
+
+    served.functions.deploy("f", handler)
+    await send(served)
+    await until(lambda: len(served.functions.ran) == 1)
+    await served.clock.tick(1)
+    await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    assert answers == []
+
+
+async def test_an_answer_that_comes_after_its_function_was_removed_changes_nothing(
+    served: Served,
+) -> None:
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def wait(event: Any, _: Any) -> Any:
+        if event == 1:
+            entered.set()
+            await release.wait()
+            raise HandlerError("late")
+
+    served.functions.deploy("f", wait)
+    await send(served, payload=b"1")
+    await entered.wait()
+    await served.face.forget("f", 1.0)
+    await send(served, payload=b"2")
+    await until(lambda: served.face.asynchronous.waiting("f") == 0)
+    release.set()
+    await served.clock.tick(600)
+    assert [invocation.event for _, _, invocation in served.functions.ran] == [b"1", b"2"]
+    assert not (served.home / "dead-letters").exists()
+
+
 async def test_what_a_removed_function_left_does_not_come_back(tmp_path: Path) -> None:
     functions = SmallFunctions()
     functions.deploy("f", failing(9))

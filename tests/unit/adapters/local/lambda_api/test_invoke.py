@@ -11,6 +11,7 @@ import httpx
 import pytest
 from small_functions import HandlerError, Served, call, refused
 
+from bentofn.adapters.local.journal.events import RequestRefused
 from bentofn.adapters.local.tickets import Refused
 
 
@@ -173,6 +174,9 @@ async def test_reserved_concurrency_throttles_and_protects(served: Served) -> No
     error = await refused(served.client().invoke, FunctionName="f")
     assert error.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    told = served.journal.recent()[-1]
+    assert isinstance(told, RequestRefused)
+    assert told.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
     release.set()
     assert (await first)["Payload"] == b"1"
     assert (await call(client.invoke, FunctionName="f"))["StatusCode"] == 200

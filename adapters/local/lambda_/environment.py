@@ -25,7 +25,6 @@ from bentofn.adapters.local.lambda_.runtime import Runtime, RuntimeFailed, Setup
 from bentofn.adapters.local.lambda_.runtime_api import Answered
 
 INIT_TIMEOUT = 10.0
-"""Seconds for a start; one that takes longer is begun anew in the first invocation."""
 RESTORE_TIMEOUT = 10.0
 """Seconds from the snapshot point to the first call for work, hooks included. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html"""
@@ -52,9 +51,16 @@ class LambdaEnvironment:
         setup: The function's.
         name: The instance's name.
         take: Gives its runtimes where the function has SnapStart; None where they are started.
+        init_timeout: Seconds for a start, after which it is begun anew in the first invocation.
     """
 
-    def __init__(self, setup: Setup, name: str, take: TakeSnapshot | None = None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        name: str,
+        take: TakeSnapshot | None = None,
+        init_timeout: float = INIT_TIMEOUT,
+    ) -> None:
         self.id = name
         self.socket_path = Path(os.devnull)
         self.verdict = ""
@@ -63,6 +69,7 @@ class LambdaEnvironment:
         self._setup = setup
         self._function = setup.function
         self._take = take
+        self._init_timeout = init_timeout
         self._runtime: Runtime | None = None
         self._booting = asyncio.Lock()
         self._turns = asyncio.Semaphore(setup.function.workers)
@@ -124,7 +131,7 @@ class LambdaEnvironment:
     @property
     def _patience(self) -> float | None:
         # A snapshot may have to be taken first, which has a limit of its own.
-        return INIT_TIMEOUT if self._take is None else None
+        return self._init_timeout if self._take is None else None
 
     async def _invoke(self, invocation: Invocation) -> InvocationResult:
         async with self._turns:

@@ -125,7 +125,8 @@ class LambdaLauncher:
         """
         setup = await self._set_up()
         take = self._snapshots.take if self._snapshots is not None else None
-        environment = LambdaEnvironment(setup, name, take)
+        start = load_profile(self._spec.settings.profile).timeouts.start
+        environment = LambdaEnvironment(setup, name, take, start)
         try:
             await environment.ready()
         except BaseException:

@@ -156,10 +156,10 @@ class Runtime:
             StartFailed: The system does not run it.
         """
         setup = self._setup
-        await self._server.open()
         self._tenancy = setup.tenancy(self.name)
         reads, writes = [], []
         try:
+            await self._server.open()
             for _ in range(3):
                 read, write = os.pipe()
                 reads.append(read)

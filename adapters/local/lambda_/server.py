@@ -25,6 +25,8 @@ MAX_STREAM = 200 * 1024 * 1024
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html"""
 
 _BACKLOG = 64
+_BROWSERS = frozenset(("origin", "sec-fetch-site"))
+"""Headers that browsers send and runtimes do not: no web page is to take an invocation."""
 
 
 class RuntimeServer:
@@ -214,6 +216,9 @@ class _Connection(asyncio.Protocol):
     def _complete(self, *, complete: bool) -> None:
         request, self._request = self._request, None
         assert request is not None
+        if not _BROWSERS.isdisjoint(request.headers):
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return
         # The call may be answered before its number is known here.
         self._waiting = -1
         number = self._server.received(self, request, complete=complete)

@@ -17,7 +17,7 @@ import pytest
 
 from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 from bentofn.adapters.local.lambda_.configuration import Configuration
-from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
+from bentofn.adapters.local.lambda_.environment import INIT_TIMEOUT, LambdaEnvironment
 from bentofn.adapters.local.lambda_.invocation import Invocation, InvocationResult
 from bentofn.adapters.local.lambda_.runtime import Setup
 from bentofn.adapters.local.lambda_.setups import folder_setup
@@ -82,7 +82,12 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
     made: list[Lambda] = []
 
     async def make(
-        source: str, *, isolation: Isolation = UNLIMITED, handler: str = "app.handler", **more: Any
+        source: str,
+        *,
+        isolation: Isolation = UNLIMITED,
+        handler: str = "app.handler",
+        init_timeout: float = INIT_TIMEOUT,
+        **more: Any,
     ) -> Lambda:
         folder = tmp_path / f"function{len(made)}"
         folder.mkdir()
@@ -100,7 +105,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         )
         snapshots = SnapStart(setup) if function.snap_start else None
         take = snapshots.take if snapshots is not None else None
-        environment = LambdaEnvironment(setup, "greet-1", take)
+        environment = LambdaEnvironment(setup, "greet-1", take, init_timeout)
         made.append(Lambda(environment, folder, setup, lines, snapshots))
         await environment.ready()
         return made[-1]

@@ -411,3 +411,23 @@ async def test_an_environment_inherits_nothing_of_ours(make: Any, monkeypatch: A
     found = await greet.value()
     assert "SECRET_OF_OURS" not in found
     assert "SECRET_OF_OURS" in os.environ
+
+
+async def test_a_start_that_takes_too_long_is_begun_anew_in_the_first_invocation(make: Any) -> None:
+    greet = await make(
+        "import time; time.sleep(0.6)\ndef handler(event, context):\n    return event\n",
+        init_timeout=0.3,
+    )
+    assert greet.environment.trouble == ""
+    [line] = [line for line in greet.log("platform") if line.startswith("INIT_REPORT")]
+    assert re.fullmatch(r"INIT_REPORT Init Duration: \S+ ms\tPhase: init\tStatus: timeout", line)
+    result = await greet(1)
+    assert (result.payload, result.init_ms) == (b"1", None)
+    assert result.duration_ms > 600
+
+
+async def test_a_start_that_is_too_slow_for_the_timeout_too_never_comes(make: Any) -> None:
+    greet = await make("import time; time.sleep(60)\n", init_timeout=0.1, timeout=0.3)
+    for _ in range(2):
+        assert (await greet.error())["errorType"] == "Sandbox.Timedout"
+    assert greet.environment.pid == 0

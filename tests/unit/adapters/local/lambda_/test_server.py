@@ -161,3 +161,10 @@ async def test_a_client_that_asks_for_leave_to_send_gets_it(side: Side) -> None:
     call = await side.call()
     side.server.reply(Reply(call.number, 202, b"{}"))
     assert (await reader.readline()).startswith(ACCEPTED)
+
+
+@pytest.mark.parametrize("header", ["Origin: https://x.example", "Sec-Fetch-Site: same-origin"])
+async def test_a_web_page_takes_no_invocation(side: Side, header: str) -> None:
+    reader, _ = await side.send(f"GET {NEXT} HTTP/1.1\r\n{header}\r\n\r\n".encode())
+    assert b"403" in await reader.readline()
+    assert side.calls.empty()

@@ -13,16 +13,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.adapters.local.engines.base import StartFailed
 from bentofn.adapters.local.lambda_ import report
 from bentofn.adapters.local.lambda_.invocation import (
     Invocation,
     InvocationRefused,
     InvocationResult,
 )
+from bentofn.adapters.local.lambda_.messages import Answered
 from bentofn.adapters.local.lambda_.offers import offer_of
 from bentofn.adapters.local.lambda_.output import Tail
-from bentofn.adapters.local.lambda_.runtime import Runtime, RuntimeFailed, Setup, describe
-from bentofn.adapters.local.lambda_.runtime_api import Answered
+from bentofn.adapters.local.lambda_.runtime import Runtime, RuntimeFailed, describe
+from bentofn.adapters.local.lambda_.setup import Setup
 
 INIT_TIMEOUT = 10.0
 RESTORE_TIMEOUT = 10.0
@@ -79,11 +81,6 @@ class LambdaEnvironment:
         self._init_ms: float | None = None
         self._restore_ms: float | None = None
         self._peak = 0
-
-    @property
-    def environment(self) -> LambdaEnvironment:
-        """Itself: where invocations of this instance run."""
-        return self
 
     @property
     def pid(self) -> int:
@@ -174,12 +171,20 @@ class LambdaEnvironment:
             self._peak = max(self._peak, runtime.peak_memory())
 
     async def _alive(self) -> Runtime:
-        """The runtime, another one if it has ended; raises as :meth:`_boot`."""
+        """The runtime, another one if it has ended.
+
+        Raises:
+            RuntimeFailed: It does not start.
+            InvocationRefused: It could not be restored, or the system runs no process.
+        """
         async with self._booting:
             runtime = self._runtime
-            if runtime is None or runtime.ended:
-                runtime = await self._boot("invoke")
-            return runtime
+            if runtime is not None and not runtime.ended:
+                return runtime
+            try:
+                return await self._boot("invoke")
+            except StartFailed as error:
+                raise InvocationRefused(500, "ServiceException", str(error)) from error
 
     async def _boot(self, during: str) -> Runtime:
         """Have a runtime that asks for work.

@@ -16,8 +16,7 @@ from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.lambda_.client import client_directory
 from bentofn.adapters.local.lambda_.configuration import Configuration
 from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
-from bentofn.adapters.local.lambda_.runtime import Setup
-from bentofn.adapters.local.lambda_.setups import HANDLER, bento_setup
+from bentofn.adapters.local.lambda_.setup import HANDLER, Setup, bento_setup
 from bentofn.adapters.local.lambda_.snapstart import SnapStart
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.protocol import FunctionSpec

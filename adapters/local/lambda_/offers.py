@@ -6,7 +6,7 @@ import os
 import time
 
 from bentofn.adapters.local.lambda_.invocation import Invocation
-from bentofn.adapters.local.lambda_.runtime_api import Headers, Offer
+from bentofn.adapters.local.lambda_.messages import Headers, Offer
 
 
 def offer_of(invocation: Invocation, arn: str) -> Offer:

@@ -7,65 +7,32 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bentofn.adapters.local.engines import children
 from bentofn.adapters.local.engines.base import StartFailed
 from bentofn.adapters.local.engines.process import kill_session
-from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation, Tenancy
+from bentofn.adapters.local.isolation.limits import MEBI
+from bentofn.adapters.local.isolation.memory import peak_of_all
+from bentofn.adapters.local.isolation.policy import Tenancy
 from bentofn.adapters.local.lambda_ import report
-from bentofn.adapters.local.lambda_ import runtime_api as api
-from bentofn.adapters.local.lambda_.configuration import Configuration
+from bentofn.adapters.local.lambda_.messages import (
+    Answered,
+    Broken,
+    Call,
+    Offer,
+    Output,
+    Reply,
+    RestoreReady,
+    Waiting,
+)
 from bentofn.adapters.local.lambda_.output import Budget, Frames, Pipe
+from bentofn.adapters.local.lambda_.runtime_api import RuntimeApi
 from bentofn.adapters.local.lambda_.server import RuntimeServer
+from bentofn.adapters.local.lambda_.setup import Setup
 from bentofn.packager.lines import LineSplitter
-from bentofn.runtime.namespaces import Namespaces
 from bentofn.runtime.ric import SIGNALLED
-
-_MEBI = 1 << 20
-_KIBI = 1 << 10
-
-
-class WriteLog(Protocol):
-    """Takes an instance's name, a stream, a line and the id of the request that wrote it."""
-
-    def __call__(self, instance: str, stream: str, line: str, request: str = "") -> None:
-        """Write a line."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What the environments of one version of a function are made with.
-
-    Args:
-        function: The version.
-        command: Starts a runtime.
-        variables: Its whole environment but what differs between runtimes.
-        log: Where lines go.
-        isolation: What holds a process to its limits.
-        namespaces: Gives a process a pid namespace of its own.
-    """
-
-    function: Configuration
-    command: Sequence[str]
-    variables: Mapping[str, str]
-    log: WriteLog
-    isolation: Isolation = UNLIMITED
-    namespaces: Namespaces | None = None
-
-    def tenancy(self, name: str) -> Tenancy:
-        """A cell for a process that is to be started.
-
-        Raises:
-            StartFailed: The system has no room for it.
-        """
-        try:
-            return Tenancy(self.isolation.cells.make(name))
-        except OSError as error:
-            raise StartFailed(f"its limits cannot be set: {error.strerror}") from error
 
 
 class RuntimeFailed(Exception):  # noqa: N818 - what happened to the function's process
@@ -75,22 +42,15 @@ class RuntimeFailed(Exception):  # noqa: N818 - what happened to the function's 
         error_type: Such as ``Runtime.ImportModuleError``.
         payload: The JSON with which it said so itself; None where it said nothing.
         status: Its exit status; None where it has not ended yet.
-        restoring: Whether it failed after its snapshot point.
     """
 
     def __init__(
-        self,
-        error_type: str,
-        payload: bytes | None = None,
-        status: int | None = None,
-        *,
-        restoring: bool = False,
+        self, error_type: str, payload: bytes | None = None, status: int | None = None
     ) -> None:
         super().__init__(error_type)
         self.error_type = error_type
         self.payload = payload
         self.status = status
-        self.restoring = restoring
 
 
 def describe(failure: RuntimeFailed) -> str:
@@ -118,12 +78,12 @@ class Runtime:
         """Called with each line that it writes."""
         self._setup = setup
         function = setup.function
-        self._api = api.RuntimeApi(function.workers, snap_start=function.snap_start)
+        self._api = RuntimeApi(function.workers, snap_start=function.snap_start)
         self._server = RuntimeServer(self._called, self._api.hung_up)
         self._loop = asyncio.get_running_loop()
         self._process: children.Process | None = None
         self._pipes: list[Pipe] = []
-        self._answers: dict[str, asyncio.Future[api.Answered]] = {}
+        self._answers: dict[str, asyncio.Future[Answered]] = {}
         self._ready: asyncio.Future[None] = self._future()
         self._parked: asyncio.Future[None] = self._future()
         self._idle = asyncio.Event()
@@ -212,7 +172,7 @@ class Runtime:
         self._thaw()
         self._tell(self._api.restore())
 
-    async def perform(self, offer: api.Offer) -> api.Answered:
+    async def perform(self, offer: Offer) -> Answered:
         """Have it do an invocation.
 
         Returns:
@@ -223,7 +183,7 @@ class Runtime:
         """
         if self._failure is not None:
             raise self._failure
-        answer: asyncio.Future[api.Answered] = self._future()
+        answer: asyncio.Future[Answered] = self._future()
         self._answers[offer.request_id] = answer
         self._request = offer.request_id if self._setup.function.workers == 1 else ""
         self._idle.clear()
@@ -249,8 +209,7 @@ class Runtime:
     def peak_memory(self) -> int:
         """MiB that its processes have used at most, also once it has ended."""
         if not self.ended:
-            used = [_peak(pid) for pid in _descendants(self.pid)] or [_peak(self.pid)]
-            self._peak = max(self._peak, sum(used) // _MEBI)
+            self._peak = max(self._peak, peak_of_all(self.pid) // MEBI)
         return self._peak
 
     async def kill(self) -> None:
@@ -261,16 +220,11 @@ class Runtime:
             kill_session(self.pid)
         await asyncio.shield(self._life)
 
-    async def wait(self) -> int:
-        """Wait until it has ended and been cleared away; returns its exit status."""
-        assert self._life is not None
-        return await asyncio.shield(self._life)
-
     async def _live(self) -> int:
         assert self._process is not None
         assert self._tenancy is not None
         status = await self._process.wait()
-        if self._setup.namespaces is not None and status > SIGNALLED:
+        if self._setup.namespaces is not None and status - SIGNALLED in signal.valid_signals():
             status = SIGNALLED - status
         kill_session(self.pid)
         for pipe in self._pipes:
@@ -287,27 +241,27 @@ class Runtime:
         self._idle.set()
         return status
 
-    def _called(self, call: api.Call) -> None:
+    def _called(self, call: Call) -> None:
         self._tell(self._api.call(call))
 
-    def _tell(self, outputs: Sequence[api.Output]) -> None:
+    def _tell(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
             match output:
-                case api.Reply():
+                case Reply():
                     self._server.reply(output)
-                case api.Waiting():
+                case Waiting():
                     if not self._ready.done() and self._tenancy is not None:
                         self._tenancy.serves()
                     _settle(self._ready)
                     self._idle.set()
-                case api.RestoreReady():
+                case RestoreReady():
                     _settle(self._parked)
-                case api.Answered(request_id):
+                case Answered(request_id):
                     answer = self._answers.get(request_id)
                     if answer is not None and not answer.done():
                         answer.set_result(output)
-                case api.Broken(payload, error_type, restoring):
-                    self._failure = RuntimeFailed(error_type, payload, restoring=restoring)
+                case Broken(payload, error_type):
+                    self._failure = RuntimeFailed(error_type, payload)
         self._rest()
 
     def _rest(self) -> None:
@@ -336,24 +290,6 @@ class Runtime:
         # One that nobody waits for may fail without a warning about it.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return future
-
-
-def _descendants(pid: int) -> list[int]:
-    """The processes that one has started, those that they have started included."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            found += [int(child), *_descendants(int(child))]
-    return found
-
-
-def _peak(pid: int) -> int:
-    """Bytes that a process has had in memory at most; 0 where nobody knows."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * _KIBI
-    return 0
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -13,19 +13,26 @@ import base64
 import json
 import re
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
 from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
+from bentofn.adapters.local.lambda_.messages import (
+    Answered,
+    Broken,
+    Call,
+    Headers,
+    Offer,
+    Output,
+    Reply,
+    RestoreReady,
+    Waiting,
+)
 
 VERSION = "/2018-06-01"
 MODE = "lambda-runtime-function-response-mode"
 ERROR_TYPE = "lambda-runtime-function-error-type"
 ERROR_BODY = "lambda-runtime-function-error-body"
 STREAMING = "streaming"
-
-Headers = tuple[tuple[str, bytes], ...]
 
 
 class State(Enum):
@@ -40,96 +47,6 @@ class State(Enum):
     RUNNING = "Running"
     RESPONSE_SENT = "RuntimeResponseSentState"
 
-
-@dataclass(frozen=True)
-class Call:
-    """A request of the runtime.
-
-    Args:
-        number: Unique among those of one runtime.
-        method: Its HTTP method.
-        path: Its path, without a query.
-        headers: Lower-case name to value.
-        body: Its body; empty where it was larger than may be.
-        size: Bytes of the body.
-        complete: Whether all of the body came.
-        trailers: Lower-case name to value of what came after a chunked body.
-    """
-
-    number: int
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    size: int = 0
-    complete: bool = True
-    trailers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """An invocation as the runtime is told of it: the headers and body of ``/next``'s answer."""
-
-    request_id: str
-    headers: Headers
-    event: bytes
-
-
-@dataclass(frozen=True)
-class Reply:
-    """Answer a call."""
-
-    call: int
-    status: int
-    body: bytes
-    headers: Headers = (("Content-Type", b"application/json"),)
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """The runtime asks for work: it has been initialised, or has finished what it had."""
-
-
-@dataclass(frozen=True)
-class RestoreReady:
-    """The runtime is at its snapshot point."""
-
-
-@dataclass(frozen=True)
-class Answered:
-    """An invocation has its answer.
-
-    Args:
-        request_id: Which.
-        payload: The answer, or the JSON of the error.
-        content_type: Of the payload.
-        error_type: Of the error; None where it is an answer.
-        streamed: Whether it came as a stream.
-    """
-
-    request_id: str
-    payload: bytes
-    content_type: str
-    error_type: str | None = None
-    streamed: bool = False
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The runtime could not start, or not go on after it was restored; it ends.
-
-    Args:
-        payload: The JSON of the error.
-        error_type: Its type.
-        restoring: Whether it was restored before.
-    """
-
-    payload: bytes
-    error_type: str
-    restoring: bool
-
-
-Output = Reply | Waiting | RestoreReady | Answered | Broken
 
 _TEXT: Headers = (("Content-Type", b"text/plain; charset=utf-8"),)
 _OK = b'{"status":"OK"}\n'
@@ -250,7 +167,7 @@ class RuntimeApi:
         if self.state is not State.STARTED:
             return [self._refusal(call.number, State.INIT_ERROR.value)]
         self.state = State.INIT_ERROR
-        return [Reply(call.number, 202, _OK), _broken(call, restoring=False)]
+        return [Reply(call.number, 202, _OK), _broken(call)]
 
     def _restore_next(self, number: int) -> list[Output]:
         if self.state is not State.STARTED:
@@ -263,7 +180,7 @@ class RuntimeApi:
         if self.state is not State.RESTORING:
             return [self._refusal(call.number, State.RESTORE_ERROR.value)]
         self.state = State.RESTORE_ERROR
-        return [Reply(call.number, 202, _OK), _broken(call, restoring=True)]
+        return [Reply(call.number, 202, _OK), _broken(call)]
 
     def _refusal(self, number: int, target: str) -> Reply:
         return _refuse(
@@ -340,8 +257,8 @@ def _trailing_error(call: Call) -> bytes:
         return b""
 
 
-def _broken(call: Call, *, restoring: bool) -> Broken:
-    return Broken(call.body, _error_type(call), restoring)
+def _broken(call: Call) -> Broken:
+    return Broken(call.body, _error_type(call))
 
 
 def _error_type(call: Call) -> str:

@@ -15,7 +15,8 @@ from http import HTTPStatus
 import httptools
 
 from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
-from bentofn.adapters.local.lambda_.runtime_api import MODE, STREAMING, Call, Reply
+from bentofn.adapters.local.lambda_.messages import Call, Reply
+from bentofn.adapters.local.lambda_.runtime_api import MODE, STREAMING
 
 HOST = "127.0.0.1"
 MAX_HEAD = 2 << 20

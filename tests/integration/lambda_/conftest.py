@@ -19,8 +19,7 @@ from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
 from bentofn.adapters.local.lambda_.configuration import Configuration
 from bentofn.adapters.local.lambda_.environment import INIT_TIMEOUT, LambdaEnvironment
 from bentofn.adapters.local.lambda_.invocation import Invocation, InvocationResult
-from bentofn.adapters.local.lambda_.runtime import Setup
-from bentofn.adapters.local.lambda_.setups import folder_setup
+from bentofn.adapters.local.lambda_.setup import Setup, folder_setup
 from bentofn.adapters.local.lambda_.snapstart import SnapStart
 
 CLIENT = Path(awslambdaric.__file__).parent.parent

@@ -18,7 +18,7 @@ from bentofn.adapters.local.lambda_.client import client_directory
 from bentofn.adapters.local.lambda_.configuration import Configuration
 from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
 from bentofn.adapters.local.lambda_.invocation import Invocation, InvocationResult
-from bentofn.adapters.local.lambda_.setups import HANDLER, bento_setup
+from bentofn.adapters.local.lambda_.setup import HANDLER, bento_setup
 from bentofn.adapters.local.lambda_.snapstart import SnapStart
 from bentofn.packager.home import Home
 from bentofn.runtime.layout import BentoRoot

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.adapters.local.lambda_.runtime_api import (
+from bentofn.adapters.local.lambda_.messages import (
     Answered,
     Broken,
     Call,
@@ -17,10 +17,9 @@ from bentofn.adapters.local.lambda_.runtime_api import (
     Output,
     Reply,
     RestoreReady,
-    RuntimeApi,
-    State,
     Waiting,
 )
+from bentofn.adapters.local.lambda_.runtime_api import RuntimeApi, State
 
 V = "/2018-06-01/runtime"
 
@@ -140,7 +139,7 @@ def test_a_start_that_failed_cannot_be_mended() -> None:
     body = b'{"errorType":"Runtime.ImportModuleError","errorMessage":"no"}'
     reply, broken = api.call(post(1, "/init/error", body))
     assert replies([reply]) == {1: 202}
-    assert broken == Broken(body, "Runtime.ImportModuleError", restoring=False)
+    assert broken == Broken(body, "Runtime.ImportModuleError")
     for call in (get(2, "/invocation/next"), post(3, "/init/error", body)):
         assert error(api.call(call)) == (403, "InvalidStateTransition")
 
@@ -161,9 +160,7 @@ def test_a_hook_that_fails_after_the_restore_is_told_apart(path: str) -> None:
     api.call(get(1, "/restore/next"))
     api.restore()
     body = b'{"errorType":"Runtime.AfterRestoreError"}'
-    assert api.call(post(2, path, body))[1] == Broken(
-        body, "Runtime.AfterRestoreError", restoring=True
-    )
+    assert api.call(post(2, path, body))[1] == Broken(body, "Runtime.AfterRestoreError")
 
 
 def test_without_snapstart_there_is_no_snapshot_point() -> None:

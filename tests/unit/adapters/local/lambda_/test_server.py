@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
-from bentofn.adapters.local.lambda_.runtime_api import Call, Reply
+from bentofn.adapters.local.lambda_.messages import Call, Reply
 from bentofn.adapters.local.lambda_.server import RuntimeServer
 
 NEXT = "/2018-06-01/runtime/invocation/next"

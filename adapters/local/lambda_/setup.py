@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import bentofn
-from bentofn.adapters.local.engines.base import Launch
+from bentofn.adapters.local.engines.base import Launch, StartFailed
 from bentofn.adapters.local.engines.children import own_namespaces
 from bentofn.adapters.local.interpreter import boot_command
-from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation
+from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation, Tenancy
 from bentofn.adapters.local.lambda_.configuration import Configuration
-from bentofn.adapters.local.lambda_.runtime import Setup, WriteLog
 from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
-from bentofn.runtime.namespaces import SCRATCH
+from bentofn.runtime.namespaces import Namespaces
 
 HANDLER = "bentofn.runtime.aws_lambda.handler"
 """The handler of every bento."""
+
+
+class WriteLog(Protocol):
+    """Takes an instance's name, a stream, a line and the id of the request that wrote it."""
+
+    def __call__(self, instance: str, stream: str, line: str, request: str = "") -> None:
+        """Write a line."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the environments of one version of a function are made with.
+
+    Args:
+        function: The version.
+        command: Starts a runtime.
+        variables: Its whole environment but what differs between runtimes.
+        log: Where lines go.
+        isolation: What holds a process to its limits.
+        namespaces: Gives a process a pid namespace of its own.
+    """
+
+    function: Configuration
+    command: Sequence[str]
+    variables: Mapping[str, str]
+    log: WriteLog
+    isolation: Isolation = UNLIMITED
+    namespaces: Namespaces | None = None
+
+    def tenancy(self, name: str) -> Tenancy:
+        """A cell for a process that is to be started.
+
+        Raises:
+            StartFailed: The system has no room for it.
+        """
+        try:
+            return Tenancy(self.isolation.cells.make(name))
+        except OSError as error:
+            raise StartFailed(f"its limits cannot be set: {error.strerror}") from error
 
 
 def bento_setup(function: Configuration, launch: Launch, client: Path, log: WriteLog) -> Setup:

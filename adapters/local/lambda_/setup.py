@@ -14,7 +14,7 @@ from bentofn.adapters.local.interpreter import boot_command
 from bentofn.adapters.local.isolation.policy import UNLIMITED, Isolation, Tenancy
 from bentofn.adapters.local.lambda_.configuration import Configuration
 from bentofn.runtime.layout import INTERPRETER_OPTIONS, BentoRoot
-from bentofn.runtime.namespaces import Namespaces
+from bentofn.runtime.namespaces import SCRATCH, Namespaces
 
 HANDLER = "bentofn.runtime.aws_lambda.handler"
 """The handler of every bento."""

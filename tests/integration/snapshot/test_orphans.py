@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("criu")
 
 # What CRIU has forked writes to its log, and its parent is killed.
 LEAVE = """
-import subprocess, sys
+import fcntl, os, subprocess, sys
 from pathlib import Path
 
 LEAVE = '''
@@ -111,6 +111,12 @@ with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as restores:
     assert found() == "[]", "who restored it lives"
     restores.kill()
     restores.wait()
+    # It may itself restore what cannot be told from this: it then holds the snapshot.
+    (snapshots / "held").mkdir()
+    held = os.open(snapshots / "held", os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    assert found() == "[]", "process 1 restores"
+    os.close(held)
     assert found() == str([restored]), "process 1 adopted it"
 """
 

@@ -62,7 +62,7 @@ def _is_adopted(pid: int, snapshots: Path) -> bool:
         restores = any(link.is_relative_to(snapshots) for link in _open_files(parent))
         return not (restores or _is_of(parent, snapshots))
     except PermissionError:
-        return _adopts(parent, snapshots.stat().st_uid)
+        return _adopts(parent, snapshots.stat().st_uid) and not _holds_lock(parent, snapshots)
 
 
 def _adopts(pid: int, owner: int) -> bool:
@@ -73,6 +73,17 @@ def _adopts(pid: int, owner: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     fields = {name: values.split() for name, _, values in (each.partition(":") for each in status)}
     return fields.get("NSpid", [""])[-1] == "1" or fields["Uid"][0] != str(owner)
+
+
+def _holds_lock(pid: int, snapshots: Path) -> bool:
+    """Whether a process holds a lock of this home, as who takes or restores a snapshot does.
+
+    Source: https://man7.org/linux/man-pages/man5/proc_locks.5.html
+    """
+    locked = {str(each.stat().st_ino) for each in snapshots.parent.glob("locks/*")}
+    locked |= {str(each.stat().st_ino) for each in snapshots.iterdir()}
+    rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return any(row[4] == str(pid) and row[5].rpartition(":")[2] in locked for row in rows)
 
 
 def _open_files(pid: int) -> Iterator[Path]:

@@ -94,8 +94,6 @@ class KpaAutoscaler:
         if poked:
             # The activator tells of its first request at once, before a second's average is known.
             stable, panic = max(stable, 1.0), max(panic, 1.0)
-        elif self._stable.empty(now):
-            return
         self.decision = self.decider.decide(now, self._metrics.ready, stable, panic)
         bounded = min(max(self.decision.desired, self._minimum), self._maximum)
         self._scale = bounded or self._towards_zero(now)

@@ -51,11 +51,6 @@ class Buckets:
         total = sum(self._values[(self._last - i) % self._size] for i in range(self._size - age))
         return round(total / valid, 6)
 
-    def empty(self, now: float) -> bool:
-        """Whether nothing was recorded for a whole window."""
-        last = self._last
-        return last is None or math.floor(now / self._granularity) - last >= self._size
-
 
 class Level:
     """Turns a level that changes at any time into its average of each second, for buckets.

@@ -139,6 +139,17 @@ def test_knative_goes_to_zero_after_the_stable_window_and_what_the_activator_nee
     assert 30 + 60 <= result.ended <= 30 + 95
 
 
+@pytest.mark.parametrize("name", profile_names())
+def test_what_never_starts_is_not_started_for_ever(name: str) -> None:
+    world = World(service=lambda r: 1.0, start=lambda r: 0.01, failing_starts=1.0)
+    simulation = Simulation(rules_of(name), world)
+    result = simulation.run([10.0], until=LONG)
+    assert len(result.outcomes) == 1
+    assert result.starts < 300
+    assert result.ended < LONG
+    assert not simulation.pool.instances
+
+
 def test_runpod_adds_a_worker_for_each_four_seconds_of_waiting() -> None:
     rules = rules_of("runpod")
     world = World(service=lambda r: 100.0, start=lambda r: 1.0)

@@ -45,14 +45,6 @@ def test_records_backwards_in_time_are_averaged_too() -> None:
     assert window.average(5.0) == 5.0
 
 
-def test_a_window_is_empty_when_nothing_came_for_its_length() -> None:
-    window = Buckets(5.0)
-    assert window.empty(0.0)
-    window.record(3.0, 0)
-    assert not window.empty(7.9)
-    assert window.empty(8.0)
-
-
 MAXIMA = {
     "one": ([1], [1]),
     "up": ([1, 2], [1, 2]),
@@ -112,4 +104,7 @@ def test_a_long_level_fills_the_window_and_no_level_records_nothing() -> None:
     assert window.average(1_000_000.5) == 7.0
     level.change(None, 1_000_001.0)
     level.advance(1_001_000.0)
-    assert window.empty(1_001_000.0)
+    level.change(3, 1_001_000.0)
+    assert window.average(1_001_000.0) == 0.0
+    level.advance(1_001_001.0)
+    assert window.average(1_001_000.0) == 3.0  # of the second that there was, not of a minute

@@ -119,19 +119,28 @@ Command = Invoke | Keep | Finish | WakeAt
 class Queue:
     """The events of one function.
 
+    As many are tried at a time as there was room for: one that is throttled makes that fewer, and
+    those that run make it more, one for all of them. So a long queue is not throttled all the time.
+
     Args:
         policy: The policy for a qualifier.
-        limit: Events that may run at a time.
+        limit: Events that may run at a time, at most.
     """
 
     def __init__(self, policy: Callable[[str], Policy], limit: int) -> None:
         self._policy = policy
         self._limit = limit
+        self._window = float(limit)
         self._waiting: dict[str, Entry] = {}
         self._running: dict[str, Entry] = {}
         self._times: list[tuple[float, str]] = []
         self._due: deque[str] = deque()
         self._wake: float | None = None
+
+    @property
+    def window(self) -> int:
+        """Events that may run at a time, as it stands."""
+        return int(self._window)
 
     @property
     def empty(self) -> bool:
@@ -165,6 +174,7 @@ class Queue:
                     commands.append(Keep(self._wait(dataclasses.replace(entry, due=due))))
             case Throttled(id):
                 entry = self._running.pop(id)
+                self._window = float(max(1, min(len(self._running), self.window)))
                 throttles = entry.throttles + 1
                 due = now + backoff(throttles)
                 entry = dataclasses.replace(entry, throttles=throttles, due=due)
@@ -179,6 +189,7 @@ class Queue:
 
     def _ran(self, id: str) -> Entry:
         entry = self._running.pop(id)
+        self._window = min(float(self._limit), self._window + 1 / self._window)
         return dataclasses.replace(entry, runs=entry.runs + 1, throttles=0)
 
     def _wait(self, entry: Entry) -> Entry:
@@ -193,7 +204,7 @@ class Queue:
     def _start(self, now: float, commands: list[Command]) -> None:
         while self._times and self._times[0][0] <= now:
             self._due.append(heapq.heappop(self._times)[1])
-        while self._due and len(self._running) < self._limit:
+        while self._due and len(self._running) < self.window:
             entry = self._waiting.pop(self._due.popleft())
             if now >= self._expiry(entry):
                 commands.append(Finish(entry, "EventAgeExceeded"))

@@ -31,7 +31,13 @@ from bentofn.adapters.local.lambda_.api.deployed import DeployedFunctions, local
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.schedules.schedules import Schedules, unrun_events
 from bentofn.adapters.local.state import State
-from bentofn.adapters.protocol import Deployed, FunctionSpec, FunctionStatus, Progress
+from bentofn.adapters.protocol import (
+    Deployed,
+    FunctionSpec,
+    FunctionStatus,
+    Progress,
+    ScheduleStatus,
+)
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.roots.trees import TreeProvider
@@ -76,8 +82,7 @@ class Platform:
         self._numbers = itertools.count(1)
         restorer = Restorer(SnapshotStore(home))
         self.journal = Journal(self.clock.now)
-        self.figures = Figures()
-        self.journal.attach(self.figures.add)
+        self.figures = Figures(self.journal)
         kept = KeptZygotes(restorer, _print)
         self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal)
         self._schedules = Schedules(home.schedules, url, self.clock, self.journal)
@@ -206,6 +211,10 @@ class Platform:
             for name, function in sorted(self.functions.items())
             if function.deployment is not None
         ]
+
+    def schedules(self, name: str) -> tuple[ScheduleStatus, ...]:
+        """How a function's schedules stand."""
+        return self._schedules.status(name)
 
     def zygotes(self) -> list[ZygoteStatus]:
         """What is kept for functions that share their packages."""

@@ -1,8 +1,7 @@
-"""What the console's form knows of a function: its endpoints, without starting an instance."""
+"""What the console's form knows of a function, without starting an instance of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from bentofn.adapters.local.functions import Function
@@ -10,12 +9,12 @@ from bentofn.runtime.manifest import ServiceContract
 
 
 def describe(function: Function) -> dict[str, Any]:
-    """A function's endpoints and events.
+    """A function's endpoints.
 
     Args:
         function: A deployed one.
     """
-    live, deployment = function.live, function.deployment
+    live = function.live
     contract = live.bento.manifest.contract if live is not None else ServiceContract("", "")
     return {
         "name": function.name,
@@ -32,10 +31,5 @@ def describe(function: Function) -> dict[str, Any]:
                 "doc": api.doc,
             }
             for api in contract.apis
-        ],
-        "schedules": [
-            event["schedule"]
-            for event in (deployment.spec.settings.events if deployment is not None else ())
-            if isinstance(event, Mapping) and "schedule" in event
         ],
     }

@@ -123,8 +123,10 @@ class Lane:
         """The journal's count at its latest change."""
         self.tracks: dict[str, Track] = {}
         self.seconds: deque[Second] = deque(maxlen=SECONDS)
-        self.requests: deque[tuple[int, dict[str, Any]]] = deque(maxlen=REQUESTS)
-        """The journal's count, and the request as it is shown."""
+        self.requests: deque[
+            tuple[int, RequestArrived | None, RequestAnswered | RequestRefused]
+        ] = deque(maxlen=REQUESTS)
+        """Those that are over: the journal's count at their end, their arrival, and their end."""
         self.fires: deque[Fired] = deque(maxlen=FIRES)
         """The latest deliveries of its schedules."""
         self._pace = pace
@@ -132,18 +134,17 @@ class Lane:
 
     def second(self, at: float) -> Second:
         """The load of the second that a time is in."""
-        begin = at - at % self._pace
-        if not self.seconds or self.seconds[-1].at < begin:
-            self.seconds.append(Second(begin))
+        if not self.seconds or at >= self.seconds[-1].at + self._pace:
+            self.seconds.append(Second(at - at % self._pace))
         return self.seconds[-1]
 
-    def instance_changed(self, event: InstanceChanged, count: int) -> None:
+    def instance_changed(self, event: InstanceChanged) -> None:
         """An instance is in another state."""
         track = self.tracks.get(event.instance)
         if track is None:
             track = self.tracks[event.instance] = Track(event.instance, event.kind)
         track.change(event, GAP * self._pace)
-        track.changed = count
+        track.changed = self.changed
         if event.state == "gone":
             over = [name for name, each in self.tracks.items() if each.gone][:-GONE_TRACKS]
             for name in over:
@@ -154,31 +155,43 @@ class Lane:
         self._open[event.request_id] = event
         self.second(event.at).arrived += 1
 
-    def answered(self, event: RequestAnswered, count: int) -> None:
+    def answered(self, event: RequestAnswered) -> None:
         """A request has its answer."""
         second = self.second(event.at)
-        second.failed += event.status >= 500
-        second.batch = max(second.batch, event.batch_size or 0)
-        waited = (event.started or event.ended) - event.queued
-        self._keep(
-            event.request_id,
-            count,
-            at=event.at,
-            status=event.status,
-            waited=round(waited, 6),
-            took=round(event.ended - event.queued, 6),
-            batch=event.batch_size,
-            size=event.size,
-            instance=event.instance,
-            start=event.start,
-        )
+        if event.status >= 500:
+            second.failed += 1
+        if event.batch_size is not None and event.batch_size > second.batch:
+            second.batch = event.batch_size
+        self._keep(event)
 
-    def refused(self, event: RequestRefused, count: int) -> None:
+    def refused(self, event: RequestRefused) -> None:
         """A request was refused."""
         self.second(event.at).refused += 1
-        self._keep(event.request_id, count, at=event.at, status=event.status, reason=event.reason)
+        self._keep(event)
 
-    def _keep(self, request_id: str, count: int, **shown: Any) -> None:
-        asked = self._open.pop(request_id, None)
-        method, path = (asked.method, asked.path) if asked is not None else ("", "")
-        self.requests.append((count, {"id": request_id, "method": method, "path": path, **shown}))
+    def _keep(self, end: RequestAnswered | RequestRefused) -> None:
+        asked = self._open.pop(end.request_id, None)
+        self.requests.append((self.changed, asked, end))
+
+
+def shown(asked: RequestArrived | None, end: RequestAnswered | RequestRefused) -> dict[str, Any]:
+    """A request that is over, as the page is told of it. Times are in seconds."""
+    request: dict[str, Any] = {
+        "id": end.request_id,
+        "method": asked.method if asked is not None else "",
+        "path": asked.path if asked is not None else "",
+        "at": end.at,
+        "status": end.status,
+    }
+    if isinstance(end, RequestRefused):
+        return {**request, "reason": end.reason}
+    waited = (end.started or end.ended) - end.queued
+    return {
+        **request,
+        "waited": round(waited, 6),
+        "took": round(end.ended - end.queued, 6),
+        "batch": end.batch_size,
+        "size": end.size,
+        "instance": end.instance,
+        "start": end.start,
+    }

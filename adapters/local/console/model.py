@@ -17,11 +17,11 @@ REMOVED = 2000
 
 
 class Model:
-    """Lanes, and what concerns all of them; :meth:`add` is to be attached to the journal.
+    """Lanes, and what concerns all of them.
 
     Args:
-        journal: The journal.
-        figures: Attached to it too, before this one.
+        journal: Where they are read.
+        figures: Of the same journal, and made before.
         pace: Seconds of the platform's time in one of the wall's.
     """
 
@@ -34,32 +34,48 @@ class Model:
         self.pace = pace
         self._journal = journal
         self._figures = figures
+        journal.attach(self._arrived, events.RequestArrived)
+        journal.attach(self._answered, events.RequestAnswered)
+        journal.attach(self._refused, events.RequestRefused)
+        journal.attach(self._queued, events.RequestQueued)
+        journal.attach(self._changed, events.InstanceChanged)
+        journal.attach(self._fired, events.Fired)
+        journal.attach(self._lane, events.Deployed, events.Cost, events.Invoked)
+        journal.attach(self._forget, events.Destroyed)
 
-    def add(self, event: events.Event) -> None:
-        """Take in an event."""
-        if isinstance(event, events.Destroyed):
-            self._forget(event.function)
-            return
+    def _lane(self, event: events.Event) -> Lane:
+        """The lane that an event changes."""
         lane = self.lanes.get(event.function)
         if lane is None:
             lane = self.lanes[event.function] = Lane(event.function, self.pace)
-        count = lane.changed = self._journal.count
-        match event:
-            case events.RequestAnswered():
-                lane.answered(event, count)
-                self.took.append((event.at, event.ended - event.queued))
-            case events.RequestArrived():
-                lane.arrived(event)
-            case events.InstanceChanged():
-                lane.instance_changed(event, count)
-            case events.RequestQueued():
-                second = lane.second(event.at)
-                waiting = len(self._figures.of(event.function).waiting)
-                second.waiting = max(second.waiting, waiting)
-            case events.RequestRefused():
-                lane.refused(event, count)
-            case events.Fired():
-                lane.fires.append(event)
+        lane.changed = self._journal.count
+        return lane
+
+    def _arrived(self, event: events.RequestArrived) -> None:
+        self._lane(event).arrived(event)
+
+    def _answered(self, event: events.RequestAnswered) -> None:
+        self._lane(event).answered(event)
+        self.took.append((event.at, event.ended - event.queued))
+
+    def _refused(self, event: events.RequestRefused) -> None:
+        self._lane(event).refused(event)
+
+    def _queued(self, event: events.RequestQueued) -> None:
+        second = self._lane(event).second(event.at)
+        second.waiting = max(second.waiting, len(self._figures.of(event.function).waiting))
+
+    def _changed(self, event: events.InstanceChanged) -> None:
+        self._lane(event).instance_changed(event)
+
+    def _fired(self, event: events.Fired) -> None:
+        self._lane(event).fires.append(event)
+
+    def _forget(self, event: events.Destroyed) -> None:
+        inner = f"{event.function}."
+        for name in [n for n in self.lanes if n == event.function or n.startswith(inner)]:
+            del self.lanes[name]
+            self.removed.append((self._journal.count, name))
 
     def figures(self, function: str) -> FunctionFigures:
         """A function's figures; empty ones of a function that did nothing."""
@@ -68,8 +84,3 @@ class Model:
     def all_figures(self) -> Iterator[FunctionFigures]:
         """Those of all functions."""
         return iter(self._figures.functions.values())
-
-    def _forget(self, function: str) -> None:
-        for name in [n for n in self.lanes if n == function or n.startswith(f"{function}.")]:
-            del self.lanes[name]
-            self.removed.append((self._journal.count, name))

@@ -62,7 +62,6 @@ class Console:
         self._model = Model(platform.journal, platform.figures, platform.clock.speed or 1.0)
         self._streams = 0
         self._closed = asyncio.Event()
-        platform.journal.attach(self._model.add)
 
     def close(self) -> None:
         """End the streams: the platform waits for what it still answers."""

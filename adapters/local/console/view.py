@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from bentofn.adapters.local.console.lanes import GAP, Lane
+from bentofn.adapters.local.console.lanes import GAP, Lane, shown
 from bentofn.adapters.local.console.model import Model
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.journal.figures import FunctionFigures
@@ -82,7 +82,6 @@ class View:
 
 def _about(function: Function, platform: Platform) -> dict[str, Any]:
     status = function.status(platform.url_of(function.name))
-    settings = function.deployment.spec.settings if function.deployment else None
     return {
         "url": status.url,
         "version": status.version,
@@ -91,8 +90,7 @@ def _about(function: Function, platform: Platform) -> dict[str, Any]:
         "snapshot": status.snapshot,
         "note": status.note,
         "broken": status.state == "broken",
-        "endpoints": len(status.apis),
-        "timeout": settings.timeout if settings else None,
+        "schedules": [dataclasses.asdict(each) for each in platform.schedules(function.name)],
     }
 
 
@@ -100,13 +98,14 @@ def _lane(
     lane: Lane, figures: FunctionFigures, seen: int, since: float, pace: float
 ) -> dict[str, Any]:
     first = since - pace  # the second that was not over yet
-    requests = [shown for count, shown in lane.requests if count > seen]
+    fresh = [(asked, end) for count, asked, end in lane.requests if count > seen]
+    requests = [shown(*each) for each in (fresh[-REQUESTS_AT_ONCE:] if seen else fresh)]
     return {
         "figures": _figures(figures),
         "tracks": [track.shown(since) for track in lane.tracks.values() if track.changed > seen],
         "kept": list(lane.tracks),
         "seconds": [second.shown() for second in lane.seconds if second.at >= first],
-        "requests": requests[-REQUESTS_AT_ONCE:] if seen else requests,
+        "requests": requests,
         "fires": [dataclasses.asdict(fired) for fired in lane.fires],
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bentofn.adapters.local.journal import events
+from bentofn.adapters.local.journal.journal import Journal
 
 SECONDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
@@ -82,10 +83,25 @@ class FunctionFigures:
 
 
 class Figures:
-    """All functions', by name; :meth:`add` is to be attached to the journal."""
+    """All functions', by name.
 
-    def __init__(self) -> None:
+    Args:
+        journal: Where they are read.
+    """
+
+    def __init__(self, journal: Journal) -> None:
         self.functions: dict[str, FunctionFigures] = {}
+        journal.attach(self._answered, events.RequestAnswered)
+        journal.attach(self._assigned, events.RequestAssigned)
+        journal.attach(self._changed, events.InstanceChanged)
+        journal.attach(self._queued, events.RequestQueued)
+        journal.attach(self._refused, events.RequestRefused)
+        journal.attach(self._deployed, events.Deployed)
+        journal.attach(self._destroyed, events.Destroyed)
+        journal.attach(self._billed, events.Cost)
+        journal.attach(self._invoked, events.Invoked)
+        journal.attach(self._given_up, events.DeadLettered)
+        journal.attach(self._fired, events.Fired)
 
     def of(self, function: str) -> FunctionFigures:
         """One function's."""
@@ -94,54 +110,55 @@ class Figures:
             found = self.functions[function] = FunctionFigures()
         return found
 
-    def add(self, event: events.Event) -> None:
-        """Count an event."""
+    def _answered(self, event: events.RequestAnswered) -> None:
         figures = self.of(event.function)
-        match event:
-            case events.RequestAnswered():
-                figures.answered[event.status] += 1
-                figures.took.add(event.ended - event.queued)
-                figures.waited.add((event.started or event.ended) - event.queued)
-                if event.batch_size is not None:
-                    figures.batches.add(event.batch_size)
-                figures.waiting.discard(event.request_id)
-            case events.RequestAssigned():
-                figures.waiting.discard(event.request_id)
-            case events.InstanceChanged():
-                _change(figures, event)
-            case events.RequestQueued():
-                figures.waiting.add(event.request_id)
-            case events.RequestRefused():
-                figures.refused[event.status] += 1
-                figures.waiting.discard(event.request_id)
-            case events.Deployed():
-                figures.version, figures.profile = event.version, event.profile
-            case events.Destroyed():
-                # Those of a function that is gone would be shown for ever.
-                self.functions.pop(event.function, None)
-                self._forget_services(event.function)
-            case events.Cost():
-                before = figures.costs.get(event.currency, 0.0)
-                figures.costs[event.currency] = before + event.amount
-            case events.Invoked():
-                figures.invocations[event.outcome] += 1
-            case events.DeadLettered():
-                figures.invocations["dead-lettered"] += 1
-            case events.Fired():
-                figures.fired[event.schedule, event.outcome] += 1
+        figures.answered[event.status] += 1
+        figures.took.add(event.ended - event.queued)
+        figures.waited.add((event.started or event.ended) - event.queued)
+        if event.batch_size is not None:
+            figures.batches.add(event.batch_size)
+        figures.waiting.discard(event.request_id)
 
-    def _forget_services(self, function: str) -> None:
-        for name in [n for n in self.functions if n.startswith(f"{function}.")]:
+    def _assigned(self, event: events.RequestAssigned) -> None:
+        self.of(event.function).waiting.discard(event.request_id)
+
+    def _queued(self, event: events.RequestQueued) -> None:
+        self.of(event.function).waiting.add(event.request_id)
+
+    def _refused(self, event: events.RequestRefused) -> None:
+        figures = self.of(event.function)
+        figures.refused[event.status] += 1
+        figures.waiting.discard(event.request_id)
+
+    def _changed(self, event: events.InstanceChanged) -> None:
+        figures = self.of(event.function)
+        if event.state == "gone":
+            if figures.instances.pop(event.instance, None) in ("starting", "restoring"):
+                figures.failed_starts += 1
+            return
+        figures.instances[event.instance] = event.state
+        if event.took is not None:
+            figures.starts.setdefault(event.kind, Histogram()).add(event.took)
+
+    def _deployed(self, event: events.Deployed) -> None:
+        figures = self.of(event.function)
+        figures.version, figures.profile = event.version, event.profile
+
+    def _destroyed(self, event: events.Destroyed) -> None:
+        # Those of a function that is gone would be shown for ever.
+        inner = f"{event.function}."
+        for name in [n for n in self.functions if n == event.function or n.startswith(inner)]:
             del self.functions[name]
 
+    def _billed(self, event: events.Cost) -> None:
+        costs = self.of(event.function).costs
+        costs[event.currency] = costs.get(event.currency, 0.0) + event.amount
 
-def _change(figures: FunctionFigures, event: events.InstanceChanged) -> None:
-    before = figures.instances.get(event.instance)
-    if event.state == "gone":
-        figures.instances.pop(event.instance, None)
-        if before in ("starting", "restoring"):
-            figures.failed_starts += 1
-        return
-    figures.instances[event.instance] = event.state
-    if event.took is not None:
-        figures.starts.setdefault(event.kind, Histogram()).add(event.took)
+    def _invoked(self, event: events.Invoked) -> None:
+        self.of(event.function).invocations[event.outcome] += 1
+
+    def _given_up(self, event: events.DeadLettered) -> None:
+        self.of(event.function).invocations["dead-lettered"] += 1
+
+    def _fired(self, event: events.Fired) -> None:
+        self.of(event.function).fired[event.schedule, event.outcome] += 1

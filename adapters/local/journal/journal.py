@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, get_args
 
 from bentofn.adapters.local.journal.events import Event
 
@@ -39,14 +40,16 @@ class Journal:
         self.count = 0
         """Events so far; the number of the latest, the first being 1."""
         self._kept: deque[Event] = deque(maxlen=size)
-        self._folds: list[Callable[[Event], None]] = []
+        self._folds: dict[type[Event], list[Callable[[Any], object]]] = {
+            kind: [] for kind in get_args(Event)
+        }
         self._waiting: list[asyncio.Future[None]] = []
 
     def publish(self, event: Event) -> None:
         """Append an event."""
         self.count += 1
         self._kept.append(event)
-        for fold in self._folds:
+        for fold in self._folds[type(event)]:
             fold(event)
         if self._waiting:
             waiting, self._waiting = self._waiting, []
@@ -54,10 +57,15 @@ class Journal:
                 if not each.done():
                     each.set_result(None)
 
-    def attach(self, fold: Callable[[Event], None]) -> None:
-        """Have every event from now on given to a function, at once: it must be quick, and what it
-        raises reaches whoever published."""
-        self._folds.append(fold)
+    def attach(self, fold: Callable[[Any], object], *kinds: type[Event]) -> None:
+        """Have events from now on given to a function, at once.
+
+        Args:
+            fold: It must be quick, and what it raises reaches whoever published.
+            kinds: Which events; all, where none is named.
+        """
+        for kind in kinds or get_args(Event):
+            self._folds[kind].append(fold)
 
     def recent(self, after: int = 0) -> list[Event]:
         """The events that are kept, the oldest first.

@@ -84,7 +84,7 @@ export const writeFields = (root, example) => {
       const file = fileOf("body", schema);
       return { kind: "file", files: [file], values: [], nodes: [file.node] };
     }
-    const empty = example && !(typeof example === "object" && !Object.keys(example).length) ? example : sample(schema, root);
+    const empty = schema.type === undefined || (example && Object.keys(example).length) ? example : sample(schema, root);
     const whole = fieldOf("body", { ...schema, type: undefined }, empty, true);
     return { kind: "whole", files: [], values: [whole], nodes: [whole.node] };
   }

@@ -11,12 +11,14 @@ export class InvokePage {
   async open(name) {
     this.name = name;
     const response = await fetch(`/_bentofn/console/functions/${encodeURIComponent(name)}`);
-    const { endpoints = [], error } = await response.json();
+    const { endpoints: declared = [], error } = await response.json();
     if (name !== this.name || this.page.hasChildNodes()) return;
-    if (!endpoints.length) {
-      this.page.append(make("p", { className: "nothing", textContent: error ?? "The function has no endpoint with a schema." }));
+    if (error) {
+      this.page.append(make("p", { className: "nothing", textContent: error }));
       return;
     }
+    // A handler, or a mounted application, declares nothing: it takes any JSON.
+    const endpoints = declared.length ? declared : [{ route: "/", input: {}, examples: [{}], doc: "" }];
     const choice = make("select", { id: "endpoint" }, ...endpoints.map((each, index) => make("option", { value: index, textContent: `POST ${each.route}` })));
     const form = make("form", { className: "fields" });
     choice.addEventListener("change", () => this.#form(form, endpoints[choice.value]));

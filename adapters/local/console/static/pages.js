@@ -97,34 +97,31 @@ export class SchedulesPage {
     this.page = page;
   }
 
-  async open(name, known) {
-    const rules = make("div");
-    const [shown, body] = table([["Due"], ["Schedule"], ["Outcome"]]);
-    this.body = body;
-    this.table = shown;
-    this.page.append(rules, this.table);
+  open(name, known) {
+    const [rules, list] = table([["Schedule"], ["State"], ["Next", "end"], ["Last", "end"]]);
+    const [fires, fired] = table([["Due"], ["Schedule"], ["Outcome", "end"]]);
+    this.rules = { table: rules, body: list };
+    this.fires = { table: fires, body: fired, title: make("h3", { className: "sub", textContent: "Deliveries" }) };
+    this.none = nothing("No schedule calls this function. In serverless.yml: events: - schedule: rate(1 hour)");
+    this.page.append(this.none, rules, this.fires.title, fires);
     this.update(known);
-    const response = await fetch(`/_bentofn/console/functions/${encodeURIComponent(name)}`);
-    const { schedules = [] } = await response.json();
-    if (!rules.isConnected) return;
-    if (!schedules.length) rules.append(nothing("No schedule calls this function. In serverless.yml: events: - schedule: rate(1 hour)"));
-    rules.append(...schedules.map((each) => {
-      const rule = typeof each === "string" ? { rate: each } : each;
-      const rates = [rule.rate ?? ""].flat().join(", ");
-      const rest = Object.entries(rule).filter(([key]) => key !== "rate" && key !== "input");
-      return make("div", { className: "schedule" },
-        make("code", { textContent: rates }),
-        make("div", { className: "hint", textContent: rest.map(([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`).join(" · ") }));
-    }));
   }
 
   update(known) {
+    const schedules = known?.about?.schedules ?? [];
     const fires = [...(known?.fires ?? [])].reverse();
-    this.table.hidden = !fires.length;
-    this.body.replaceChildren(...fires.map((fired) => make("tr", {},
-      make("td", { textContent: dayAndClock(fired.due) }),
-      make("td", { className: "path", textContent: fired.schedule, title: fired.reason }),
-      make("td", {}, make("span", { className: `status ${fired.outcome === "delivered" ? "ok" : "bad"}`, textContent: fired.outcome })))));
+    this.none.hidden = schedules.length > 0;
+    this.rules.table.hidden = !schedules.length;
+    this.fires.table.hidden = this.fires.title.hidden = !fires.length;
+    const moment = (at) => (at === null ? "–" : dayAndClock(at));
+    this.rules.body.replaceChildren(...schedules.map((each) => make("tr", {},
+      make("td", { className: "path wrap" }, make("code", { textContent: each.expression }), make("div", { className: "why", textContent: [each.name, each.timezone].filter(Boolean).join(", ") })),
+      make("td", { textContent: each.state }),
+      make("td", { className: "end", textContent: moment(each.next) }),
+      make("td", { className: "end", textContent: moment(each.last) }))));
+    this.fires.body.replaceChildren(...fires.map((each) => make("tr", {},
+      make("td", { textContent: dayAndClock(each.due) }),
+      make("td", { className: "path wrap" }, each.schedule, ...(each.reason ? [make("div", { className: "why", textContent: each.reason })] : [])),
+      make("td", { className: "end" }, make("span", { className: `status ${each.outcome === "delivered" ? "ok" : "bad"}`, textContent: each.outcome })))));
   }
 }
-

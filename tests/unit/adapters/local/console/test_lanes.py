@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bentofn.adapters.local.console.lanes import GONE_TRACKS, Lane
+from bentofn.adapters.local.console.lanes import GONE_TRACKS, Lane, shown
 from bentofn.adapters.local.journal.events import (
     InstanceChanged,
     InstanceState,
@@ -11,7 +11,7 @@ from bentofn.adapters.local.journal.events import (
 
 
 def change(lane: Lane, at: float, state: InstanceState, instance: str = "i1") -> None:
-    lane.instance_changed(InstanceChanged(at, "hello", instance, state, "cold"), 1)
+    lane.instance_changed(InstanceChanged(at, "hello", instance, state, "cold"))
 
 
 def segments(lane: Lane, instance: str = "i1") -> list[tuple[float, str]]:
@@ -55,8 +55,8 @@ def test_what_a_reader_lacks_replaces_what_may_have_changed() -> None:
     lane = Lane("hello")
     change(lane, 0.0, "ready")
     change(lane, 5.0, "busy")
-    shown = lane.tracks["i1"].shown(4.0)
-    assert (shown["since"], shown["segments"]) == (4.0, [(5.0, "busy")])
+    told = lane.tracks["i1"].shown(4.0)
+    assert (told["since"], told["segments"]) == (4.0, [(5.0, "busy")])
 
 
 def test_instances_that_are_gone_are_forgotten_in_their_order() -> None:
@@ -75,11 +75,11 @@ def test_load_is_counted_by_the_second() -> None:
     lane = Lane("hello")
     for n in range(3):
         lane.arrived(RequestArrived(10.0 + n / 10, "hello", f"r{n}", "POST", "/x"))
-    lane.answered(RequestAnswered(10.5, "hello", "r0", 200, 0.0, 0.25, 1.0, batch_size=4), 1)
-    lane.answered(RequestAnswered(11.5, "hello", "r1", 502, 0.0, None, 1.0), 2)
-    lane.refused(RequestRefused(11.6, "hello", "r2", 429, "Too many."), 3)
+    lane.answered(RequestAnswered(10.5, "hello", "r0", 200, 0.0, 0.25, 1.0, batch_size=4))
+    lane.answered(RequestAnswered(11.5, "hello", "r1", 502, 0.0, None, 1.0))
+    lane.refused(RequestRefused(11.6, "hello", "r2", 429, "Too many."))
     assert [each.shown() for each in lane.seconds] == [[10.0, 3, 0, 0, 0, 4], [11.0, 0, 1, 1, 0, 0]]
-    first, second, third = [shown for _, shown in lane.requests]
+    first, second, third = [shown(asked, end) for _, asked, end in lane.requests]
     assert (first["path"], first["waited"], first["took"]) == ("/x", 0.25, 1.0)
     assert (second["status"], second["waited"]) == (502, 1.0)
     assert (third["status"], third["reason"]) == (429, "Too many.")

@@ -14,30 +14,31 @@ from bentofn.adapters.local.journal.events import (
     RequestRefused,
 )
 from bentofn.adapters.local.journal.figures import Figures, Histogram
+from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.journal.metrics import render
 
 
-def busy_day() -> Figures:
-    figures = Figures()
-    figures.add(Deployed(0.0, "hello", 3, "lambda"))
-    figures.add(InstanceChanged(0.0, "hello", "i1", "restoring", "restored"))
-    figures.add(RequestQueued(0.0, "hello", "r1"))
-    figures.add(RequestQueued(0.0, "hello", "r2"))
-    figures.add(InstanceChanged(0.1, "hello", "i1", "ready", "restored", took=0.04))
-    figures.add(RequestAssigned(0.1, "hello", "r1", "i1", "restored"))
-    figures.add(InstanceChanged(0.1, "hello", "i1", "busy", "restored"))
-    figures.add(RequestAnswered(0.2, "hello", "r1", 200, 1.0, 1.1, 1.2, 8))
-    figures.add(RequestRefused(0.2, "hello", "r3", 429, "Too many."))
-    figures.add(InstanceChanged(0.3, "hello", "i2", "starting", "cold"))
-    figures.add(InstanceChanged(0.4, "hello", "i2", "gone", "cold", reason="it broke"))
-    figures.add(Fired(0.5, "hello", "nightly", 0.5, "delivered"))
-    figures.add(Cost(0.5, "hello", 0.25))
-    figures.add(Cost(0.6, "hello", 0.5))
+def busy_day(journal: Journal) -> Figures:
+    figures = Figures(journal)
+    journal.publish(Deployed(0.0, "hello", 3, "lambda"))
+    journal.publish(InstanceChanged(0.0, "hello", "i1", "restoring", "restored"))
+    journal.publish(RequestQueued(0.0, "hello", "r1"))
+    journal.publish(RequestQueued(0.0, "hello", "r2"))
+    journal.publish(InstanceChanged(0.1, "hello", "i1", "ready", "restored", took=0.04))
+    journal.publish(RequestAssigned(0.1, "hello", "r1", "i1", "restored"))
+    journal.publish(InstanceChanged(0.1, "hello", "i1", "busy", "restored"))
+    journal.publish(RequestAnswered(0.2, "hello", "r1", 200, 1.0, 1.1, 1.2, 8))
+    journal.publish(RequestRefused(0.2, "hello", "r3", 429, "Too many."))
+    journal.publish(InstanceChanged(0.3, "hello", "i2", "starting", "cold"))
+    journal.publish(InstanceChanged(0.4, "hello", "i2", "gone", "cold", reason="it broke"))
+    journal.publish(Fired(0.5, "hello", "nightly", 0.5, "delivered"))
+    journal.publish(Cost(0.5, "hello", 0.25))
+    journal.publish(Cost(0.6, "hello", 0.5))
     return figures
 
 
 def test_metrics_are_prometheus_own_format() -> None:
-    families = text_string_to_metric_families(render(busy_day()).decode())
+    families = text_string_to_metric_families(render(busy_day(Journal())).decode())
     found = {
         (sample.name, *sorted(sample.labels.items())): sample.value
         for family in families
@@ -61,9 +62,10 @@ def test_metrics_are_prometheus_own_format() -> None:
 
 
 def test_a_function_that_is_gone_has_no_metrics() -> None:
-    figures = busy_day()
-    figures.add(InstanceChanged(0.0, "hello.Inner", "i1", "starting", "cold"))
-    figures.add(Destroyed(1.0, "hello"))
+    journal = Journal()
+    figures = busy_day(journal)
+    journal.publish(InstanceChanged(0.0, "hello.Inner", "i1", "starting", "cold"))
+    journal.publish(Destroyed(1.0, "hello"))
     assert figures.functions == {}
 
 

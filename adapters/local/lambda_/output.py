@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from bentofn.packager.lines import LineSplitter
 
@@ -82,6 +82,15 @@ class Budget:
         self._lines -= 1
         self._bytes -= len(line) + 1
         return True
+
+    def cut(self, data: bytes) -> bytes:
+        """What of some output is worth being cut into lines, which costs more than its reading."""
+        left = 0 if self.spent else self._lines
+        rest = data.split(b"\n", left)[left:]
+        if rest:
+            self.dropped += len(rest[0])
+            return data[: len(data) - len(rest[0])]
+        return data
 
     def note(self) -> str:
         """A sentence about what was not kept since the last one; empty where all was."""
@@ -176,20 +185,19 @@ class Pipe:
         if not data:
             self._end()
             return False
-        if self._budget.spent and isinstance(self._lines, LineSplitter):
-            # Not even cut into lines: that costs more than the reading.
-            self._keep(self._lines.flush())
-            self._budget.dropped += len(data)
-        else:
-            self._keep(self._lines.feed(data))
+        kept = self._budget.cut(data) if isinstance(self._lines, LineSplitter) else data
+        self._keep(self._lines.feed(kept))
         return len(data) == _CHUNK
 
-    def _keep(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            if not self._budget.spent:
-                self._say_what_was_dropped()
-            if self._budget.take(line):
-                self._deliver(line)
+    def _keep(self, lines: Sequence[str]) -> None:
+        if lines and not self._budget.spent:
+            self._say_what_was_dropped()
+        for index, line in enumerate(lines):
+            if not self._budget.take(line):
+                rest = lines[index + 1 :]
+                self._budget.dropped += sum(map(len, rest)) + len(rest)
+                return
+            self._deliver(line)
 
     def _say_what_was_dropped(self) -> None:
         if note := self._budget.note():

@@ -67,6 +67,17 @@ def test_a_budget_begins_anew_each_second() -> None:
     assert budget.note() == ""
 
 
+@given(st.lists(st.sampled_from([b"", b"a", b"\n", b"\n\n", b"line\n" * 900]), max_size=20))
+def test_what_is_cut_off_is_counted(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    budget = Budget(lambda: 0.0)
+    kept = budget.cut(data)
+    assert data.startswith(kept)
+    assert budget.dropped == len(data) - len(kept)
+    assert kept.count(b"\n") <= LINES_PER_SECOND
+    assert kept == data or kept.count(b"\n") == LINES_PER_SECOND
+
+
 async def test_what_was_written_is_there_when_the_pipe_is_drained() -> None:
     loop = asyncio.get_running_loop()
     lines: list[str] = []

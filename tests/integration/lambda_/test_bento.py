@@ -13,14 +13,25 @@ from typing import Any
 
 import pytest
 
+from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.engines.base import Launch
+from bentofn.adapters.local.engines.forked.zygotes import Zygotes
+from bentofn.adapters.local.engines.restored.restorer import Restorer
+from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
+from bentofn.adapters.local.engines.shared import Shared
+from bentofn.adapters.local.isolation.policy import UNLIMITED
 from bentofn.adapters.local.lambda_.client import client_directory
 from bentofn.adapters.local.lambda_.configuration import Configuration
 from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
 from bentofn.adapters.local.lambda_.invocation import Invocation, InvocationResult
+from bentofn.adapters.local.lambda_.launcher import LambdaLauncher
 from bentofn.adapters.local.lambda_.setup import HANDLER, bento_setup
 from bentofn.adapters.local.lambda_.snapstart import SnapStart
+from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.home import Home
+from bentofn.packager.snapshot.store import SnapshotStore
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
 
@@ -86,7 +97,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="module")
-def root(home: Home, bentofn: Any, tmp_path_factory: pytest.TempPathFactory) -> BentoRoot:
+def bento(home: Home, bentofn: Any, tmp_path_factory: pytest.TempPathFactory) -> LocalBento:
     project = tmp_path_factory.mktemp("greeter")
     (project / "service.py").write_text(SERVICE)
     (project / "bentofile.yaml").write_text(
@@ -94,9 +105,32 @@ def root(home: Home, bentofn: Any, tmp_path_factory: pytest.TempPathFactory) -> 
         "python:\n  packages: [snapshot-restore-py]\n"
     )
     built = json.loads(bentofn("build", str(project), "--json", home=home.path).stdout)
-    from bentofn.adapters.local.bentos import resolve_bento
+    return resolve_bento(home, built["tag"])
 
-    return resolve_bento(home, built["tag"]).root
+
+@pytest.fixture(scope="module")
+def root(bento: LocalBento) -> BentoRoot:
+    return bento.root
+
+
+@pytest.fixture
+async def launcher(home: Home, bento: LocalBento, tmp_path: Path) -> AsyncIterator[Any]:
+    """Makes the launcher of a function with some settings."""
+    restorer = Restorer(SnapshotStore(home))
+    shared = Shared(Zygotes(print), restorer, KeptZygotes(restorer, print))
+    made: list[LambdaLauncher] = []
+
+    def make(**settings: Any) -> LambdaLauncher:
+        chosen = FunctionSettings(profile="lambda", memory=1024, **settings)
+        spec = FunctionSpec("greet", bento.tag, chosen)
+        log = LogWriter(tmp_path / "log")
+        made.append(LambdaLauncher(spec, bento, 7, UNLIMITED, log, shared))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
+    await shared.close()
 
 
 @pytest.fixture
@@ -231,3 +265,35 @@ async def test_under_snapstart_it_starts_up_to_the_snapshot_and_goes_on_after_it
 def test_a_bento_brings_the_handler_along(root: BentoRoot) -> None:
     assert (root.runtime / "bentofn" / "runtime" / "aws_lambda" / "__init__.py").is_file()
     assert BentoManifest.read(root.manifest).python == PYTHON
+
+
+async def test_a_version_is_published_where_lambda_has_snapstart_for_its_python(
+    launcher: Any,
+) -> None:
+    made = launcher(environment={"KEY": "k"})
+    preparation = made.prepare()
+    if sys.version_info >= (3, 12):
+        await preparation
+        assert (made.snapshot, made.next_kind, made.note) == ("snapstart", "restored", "")
+    else:
+        assert preparation is None
+        assert (made.snapshot, made.next_kind) == ("none", "cold")
+        assert "SnapStart takes Python 3.12 and later" in made.note
+    environment, kind = await made.launch("greet-1", 1)
+    assert kind == made.next_kind
+    assert environment.trouble == ""
+    await environment.stop(0.0)
+
+
+async def test_snapstart_can_be_left_out_and_is_refused_to_older_pythons(launcher: Any) -> None:
+    assert launcher(snapshot="none").prepare() is None
+    if sys.version_info < (3, 12):
+        with pytest.raises(UserError, match="SnapStart is not supported for python3"):
+            await launcher(snapshot="criu").prepare()
+
+
+async def test_reserved_variables_are_refused(launcher: Any) -> None:
+    with pytest.raises(UserError, match="reserved keys: AWS_LAMBDA_FUNCTION_NAME, _HANDLER"):
+        await launcher(environment={"AWS_LAMBDA_FUNCTION_NAME": "x", "_HANDLER": "y"}).launch(
+            "a", 1
+        )

@@ -204,13 +204,8 @@ class Platform:
 
     def status(self) -> list[FunctionStatus]:
         """All deployed functions, by name."""
-        return [
-            dataclasses.replace(
-                function.status(self.url_of(name)), schedules=self._schedules.status(name)
-            )
-            for name, function in sorted(self.functions.items())
-            if function.deployment is not None
-        ]
+        deployed = [f for _, f in sorted(self.functions.items()) if f.deployment is not None]
+        return [self._status(function) for function in deployed]
 
     def schedules(self, name: str) -> tuple[ScheduleStatus, ...]:
         """How a function's schedules stand."""
@@ -301,6 +296,11 @@ class Platform:
         if refused:
             raise UserError(f"{profile.name} refuses {spec.name}: {' '.join(refused)}")
         return "; ".join(problem.sentence for problem in found)
+
+    def _status(self, function: Function) -> FunctionStatus:
+        name, found = function.name, function.status(self.url_of(function.name))
+        queued = found.queued + self.lambda_face.asynchronous.queued(name)
+        return dataclasses.replace(found, queued=queued, schedules=self._schedules.status(name))
 
     def _deployed(self, function: Function, *, changed: bool, differences: str = "") -> Deployed:
         assert function.deployment is not None

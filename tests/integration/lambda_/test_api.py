@@ -234,6 +234,7 @@ def test_events_survive_a_kill_of_the_platform(running: Running, tmp_path: Path)
     answer = running.say(f"once {gate}", "later", InvocationType="Event")
     assert answer["StatusCode"] == 202
     until(gate.exists)
+    until(lambda: LocalAdapter(running.home).status("later")[0].queued == 1)
     _kill(running.home)
     running.url = daemon.start(running.home, port=0, speed=600.0).url
     file = running.home.invocations / "destinations" / "sqs-done.jsonl"

@@ -147,6 +147,11 @@ class Queue:
         """Whether nothing waits or runs."""
         return not (self._waiting or self._running)
 
+    @property
+    def waiting(self) -> int:
+        """Events that do not run now."""
+        return len(self._waiting)
+
     def runs(self, id: str) -> bool:
         """Whether an event was told to be invoked, and is not over."""
         return id in self._running

@@ -83,6 +83,11 @@ class Asynchronous:
         queue = self._queues.get(function)
         return len(tuple(queue.entries())) if queue else 0
 
+    def queued(self, function: str) -> int:
+        """Those of them that do not run now."""
+        queue = self._queues.get(function)
+        return queue.waiting if queue else 0
+
     async def recover(self) -> None:
         """Go on with what a former platform left."""
         if not self._disk.used:

@@ -22,6 +22,7 @@ class Bill:
     """
 
     def __init__(self, profile: Profile, spec: FunctionSpec, journal: Journal) -> None:
+        self.profile = profile.name
         self._free = isinstance(profile.price.rule, NoPrice)
         self._meter = profile.price.rule.meter(profile.size(spec.settings))
         self._currency = profile.price.currency

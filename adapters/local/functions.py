@@ -173,7 +173,7 @@ class Function:
         services = self.live.services if self.live else None
         others = [each.stats for each in services.functions.values()] if services else []
         now = self._shared.clock.monotonic()
-        return sum(stats.cost(now) for stats in (self.stats, *others))
+        return sum(stats.cost(self.profile.name, now) for stats in (self.stats, *others))
 
     def write_log(self, source: str, line: str) -> None:
         """Write a line of the platform's own into its log."""

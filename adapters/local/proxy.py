@@ -209,6 +209,7 @@ class _Exchange:
         )
         async with upstream:
             self._count(upstream.headers)
+            self._check_size(upstream.headers)
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
             response.headers.extend(self._response_headers(upstream.headers, assignment))
             await response.prepare(request)
@@ -219,6 +220,15 @@ class _Exchange:
             await response.write_eof()
             self._record.answered(upstream.status)
             return response
+
+    def _check_size(self, headers: Mapping[str, str]) -> None:
+        """Refuse an answer that the backend would not pass on; of one that is streamed, none is."""
+        profile, size = self._function.profile, headers.get("Content-Length", "")
+        limit = profile.limits.response
+        if limit is not None and size.isdecimal() and int(size) > limit:
+            raise Refused(
+                500, f"The answer holds {size} bytes; on {profile.name} it holds {limit} at most."
+            )
 
     async def _talk(self, assignment: Assignment) -> web.StreamResponse:
         """Connect the caller's websocket with one of the instance's."""

@@ -23,6 +23,11 @@ class Stats:
     starts: Counter[str] = field(default_factory=Counter)
     bills: list[Bill] = field(default_factory=list)
 
-    def cost(self, now: float) -> float:
-        """What the backend would have charged so far; ``now`` is the clock's monotonic time."""
-        return sum(bill.cost(now) for bill in self.bills)
+    def cost(self, profile: str, now: float) -> float:
+        """What a backend would have charged so far for what ran by its rules.
+
+        Args:
+            profile: The backend's.
+            now: The clock's monotonic time.
+        """
+        return sum(bill.cost(now) for bill in self.bills if bill.profile == profile)

@@ -26,6 +26,10 @@ class Service:
     @bentofn.api
     def size(self, text: str) -> int:
         return len(text)
+
+    @bentofn.api
+    def fill(self, megabytes: int) -> str:
+        return "x" * (megabytes << 20)
 """
 
 
@@ -61,11 +65,14 @@ def tick(home: Home, seconds: float) -> None:
 
 
 def call(home: Home, name: str, text: str = "") -> tuple[int, dict[str, str], bytes]:
+    return post(home, f"/{name}/size", {"text": text})
+
+
+def post(home: Home, path: str, body: object) -> tuple[int, dict[str, str], bytes]:
     endpoint = daemon.status(home)
     assert endpoint is not None
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=60)
-    body = json.dumps({"text": text})
-    connection.request("POST", f"/{name}/size", body, {"Content-Type": "application/json"})
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()
     found = response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
     connection.close()
@@ -117,6 +124,24 @@ def test_runpod_is_paid_by_the_second_and_takes_its_payload(home: Home, root: Pa
     stopped(home, "runpod")
     tick(home, 600.0)
     assert status(home, "runpod").cost - before.cost < 10 * 0.00019
+
+
+def test_cloud_run_does_not_pass_on_what_is_over_its_limit(home: Home, root: Path) -> None:
+    deploy(home, root, "large", "cloud-run")
+    code, _, body = post(home, "/large/fill", {"megabytes": 33})
+    assert code == 500
+    assert b"on cloud-run it holds 33554432 at most" in body
+    code, _, body = post(home, "/large/fill", {"megabytes": 31})
+    assert (code, len(body)) == (200, 31 << 20)
+
+
+def test_the_cost_is_that_of_the_profile_it_has_now(home: Home, root: Path) -> None:
+    deploy(home, root, "moved", "runpod")
+    assert call(home, "moved")[0] == 200
+    tick(home, 3.0)
+    assert status(home, "moved").cost > 0
+    deploy(home, root, "moved", "plain")
+    assert status(home, "moved").cost == 0.0
 
 
 def test_what_a_backend_refuses_is_not_deployed(home: Home, root: Path) -> None:

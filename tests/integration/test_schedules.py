@@ -120,23 +120,23 @@ def note(file: Path, **more: Any) -> Schedule:
         "input": json.dumps(body),
         **more,
     }
-    return Schedule("hourly", given.pop("expression", "cron(0 * * * ? *)"), **given)
+    return Schedule("told", given.pop("expression", "cron(0 * * * ? *)"), **given)
 
 
 def test_a_week_passes_in_a_moment(deployed: Deployed, tmp_path: Path) -> None:
     file = tmp_path / "notes"
-    assert deployed.deploy(note(file, timezone="Europe/Berlin")) == ""
+    assert deployed.deploy(note(file, expression="cron(0 0/3 * * ? *)")) == ""
     began = deployed.tick(0.0)
     now = deployed.tick(7 * DAY)
     assert now == pytest.approx(began + 7 * DAY)
-    expected = [(began // HOUR + n) * HOUR for n in range(1, 169)]
+    expected = [(began // (3 * HOUR) + n) * 3 * HOUR for n in range(1, 57)]
     moments = [datetime.fromtimestamp(each, timezone.utc) for each in expected]
     assert file.read_text().split() == [f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in moments]
     status = only(deployed.adapter)
-    # Each hour found no instance: the minute without requests had passed.
-    assert (status.requests, status.starts["restored"]) == (168, 169)
+    # Each call found no instance: the minute without requests had passed.
+    assert (status.requests, status.starts["restored"]) == (56, 57)
     assert deployed.schedule() == ScheduleStatus(
-        "hourly", "cron(0 * * * ? *)", "Europe/Berlin", "enabled", expected[-1] + HOUR,
+        "told", "cron(0 0/3 * * ? *)", "UTC", "enabled", expected[-1] + 3 * HOUR,
         pytest.approx(expected[-1], abs=1), "delivered",
     )  # fmt: skip
 
@@ -179,8 +179,8 @@ def test_a_restarted_platform_makes_up_for_what_it_missed(
     daemon.stop(deployed.home)
     path = deployed.home.schedules / "echo.json"
     remembered = json.loads(path.read_text())
-    remembered["hourly"]["last"] -= 4 * HOUR
-    remembered["hourly"]["anchor"] -= 4 * HOUR
+    remembered["told"]["last"] -= 4 * HOUR
+    remembered["told"]["anchor"] -= 4 * HOUR
     path.write_text(json.dumps(remembered))
     file.unlink()
     daemon.start(deployed.home, speed=0.0)
@@ -220,7 +220,7 @@ def test_a_one_time_schedule_is_forgotten_when_it_asks_for_that(
 
 def test_what_cannot_run_is_said_when_it_is_deployed(deployed: Deployed, tmp_path: Path) -> None:
     told = deployed.deploy(note(tmp_path / "a", api=None))
-    assert told.startswith("its schedule hourly cannot run: it names no endpoint; set custom.bento")
+    assert told.startswith("its schedule told cannot run: it names no endpoint; set custom.bento")
     assert "there is no endpoint 'notes'" in deployed.deploy(note(tmp_path / "a", api="notes"))
 
 

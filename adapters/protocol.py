@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from bentofn.adapters.event_rules import EventRules
-from bentofn.adapters.schedule import Schedule
+from bentofn.adapters.schedule import Schedule, ScheduleStatus
 from bentofn.adapters.url import Url
 
 Snapshot = Literal["auto", "criu", "template", "none"]
@@ -137,29 +137,6 @@ class InstanceStatus:
     in_flight: int
     pid: int | None = None
     service: str = ""
-
-
-@dataclass(frozen=True)
-class ScheduleStatus:
-    """One schedule of a function. Moments are seconds since the epoch, in the target's time.
-
-    Args:
-        name: Its name.
-        expression: When it comes.
-        timezone: By whose clocks.
-        state: ``enabled``, ``disabled``, or ``completed`` if it will not come any more.
-        next: When it comes next; None if it does not.
-        last: When it came last; None if it did not yet.
-        outcome: What became of that: empty, ``delivered``, or why not.
-    """
-
-    name: str
-    expression: str
-    timezone: str
-    state: str
-    next: float | None = None
-    last: float | None = None
-    outcome: str = ""
 
 
 @dataclass(frozen=True)

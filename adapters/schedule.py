@@ -1,4 +1,4 @@
-"""A schedule of a function, as plain data."""
+"""A schedule of a function and how it stands, as plain data."""
 
 from __future__ import annotations
 
@@ -51,3 +51,26 @@ class Schedule:
     retries: int = MOST_RETRIES
     longest_age: int = LONGEST_AGE
     delete: bool = False
+
+
+@dataclass(frozen=True)
+class ScheduleStatus:
+    """One schedule of a function. Moments are seconds since the epoch, in the target's time.
+
+    Args:
+        name: Its name.
+        expression: When it comes.
+        timezone: By whose clocks.
+        state: ``enabled``, ``disabled``, or ``completed`` if it will not come any more.
+        next: When it comes next; None if it does not.
+        last: When it came last; None if it did not yet.
+        outcome: What became of that: empty, ``delivered``, or why not.
+    """
+
+    name: str
+    expression: str
+    timezone: str
+    state: str
+    next: float | None = None
+    last: float | None = None
+    outcome: str = ""

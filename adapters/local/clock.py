@@ -74,6 +74,7 @@ class SystemClock:
         self._numbers = itertools.count()
         self._armed: asyncio.Handle | None = None
         self._armed_for = 0.0
+        self._ticking = asyncio.Lock()
         self._works = 0
         self._idle: asyncio.Event | None = None
 
@@ -131,17 +132,20 @@ class SystemClock:
     async def tick(self, seconds: float) -> None:
         """Have time pass now, as :meth:`advance`, but wait at each call for what it brings about.
 
+        Those that are asked for at the same time pass one after the other.
+
         Args:
             seconds: How much.
         """
-        target = self.monotonic() + seconds
-        await self._settle()
-        while (timer := self._first()) is not None and timer.when <= target:
-            self._go_to(timer.when)
-            self._fire()
+        async with self._ticking:
+            target = self.monotonic() + seconds
             await self._settle()
-        self._go_to(target)
-        self._arm()
+            while (timer := self._first()) is not None and timer.when <= target:
+                self._go_to(timer.when)
+                self._fire()
+                await self._settle()
+            self._go_to(target)
+            self._arm()
 
     @contextmanager
     def working(self) -> Iterator[None]:

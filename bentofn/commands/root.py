@@ -17,7 +17,7 @@ COMMANDS = {
     "deploy": ("functions:deploy", "Deploy the functions of serverless.yml, or one bento."),
     "destroy": ("functions:destroy", "Remove a deployed function; its bento stays."),
     "doctor": ("doctor:doctor", "What this machine offers; finds and clears leftovers."),
-    "emulator": ("emulator:emulator", "The local platform: start, stop, status."),
+    "emulator": ("emulator:emulator", "The local platform: start, stop, tick, status."),
     "export": ("archive:export", "Write a bento as one file."),
     "get": ("bentos:get", "Show one bento."),
     "import": ("archive:import_", "Add the bento of a file that export wrote."),
@@ -34,7 +34,7 @@ COMMANDS = {
     "serve": ("serve:serve", "Run one instance of a project or a bento."),
     "sign": ("trust:sign", "Sign a bento with a key of yours."),
     "snapshot": ("snapshot:snapshot", "Started services on disk, restored instead of started."),
-    "status": ("functions:status", "Show the deployed functions."),
+    "status": ("status:status", "Show the deployed functions."),
     "verify": ("trust:verify", "Prove who signed a bento, and that it is whole."),
 }
 

@@ -15,8 +15,8 @@ import pytest
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.local.client import Client
-from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, ScheduleStatus
-from bentofn.adapters.schedule import Schedule
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.schedule import Schedule, ScheduleStatus
 from bentofn.packager.home import Home
 from bentofn.runtime.manifest import APIContract, BentoManifest
 

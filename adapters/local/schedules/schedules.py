@@ -12,8 +12,8 @@ from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.schedules.calls import Caller, route_of
 from bentofn.adapters.local.schedules.keeper import CallFailed, ScheduleKeeper
-from bentofn.adapters.protocol import FunctionSpec, ScheduleStatus
-from bentofn.adapters.schedule import Schedule
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.adapters.schedule import Schedule, ScheduleStatus
 from bentofn.adapters.schedules import other_events
 from bentofn.runtime.manifest import ServiceContract
 

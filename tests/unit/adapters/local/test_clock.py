@@ -132,3 +132,21 @@ async def test_a_tick_moves_a_running_clock_ahead_too() -> None:
     await clock.tick(7200.0)
     assert len(called) == 1
     assert clock.now() - began >= 7200.0
+
+
+async def test_two_ticks_at_once_pass_one_after_the_other() -> None:
+    clock = ManualClock()
+    log: list[float] = []
+
+    async def work() -> None:
+        with clock.working():
+            for _ in range(20):
+                await asyncio.sleep(0)
+            log.append(clock.monotonic())
+
+    tasks: list[asyncio.Task[None]] = []
+    for when in (10.0, 100.0):
+        clock.call_at(when, lambda: tasks.append(asyncio.create_task(work())))
+    await asyncio.wait_for(asyncio.gather(clock.tick(60.0), clock.tick(90.0)), 10)
+    assert log == [10.0, 100.0]
+    assert clock.monotonic() == 150.0

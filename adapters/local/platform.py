@@ -36,8 +36,8 @@ from bentofn.adapters.protocol import (
     FunctionSpec,
     FunctionStatus,
     Progress,
-    ScheduleStatus,
 )
+from bentofn.adapters.schedule import ScheduleStatus
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.roots.trees import TreeProvider

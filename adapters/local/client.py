@@ -69,6 +69,13 @@ class Client:
         body = json.dumps({"seconds": seconds}).encode()
         return float(json.loads(self._control("POST", "tick", body).read())["now"])
 
+    def testing(self, action: str, **asked: Any) -> dict[str, Any]:
+        """Ask a platform that was started for tests; see
+        :class:`bentofn.adapters.local.testing.control.TestingControl`."""
+        response = self._control("POST", f"testing/{action}", json.dumps(asked).encode())
+        answer: dict[str, Any] = json.loads(response.read())
+        return answer
+
     def destroy(self, name: str) -> None:
         """See ``Adapter.destroy``."""
         self._control("DELETE", f"functions/{name}").read()

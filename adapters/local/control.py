@@ -17,6 +17,7 @@ from aiohttp import web
 
 from bentofn.adapters.local.platform import Platform
 from bentofn.adapters.local.proxy import error_response, read_body
+from bentofn.adapters.local.testing.control import TestingControl
 from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.runtime.errors import UserError
@@ -36,6 +37,8 @@ class Control:
     def __init__(self, platform: Platform, token: str) -> None:
         self._platform = platform
         self._expected = f"Bearer {token}".encode()
+        faults = platform.faults
+        self._testing = TestingControl(platform, faults) if faults is not None else None
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request under the prefix."""
@@ -56,6 +59,9 @@ class Control:
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     await self._platform.clock.tick(float(asked["seconds"]))
                     return _json({"now": self._platform.clock.now()})
+                case "POST", "testing" if self._testing is not None:
+                    asked = json.loads(await read_body(request, _BODY_LIMIT))
+                    return _json(await self._testing.answer(name, asked))
                 case "DELETE", "functions":
                     await self._platform.destroy(name)
                     return _json({"destroyed": name})

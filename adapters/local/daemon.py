@@ -74,13 +74,17 @@ def status(home: Home) -> Endpoint | None:
     return None
 
 
-def start(home: Home, port: int | None = None, speed: float = 1.0) -> Endpoint:
+def start(
+    home: Home, port: int | None = None, speed: float = 1.0, *, leash: int | None = None
+) -> Endpoint:
     """Start a platform that outlives this process, and wait until it answers.
 
     Args:
         home: Whose functions.
         port: Its port; 0 takes a free one, None the one that it last had, so that URLs stay.
         speed: See :class:`bentofn.adapters.local.clock.SystemClock`.
+        leash: For tests: the reading end of a pipe. The platform ends with those who hold the
+            other one, and has things go wrong when it is told to.
 
     Raises:
         UserError: One runs already, the port is in use, or it does not start.
@@ -92,7 +96,7 @@ def start(home: Home, port: int | None = None, speed: float = 1.0) -> Endpoint:
                 f"The local platform already runs at {running.url}; "
                 "stop it with: bentofn emulator stop."
             )
-        return _spawn(home, port, speed)
+        return _spawn(home, port, speed, leash)
 
 
 def ensure_running(home: Home, port: int | None = None) -> Endpoint:
@@ -130,7 +134,12 @@ def stop(home: Home) -> bool:
 
 
 def run(
-    home: Home, port: int | None = None, *, speed: float = 1.0, ready_fd: int | None = None
+    home: Home,
+    port: int | None = None,
+    *,
+    speed: float = 1.0,
+    ready_fd: int | None = None,
+    leash: int | None = None,
 ) -> None:
     """Be the platform, in the foreground, until SIGTERM or Ctrl-C.
 
@@ -139,6 +148,7 @@ def run(
         port: The port, as for :func:`start`.
         speed: As for :func:`start`.
         ready_fd: Descriptor that is told when requests are answered.
+        leash: As for :func:`start`.
 
     Raises:
         UserError: One runs already, or the port is in use.
@@ -150,6 +160,7 @@ def run(
     from bentofn.adapters.local.core.profile import load_profile
     from bentofn.adapters.local.emulator import bind, private_directory, serve
     from bentofn.adapters.local.platform import Platform
+    from bentofn.adapters.local.testing.faults import Faults
     from bentofn.packager.roots.providers import tree_providers
 
     providers = tree_providers(home)
@@ -172,10 +183,12 @@ def run(
                 _tell(ready_fd, {"ready": True})
 
         async def main() -> None:
+            faults = None if leash is None else Faults()
             platform = Platform(
-                home, load_profile("plain"), sockets, endpoint.url, providers, SystemClock(speed)
-            )
-            await serve(platform, listener, token, on_ready)
+                home, load_profile("plain"), sockets, endpoint.url, providers, SystemClock(speed),
+                faults,
+            )  # fmt: skip
+            await serve(platform, listener, token, on_ready, leash)
 
         try:
             asyncio.run(main())
@@ -186,10 +199,12 @@ def run(
 
 
 def main(argv: list[str]) -> int:
-    """The detached process: ``python -m bentofn.adapters.local.daemon HOME PORT SPEED FD``."""
+    """The detached process: ``python -m bentofn.adapters.local.daemon HOME PORT SPEED FD [LEASH]``,
+    the last two being descriptors."""
     home, port, speed, ready_fd = Home(Path(argv[0])), int(argv[1]), float(argv[2]), int(argv[3])
+    leash = int(argv[4]) if len(argv) > 4 else None
     try:
-        run(home, port, speed=speed, ready_fd=ready_fd)
+        run(home, port, speed=speed, ready_fd=ready_fd, leash=leash)
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         with contextlib.suppress(OSError):
@@ -198,18 +213,19 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _spawn(home: Home, port: int | None, speed: float = 1.0) -> Endpoint:
+def _spawn(home: Home, port: int | None, speed: float = 1.0, leash: int | None = None) -> Endpoint:
     port = _last_port(home) if port is None else port
     log = home.directory(home.logs) / "emulator.log"
     ready_read, ready_write = os.pipe()
     command = [sys.executable, "-m", "bentofn.adapters.local.daemon"]
+    leashes = [] if leash is None else [leash]
     with log.open("ab") as output, os.fdopen(ready_read, "rb") as ready:
         process = subprocess.Popen(
-            [*command, str(home.path), str(port), str(speed), str(ready_write)],
+            [*command, str(home.path), str(port), str(speed), *map(str, [ready_write, *leashes])],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=[ready_write],
+            pass_fds=[ready_write, *leashes],
             start_new_session=True,
             cwd="/",
         )

@@ -99,7 +99,11 @@ def bind(port: int) -> socket.socket:
 
 
 async def serve(
-    platform: Platform, listener: socket.socket, token: str, on_ready: Callable[[], None]
+    platform: Platform,
+    listener: socket.socket,
+    token: str,
+    on_ready: Callable[[], None],
+    leash: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running requests finish and stop the instances.
 
@@ -108,11 +112,14 @@ async def serve(
         listener: From :func:`bind`.
         token: What guards the control API.
         on_ready: Called once requests are answered.
+        leash: Descriptor of a pipe: it ends, too, when nobody holds the other end any more.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, ended.set)
+    if leash is not None:
+        loop.add_reader(leash, ended.set)
     emulator = Emulator(platform, token)
     # A body belongs to the service as it came, compressed or not.
     server = web.Server(
@@ -126,6 +133,8 @@ async def serve(
         await site.start()
         on_ready()
         await ended.wait()
+        if leash is not None:
+            loop.remove_reader(leash)
     finally:
         if site in runner.sites:
             await site.stop()

@@ -26,11 +26,13 @@ from bentofn.adapters.local.isolation.limits import Limits
 from bentofn.adapters.local.isolation.policy import Isolation, confinement_of, private_paths
 from bentofn.adapters.local.journal.events import Destroyed
 from bentofn.adapters.local.journal.figures import Figures
-from bentofn.adapters.local.journal.journal import Journal
+from bentofn.adapters.local.journal.journal import SIZE, Journal
 from bentofn.adapters.local.lambda_.api.deployed import DeployedFunctions, local_face
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.schedules.schedules import Schedules, unrun_events
 from bentofn.adapters.local.state import State
+from bentofn.adapters.local.testing.control import JOURNAL_SIZE
+from bentofn.adapters.local.testing.faults import Faults
 from bentofn.adapters.protocol import (
     Deployed,
     FunctionSpec,
@@ -59,6 +61,7 @@ class Platform:
         url: Where the platform answers, without a slash at its end.
         providers: Who may give the trees of bentos otherwise than unpacked.
         clock: Its time.
+        faults: What goes wrong on purpose; one that has any is for tests.
     """
 
     def __init__(
@@ -69,8 +72,10 @@ class Platform:
         url: str,
         providers: Sequence[TreeProvider] = (),
         clock: SystemClock | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
+        self.faults = faults
         self.functions: dict[str, Function] = {}
         self.profile = profile
         self._home = home
@@ -81,10 +86,10 @@ class Platform:
         self._confinement = confinement_of(home)
         self._numbers = itertools.count(1)
         restorer = Restorer(SnapshotStore(home))
-        self.journal = Journal(self.clock.now)
+        self.journal = Journal(self.clock.now, SIZE if faults is None else JOURNAL_SIZE)
         self.figures = Figures(self.journal)
         kept = KeptZygotes(restorer, _print)
-        self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal)
+        self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal, faults)
         self._schedules = Schedules(home.schedules, url, self.clock, self.journal)
         self._background: asyncio.Task[None] | None = None
         lambdas = DeployedFunctions(self.functions, self._state, self._resolve)

@@ -115,6 +115,7 @@ class Revision:
         self._instances: dict[str, Instance] = {}
         self._upstreams: dict[str, Upstream] = {}
         self._journal = shared.journal
+        self._faults = shared.faults.of(spec.name) if shared.faults is not None else None
         self._told = Lives(shared.journal, spec.name)
         self._kinds: dict[str, str] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
@@ -144,6 +145,11 @@ class Revision:
         self._arrived += 1
         ticket = Ticket(self._arrived, record)
         self._tickets[ticket.number] = ticket
+        if self._faults is not None:
+            refusal = self._faults.throttle(self._pool.rules.overflow)
+            if refusal is not None:
+                self._refuse(ticket.number, refusal)
+                return ticket
         self._feed(RequestArrived(ticket.number))
         if record is not None and not ticket.assigned.done():
             record.queued()
@@ -185,6 +191,17 @@ class Revision:
             self._first_start = self._loop.create_future()
             self._feed(InstanceWanted())
             await self._first_start
+
+    async def recycle(self) -> None:
+        """Stop the instances that serve, as a backend does that takes its machines back."""
+        ending = [self._lives[name] for name in self._instances]
+        for name in list(self._instances):
+            self.lost(name)
+        if ending:
+            await asyncio.wait(ending)
+        for service in self.services.functions.values() if self.services is not None else ():
+            if service.live is not None:
+                await service.live.recycle()
 
     async def close(self, patience: float) -> None:
         """Drain, then stop what is left.
@@ -257,7 +274,10 @@ class Revision:
                     instance = self._instances[name]
                     environment = instance if isinstance(instance, LambdaEnvironment) else None
                     upstream = self._upstreams[name]
-                    ticket.assigned.set_result(Assignment(name, kind, upstream, environment))
+                    assignment = Assignment(name, kind, upstream, environment)
+                    if self._faults is not None:
+                        assignment = self._faults.spoil(assignment)
+                    ticket.assigned.set_result(assignment)
                 self._told.assigned(request, name)
                 if ticket.record is not None:
                     ticket.record.assigned(name, kind)
@@ -290,6 +310,8 @@ class Revision:
         """An instance's life, from its start to its end."""
         began = self._loop.time()
         try:
+            if self._faults is not None:
+                await self._faults.hold_start(self._clock)
             instance, kind = await self.launcher.launch(name, self._threads)
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it is: the pool waits for an answer, and requests wait for the pool.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bentofn.adapters.local.clock import Clock, SystemClock
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.journal.journal import Journal
+
+if TYPE_CHECKING:
+    from bentofn.adapters.local.testing.faults import Faults
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Shared:
         kept_zygotes: The same processes as snapshots, where they can be restored.
         clock: Its time.
         journal: Is told what happens.
+        faults: What goes wrong on purpose, on a platform for tests.
     """
 
     zygotes: Zygotes
@@ -28,6 +33,7 @@ class Shared:
     kept_zygotes: KeptZygotes
     clock: Clock = field(default_factory=SystemClock)
     journal: Journal = field(default_factory=Journal)
+    faults: Faults | None = None
 
     def zygote_status(self) -> list[ZygoteStatus]:
         """Those that can be started from, and those that have instances."""

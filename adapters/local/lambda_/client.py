@@ -17,6 +17,15 @@ REQUIREMENTS = ("awslambdaric>=4.2,<5", "mangum>=0.19,<1")
 """The client, and what turns its events into HTTP for :mod:`bentofn.runtime.aws_lambda`."""
 
 
+def lend_client(lender: Home, borrower: Home, python: str, interpreter: Path) -> None:
+    """Spare a home the installation of the client; arguments as for :func:`client_directory`."""
+    lent = _directory(borrower, python)
+    if not lent.exists():
+        kept = client_directory(lender, python, interpreter)
+        lent.parent.mkdir(parents=True, exist_ok=True)
+        lent.symlink_to(kept)
+
+
 def client_directory(home: Home, python: str, interpreter: Path) -> Path:
     """A directory with the client for a version of Python, installed once for each home.
 
@@ -28,8 +37,8 @@ def client_directory(home: Home, python: str, interpreter: Path) -> Path:
     Raises:
         UserError: It cannot be had.
     """
-    above = home.cache / "aws-lambda"
-    directory = above / f"python{python}"
+    directory = _directory(home, python)
+    above = directory.parent
     if directory.is_dir():
         return directory
     with home.lock("aws-lambda"):
@@ -48,3 +57,7 @@ def client_directory(home: Home, python: str, interpreter: Path) -> Path:
                 )
                 (temporary / "client").rename(directory)
     return directory
+
+
+def _directory(home: Home, python: str) -> Path:
+    return home.cache / "aws-lambda" / f"python{python}"

@@ -1,0 +1,1 @@
+"""What :mod:`bentofn.testing` is made of."""

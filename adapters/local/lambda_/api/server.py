@@ -22,8 +22,8 @@ from bentofn.adapters.local.lambda_.api.management import Management
 from bentofn.adapters.local.lambda_.api.names import Name, parse
 from bentofn.adapters.local.lambda_.api.routes import call_of
 from bentofn.adapters.local.lambda_.api.store import Message
+from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
-from bentofn.adapters.local.lambda_.offers import new_trace
 from bentofn.adapters.local.proxy import read_body
 from bentofn.adapters.local.tickets import Refused
 
@@ -148,7 +148,7 @@ class InvokeApi:
         limit = limits.asynchronous or limits.payload if kind == "Event" else limits.payload
         payload = await _payload(request, limit)
         context = _client_context(request.headers.get("X-Amz-Client-Context"))
-        trace = request.headers.get("X-Amzn-Trace-Id") or new_trace()
+        trace = trace_of(request.headers.get(HEADER))
         self._invoker.find(name)
         if kind == "DryRun":
             return web.Response(status=204)
@@ -168,7 +168,7 @@ class InvokeApi:
         ran = await self._invoker.call(name, invocation)
         response = _streamed(ran, tail) if call == "invoke_stream" else _whole(ran, tail)
         response.headers["X-Amz-Executed-Version"] = ran.version
-        response.headers["X-Amzn-Trace-Id"] = trace
+        response.headers[HEADER] = trace
         return response
 
 
@@ -221,13 +221,17 @@ async def _payload(request: web.BaseRequest, limit: int) -> bytes:
             raise too_large(limit) from refusal
         raise LambdaError(400, "InvalidRequestContentException", refusal.reason) from refusal
     try:
-        json.loads(payload or b"{}")
+        json.loads(payload.decode() or "{}", parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         message = (
             f"Could not parse request body into json: Could not parse payload into json: {error}"
         )
         raise LambdaError(400, "InvalidRequestContentException", message) from error
     return payload or b"{}"
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 async def _document(request: web.BaseRequest) -> Mapping[str, Any]:

@@ -20,8 +20,8 @@ from bentofn.adapters.local.lambda_.api.events import UrlRequest, event_of
 from bentofn.adapters.local.lambda_.api.invoker import Invoker
 from bentofn.adapters.local.lambda_.api.names import Name
 from bentofn.adapters.local.lambda_.api.signature import Signable, Unsigned, verify
+from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
-from bentofn.adapters.local.lambda_.offers import new_trace
 from bentofn.adapters.local.proxy import read_body
 from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.url import Url
@@ -54,7 +54,7 @@ class FunctionUrls:
             name: The function, or one of its aliases.
             path: Path and query below the function's URL.
         """
-        id, trace = str(uuid.uuid4()), request.headers.get("X-Amzn-Trace-Id") or new_trace()
+        id, trace = str(uuid.uuid4()), trace_of(request.headers.get(HEADER))
         url: Url | None = None
         try:
             url = self._invoker.find(name).spec.settings.url
@@ -65,7 +65,7 @@ class FunctionUrls:
             message = "Request Entity Too Large" if refusal.status == 413 else "Bad Request"
             response = _message(refusal.status, message)
         response.headers["x-amzn-RequestId"] = id
-        response.headers["X-Amzn-Trace-Id"] = trace
+        response.headers[HEADER] = trace
         preflight = cors.is_preflight(request.method, request.headers)
         if url is not None and url.cors is not None and not preflight:
             for header in [n for n in response.headers if n.lower().startswith(cors.PREFIX)]:

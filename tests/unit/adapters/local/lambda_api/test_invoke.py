@@ -117,9 +117,21 @@ async def test_bodies_that_are_too_large_or_no_json_are_refused(served: Served) 
     error = await refused(client.invoke, FunctionName="f", Payload=event, InvocationType="Event")
     assert error.response["Error"]["Code"] == "RequestTooLargeException"
     await call(client.invoke, FunctionName="f", Payload=event)
-    error = await refused(client.invoke, FunctionName="f", Payload=b"{nope")
-    assert error.response["Error"]["Code"] == "InvalidRequestContentException"
-    assert "Could not parse request body into json" in error.response["Error"]["Message"]
+    for wrong in (b"{nope", b"NaN", '"utf-16"'.encode("utf-16"), b"[" * 100_000):
+        error = await refused(client.invoke, FunctionName="f", Payload=wrong)
+        assert error.response["Error"]["Code"] == "InvalidRequestContentException"
+        assert "Could not parse request body into json" in error.response["Error"]["Message"]
+
+
+async def test_a_trace_goes_on_and_one_that_is_none_is_made(served: Served) -> None:
+    served.functions.deploy("f", echo)
+    path = f"{served.url}/2015-03-31/functions/f/invocations"
+    async with httpx.AsyncClient(timeout=60) as client:
+        for sent in (b"Root=1-5759e988-bd862e3fe1be46a994272793", b"\xff"):
+            answer = await client.post(path, headers={b"X-Amzn-Trace-Id": sent})
+            found = served.functions.ran.pop()[2].trace_id
+            assert answer.headers["X-Amzn-Trace-Id"] == found
+            assert (found == sent.decode("latin-1")) == (sent != b"\xff")
 
 
 async def test_another_type_of_body_is_415(served: Served) -> None:

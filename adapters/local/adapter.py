@@ -104,6 +104,7 @@ class LocalAdapter:
         else:
             self._state.remove(name)
             remove_logs(self._home.logs, name)
+            (self._home.schedules / f"{name}.json").unlink(missing_ok=True)
 
     def _running(self) -> Client:
         return Client(daemon.ensure_running(self._home, self._port))

@@ -160,6 +160,27 @@ def test_what_fails_is_tried_again_and_given_up_in_the_end(
     assert "attempt 3 given up" in lines[-1]
 
 
+def test_what_would_fail_again_is_not_tried_again(deployed: Deployed, tmp_path: Path) -> None:
+    deployed.deploy(note(tmp_path / "tries", input="{}", expression="rate(1 day)"))
+    deployed.tick(HOUR)
+    assert only(deployed.adapter).requests == 1
+    assert deployed.schedule().outcome.startswith("it answered 400: ")
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_function_that_was_removed_leaves_nothing_to_make_up_for(
+    deployed: Deployed, tmp_path: Path, running: bool
+) -> None:
+    file = tmp_path / "notes"
+    deployed.deploy(note(file))
+    remembered = deployed.home.schedules / "echo.json"
+    eventually(remembered.exists)
+    if not running:
+        daemon.stop(deployed.home)
+    deployed.adapter.destroy("echo")
+    assert not remembered.exists()
+
+
 def test_a_restarted_platform_makes_up_for_what_it_missed(
     deployed: Deployed, tmp_path: Path
 ) -> None:

@@ -73,6 +73,10 @@ class Configuration:
         """What the first line of an environment's log says."""
         return f"python:{self.python}"
 
+    def new_log_stream(self) -> str:
+        """A name for the log of one more environment."""
+        return f"{datetime.now(timezone.utc):%Y/%m/%d}/[{self.version}]{os.urandom(16).hex()}"
+
     def check(self) -> None:
         """Refuse what CreateFunction refuses.
 
@@ -88,13 +92,12 @@ class Configuration:
             )
 
     def environment(self, task_root: Path, runtime_dir: Path) -> dict[str, str]:
-        """The environment of its runtimes, but for the address of the Runtime API.
+        """The environment of its runtimes, but for what each has of its own.
 
         Args:
             task_root: Where its code is.
             runtime_dir: Where the runtime interface client is.
         """
-        stream = f"{datetime.now(timezone.utc):%Y/%m/%d}/[{self.version}]{os.urandom(16).hex()}"
         several = {"AWS_LAMBDA_MAX_CONCURRENCY": str(self.workers)} if self.workers > 1 else {}
         return {
             "LANG": "en_US.UTF-8",
@@ -109,7 +112,6 @@ class Configuration:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.memory),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if self.snap_start else "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{self.name}",
-            "AWS_LAMBDA_LOG_STREAM_NAME": stream,
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
             "LAMBDA_TASK_ROOT": str(task_root),
             "LAMBDA_RUNTIME_DIR": str(runtime_dir),

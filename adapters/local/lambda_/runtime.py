@@ -20,7 +20,6 @@ from bentofn.adapters.local.lambda_ import report
 from bentofn.adapters.local.lambda_.messages import (
     Answered,
     Broken,
-    Call,
     Offer,
     Output,
     Reply,
@@ -79,7 +78,9 @@ class Runtime:
         self._setup = setup
         function = setup.function
         self._api = RuntimeApi(function.workers, snap_start=function.snap_start)
-        self._server = RuntimeServer(self._called, self._api.hung_up)
+        self._server = RuntimeServer(
+            lambda call: self._tell(self._api.call(call)), self._api.hung_up
+        )
         self._loop = asyncio.get_running_loop()
         self._process: children.Process | None = None
         self._pipes: list[Pipe] = []
@@ -124,7 +125,11 @@ class Runtime:
                 read, write = os.pipe()
                 reads.append(read)
                 writes.append(write)
-            env = {**setup.variables, "AWS_LAMBDA_RUNTIME_API": self._server.address}
+            env = {
+                **setup.variables,
+                "AWS_LAMBDA_RUNTIME_API": self._server.address,
+                "AWS_LAMBDA_LOG_STREAM_NAME": setup.function.new_log_stream(),
+            }
             if setup.function.workers == 1:  # several share one process's output and have no frames
                 env["_LAMBDA_TELEMETRY_LOG_FD"] = str(writes[2])
             self._process = await children.start(
@@ -240,9 +245,6 @@ class Runtime:
                 future.set_exception(self._failure)
         self._idle.set()
         return status
-
-    def _called(self, call: Call) -> None:
-        self._tell(self._api.call(call))
 
     def _tell(self, outputs: Sequence[Output]) -> None:
         for output in outputs:

@@ -431,3 +431,10 @@ async def test_a_start_that_is_too_slow_for_the_timeout_too_never_comes(make: An
     for _ in range(2):
         assert (await greet.error())["errorType"] == "Sandbox.Timedout"
     assert greet.environment.pid == 0
+
+
+async def test_each_environment_has_a_log_stream_of_its_own(make: Any) -> None:
+    source = "def handler(event, context):\n    return context.log_stream_name\n"
+    found = [await (await make(source)).value() for _ in range(2)]
+    assert found[0] != found[1]
+    assert all(re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", each) for each in found)

@@ -145,4 +145,5 @@ def _stopped(deployment: Deployment) -> FunctionStatus:
         deployed=deployment.created,
         state="stopped",
         snapshot="none",
+        profile=deployment.spec.settings.profile,
     )

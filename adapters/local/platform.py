@@ -150,12 +150,12 @@ class Platform:
         wait: bool,
     ) -> Deployed:
         now = function.deployment
+        differences = self._differences(spec, bento)
         if now and function.live and (now.spec, now.digest) == (spec, bento.digest):
             if wait and (preparation := function.live.launcher.prepare()) is not None:
                 with contextlib.suppress(UserError):
                     await asyncio.shield(preparation)
-            return self._deployed(function, changed=False)
-        differences = self._differences(spec, bento)
+            return self._deployed(function, differences, changed=False)
         self.lambda_face.check(spec)
         version = now.version + 1 if now else 1
         revision = await function.prepare(spec, bento, version, progress, wait=wait)
@@ -173,7 +173,7 @@ class Platform:
 
         # Once begun it is done to its end, or the database and the traffic would disagree.
         await asyncio.shield(asyncio.ensure_future(commit()))
-        return self._deployed(function, changed=True, differences=differences)
+        return self._deployed(function, differences, changed=True)
 
     async def destroy(self, name: str) -> None:
         """Remove a function and all that was made for it.
@@ -307,7 +307,7 @@ class Platform:
         queued = found.queued + self.lambda_face.asynchronous.queued(name)
         return dataclasses.replace(found, queued=queued, schedules=self._schedules.status(name))
 
-    def _deployed(self, function: Function, *, changed: bool, differences: str = "") -> Deployed:
+    def _deployed(self, function: Function, differences: str, *, changed: bool) -> Deployed:
         assert function.deployment is not None
         assert function.live is not None
         spec, contract = function.deployment.spec, function.live.bento.manifest.contract

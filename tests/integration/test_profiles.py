@@ -154,11 +154,15 @@ def test_what_a_backend_refuses_is_not_deployed(home: Home, root: Path) -> None:
 
 
 def test_what_differs_is_told_with_the_deploy(home: Home, root: Path) -> None:
-    assert "would start up to 100 instances" in deploy(home, root, "modal", "modal").note
+    for changed in (True, False):
+        deployed = deploy(home, root, "modal", "modal")
+        assert deployed.changed == changed
+        assert "would start up to 100 instances" in deployed.note
 
 
 def test_the_profile_survives_the_platform(home: Home, root: Path) -> None:
     deploy(home, root, "kept", "cloud-run")
     daemon.stop(home)
+    assert status(home, "kept").profile == "cloud-run"
     daemon.start(home, 0, speed=0.0)
     assert status(home, "kept").profile == "cloud-run"

@@ -47,11 +47,6 @@ class OverflowRules:
         """What the backend answers; empty for the platform's own sentence."""
         return self.body.replace("{code}", self.code)
 
-    @property
-    def impatient(self) -> bool:
-        """Whether a request that waits is ever refused for it."""
-        return self.wait < math.inf or self.wait_starts > 0
-
     def patience(self, average_start: float | None, *, starting: bool) -> float:
         """Seconds that a request may wait.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 
 from bentofn.adapters.local.core.autoscaling.base import Metrics, Scale
 from bentofn.adapters.local.core.backoff import Backoff
@@ -29,6 +28,7 @@ from bentofn.adapters.local.core.messages import (
     WakeAt,
 )
 from bentofn.adapters.local.core.rules import PoolRules
+from bentofn.adapters.local.core.waiting import Waiting
 
 
 class Pool:
@@ -49,11 +49,10 @@ class Pool:
         self._prefix = prefix
         self._autoscaler = rules.scaling.autoscaler(rules.bounds)
         self._scale = Scale(0)
-        self._queue: OrderedDict[int, float] = OrderedDict()
+        self._queue = Waiting(rules.overflow, self.members)
         self._runs_on: dict[int, str] = {}
         self._arrivals = 0
         self._started = 0
-        self._impatient = rules.overflow.impatient
         self._wanted_once = False
         self._backoff = Backoff(rules.start_attempts, rules.start_backoff, rules.start_hold)
         self._wake_at = math.inf
@@ -132,10 +131,10 @@ class Pool:
             reason = "No instance of the function serves, and requests do not wait for one."
             self._refuse(request, overflow.status, reason, overflow=True)
         else:
-            self._queue[request] = now
+            self._queue.add(request, now)
 
     def _release(self, request: int, now: float) -> None:
-        self._queue.pop(request, None)
+        self._queue.discard(request)
         self.members.release(self._runs_on.pop(request, ""), request, now)
 
     def _lost(self, name: str) -> None:
@@ -154,9 +153,8 @@ class Pool:
             return
         self._wanted_once = False
         if self._backoff.failed(now) and not self.members.active:
-            for request in self._queue:
+            for request in self._queue.take_all():
                 self._refuse(request, 503, reason)
-            self._queue.clear()
             self._backoff.afresh(now)
 
     def _exited(self, name: str, reason: str, status: int, now: float) -> None:
@@ -181,7 +179,7 @@ class Pool:
     def _refuse_overflow(self, request: int, waiting: int) -> None:
         rule = self.rules.overflow
         if request in self._queue and waiting > rule.queue_limit:
-            del self._queue[request]
+            self._queue.discard(request)
             limit = rule.queue_limit
             reason = f"{limit} requests already wait for this function, its limit; try again later."
             if not limit:
@@ -190,16 +188,9 @@ class Pool:
 
     def _expire(self, now: float) -> None:
         """Refuse those that have waited for too long."""
-        while self._queue and self._impatient and now >= self._expiry():
-            request, _ = self._queue.popitem(last=False)
+        for request in self._queue.expired(now):
             reason = "No instance of the function had room for the request in time; try again."
             self._refuse(request, self.rules.overflow.status, reason, overflow=True)
-
-    def _expiry(self) -> float:
-        patience = self.rules.overflow.patience(
-            self.members.average_start, starting=self.members.count("starting") > 0
-        )
-        return next(iter(self._queue.values())) + patience
 
     def _dispatch(self, fresh: str | None) -> None:
         while self._queue:
@@ -207,7 +198,7 @@ class Pool:
             if instance is None:
                 return
             while self._queue and self.members.takes_more(instance):
-                request, _ = self._queue.popitem(last=False)
+                request = self._queue.take()
                 self.members.assign(instance, request)
                 self._runs_on[request] = instance.id
                 self._commands.append(Dispatch(request, instance.id, instance.id == fresh))
@@ -215,7 +206,6 @@ class Pool:
 
     def _decide(self, now: float) -> None:
         members = self.members
-        oldest = next(iter(self._queue.values())) if self._queue else None
         metrics = Metrics(
             len(self._queue),
             members.in_flight,
@@ -223,7 +213,7 @@ class Pool:
             members.count("starting"),
             self._arrivals,
             self._started,
-            oldest,
+            self._queue.oldest,
         )
         self._autoscaler.observe(metrics, now)
         self._scale = self._autoscaler.desired(now)
@@ -299,7 +289,7 @@ class Pool:
         if now >= self._wake_at:
             self._wake_at = math.inf
         active, kept = self.members.active, self._kept()
-        times = [self._autoscaler.wake(now)]
+        times = [self._autoscaler.wake(now), self._queue.expiry]
         if self._granted > active:
             times.append(self._gate)
         if kept > active:
@@ -307,8 +297,6 @@ class Pool:
         idle = self.members.longest_idle()
         if idle is not None and self.members.count("ready") > kept:
             times.append(self._expires(idle))
-        if self._queue and self._impatient:
-            times.append(self._expiry())
         # Only an earlier time is told: a Tick that comes too early does no harm.
         next_time = min([t for t in times if t > now], default=math.inf)
         if next_time < self._wake_at:

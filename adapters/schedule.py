@@ -61,7 +61,8 @@ class ScheduleStatus:
         name: Its name.
         expression: When it comes.
         timezone: By whose clocks.
-        state: ``enabled``, ``disabled``, or ``completed`` if it will not come any more.
+        state: ``enabled``, ``disabled``, ``completed`` if it will not come any more, or ``stopped``
+            with its platform.
         next: When it comes next; None if it does not.
         last: When it came last; None if it did not yet.
         outcome: What became of that: empty, ``delivered``, or why not.

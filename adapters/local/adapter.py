@@ -18,6 +18,7 @@ from bentofn.adapters.protocol import (
     Progress,
     Reply,
 )
+from bentofn.adapters.schedule import ScheduleStatus
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
@@ -145,5 +146,11 @@ def _stopped(deployment: Deployment) -> FunctionStatus:
         deployed=deployment.created,
         state="stopped",
         snapshot="none",
+        schedules=tuple(
+            ScheduleStatus(
+                each.name, each.expression, each.timezone, "stopped" if each.enabled else "disabled"
+            )
+            for each in deployment.spec.settings.schedules
+        ),
         profile=deployment.spec.settings.profile,
     )

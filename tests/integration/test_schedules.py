@@ -270,5 +270,7 @@ def test_the_command_line(home: Home, root: Path, tmp_path: Path, bentofn: Bento
         assert refused.returncode == 2
         assert "DURATION" in refused.stderr
     daemon.stop(home)
+    shown = bentofn("status", home=home.path).stdout
+    assert "rate(1 day)  stopped" in shown
     refused = bentofn("emulator", "tick", "1m", home=home.path, check=False)
     assert (refused.returncode, "does not run" in refused.stderr) == (1, True)

@@ -25,10 +25,12 @@ function request()
 end
 function done(summary, latency, requests)
   local errors = summary.errors
+  local result = '{"answers": %%d, "microseconds": %%d, "refused": %%d, "broken": %%d,'
   io.write(string.format(
-    '{"answers": %%d, "microseconds": %%d, "refused": %%d, "broken": %%d, "p99": %%d}\\n',
+    result .. ' "p50": %%d, "p99": %%d}\\n',
     summary.requests, summary.duration, errors.status,
-    errors.connect + errors.read + errors.write + errors.timeout, latency:percentile(99)))
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
 end
 """
 
@@ -39,11 +41,13 @@ class Load:
 
     Args:
         rate: Right answers a second.
+        p50: The median of the time to an answer, in milliseconds.
         p99: The 99th percentile of the time to an answer, in milliseconds.
         refused: Share of the answers with a status of 400 or more.
     """
 
     rate: float
+    p50: float
     p99: float
     refused: float
 
@@ -78,6 +82,7 @@ def put(port: int, script: Path, connections: int, seconds: float, core: int) ->
     good = found["answers"] - found["refused"]
     return Load(
         good / found["microseconds"] * 1e6,
+        found["p50"] / 1000,
         found["p99"] / 1000,
         found["refused"] / max(found["answers"], 1),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from uvicorn.lifespan.on import LifespanOn
 
 from bentofn.runtime import lifeline
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.event_loop import is_importable, new_event_loop
 
 GRACE = 10
 """Seconds that running requests get to finish after SIGTERM."""
@@ -79,7 +79,7 @@ def configure(
         UserError: The certificate or the key cannot be used.
     """
     # Of the libraries that uvicorn knows, wsproto takes the least time to import.
-    speaks_websocket = websockets and _importable("wsproto")
+    speaks_websocket = websockets and is_importable("wsproto")
     config = uvicorn.Config(
         app,
         http=_http(),
@@ -104,13 +104,13 @@ def configure(
             f"{config.ssl_keyfile}: {error}; correct ssl of @bentoml.service."
         ) from None
     config.lifespan_class = _Lifespan
-    _importable("uvloop")
+    is_importable("uvloop")
     return config
 
 
 def _http() -> Any:
     """Ours, where there is httptools."""
-    if not _importable("httptools"):
+    if not is_importable("httptools"):
         return "h11"
     from bentofn.runtime.http.connection import Connection
 
@@ -177,19 +177,3 @@ async def _finish(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
     await loop.shutdown_asyncgens()
-
-
-def _importable(name: str) -> bool:
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        return False
-    return True
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's event loop, where there is uvloop."""
-    if _importable("uvloop"):
-        loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
-        return loop
-    return asyncio.new_event_loop()

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from bentofn.runtime import asgi
+from bentofn.runtime.event_loop import new_event_loop
 from bentofn.runtime.http.app import ServiceApp
 
 _REQUEST = b"GET /livez HTTP/1.1\r\nHost: rehearsal\r\nConnection: close\r\n\r\n"
@@ -24,7 +24,7 @@ def rehearse(app: ServiceApp, config: uvicorn.Config) -> None:
 
     The service's own methods and hooks are not called.
     """
-    loop = asgi.new_event_loop()
+    loop = new_event_loop()
     try:
         loop.run_until_complete(_serve_one(app, config))
         loop.run_until_complete(loop.shutdown_asyncgens())

@@ -162,6 +162,7 @@ def run(
     from bentofn.adapters.local.platform import Platform
     from bentofn.adapters.local.testing.faults import Faults
     from bentofn.packager.roots.providers import tree_providers
+    from bentofn.runtime.event_loop import new_event_loop
 
     providers = tree_providers(home)
     wanted = _last_port(home) if port is None else port
@@ -191,7 +192,11 @@ def run(
             await serve(platform, listener, token, on_ready, leash)
 
         try:
-            asyncio.run(main())
+            if sys.version_info >= (3, 11):
+                with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                    runner.run(main())
+            else:
+                asyncio.run(main())
         finally:
             _state_file(home).unlink(missing_ok=True)
             with contextlib.suppress(OSError):

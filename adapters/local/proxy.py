@@ -12,6 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from bentofn.adapters.local import cors
 from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.instance_connection import Answer
 from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.journal.request_ids import (
     BENTOML_REQUEST_ID,
@@ -210,11 +211,14 @@ class _Exchange:
         async with upstream:
             self._count(upstream.headers)
             self._check_size(upstream.headers)
+            headers = self._response_headers(upstream.headers, assignment)
+            if upstream.is_whole and request.method != "HEAD":
+                return await self._send_whole(upstream, headers)
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-            response.headers.extend(self._response_headers(upstream.headers, assignment))
+            response.headers.extend(headers)
             await response.prepare(request)
             self._response = response
-            async for chunk in upstream.content.iter_any():
+            async for chunk in upstream.chunks():
                 self._record.size += len(chunk)
                 await response.write(chunk)
             await response.write_eof()
@@ -229,6 +233,19 @@ class _Exchange:
             raise Refused(
                 500, f"The answer holds {size} bytes; on {profile.name} it holds {limit} at most."
             )
+
+    async def _send_whole(self, answer: Answer, headers: CIMultiDict[str]) -> web.StreamResponse:
+        """Send an answer whose body is all here: in one piece."""
+        body = answer.take()
+        response = web.Response(
+            status=answer.status, reason=answer.reason, headers=headers, body=body
+        )
+        self._response = response
+        await response.prepare(self._request)
+        await response.write_eof()
+        self._record.size = len(body)
+        self._record.answered(answer.status)
+        return response
 
     async def _talk(self, assignment: Assignment) -> web.StreamResponse:
         """Connect the caller's websocket with one of the instance's."""
@@ -306,7 +323,7 @@ class _Exchange:
         return headers
 
     def _response_headers(
-        self, theirs: CIMultiDictProxy[str], assignment: Assignment
+        self, theirs: CIMultiDict[str], assignment: Assignment
     ) -> CIMultiDict[str]:
         headers = _end_to_end(theirs)
         if self._cors:
@@ -319,7 +336,7 @@ class _Exchange:
         return headers
 
 
-def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+def _end_to_end(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> CIMultiDict[str]:
     named = _names(headers.getall("Connection", []))
     return CIMultiDict(
         (name, value)

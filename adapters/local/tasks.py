@@ -184,7 +184,7 @@ async def _transfer(assignment: Assignment, request: TaskRequest) -> Replay:
     response = await assignment.upstream.send("POST", path, headers, request.body)
     async with response:
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        async for chunk in response.chunks():
             body += chunk
             if len(body) > MAX_BODY:
                 return failure(f"The result is larger than {MAX_BODY} bytes, the limit of a task.")

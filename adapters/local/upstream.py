@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,9 +12,14 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
-_ADDED_BY_AIOHTTP = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+from bentofn.adapters.local.instance_connection import Answer, InstanceConnection
 
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+_WITH_BODY = ("POST", "PUT", "PATCH")
+"""Methods whose requests say the length of their body even if it is empty (RFC 9110, 8.6)."""
+
+_GONE = (errno.ECONNREFUSED, errno.ENOENT)
+"""What Linux says of an AF_UNIX socket at which nobody listens."""
 
 _ONE_PIECE = 16 << 10
 """Bytes of a request that is written at once and is one piece to the kernel (which makes pieces of
@@ -38,17 +45,15 @@ class Upstream:
     """
 
     def __init__(self, socket_path: Path) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(socket_path), limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=_NO_TIMEOUT,
-            skip_auto_headers=_ADDED_BY_AIOHTTP,
-        )
+        self._path = str(socket_path)
+        self._idle: list[InstanceConnection] = []
+        self._open: weakref.WeakSet[InstanceConnection] = weakref.WeakSet()
+        self._websockets: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def send(
         self, method: str, path: str, headers: CIMultiDict[str] | Mapping[str, str], body: bytes
-    ) -> aiohttp.ClientResponse:
+    ) -> Answer:
         """Send a request; returns when the answer's headers are there.
 
         Args:
@@ -60,25 +65,38 @@ class Upstream:
         Raises:
             Unreachable: The instance has ended without reading the request.
             aiohttp.ClientError: The instance did not answer, and may have read it.
+            ValueError: The request holds a line break where none may be.
         """
-        if self._session.closed:
+        if self._closed:
             raise Unreachable  # it ended between the choice and the sending
+        data = _written(method, path, headers, body)
+        connection = self._take() or await self._connect()
         try:
-            return await self._session.request(
-                method,
-                URL(f"http://instance{path}", encoded=True),
-                headers=headers,
-                data=body or None,
-                allow_redirects=False,
-            )
-        except aiohttp.ClientConnectorError as error:
-            if error.os_error.errno in (errno.ECONNREFUSED, errno.ENOENT):
-                raise Unreachable from error
-            raise
+            return await connection.request(data, is_head=method == "HEAD")
         except aiohttp.ClientOSError as error:
-            if error.errno in _UNREAD and _size(path, headers, body) <= _ONE_PIECE:
+            if error.errno in _UNREAD and len(data) <= _ONE_PIECE:
                 raise Unreachable from error
             raise
+
+    def _take(self) -> InstanceConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    async def _connect(self) -> InstanceConnection:
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_unix_connection(
+                lambda: InstanceConnection(self._idle.append), self._path
+            )
+        except OSError as error:
+            if error.errno in _GONE:
+                raise Unreachable from error
+            raise aiohttp.ClientOSError(error.errno, error.strerror) from error
+        self._open.add(connection)
+        return connection
 
     async def open_websocket(
         self,
@@ -100,26 +118,45 @@ class Upstream:
             aiohttp.WSServerHandshakeError: The instance takes none there.
             aiohttp.ClientError: The instance did not answer.
         """
-        if self._session.closed:
+        if self._closed:
             raise Unreachable
+        if self._websockets is None:
+            self._websockets = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(self._path, limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=_NO_TIMEOUT,
+                skip_auto_headers=("User-Agent",),
+            )
         try:
-            return await self._session.ws_connect(
+            return await self._websockets.ws_connect(
                 URL(f"http://instance{path}", encoded=True),
                 headers=headers,
                 protocols=protocols,
                 max_msg_size=message_limit,
             )
         except aiohttp.ClientConnectorError as error:
-            if error.os_error.errno in (errno.ECONNREFUSED, errno.ENOENT):
+            if error.os_error.errno in _GONE:
                 raise Unreachable from error
             raise
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        self._closed = True
+        for connection in list(self._open):
+            connection.close()
+        self._idle.clear()
+        if self._websockets is not None:
+            await self._websockets.close()
 
 
-def _size(path: str, headers: Mapping[str, str], body: bytes) -> int:
-    """About how many bytes a request takes, or a few more."""
-    head = sum(len(name) + len(value) + 4 for name, value in headers.items())
-    return len(path) + head + len(body) + 512
+def _written(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """A request as it is sent."""
+    lines = [f"{method} {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
+    if "Host" not in headers:
+        lines.append("Host: instance")
+    if body or method in _WITH_BODY:
+        lines.append(f"Content-Length: {len(body)}")
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+        raise ValueError("the request's head holds a line break where none may be")
+    return text.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body

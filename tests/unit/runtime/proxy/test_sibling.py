@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import bentofn
-from bentofn.runtime import asgi
 from bentofn.runtime.context import EXAMPLE, Context, current_context
 from bentofn.runtime.errors import BentoMLException, InvalidArgument, ServiceUnavailable
+from bentofn.runtime.event_loop import new_event_loop
 from bentofn.runtime.http.exchange import ASGIApp, Receive, Scope, Send
 from bentofn.runtime.proxy import addresses, connect, wire
 from bentofn.runtime.proxy.base import Proxy
@@ -255,7 +255,7 @@ def test_connections_that_ended_while_they_were_kept_are_no_error(
         return list(await asyncio.gather(*(far.double([n]) for n in range(count))))
 
     expected = [[2 * n] for n in range(count)]
-    loop = asgi.new_event_loop()
+    loop = new_event_loop()
     for _ in range(3):
         server = Server(Far, place)
         try:

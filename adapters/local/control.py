@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from bentofn.adapters.local.platform import Platform
-from bentofn.adapters.local.proxy import error_response, read_body
+from bentofn.adapters.local.replies import error_response, read_body
 from bentofn.adapters.local.testing.control import TestingControl
 from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.protocol import FunctionSpec

@@ -18,6 +18,7 @@ from bentofn.adapters.local import proxy
 from bentofn.adapters.local.console.pages import Console
 from bentofn.adapters.local.control import PREFIX, Control
 from bentofn.adapters.local.platform import Platform
+from bentofn.adapters.local.replies import error_response
 from bentofn.packager.files import remove_tree
 from bentofn.runtime.errors import UserError
 
@@ -64,7 +65,7 @@ class Emulator:
         try:
             function = self._platform.get(name)
         except UserError as error:
-            return proxy.error_response(404, str(error))
+            return error_response(404, str(error))
         return await proxy.answer(request, function, path, function.profile.limits.payload)
 
     def _overview(self) -> web.Response:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 
 from bentofn.adapters.local import cors
 from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.headers import (
+    BATCH_SIZE,
+    INSTANCE,
+    START,
+    request_headers,
+    response_headers,
+)
 from bentofn.adapters.local.instance_connection import Answer
 from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.journal.request_ids import (
-    BENTOML_REQUEST_ID,
-    FORWARDED_REQUEST_ID,
     REQUEST_ID,
     request_id_of,
 )
+from bentofn.adapters.local.replies import read_body, refusal_response
 from bentofn.adapters.local.revision import Revision
-from bentofn.adapters.local.tasks import TASK
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
 from bentofn.adapters.local.websockets import (
@@ -32,19 +36,10 @@ from bentofn.adapters.local.websockets import (
 )
 from bentofn.adapters.url import Url
 
-# RFC 9110 §7.6.1, with the old names that are still sent; Expect was answered here.
-_HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "  # noqa: SIM905
-    "trailers transfer-encoding upgrade expect".split()
-)
 _ATTEMPTS = 3
 """Instances that a request is sent to when those before took no connection."""
 _EXPLANATION = 3.0
 """Seconds that an answer waits for the reason for which its instance broke off."""
-
-BATCH_SIZE = "X-Bentofn-Batch-Size"
-START = "X-Bentofn-Start"
-INSTANCE = "X-Bentofn-Instance"
 
 
 async def answer(
@@ -83,50 +78,6 @@ async def answer(
         return exchange.refuse(refusal)
     finally:
         record.close()
-
-
-def error_response(status: int, sentence: str) -> web.Response:
-    """The platform's own answer, in the shape of a service's error."""
-    return web.Response(
-        status=status,
-        body=json.dumps({"error": sentence}).encode(),
-        content_type="application/json",
-    )
-
-
-def _refusal_response(refusal: Refused) -> web.Response:
-    """A refusal in the backend's own words, where it has some for this."""
-    rule = refusal.overflow
-    response = error_response(refusal.status, refusal.reason)
-    if rule is None:
-        return response
-    if rule.answer:
-        response.body = rule.answer.encode()
-        response.headers["Content-Type"] = rule.content_type
-    response.headers.update(rule.headers)
-    return response
-
-
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """Read a whole body.
-
-    Raises:
-        Refused: It holds more than ``limit`` bytes (413), or breaks HTTP's framing (400).
-    """
-    if not request.can_read_body:
-        return b""
-    too_large = Refused(413, f"The body is larger than {limit} bytes, the platform's limit.")
-    if (request.content_length or 0) > limit:
-        raise too_large
-    body = bytearray()
-    try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
-    except web.RequestPayloadError as error:
-        raise Refused(400, "The body cannot be read: it is not framed as it says.") from error
-    return bytes(body)
 
 
 class _Exchange:
@@ -206,12 +157,21 @@ class _Exchange:
     async def _transfer(self, assignment: Assignment, body: bytes) -> web.StreamResponse:
         request = self._request
         upstream = await assignment.upstream.send(
-            request.method, self._path, self._request_headers(), body
+            request.method,
+            self._path,
+            request_headers(self._request, self._function.name, self._record.request_id),
+            body,
         )
         async with upstream:
             self._count(upstream.headers)
             self._check_size(upstream.headers)
-            headers = self._response_headers(upstream.headers, assignment)
+            headers = response_headers(
+                upstream.headers,
+                self._record.request_id,
+                assignment,
+                self._cors,
+                request.headers.get("Origin"),
+            )
             if upstream.is_whole and request.method != "HEAD":
                 return await self._send_whole(upstream, headers)
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
@@ -224,6 +184,9 @@ class _Exchange:
             await response.write_eof()
             self._record.answered(upstream.status)
             return response
+
+    def _headers(self) -> CIMultiDict[str]:
+        return request_headers(self._request, self._function.name, self._record.request_id)
 
     def _check_size(self, headers: Mapping[str, str]) -> None:
         """Refuse an answer that the backend would not pass on; of one that is streamed, none is."""
@@ -250,7 +213,9 @@ class _Exchange:
     async def _talk(self, assignment: Assignment) -> web.StreamResponse:
         """Connect the caller's websocket with one of the instance's."""
         limit = self._payload_limit
-        headers = without_handshake(self._request_headers())
+        headers = without_handshake(
+            request_headers(self._request, self._function.name, self._record.request_id)
+        )
         offered = offered_protocols(self._request.headers)
         try:
             instance = await assignment.upstream.open_websocket(self._path, headers, offered, limit)
@@ -288,7 +253,7 @@ class _Exchange:
     def refuse(self, refusal: Refused) -> web.Response:
         """The platform's answer."""
         self._record.refused(refusal.status, refusal.reason)
-        return self.permit(_refusal_response(refusal))
+        return self.permit(refusal_response(refusal))
 
     def permit(self, response: web.Response) -> web.Response:
         """Say in an answer of the platform's whose it is and who may read it."""
@@ -306,47 +271,6 @@ class _Exchange:
         if size.isdecimal():
             self._record.batch_size = int(size)
             stats.largest_batch = max(stats.largest_batch, int(size))
-
-    def _request_headers(self) -> CIMultiDict[str]:
-        request = self._request
-        headers = _end_to_end(request.headers)
-        headers.popall("Content-Length", None)
-        headers.popall(TASK, None)
-        headers.popall(BENTOML_REQUEST_ID, None)
-        headers[REQUEST_ID] = headers[FORWARDED_REQUEST_ID] = self._record.request_id
-        peer = request.remote or "127.0.0.1"
-        before = headers.get("X-Forwarded-For")
-        headers["X-Forwarded-For"] = f"{before}, {peer}" if before else peer
-        headers["X-Forwarded-Proto"] = "http"
-        headers["X-Forwarded-Host"] = request.host
-        headers["X-Forwarded-Prefix"] = f"/{self._function.name}"
-        return headers
-
-    def _response_headers(
-        self, theirs: CIMultiDict[str], assignment: Assignment
-    ) -> CIMultiDict[str]:
-        headers = _end_to_end(theirs)
-        if self._cors:
-            for name in [n for n in headers if n.lower().startswith(cors.PREFIX)]:
-                headers.popall(name, None)
-            headers.update(cors.response_headers(self._cors, self._request.headers.get("Origin")))
-        headers[REQUEST_ID] = self._record.request_id
-        headers[START] = assignment.start
-        headers[INSTANCE] = assignment.instance
-        return headers
-
-
-def _end_to_end(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    named = _names(headers.getall("Connection", []))
-    return CIMultiDict(
-        (name, value)
-        for name, value in headers.items()
-        if name.lower() not in _HOP_BY_HOP and name.lower() not in named
-    )
-
-
-def _names(values: Iterable[str]) -> set[str]:
-    return {name.strip().lower() for value in values for name in value.split(",")}
 
 
 def _say(error: Exception) -> str:

@@ -22,6 +22,7 @@ from aiohttp import web
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.isolation.limits import MEBI
+from bentofn.adapters.local.replies import error_response
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus, Progress
 from bentofn.packager.files import make_directory, remove_tree
 from bentofn.runtime.errors import UserError
@@ -80,7 +81,7 @@ class Services:
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             if not self._may_ask(request):
-                return proxy.error_response(403, "Only the bento's own services may ask it.")
+                return error_response(403, "Only the bento's own services may ask it.")
             return await proxy.answer(request, function, request.raw_path, _LARGEST)
 
         server = web.Server(answer, handler_cancellation=True, access_log=None)

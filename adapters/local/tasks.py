@@ -18,6 +18,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from bentofn.adapters.local.journal.request_ids import FORWARDED_REQUEST_ID
+from bentofn.adapters.local.replies import read_body
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
@@ -112,9 +113,6 @@ class FunctionTasks:
         Raises:
             Refused: Its body is too large, or the tasks cannot be kept.
         """
-        # Not at the top: it imports this module's function.
-        from bentofn.adapters.local.proxy import read_body
-
         tasks = self._tasks
         if tasks is None:
             raise Refused(503, "The function is being stopped.")

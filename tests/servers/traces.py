@@ -155,7 +155,8 @@ def _descriptors(platform: int | None) -> list[str]:
                 if not target.endswith(" (deleted)"):  # a worker's log
                     found.append(target.partition(":")[0])
     for _ in range(_workers(platform)):
-        for kind in ("socket", "socket", "anon_inode"):  # its wire, its requests, its pidfd
+        # Its wire, its requests, its pidfd, its work directory.
+        for kind in ("socket", "socket", "anon_inode", "/proc"):
             with contextlib.suppress(ValueError):
                 found.remove(kind)
     return found

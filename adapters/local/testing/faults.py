@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 
 from bentofn.adapters.local.clock import Clock
 from bentofn.adapters.local.core.overflow import OverflowRules
+from bentofn.adapters.local.instance_connection import Answer
 from bentofn.adapters.local.lambda_.invocation import (
     Environment,
     Invocation,
@@ -110,7 +111,7 @@ class _Severed(Upstream):
 
     async def send(
         self, method: str, path: str, headers: CIMultiDict[str] | Mapping[str, str], body: bytes
-    ) -> aiohttp.ClientResponse:
+    ) -> Answer:
         if self._kind == "refused":
             raise Unreachable
         (await self._upstream.send(method, path, headers, body)).close()

@@ -24,7 +24,7 @@ from bentofn.adapters.local.lambda_.api.routes import call_of
 from bentofn.adapters.local.lambda_.api.store import Message
 from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
-from bentofn.adapters.local.proxy import read_body
+from bentofn.adapters.local.replies import read_body
 from bentofn.adapters.local.tickets import Refused
 
 _LONGEST_CONTEXT = 3583

@@ -22,7 +22,7 @@ from bentofn.adapters.local.lambda_.api.names import Name
 from bentofn.adapters.local.lambda_.api.signature import Signable, Unsigned, verify
 from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
-from bentofn.adapters.local.proxy import read_body
+from bentofn.adapters.local.replies import read_body
 from bentofn.adapters.local.tickets import Refused
 from bentofn.adapters.url import Url
 

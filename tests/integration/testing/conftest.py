@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import awslambdaric
 import pytest
-from instances import make_root
+from instances import PYTHON, make_root
 
+from bentofn.packager.home import Home
 from bentofn.runtime.manifest import APIContract, BentoManifest
 
 SERVICE = """
@@ -40,6 +44,18 @@ class Notes:
             self.wait(gate)
         return [len(gates)] * len(gates)
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_home() -> Iterator[Home]:
+    """The home in which projects are built, with Lambda's client from this environment."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        home = Home(Path(folder))
+        patch.setenv("BENTOFN_HOME", folder)
+        client = home.directory(home.cache) / "aws-lambda" / f"python{PYTHON}"
+        client.parent.mkdir()
+        client.symlink_to(Path(awslambdaric.__file__).parent.parent)
+        yield home
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def _configuration(subject: _Subject) -> Iterator[Problem]:
     for key, value, least, most in (
         ("memorySize", settings.memory, instance.memory_min, instance.memory_max),
         ("timeout", settings.timeout, None, timeouts.request_max),
-        ("cpu", settings.cpu, None, instance.cpu_max),
+        ("cpu", settings.cpu, None, None if instance.memory_per_cpu else instance.cpu_max),
     ):
         if value is not None and most is not None and value > most:
             yield Problem("refused", _constraint(name, key, value, "less", most))
@@ -76,6 +76,11 @@ def _constraint(name: str, key: str, value: float, than: str, bound: float) -> s
         )
     word = "most" if than == "less" else "least"
     return f"{name} takes a {key} of {bound:g} at {word}; it is {value:g}."
+
+
+def _cpu(subject: _Subject) -> Iterator[Problem]:
+    if subject.settings.cpu is not None and subject.profile.instance.memory_per_cpu:
+        yield Problem("ignored", f"cpu: on {subject.profile.name} it goes by memorySize")
 
 
 def _concurrency(subject: _Subject) -> Iterator[Problem]:
@@ -150,6 +155,7 @@ def _instances(subject: _Subject) -> Iterator[Problem]:
 
 _CHECKS: tuple[Callable[[_Subject], Iterator[Problem]], ...] = (
     _configuration,
+    _cpu,
     _concurrency,
     _gpu,
     _services,

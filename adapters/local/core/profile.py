@@ -36,6 +36,7 @@ class InstanceTable:
         memory_per_cpu: MiB for each CPU, where memory decides on it.
         cpu: CPUs that it has.
         cpu_max: CPUs at most.
+        soft: Whether memory and CPU are what it is promised, of which it may use more.
         boost: Whether it has more CPU than that until it serves.
         scratch: MiB of ``/tmp``.
         gpu: The GPU that it has, ``any`` that is asked for, or ``none`` at all.
@@ -52,6 +53,7 @@ class InstanceTable:
     memory_per_cpu: int | None = None
     cpu: float | None = None
     cpu_max: float | None = None
+    soft: bool = False
     boost: bool = False
     scratch: int | None = None
     gpu: str = "any"
@@ -191,6 +193,12 @@ class Profile:
         if self.instance.memory_per_cpu:
             return Size(memory, memory / self.instance.memory_per_cpu)
         return Size(memory, settings.cpu or self.instance.cpu or 0.0)
+
+    def allowance(self, settings: FunctionSettings) -> Size:
+        """What an instance of a function may use; 0 is no limit."""
+        if self.instance.soft:
+            return Size(settings.memory or 0, settings.cpu or 0.0)
+        return self.size(settings)
 
     @property
     def goes_by_metric(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import random
@@ -184,7 +185,7 @@ class Simulation:
                 self._end(request, status)
             case WakeAt(time):
                 self._wakes += 1
-                self._at(time, lambda wake=self._wakes: self._tick(wake))  # type: ignore[misc]
+                self._at(time, functools.partial(self._tick, self._wakes))
 
     def _tick(self, wake: int) -> None:
         if wake == self._wakes:

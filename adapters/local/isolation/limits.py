@@ -36,7 +36,7 @@ class Limits:
     @classmethod
     def of(cls, settings: FunctionSettings, profile: Profile) -> Limits:
         """What a function's settings ask for, else what the profile gives; 0 is no limit."""
-        size = profile.size(settings)
+        size = profile.allowance(settings)
         return cls(
             size.memory * MEBI or None,
             size.cpu or None,

@@ -54,6 +54,11 @@ def test_lambda_does_not_batch_nor_stream_and_says_so() -> None:
     ]
 
 
+def test_lambda_has_cpu_by_memory() -> None:
+    assert kinds("lambda", FunctionSettings(cpu=8.0)) == ["ignored"]
+    assert kinds("cloud-run", FunctionSettings(cpu=9.0)) == ["refused"]
+
+
 def test_lambda_is_one_process() -> None:
     of = contract(services=(ServiceContract("Inner", "service:Inner"),))
     assert kinds("lambda", FunctionSettings(), of) == ["refused"]

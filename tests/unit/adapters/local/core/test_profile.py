@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from bentofn.adapters.local.core.billing import Size
 from bentofn.adapters.local.core.constants import CERTAINTIES, profile_names
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.protocol import FunctionSettings
@@ -79,6 +80,14 @@ def test_a_machine_is_asked_for_fewer_instances_unless_the_function_says_how_man
     assert lambda_.pool_rules(FunctionSettings(), contract(), 16).max_instances == 16
     asked = FunctionSettings(max_instances=200)
     assert lambda_.pool_rules(asked, contract(), 16).max_instances == 200
+
+
+def test_what_an_instance_may_use_is_not_always_what_is_paid_for() -> None:
+    modal, cloud_run = load_profile("modal"), load_profile("cloud-run")
+    assert modal.size(FunctionSettings()) == Size(128, 0.125)
+    assert modal.allowance(FunctionSettings()) == Size(0, 0.0)
+    assert modal.allowance(FunctionSettings(memory=512, cpu=2.0)) == Size(512, 2.0)
+    assert cloud_run.allowance(FunctionSettings()) == Size(512, 1.0)
 
 
 def test_cloud_run_takes_no_more_than_1000_requests_an_instance() -> None:

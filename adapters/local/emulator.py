@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import os
 import signal
 import socket
@@ -51,10 +50,6 @@ class Emulator:
             return await self._console.answer(request)
         if raw.startswith(PREFIX):
             return await self._control.answer(request)
-        if not name:
-            if "text/html" in request.headers.get("Accept", ""):
-                return await self._console.answer(request)
-            return self._overview()
         face = self._platform.lambda_face
         if face.takes(raw):
             return await face.answer(request)
@@ -67,15 +62,6 @@ class Emulator:
         except UserError as error:
             return error_response(404, str(error))
         return await proxy.answer(request, function, path, function.profile.limits.payload)
-
-    def _overview(self) -> web.Response:
-        found = [
-            {"name": s.name, "url": s.url, "state": s.state, "version": s.version}
-            for s in self._platform.status()
-        ]
-        return web.Response(
-            body=json.dumps({"functions": found}).encode(), content_type="application/json"
-        )
 
 
 def bind(port: int) -> socket.socket:

@@ -1,7 +1,8 @@
 """The console's addresses.
 
-The page itself, its files, a stream of what happens, one function's endpoints, and log lines. All
-of them only tell; the page calls a function at the function's own URL.
+The page itself (for who is no browser, the functions as JSON), its files, a stream of what happens,
+one function's endpoints, and log lines. All of them only tell; the page calls a function at the
+function's own URL.
 """
 
 from __future__ import annotations
@@ -69,11 +70,11 @@ class Console:
 
     @staticmethod
     def answers(path: str) -> bool:
-        """Whether a path is the console's, beside the root."""
-        return path.startswith(PREFIX) or path == METRICS
+        """Whether a path is the console's."""
+        return path in ("/", METRICS) or path.startswith(PREFIX)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request for the root or one of its addresses."""
+        """Answer a request for one of its addresses."""
         reason = why_not(request.headers)
         if reason:
             return _json({"error": reason}, 403)
@@ -93,7 +94,15 @@ class Console:
                     return await self._logs(request, rest)
         except UserError as error:
             return _json({"error": str(error)}, 404)
+        if request.path == "/" and "text/html" not in request.headers.get("Accept", ""):
+            return _json({"functions": self._overview()})
         return _file(request, "index.html" if request.path == "/" else name)
+
+    def _overview(self) -> list[dict[str, Any]]:
+        return [
+            {"name": s.name, "url": s.url, "state": s.state, "version": s.version}
+            for s in self._platform.status()
+        ]
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         """Server-sent events. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html"""

@@ -96,6 +96,14 @@ def home() -> Iterator[Home]:
         daemon.stop(found)
 
 
+@pytest.fixture
+def short_home(tmp_path: Path) -> Iterator[Home]:
+    """A home of a test's own; its platform is stopped at its end."""
+    home = Home(tmp_path / "home")
+    yield home
+    daemon.stop(home)
+
+
 @pytest.fixture(scope="session")
 def platform(home: Home, root: Path) -> Endpoint:
     """A platform with a function ``hello`` that has an instance, and one that throttles."""

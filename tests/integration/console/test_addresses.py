@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bentofn.adapters.local import daemon
 from bentofn.adapters.local.daemon import Endpoint
 from bentofn.packager.home import Home
 
@@ -82,6 +83,7 @@ def test_strangers_get_nothing(platform: Endpoint, path: str) -> None:
     foreign = ask(platform, path, Accept=html, Origin="http://evil.example")
     embedded = ask(platform, path, Accept=html, Sec_Fetch_Site="cross-site")
     assert {rebound.status, foreign.status, embedded.status} == {403}
+    assert ask(platform, path, Host="rebound.example:3600").status == 403
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
@@ -130,6 +132,17 @@ def test_the_stream_tells_all_and_then_what_changes(platform: Endpoint) -> None:
     assert (request["path"], request["status"], request["start"]) == ("/greet", 200, "warm")
     assert request["instance"] == answer.headers["x-bentofn-instance"]
     stream.close()
+
+
+def test_a_stream_ends_whole_when_the_platform_does(short_home: Home) -> None:
+    endpoint = daemon.start(short_home, port=0)
+    connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=60)
+    connection.request("GET", "/_bentofn/console/events")
+    response = connection.getresponse()
+    assert response.readline() == b"retry: 1000\n"
+    assert daemon.stop(short_home)
+    assert response.read()  # raises IncompleteRead where the platform broke it off
+    connection.close()
 
 
 def test_the_form_knows_the_endpoints_without_an_instance(platform: Endpoint) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -235,13 +234,6 @@ def test_it_finds_a_platform_again_that_was_started_anew(
     adapter.destroy("first")
     expect(lane(page, "first")).to_have_count(0)
     page.close()
-
-
-@pytest.fixture
-def short_home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path / "home")
-    yield home
-    daemon.stop(home)
 
 
 def test_a_thousand_functions_and_many_events_do_not_hold_it_up(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from bentofn.adapters.local.clock import ManualClock
-from bentofn.adapters.local.journal.events import Destroyed, Event
+from bentofn.adapters.local.journal.events import Cost, Deployed, Destroyed, Event
 from bentofn.adapters.local.journal.journal import Journal, Missed
 
 
@@ -68,3 +68,12 @@ async def test_a_reader_is_told_what_it_missed() -> None:
         "g",
         "h",
     ]
+
+
+def test_what_is_attached_to_some_kinds_gets_no_others() -> None:
+    journal = Journal()
+    seen: list[Event] = []
+    journal.attach(seen.append, Cost, Deployed)
+    happened(journal, "a")
+    journal.publish(Cost(0.0, "b", 1.0))
+    assert names(seen) == ["b"]

@@ -11,6 +11,7 @@ import itertools
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import cast
 
 import httptools
 
@@ -139,8 +140,7 @@ class _Connection(asyncio.Protocol):
         self._last = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._server.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -123,7 +123,7 @@ class RuntimeApi:
             self._restoring = None
 
     def _next(self, number: int) -> list[Output]:
-        if self.state is State.RUNNING and not self._several:
+        if self.state is State.RUNNING and not self._several and self._current in self._running:
             # It asks again for what it has: the answer may have been lost on its way.
             return [_invocation(number, self._running[self._current])]
         if self.state not in (State.STARTED, State.RESTORING, State.READY, State.RESPONSE_SENT):

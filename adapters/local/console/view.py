@@ -33,6 +33,8 @@ class View:
         self._seen = 0
         self._until = 0.0
         self._abouts: dict[str, dict[str, Any]] = {}
+        self._told: set[str] = set()
+        """The lanes that it knows."""
 
     @property
     def is_behind(self) -> bool:
@@ -50,6 +52,9 @@ class View:
         self._until = now = self._platform.clock.now()
         changed = {n: lane for n, lane in self._model.lanes.items() if lane.changed > seen}
         removed = [name for count, name in self._model.removed if count > seen]
+        self._told.difference_update(removed)
+        for name in removed:
+            self._abouts.pop(name, None)
         found: dict[str, dict[str, Any]] = {}
         for name, function in self._functions(changed, sweep):
             about = _about(function, self._platform)
@@ -58,10 +63,11 @@ class View:
                 found[name] = {"about": about}
         for name, lane in changed.items():
             if self._is_shown(name):
-                shown = _lane(lane, self._model.figures(name), seen, since, self._model.pace)
-                found.setdefault(name, {}).update(shown)
-        for name in [n for n in self._abouts if n not in self._platform.functions]:
-            del self._abouts[name]
+                # An instance was started before the function counted as deployed.
+                known = (seen, since) if name in self._told else (0, 0.0)
+                told = _lane(lane, self._model.figures(name), *known, self._model.pace)
+                found.setdefault(name, {}).update(told)
+                self._told.add(name)
         return {
             "now": now,
             "pace": self._model.pace,

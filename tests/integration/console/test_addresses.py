@@ -13,7 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bentofn.adapters.local import daemon
+from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.local.daemon import Endpoint
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.home import Home
 
 EVENTS = "/_bentofn/console/events"
@@ -131,6 +133,26 @@ def test_the_stream_tells_all_and_then_what_changes(platform: Endpoint) -> None:
     (request,) = (each for each in told if each["id"] == answer.headers["x-request-id"])
     assert (request["path"], request["status"], request["start"]) == ("/greet", 200, "warm")
     assert request["instance"] == answer.headers["x-bentofn-instance"]
+    stream.close()
+
+
+def test_a_function_that_is_deployed_meanwhile_is_told_whole_each_time(
+    short_home: Home, root: Path
+) -> None:
+    adapter = LocalAdapter(short_home)
+    stream = messages(daemon.start(short_home, port=0))
+    assert next(stream)["functions"] == {}
+    for _ in range(2):
+        settings = FunctionSettings(snapshot="none", cpu=1)
+        adapter.apply(FunctionSpec("late", str(root), settings), lambda _: None)
+        told: dict[str, Any] = {}
+        while not {"about", "tracks"} <= told.keys():
+            told |= next(stream)["functions"].get("late", {})
+        (track,) = told["tracks"]
+        assert [state for _, state in track["segments"]][:2] == ["starting", "idle"]
+        adapter.destroy("late")
+        while "late" not in next(stream)["removed"]:
+            pass
     stream.close()
 
 

@@ -64,7 +64,7 @@ export const heightOf = (known, from, now, large) => {
 };
 
 /** Fit a canvas to its place; returns its pen, width and height in CSS pixels. */
-export const fit = (canvas, height) => {
+const fit = (canvas, height) => {
   const scale = devicePixelRatio || 1;
   const width = canvas.clientWidth;
   if (canvas.style.height !== `${height}px`) canvas.style.height = `${height}px`;

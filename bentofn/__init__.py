@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bentofn.runtime.frameworks import catboost as catboost
     from bentofn.runtime.frameworks import lightgbm as lightgbm
     from bentofn.runtime.frameworks import mlflow as mlflow
+    from bentofn.runtime.frameworks import picklable_model as picklable_model
     from bentofn.runtime.frameworks import sklearn as sklearn
     from bentofn.runtime.frameworks import xgboost as xgboost
     from bentofn.runtime.hooks import after_restore as after_restore

@@ -62,7 +62,7 @@ MODULES = (
 )
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 
-FRAMEWORKS = ("catboost", "lightgbm", "mlflow", "sklearn", "xgboost")
+FRAMEWORKS = ("catboost", "lightgbm", "mlflow", "picklable_model", "sklearn", "xgboost")
 """Modules of ``bentofn.runtime.frameworks``, each a file of the drop-in."""
 
 _ANNOTATE = "declare the endpoints with @bentoml.api and annotate their parameters"
@@ -92,7 +92,6 @@ ABSENT: Mapping[str, str] = {
     "load_config": "set BENTOML_CONFIG, or the configuration of @bentoml.service",
     "metrics": "import prometheus_client",
     "onnx": _STORE,
-    "picklable_model": _STORE,
     "pull": "use `bentofn pull`",
     "push": "use `bentofn push`",
     "pytorch": _STORE,

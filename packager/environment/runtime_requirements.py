@@ -19,6 +19,7 @@ RUNTIME_REQUIREMENTS = (
 
 _WHERE_NAMED: Mapping[str, Pattern[bytes]] = {
     "a2wsgi>=1.10": re.compile(rb"\bmount_wsgi_app\b"),
+    "cloudpickle": re.compile(rb"\bpicklable_model\b"),
     "httpx>=0.27,<1": re.compile(
         rb"\b(Async|Sync)HTTPClient\b|\bclient_url\b|\bto_sync\.client\b"
         rb"|\bdepends\([^)]*\burl\s*=|\bstate\[.client.\]"

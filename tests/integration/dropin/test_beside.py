@@ -32,7 +32,7 @@ class Which:
 KEPT = CARRIED.replace("workers=1", "workers=2").replace(
     "import bentoml", "import bentoml\nfrom names import model", 1
 )
-NAMES = "from bentoml import picklable_model as model\n"
+NAMES = "from bentoml import client as model\n"
 
 pytestmark = pytest.mark.slow
 
@@ -92,5 +92,5 @@ def test_one_that_needs_bentomls_is_served_by_that(python: Path, tmp_path: Path)
     assert str(answer["file"]).endswith("/site-packages/bentoml/__init__.py")
     assert answer["worker"] in (1, 2)
     said = (tmp_path / "stderr").read_text()
-    assert "bentoml.picklable_model, which bentofn does not carry" in said
+    assert "bentoml.client, which bentofn does not carry" in said
     assert "Traceback" not in said

@@ -109,7 +109,7 @@ KEPT = """
 import time
 
 import bentoml
-import bentoml.picklable_model
+import bentoml.client
 
 
 @bentoml.service(labels={"kept": "yes"}, traffic={"timeout": 0.5})
@@ -250,7 +250,7 @@ def test_a_name_that_bentofn_does_not_carry_keeps_bentoml(
     folder = project(tmp_path, service__py=KEPT)
     built = run("build", "--json", cwd=folder)
     warnings = json.loads(built.stdout)["warnings"]
-    assert any("bentoml.picklable_model" in each for each in warnings)
+    assert any("bentoml.client" in each for each in warnings)
     found = manifest(home, built)
     assert [api.name for api in found.contract.apis] == ["add", "later"]
     assert (found.labels, found.envs["BENTOFN_STOCK"]) == ({"kept": "yes"}, "1")

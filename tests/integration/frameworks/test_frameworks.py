@@ -59,6 +59,11 @@ def catboost_model() -> Any:
     return catboost.CatBoostClassifier(**options).fit(ROWS, TARGETS)
 
 
+def anything() -> Any:
+    pytest.importorskip("cloudpickle")
+    return lambda rows: np.asarray(rows) * 2  # no pickle of Python's own holds one
+
+
 def matrix(rows: Any) -> Any:
     import xgboost
 
@@ -72,6 +77,7 @@ CASES = {
     "xgboost estimator": Case(
         "xgboost", "saved_model.ubj", xgboost_estimator, lambda m: m.predict(ROWS)
     ),
+    "picklable": Case("picklable_model", "saved_model.pkl", anything, lambda m: m(ROWS)),
     "catboost": Case("catboost", "saved_model.cbm", catboost_model, lambda m: m.predict(ROWS)),
 }
 
@@ -100,11 +106,12 @@ def test_there_and_back(name: str) -> None:
     other = bentofn.lightgbm if case.framework == "sklearn" else bentofn.sklearn
     with pytest.raises(NotFound, match=f"was saved with module bentoml.{case.framework}"):
         other.load_model("toy")
-    with pytest.raises(TypeError, match="Given model"):
-        module.save_model("toy", object())
+    if name != "picklable":
+        with pytest.raises(TypeError, match="Given model"):
+            module.save_model("toy", object())
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "sklearn"])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("sklearn", "picklable")])
 def test_the_service_of_a_model(name: str) -> None:
     case = CASES[name]
     made = case.make()

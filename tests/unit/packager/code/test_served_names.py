@@ -15,7 +15,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "models").mkdir(parents=True)
     (folder / "service.py").write_text("import bentoml\nfrom models import kept\nbentoml.service\n")
     (folder / "models" / "__init__.py").write_text("")
-    (folder / "models" / "kept.py").write_text("from bentoml import picklable_model\n")
+    (folder / "models" / "kept.py").write_text("from bentoml import client\n")
     (folder / "script.py").write_text("import bentoml.legacy\n")
     return folder
 
@@ -34,7 +34,7 @@ def test_what_a_service_and_its_modules_use_where_bentoml_is_beside(
 ) -> None:
     beside.write_text("")
     for target in ("service:Any", "service", "service.py:Any"):
-        assert needed_of_bentoml(project, target) == ("bentoml.picklable_model",)
+        assert needed_of_bentoml(project, target) == ("bentoml.client",)
     assert needed_of_bentoml(project, "models.other:Any") == ()
 
 

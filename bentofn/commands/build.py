@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -153,7 +154,10 @@ def _split(target: str) -> tuple[Path, str | None]:
     """A project's folder, and the service if the target names one."""
     if Path(target).is_dir():
         return Path(target), None
-    if ":" in target or target.endswith(".py"):
+    source, colon, name = target.partition(":")
+    if source.endswith(".py"):
+        return Path(), os.path.relpath(source) + colon + name
+    if colon:
         return Path(), target
     raise UserError(
         f"There is no directory {target}; name a project's folder, or a service as file.py:Class."

@@ -263,3 +263,23 @@ def test_a_name_that_bentofn_does_not_carry_keeps_bentoml(
         for each in (task, slow):
             assert ended(each) == "completed"
             assert each.get() == each.id
+
+
+@pytest.mark.parametrize("source", ["./src/app.py", "{folder}/src/app.py"])
+def test_a_file_of_a_src_layout_without_a_build_file(
+    run: Bentofn, home: Home, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "src" / "pkg").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'apart'\n")
+    (tmp_path / "src" / "pkg" / "__init__.py").write_text("WORD = 'hello'\n")
+    (tmp_path / "src" / "app.py").write_text(
+        "import bentoml\nfrom pkg import WORD\n\n\n@bentoml.service\nclass Apart:\n"
+        "    @bentoml.api\n    def say(self) -> str:\n        return WORD\n"
+    )
+    target = source.format(folder=tmp_path)
+    found = manifest(home, run("build", f"{target}:Apart", "--json", cwd=tmp_path))
+    assert (found.name, found.contract.import_string) == ("apart", "app:Apart")
+    script = "import pkg, sys; print(pkg.WORD, sys.argv[1:])"
+    (tmp_path / "src" / "tool.py").write_text(script)
+    said = run("run", "-m", "tool", "--more", "-x", cwd=tmp_path / "src").stdout
+    assert said == "hello ['--more', '-x']\n"

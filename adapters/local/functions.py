@@ -166,14 +166,17 @@ class Function:
             self._make_directory,
             self._shared,
             self._isolate,
-            self._tasks_path,
+            self._tasks_path.with_name(f"{name}.db"),
         )
 
     def _cost(self) -> float:
-        services = self.live.services if self.live else None
-        others = [each.stats for each in services.functions.values()] if services else []
         now = self._shared.clock.monotonic()
-        return sum(stats.cost(self.profile.name, now) for stats in (self.stats, *others))
+        return sum(each.stats.cost(self.profile.name, now) for each in self.all())
+
+    def all(self) -> list[Function]:
+        """This one, and those of its live revision's services."""
+        services = self.live.services if self.live is not None else None
+        return [self, *(services.functions.values() if services is not None else ())]
 
     def write_log(self, source: str, line: str) -> None:
         """Write a line of the platform's own into its log."""

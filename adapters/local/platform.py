@@ -187,7 +187,8 @@ class Platform:
             function.forget()
             await self.lambda_face.forget(name, self.profile.timeouts.stop_grace)
             await self._schedules.discard(name)
-            await function.tasks.discard()
+            for each in function.all():
+                await each.tasks.discard()
             await function.close(self.profile.timeouts.stop_grace)
             remove_logs(self._home.logs, name)
             self.journal.publish(Destroyed(self.clock.now(), name))
@@ -282,9 +283,10 @@ class Platform:
 
     async def _follow_tasks(self, function: Function) -> None:
         """Have a function's tasks run by its live revision; without that it answers calls only."""
-        assert function.live is not None
         try:
-            await function.tasks.follow(function.live)
+            for each in function.all():
+                assert each.live is not None
+                await each.tasks.follow(each.live)
         except (OSError, sqlite3.Error) as error:
             function.trouble = f"Its tasks cannot be kept in {self._home.tasks}: {error}"
             print(f"{function.name}: {function.trouble}", file=sys.stderr)

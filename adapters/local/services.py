@@ -140,7 +140,9 @@ class Services:
         Args:
             patience: Seconds for running calls to finish.
         """
-        revisions = [each.live for each in self.functions.values() if each.live is not None]
+        functions = self.functions.values()
+        await asyncio.gather(*(each.tasks.close(patience) for each in functions))
+        revisions = [each.live for each in functions if each.live is not None]
         await asyncio.gather(*(revision.close(patience) for revision in revisions))
         for task in self._serving:
             (await task).close()

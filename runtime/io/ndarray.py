@@ -44,12 +44,14 @@ def codec(annotation: Any, extras: Extras) -> Codec:
 
     def parse(value: Any, info: core_schema.ValidationInfo) -> Any:
         array = value if isinstance(value, np.ndarray) else np.array(value, dtype=dtype)
-        if array is not value and array.dtype == object and not _is_plain(array):
+        is_sent = info.context is not None
+        # As in BentoML, a method may return anything in place of an array, such as a dict.
+        if is_sent and array is not value and array.dtype == object and not _is_plain(array):
             raise ValueError("the elements must be numbers, booleans, strings or null")
         if dtype is not None:
             array = array.astype(dtype, copy=False)
         # As in BentoML, what a method returns keeps its shape.
-        is_given = array is not value or info.context is not None
+        is_given = array is not value or is_sent
         return array if shape is None or not is_given else array.reshape(shape)
 
     schema = tensor_schema("numpy-array", None if dtype is None else dtype.name, shape)

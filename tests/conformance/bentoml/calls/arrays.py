@@ -26,6 +26,7 @@ CALLS = [
     as_json("kind of what is mixed", "/kind", {"array": [1, "a"]}),
     as_json("kind of large numbers", "/kind", {"array": [2**70]}),
     as_json("labels", "/labels", {}),
+    as_json("a dict in place of an array", "/told", {}),
     as_json("texts", "/texts", {}),
     as_json("listed", "/listed", {"arrays": [[1], [2, 3]]}),
     raw("npy", "/kind", _NPY, "application/x-npy"),

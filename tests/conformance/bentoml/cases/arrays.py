@@ -28,6 +28,10 @@ class Case:
         return np.array(["rice", None, 3], dtype=object)
 
     @bentoml.api
+    def told(self) -> np.ndarray:
+        return {"prediction": [1.5, 2], "of": [{"rice": None}]}
+
+    @bentoml.api
     def texts(self) -> np.ndarray:
         return np.array(["rice", "soup"])
 

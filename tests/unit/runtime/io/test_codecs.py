@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from pydantic import BaseModel, Field, ValidationError
 
 from bentofn.runtime.api import api, find_apis
+from bentofn.runtime.context import Context
 from bentofn.runtime.io.spec import EndpointSpec, build_spec
 
 JSON = st.recursive(
@@ -99,8 +100,15 @@ def test_an_empty_array_and_one_number() -> None:
 
 @pytest.mark.parametrize("value", ["[[1], [1, 2]]", '[{"a": 1}]', "[null, {}]", "null"])
 def test_what_is_not_an_array(value: str) -> None:
+    request = Context({"type": "http", "headers": []}, b"", {})
     with pytest.raises(ValidationError):
-        ARRAY.input.from_body(f'{{"value": {value}}}'.encode(), "application/json", None)
+        ARRAY.input.from_body(f'{{"value": {value}}}'.encode(), "application/json", request)
+
+
+def test_a_method_that_says_array_may_return_something_else() -> None:
+    """Services annotate the array that they compute, and return it inside a dict."""
+    for value in ({"prediction": [1.0, 2]}, ["rice", None], [{"a": [1]}, {}], {"error": "none"}):
+        assert json.loads(ARRAY.output.encode(value).content) == value
 
 
 def test_an_array_with_gaps_and_one_of_objects() -> None:

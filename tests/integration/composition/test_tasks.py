@@ -1,0 +1,67 @@
+"""A deployed service submits the tasks of one that it depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from bentofn import SyncHTTPClient
+from bentofn.adapters.local import daemon
+from bentofn.packager.home import Home
+from tests.unit.runtime.proxy.serving import soon
+
+SERVICES = """
+import bentoml
+
+
+@bentoml.service
+class Worker:
+    @bentoml.task
+    def double(self, n: int) -> int:
+        return 2 * n
+
+
+@bentoml.service
+class Front:
+    worker = bentoml.depends(Worker)
+
+    @bentoml.api
+    def start(self, n: int) -> str:
+        return self.worker.double.submit(n=n).id
+
+    @bentoml.api
+    async def look(self, task: str) -> list:
+        double = self.worker.to_async.double
+        status = (await double.get_status(task)).value
+        return [status, await double.get(task) if status == "completed" else None]
+"""
+
+
+@pytest.mark.slow
+def test_on_the_local_platform(
+    bentofn: Callable[..., CompletedProcess[str]], tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    (tmp_path / "apart.py").write_text(SERVICES)
+    (tmp_path / "requirements.txt").write_text("httpx\n")
+
+    def run(*arguments: str) -> str:
+        return bentofn(*arguments, home=home.path, cwd=tmp_path).stdout
+
+    tag = json.loads(run("build", "apart.py:Front", "--json"))["tag"]
+    try:
+        run("emulator", "start", "--port", "0")
+        run("deploy", tag)
+        (status,) = json.loads(run("status", "--json"))
+        with SyncHTTPClient(status["url"], timeout=60) as client:
+            task = client.start(n=21)
+            assert soon(lambda: client.look(task=task) == ["completed", 42])
+        assert (home.tasks / "front.Worker.db").is_file()
+        run("destroy", status["name"])
+        assert not list(home.tasks.glob("*.db"))
+    finally:
+        daemon.stop(home)

@@ -53,6 +53,9 @@ class Clock(Protocol):
     def working(self) -> AbstractContextManager[None]:
         """Have :meth:`SystemClock.tick` wait for what a timer has begun before time goes on."""
 
+    def holding(self) -> AbstractContextManager[None]:
+        """Have it not wait: what was begun may need something that is held up until a time."""
+
 
 class SystemClock:
     """A clock that follows the machine's.
@@ -76,6 +79,7 @@ class SystemClock:
         self._armed_for = 0.0
         self._ticking = asyncio.Lock()
         self._works = 0
+        self._holds = 0
         self._idle: asyncio.Event | None = None
 
     def now(self) -> float:
@@ -132,6 +136,8 @@ class SystemClock:
     async def tick(self, seconds: float) -> None:
         """Have time pass now, as :meth:`advance`, but wait at each call for what it brings about.
 
+        While anything is held up, it does not wait: see :meth:`holding`.
+
         Those that are asked for at the same time pass one after the other.
 
         Args:
@@ -158,9 +164,20 @@ class SystemClock:
             if not self._works and self._idle is not None:
                 self._idle.set()
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """See :class:`Clock`."""
+        self._holds += 1
+        if self._idle is not None:
+            self._idle.set()
+        try:
+            yield
+        finally:
+            self._holds -= 1
+
     async def _settle(self) -> None:
         await asyncio.sleep(0)  # a task that was woken or made says now that it works
-        while self._works:
+        while self._works and not self._holds:
             self._idle = asyncio.Event()
             await self._idle.wait()
             await asyncio.sleep(0)

@@ -22,6 +22,7 @@ from bentofn.adapters.local.interpreter import find_python
 from bentofn.adapters.local.lambda_.client import lend_client
 from bentofn.packager.files import remove_tree
 from bentofn.packager.home import Home
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
 
@@ -74,7 +75,7 @@ class LocalPlatform:
                 the project's ``serverless.yml``.
 
         Raises:
-            UserError: It cannot be built or deployed.
+            UserError: It cannot be built or deployed, or one of its name is deployed already.
             TypeError: There is no such setting.
         """
         spec = spec_of(source, name, print)
@@ -84,8 +85,14 @@ class LocalPlatform:
         if spec.settings.profile == "lambda":
             user, python = Home.default(), manifest.python
             lend_client(user, self.home, python, find_python(python))
+        if spec.name in [each.name for each in self.client.status()]:
+            raise UserError(f"A function {spec.name!r} is deployed already; give this one a name.")
         adapter = LocalAdapter(self.home)
-        adapter.apply(spec, print)
+        try:
+            adapter.apply(spec, print)
+        except UserError:
+            _show_log(adapter, spec.name)
+            raise
         function = DeployedFunction(spec, manifest.contract, self)
         try:
             function.begin_at_zero()
@@ -93,7 +100,14 @@ class LocalPlatform:
         finally:
             function.close()
             function.heal()
+            _show_log(adapter, spec.name)
             adapter.destroy(spec.name)
+
+
+def _show_log(adapter: LocalAdapter, name: str) -> None:
+    """Print what a function wrote, which pytest shows of a test that failed."""
+    for line in adapter.logs(name):
+        print(line.instance, line.line)
 
 
 @contextlib.contextmanager

@@ -70,7 +70,8 @@ class FunctionFaults:
         """Wait for as long as a start takes longer."""
         fault = self._take("slow_start")
         if fault is not None:
-            await clock.sleep(fault.seconds)
+            with clock.holding():
+                await clock.sleep(fault.seconds)
 
     def spoil(self, assignment: Assignment) -> Assignment:
         """An assignment that will fail, if it is to."""

@@ -25,6 +25,7 @@ import bentofn
 class Notes:
     @bentofn.api
     def say(self, word: str = "hello") -> str:
+        print("somebody said", word, flush=True)
         return word
 
     @bentofn.api

@@ -192,6 +192,39 @@ def test_a_day_of_schedules_passes_at_once(
     assert (tmp_path / "n").read_text() == "noted\n" * 24
 
 
+def test_an_event_that_is_throttled_is_tried_again_as_time_passes(
+    on_lambda: DeployedFunction, bentofn_platform: LocalPlatform, tmp_path: Path
+) -> None:
+    on_lambda.throttle(times=1)
+    notes = tmp_path / "notes"
+    invocations = f"{bentofn_platform.url}/2015-03-31/functions/notes/invocations"
+    event = {"api": "note", "body": {"file": str(notes)}}
+    headers = {"X-Amz-Invocation-Type": "Event"}
+    taken = bentofn_platform.http.post(invocations, json=event, headers=headers)
+    assert taken.status_code == 202
+    wait_until(lambda: on_lambda.throttled)
+    assert not notes.exists()
+    bentofn_platform.clock.advance(hours=1)
+    assert notes.read_text() == "noted\n"
+
+
+def test_a_schedule_waits_for_a_slow_start_and_the_clock_goes_on(
+    deploy: Deploy, notes: Path, bentofn_platform: LocalPlatform, tmp_path: Path
+) -> None:
+    text = json.dumps({"file": str(tmp_path / "notes")})
+    every = Schedule("hourly", "rate(1 hour)", api="note", input=text)
+    function = deploy(notes, "notes", snapshot="none", schedules=(every,))
+    function.slow_start(30)
+    bentofn_platform.clock.advance(minutes=61)
+    assert (tmp_path / "notes").read_text() == "noted\n"
+
+
+def test_a_name_is_one_functions(deploy: Deploy, notes: Path, plain: DeployedFunction) -> None:
+    with pytest.raises(UserError, match="'notes' is deployed already; give this one a name"):
+        deploy(notes)
+    assert plain.post("/say").text == "hello"
+
+
 def test_a_client_sends_nothing_but_the_calls(plain: DeployedFunction) -> None:
     client = plain.client()
     assert client.say(word="typed") == "typed"

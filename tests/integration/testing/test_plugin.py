@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from instances import make_root
 
 from bentofn.testing import wait_until
 
 pytest_plugins = ["pytester"]
+
+BROKEN = "raise RuntimeError('no weights here')"
 
 
 @pytest.fixture
@@ -79,6 +82,28 @@ def test_a_platform_ends_with_the_tests_that_were_killed(
     pids = (pytester.path / "ready").read_text().split()
     assert pids
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="their end")
+
+
+def test_what_a_function_wrote_is_shown_of_a_test_that_failed(
+    pytester: pytest.Pytester, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKEN", str(make_root(tmp_path / "broken", BROKEN)))
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_deployment(deploy):
+            deploy(os.environ["BROKEN"], snapshot="none")
+
+        def test_answer(deploy):
+            notes = deploy(os.environ["NOTES"], snapshot="none")
+            assert notes.post("/say", {"word": "lorem"}).text == "ipsum"
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=120)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E *UserError: test does not start:*", "*no weights here*"])
+    result.stdout.fnmatch_lines(["*Captured stdout teardown*", "v1-* somebody said lorem"])
 
 
 def test_tests_that_ask_for_no_platform_load_nothing_of_it(pytester: pytest.Pytester) -> None:

@@ -150,3 +150,20 @@ async def test_two_ticks_at_once_pass_one_after_the_other() -> None:
     await asyncio.wait_for(asyncio.gather(clock.tick(60.0), clock.tick(90.0)), 10)
     assert log == [10.0, 100.0]
     assert clock.monotonic() == 150.0
+
+
+async def test_a_tick_goes_on_for_work_that_is_held_up_until_a_time() -> None:
+    clock = ManualClock()
+    done: list[float] = []
+
+    async def work() -> None:
+        with clock.working():
+            await asyncio.sleep(0)
+            with clock.holding():
+                await clock.sleep(30.0)
+            done.append(clock.monotonic())
+
+    tasks: list[asyncio.Task[None]] = []
+    clock.call_at(10.0, lambda: tasks.append(asyncio.create_task(work())))
+    await asyncio.wait_for(clock.tick(50.0), 10)
+    assert done == [40.0]

@@ -17,6 +17,7 @@ from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.adapters.local.daemon import Endpoint
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.schedule import Schedule
 from bentofn.packager.home import Home
 from bentofn.runtime.manifest import APIContract, BentoManifest
 
@@ -108,9 +109,9 @@ def short_home(tmp_path: Path) -> Iterator[Home]:
 def platform(home: Home, root: Path) -> Endpoint:
     """A platform with a function ``hello`` that has an instance, and one that throttles."""
     adapter = LocalAdapter(home, port=0)
-    events = ({"schedule": {"rate": "rate(1 hour)", "enabled": False}},)
+    soon = Schedule("tidy", "rate(2 hours)", api="count")
     for name, settings in (
-        ("hello", FunctionSettings(snapshot="none", cpu=1, min_instances=1, events=events)),
+        ("hello", FunctionSettings(snapshot="none", cpu=1, min_instances=1, schedules=(soon,))),
         ("closed", FunctionSettings(snapshot="none", cpu=1, reserved_concurrency=0)),
     ):
         adapter.apply(FunctionSpec(name, str(root), settings), lambda _: None)

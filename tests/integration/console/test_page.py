@@ -116,7 +116,10 @@ def show_tab(page: Page, tab: str) -> Locator:
 
 
 def test_schedules_and_instances_are_listed(page: Page) -> None:
-    expect(show(page, "hello", "Schedules")).to_contain_text("rate(1 hour)")
+    schedule = show(page, "hello", "Schedules").get_by_role("row").filter(has_text="rate(2 hours)")
+    expect(schedule).to_contain_text("tidy")
+    expect(schedule).to_contain_text("enabled")
+    expect(schedule).to_contain_text(re.compile(r"\d\d:\d\d"))  # when it is due next
     instances = show_tab(page, "Instances")
     expect(instances.get_by_role("row").filter(has_text="cold").first).to_contain_text("idle")
 

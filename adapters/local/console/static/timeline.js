@@ -134,8 +134,7 @@ const drawTrack = (pen, track, x, top, bar, { from, now, width, palette, large }
   pen.restore();
   const mark = segments.findIndex(([, each]) => each === "idle" || each === "busy");
   if (large && track.took && mark > 0 && segments[0][0] >= from) {
-    const lives = state !== "gone";
-    label(pen, `${track.kind} ${track.took < 1 ? `${Math.round(track.took * 1000)} ms` : `${track.took.toFixed(1)} s`}`, x(segments[mark][0]), right, lives, top, bar, palette);
+    label(pen, `${track.kind} ${track.took < 1 ? `${Math.round(track.took * 1000)} ms` : `${track.took.toFixed(1)} s`}`, x(segments[mark][0]), right, top, bar, palette);
   }
 };
 
@@ -157,13 +156,12 @@ const paint = (pen, state, left, top, wide, bar, palette) => {
   }
 };
 
-/** Say it inside the bar, else before the bar of an instance that lives, else not at all. */
-const label = (pen, text, left, right, lives, top, bar, palette) => {
+/** Say it inside the bar, where there is room. */
+const label = (pen, text, left, right, top, bar, palette) => {
   pen.font = `550 10.5px ${palette.font}`;
   const wide = pen.measureText(text).width;
-  const inside = right - left > wide + 14;
-  if (!inside && !lives) return;
-  const at = inside ? left + 8 : Math.max(6, left - wide - 16);
+  if (right - left < wide + 14) return;
+  const at = left + 8;
   pen.textBaseline = "middle";
   pen.fillStyle = palette.paper;
   pen.beginPath();

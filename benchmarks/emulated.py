@@ -25,11 +25,11 @@ from table import Row, Table, arguments
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
+from bentofn.adapters.local.bentos import resolve_bento
 from bentofn.adapters.local.state import State
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.commands.tour import wait_for_zero
 from bentofn.packager.home import Home
-from bentofn.packager.store import Store
 
 CONNECTIONS = 16
 SECONDS = 2.0
@@ -99,7 +99,7 @@ def measure_rest(deployer: Deployer, table: Table, rounds: int) -> None:
     """Start and memory of a platform with many functions, all at zero."""
     home = deployer.home
     tag = deployer.build(ECHO)
-    digest = str(Store(home).get(tag).digest)
+    digest = str(resolve_bento(home, tag).digest)
     daemon.stop(home)
     state = State(home)
     for number in range(FUNCTIONS):

@@ -22,7 +22,9 @@ from bentofn.packager.files import remove_tree
 from bentofn.runtime.errors import UserError
 
 HOST = "127.0.0.1"
-BACKLOG = 2048
+BACKLOG = 65_535
+"""Connections that wait to be accepted; the kernel allows net.core.somaxconn of them. One that
+finds no place is tried again after 1, 3, 7... seconds."""
 
 
 class Emulator:
@@ -114,7 +116,7 @@ async def serve(
     )
     runner = web.ServerRunner(server, shutdown_timeout=platform.profile.timeouts.stop_grace)
     await runner.setup()
-    site = web.SockSite(runner, listener)
+    site = web.SockSite(runner, listener, backlog=BACKLOG)
     try:
         await platform.recover()
         await site.start()

@@ -47,7 +47,7 @@ class Notes:
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def user_home() -> Iterator[Home]:
     """The home in which projects are built, with Lambda's client from this environment."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,11 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
 """What Linux says of an AF_UNIX socket at which nobody listens."""
+
+_KEEP = 15.0
+"""Seconds after which an idle connection is not used again. Instances close theirs after
+:data:`bentofn.runtime.asgi.KEEP_ALIVE`, five times as many: no request is sent on one that a
+healthy instance is just closing."""
 
 _ONE_PIECE = 16 << 10
 """Bytes of a request that is written at once and is one piece to the kernel (which makes pieces of
@@ -42,11 +48,14 @@ class Upstream:
 
     Args:
         socket_path: The instance's AF_UNIX socket.
+        clock: Seconds.
     """
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = str(socket_path)
-        self._idle: list[InstanceConnection] = []
+        self._clock = clock
+        self._idle: list[tuple[InstanceConnection, float]] = []
+        """The free connections, and since when; the latest last."""
         self._open: weakref.WeakSet[InstanceConnection] = weakref.WeakSet()
         self._websockets: aiohttp.ClientSession | None = None
         self._closed = False
@@ -80,16 +89,23 @@ class Upstream:
 
     def _take(self) -> InstanceConnection | None:
         while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open:
+            connection, since = self._idle.pop()
+            if connection.is_open and self._clock() - since < _KEEP:
                 return connection
+            connection.close()
         return None
+
+    def _keep(self, connection: InstanceConnection) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append((connection, self._clock()))
 
     async def _connect(self) -> InstanceConnection:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_unix_connection(
-                lambda: InstanceConnection(self._idle.append), self._path
+                lambda: InstanceConnection(self._keep), self._path
             )
         except OSError as error:
             if error.errno in _GONE:

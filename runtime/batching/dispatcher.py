@@ -164,8 +164,7 @@ class BatchDispatcher:
             )
         finally:
             self._lone = None
-            if lone.watch is not None:
-                lone.watch.cancel()
+            lone.end()
         return BatchResult(part, piece.size)
 
     def _alone_ended(
@@ -186,11 +185,10 @@ class BatchDispatcher:
         for request_id in self._batcher.drain():
             self._requests[request_id].fail(ServiceUnavailable("The service is stopping."))
         while self._tasks or self._lone is not None or not self._batcher.idle:
-            running = [*self._tasks]
-            if self._lone is not None and self._lone.task is not None:
-                running.append(self._lone.task)
+            if self._lone is not None:
+                await self._lone.wait()
             # Between two batches of a split request no task runs, only the next turn's wake.
-            await (asyncio.wait(running) if running else asyncio.sleep(0))
+            await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
         self._stop_timer()
         if self._patience is not None:
             self._patience.cancel()

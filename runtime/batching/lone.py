@@ -21,6 +21,7 @@ class Lone:
         until_left: Raises once nobody waits for the answer any more.
         watch: The task that waits for that.
         error: What that raised.
+        ended: Set at its end, where somebody waits for that.
     """
 
     task: asyncio.Task[Any] | None
@@ -28,6 +29,20 @@ class Lone:
     until_left: Callable[[], Awaitable[None]] | None
     watch: asyncio.Task[None] | None = None
     error: Exception | None = None
+    ended: asyncio.Event | None = None
+
+    def end(self) -> None:
+        """Its call has ended; what its task does next is not the batches'."""
+        if self.watch is not None:
+            self.watch.cancel()
+        if self.ended is not None:
+            self.ended.set()
+
+    async def wait(self) -> None:
+        """Wait for its call's end."""
+        if self.ended is None:
+            self.ended = asyncio.Event()
+        await self.ended.wait()
 
     async def end_when_left(self) -> None:
         """End its call once its client has left."""

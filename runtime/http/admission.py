@@ -68,6 +68,11 @@ class Admission:
         self._most: float = math.inf if self.limit is None else self.limit
         self._running = 0
 
+    def close(self) -> None:
+        """Let nobody in; another loop may begin with it anew."""
+        self.metrics = None
+        self._deadlines.close()
+
     async def answer(self, exchange: Exchange, target: Counted) -> None:
         """Have a request answered, if it may be."""
         metrics = self.metrics

@@ -169,7 +169,7 @@ class ServiceApp:
                 await self._mounts.stop()
             await _run_all(marked(self.instance, "on_shutdown"))
         self._workers.close()
-        self.admission.metrics = None
+        self.admission.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -86,6 +86,12 @@ class Deadlines:
         """A limit is lifted, or was."""
         self._due.pop(deadline, None)
 
+    def close(self) -> None:
+        """Leave nothing to the loop, which may end: the next limit may begin on another."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _look(self) -> None:
         """Fire what is due, and look again when the next is."""
         loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -19,7 +20,9 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @contextlib.asynccontextmanager
-async def upstream(*behave: Callable[[socket.socket], object]) -> AsyncIterator[Upstream]:
+async def upstream(
+    *behave: Callable[[socket.socket], object], clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Upstream]:
     """An upstream whose server treats one connection after the other so, then closes it."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         path = Path(folder) / "s"
@@ -33,7 +36,7 @@ async def upstream(*behave: Callable[[socket.socket], object]) -> AsyncIterator[
                     each(connection)
 
         serving = asyncio.create_task(asyncio.to_thread(serve))
-        made = Upstream(path)
+        made = Upstream(path, clock)
         try:
             yield made
             await asyncio.wait_for(serving, 60)
@@ -96,3 +99,19 @@ async def test_a_kept_connection_that_has_ended_unnoticed() -> None:
         kept[0].close()  # the event loop has no chance to learn it before the next line
         with pytest.raises(Unreachable):
             await sends.send("POST", "/", {}, BODY)
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
+    now, kept = [0.0], []
+
+    def answer_and_stay(connection: socket.socket) -> None:
+        answer(connection)
+        kept.append(connection.dup())
+
+    async with upstream(answer_and_stay, answer, clock=lambda: now[0]) as sends:
+        assert await (await sends.send("POST", "/", {}, BODY)).read() == b"ok"
+        # Its other end is closed after a while, perhaps just as the next request is sent.
+        now[0] = 60.0
+        sending = asyncio.wait_for(sends.send("POST", "/", {}, BODY), 30)
+        assert await (await sending).read() == b"ok"
+    kept[0].close()

@@ -248,6 +248,32 @@ async def test_close_rejects_what_waits_and_waits_for_what_runs() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_close_waits_for_a_lone_call_and_not_for_what_its_caller_does_next() -> None:
+    callee = Callee()
+    batcher = dispatcher(callee)
+    await batcher.submit([1])
+    await turns()
+    callee.gate.clear()
+    answered, left = asyncio.Event(), asyncio.Event()
+
+    async def caller() -> None:
+        assert (await batcher.submit([2])).value == [4]
+        answered.set()
+        await left.wait()
+
+    calling = asyncio.create_task(caller())
+    await turns()
+    assert callee.batches == [[1], [2]]
+    closing = asyncio.create_task(batcher.close())
+    await turns()
+    assert not closing.done()
+    callee.gate.set()
+    await answered.wait()
+    await asyncio.wait_for(closing, 30)
+    left.set()
+    await calling
+
+
 async def test_a_cancelled_call_leaves_nobody_waiting() -> None:
     async def call(batch: Any, context: Any) -> Any:
         raise asyncio.CancelledError

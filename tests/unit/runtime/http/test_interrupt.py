@@ -34,3 +34,19 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
 async def test_of_two_deadlines_the_earlier_one_speaks() -> None:
     with Deadlines(60).begin(), pytest.raises(DeadlineExceededError), Deadlines(0.001).begin():
         await asyncio.sleep(60)
+
+
+def test_deadlines_go_on_in_the_next_loop() -> None:
+    deadlines = Deadlines(0.001)
+
+    async def lifted() -> None:
+        with deadlines.begin():
+            pass
+        deadlines.close()
+
+    async def held() -> None:
+        with pytest.raises(DeadlineExceededError), deadlines.begin():
+            await asyncio.wait_for(asyncio.Event().wait(), 30)
+
+    asyncio.run(lifted())
+    asyncio.run(held())

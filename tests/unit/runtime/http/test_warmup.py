@@ -9,7 +9,7 @@ import pytest
 
 import bentofn
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.http.warmup import warm_up
+from bentofn.runtime.http.warmup import _post, warm_up
 
 
 @bentofn.service(path_prefix="/v1")
@@ -80,3 +80,24 @@ def test_an_example_that_is_not_answered(example: dict[str, Any], message: str) 
     with pytest.raises(UserError, match=message):
         warm_up(Picky.to_asgi())
     assert threading.active_count() == before
+
+
+def test_a_warmed_application_still_ends_requests_that_take_too_long() -> None:
+    @bentofn.service(traffic={"timeout": 0.01})
+    class Slow:
+        @bentofn.api(examples=[{"seconds": 0}])
+        async def rest(self, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+    app = Slow.to_asgi()
+    warm_up(app)
+
+    async def ask() -> int:
+        await app.start()
+        try:
+            body = b'{"seconds": 30}'
+            return (await _post(app, "/rest", body, "application/json"))[0]
+        finally:
+            await app.stop()
+
+    assert asyncio.run(ask()) == 504

@@ -120,9 +120,13 @@ def platform(home: Home, root: Path) -> Endpoint:
     return endpoint
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser; where there is none, the test is skipped with the reason."""
+    """A browser; where there is none, the test is skipped with the reason.
+
+    It ends with its module: until then Playwright's event loop counts as running in this thread,
+    and no asynchronous test can run.
+    """
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("there is no chromium")

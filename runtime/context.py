@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -161,6 +161,11 @@ class Context:
         if self._temp_dir is None:
             self._temp_dir = tempfile.mkdtemp(prefix="bentofn-")
         return self._temp_dir
+
+    def headers_named(self, names: Collection[bytes]) -> dict[str, str]:
+        """Those of the request's headers that have certain names, which are in lower case."""
+        found = [each for each in self._scope["headers"] if each[0] in names]
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
 
     def owns(self, path: PurePath) -> bool:
         """Whether a file is removed with :attr:`temp_dir`."""

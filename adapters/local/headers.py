@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from bentofn.adapters.local import cors
+from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.journal.request_ids import (
     BENTOML_REQUEST_ID,
     FORWARDED_REQUEST_ID,
@@ -18,8 +20,13 @@ from bentofn.adapters.local.tickets import Assignment
 from bentofn.adapters.url import Cors
 
 BATCH_SIZE = "X-Bentofn-Batch-Size"
+BATCH_SECONDS = "X-Bentofn-Batch-Seconds"
+"""Header of an instance's answer: seconds that a request waited for its batch, and that it took."""
+
 START = "X-Bentofn-Start"
 INSTANCE = "X-Bentofn-Instance"
+
+_SECONDS = re.compile(r"(\d{1,9}\.\d{6}) (\d{1,9}\.\d{6})")
 
 # RFC 9110 §7.6.1, with the old names that are still sent; Expect was answered here.
 _HOP_BY_HOP = frozenset(
@@ -28,18 +35,20 @@ _HOP_BY_HOP = frozenset(
 )
 
 
-def request_headers(request: web.BaseRequest, function: str, request_id: str) -> CIMultiDict[str]:
+def request_headers(request: web.BaseRequest, function: str, record: Record) -> CIMultiDict[str]:
     """What an instance is sent.
 
     Args:
         request: The caller's request.
         function: The function's name.
-        request_id: The request's.
+        record: The request's.
     """
     headers = _end_to_end(request.headers)
     for name in ("Content-Length", TASK, BENTOML_REQUEST_ID):
         headers.popall(name, None)
-    headers[REQUEST_ID] = headers[FORWARDED_REQUEST_ID] = request_id
+    headers[REQUEST_ID] = headers[FORWARDED_REQUEST_ID] = record.request_id
+    if trace := record.trace_headers():
+        headers.update(trace)
     peer = request.remote or "127.0.0.1"
     before = headers.get("X-Forwarded-For")
     headers["X-Forwarded-For"] = f"{before}, {peer}" if before else peer
@@ -74,6 +83,13 @@ def response_headers(
     headers[START] = assignment.start
     headers[INSTANCE] = assignment.instance
     return headers
+
+
+def take_batch_seconds(record: Record, headers: Mapping[str, str]) -> None:
+    """Take what an instance says of a batch's times, which it does if it was asked to."""
+    said = _SECONDS.fullmatch(headers.get(BATCH_SECONDS, ""))
+    if said is not None:
+        record.batch_waited, record.batch_took = float(said[1]), float(said[2])
 
 
 def _end_to_end(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> CIMultiDict[str]:

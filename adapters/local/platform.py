@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from bentofn.adapters.local.schedules.schedules import Schedules, unrun_events
 from bentofn.adapters.local.state import State
 from bentofn.adapters.local.testing.control import JOURNAL_SIZE
 from bentofn.adapters.local.testing.faults import Faults
+from bentofn.adapters.local.tracing.variables import start as start_tracing
 from bentofn.adapters.protocol import (
     Deployed,
     FunctionSpec,
@@ -88,6 +90,7 @@ class Platform:
         restorer = Restorer(SnapshotStore(home))
         self.journal = Journal(self.clock.now, SIZE if faults is None else JOURNAL_SIZE)
         self.figures = Figures(self.journal)
+        self._spans = start_tracing(os.environ, self.journal)
         kept = KeptZygotes(restorer, _print)
         self._shared = Shared(Zygotes(_print), restorer, kept, self.clock, self.journal, faults)
         self._schedules = Schedules(home.schedules, url, self.clock, self.journal)
@@ -237,6 +240,8 @@ class Platform:
         await self.lambda_face.close()
         await self._shared.close()
         await asyncio.to_thread(self._confinement.close)
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)
 
     async def _resolve(self, spec: FunctionSpec) -> LocalBento:
         return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)

@@ -17,6 +17,7 @@ from bentofn.adapters.local.headers import (
     START,
     request_headers,
     response_headers,
+    take_batch_seconds,
 )
 from bentofn.adapters.local.instance_connection import Answer
 from bentofn.adapters.local.journal.record import Record
@@ -64,6 +65,7 @@ async def answer(
         request.method,
         plain_path,
         request.content_length or 0,
+        request.headers,
     )
     exchange = _Exchange(request, function, path, url, payload_limit, record)
     try:
@@ -159,7 +161,7 @@ class _Exchange:
         upstream = await assignment.upstream.send(
             request.method,
             self._path,
-            request_headers(self._request, self._function.name, self._record.request_id),
+            request_headers(self._request, self._function.name, self._record),
             body,
         )
         async with upstream:
@@ -184,9 +186,6 @@ class _Exchange:
             await response.write_eof()
             self._record.answered(upstream.status)
             return response
-
-    def _headers(self) -> CIMultiDict[str]:
-        return request_headers(self._request, self._function.name, self._record.request_id)
 
     def _check_size(self, headers: Mapping[str, str]) -> None:
         """Refuse an answer that the backend would not pass on; of one that is streamed, none is."""
@@ -214,7 +213,7 @@ class _Exchange:
         """Connect the caller's websocket with one of the instance's."""
         limit = self._payload_limit
         headers = without_handshake(
-            request_headers(self._request, self._function.name, self._record.request_id)
+            request_headers(self._request, self._function.name, self._record)
         )
         offered = offered_protocols(self._request.headers)
         try:
@@ -270,6 +269,7 @@ class _Exchange:
         size = headers.get(BATCH_SIZE, "")
         if size.isdecimal():
             self._record.batch_size = int(size)
+            take_batch_seconds(self._record, headers)
             stats.largest_batch = max(stats.largest_batch, int(size))
 
 

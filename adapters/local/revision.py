@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -37,7 +38,7 @@ from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import MACHINE_LIMIT, thread_count
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.journal.lives import Lives
-from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.journal.record import NO_HEADERS, Record
 from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
 from bentofn.adapters.local.lambda_.launcher import PROFILE as LAMBDA
 from bentofn.adapters.local.lambda_.launcher import LambdaLauncher
@@ -155,9 +156,16 @@ class Revision:
             record.queued()
         return ticket
 
-    def record(self, request_id: str, method: str, path: str, size: int) -> Record:
+    def record(
+        self,
+        request_id: str,
+        method: str,
+        path: str,
+        size: int,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Record:
         """Tell the journal that a request for this function has arrived."""
-        return Record(self._journal, self.spec.name, request_id, method, path, size)
+        return Record(self._journal, self.spec.name, request_id, method, path, size, headers)
 
     def release(self, ticket: Ticket, *, cancelled: bool) -> None:
         """A request is over: answered, or its caller has gone."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -133,12 +133,13 @@ class FunctionTasks:
         revision = self._live()
         if revision is None:
             raise Interrupted("the function is being stopped")
-        record = revision.record(request.id, "POST", request.route, len(request.body))
+        told = dict(request.headers)
+        record = revision.record(request.id, "POST", request.route, len(request.body), told)
         ticket = revision.submit(record)
         cancelled = True
         try:
             assignment = await ticket.assigned
-            replay = await self._ask(ticket, assignment, request)
+            replay = await self._ask(ticket, assignment, request, record.trace_headers())
             cancelled = False
             record.size = len(replay.body)
             record.answered(replay.status)
@@ -153,8 +154,14 @@ class FunctionTasks:
             record.close()
         return replay
 
-    async def _ask(self, ticket: Ticket, assignment: Assignment, request: TaskRequest) -> Replay:
-        transfer = asyncio.create_task(_transfer(assignment, request))
+    async def _ask(
+        self,
+        ticket: Ticket,
+        assignment: Assignment,
+        request: TaskRequest,
+        trace: Mapping[str, str],
+    ) -> Replay:
+        transfer = asyncio.create_task(_transfer(assignment, request, trace))
         waiting: set[asyncio.Future[Replay] | asyncio.Future[Refused]]
         waiting = {transfer, ticket.interrupted}
         try:
@@ -174,8 +181,11 @@ class FunctionTasks:
                 await transfer
 
 
-async def _transfer(assignment: Assignment, request: TaskRequest) -> Replay:
+async def _transfer(
+    assignment: Assignment, request: TaskRequest, trace: Mapping[str, str]
+) -> Replay:
     headers = CIMultiDict(request.headers)
+    headers.update(trace)
     headers[TASK] = headers[FORWARDED_REQUEST_ID] = request.id
     query = f"?{request.query}" if request.query else ""
     path = f"{request.route.rstrip('/')}/.run{query}"

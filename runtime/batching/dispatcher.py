@@ -158,14 +158,15 @@ class BatchDispatcher:
                 raise
             raise why from error
         else:
+            now = self._clock()
             # After the answer is written: its client is not to wait for what we learn from it.
             asyncio.get_running_loop().call_soon(
-                self._alone_ended, self._batcher.finished, piece, batch_id, started, self._clock()
+                self._alone_ended, self._batcher.finished, piece, batch_id, started, now
             )
         finally:
             self._lone = None
             lone.end()
-        return BatchResult(part, piece.size)
+        return BatchResult(part, piece.size, 0.0, now - started)
 
     def _alone_ended(
         self,
@@ -258,9 +259,10 @@ class BatchDispatcher:
         started = self._clock()
         sizes = [stop - start for (_, start, stop), _ in members]
         items = sum(sizes)
-        waits = tuple([started - each.arrived for _, each in members if not each.started])
+        waits = tuple([started - each.arrived for _, each in members if each.begun is None])
         for _, request in members:
-            request.started = True
+            if request.begun is None:
+                request.begun = started
         try:
             parts = await self._answer(members, sizes)
         except asyncio.CancelledError:
@@ -272,12 +274,13 @@ class BatchDispatcher:
         except BaseException as error:  # a SystemExit would end the loop, and with it the server
             self._failed(batch_id, len(members), error)
         else:
+            now = self._clock()
             for size, (piece, request), part in zip(sizes, members, parts, strict=True):
                 if size != request.size:
-                    request.add(piece, part, items, self._axis_out)
+                    request.add(piece, part, items, self._axis_out, now)
                 elif not request.answer.done():
-                    request.answer.set_result(BatchResult(part, items))
-            self._carry_out(self._batcher.finished(batch_id, self._clock()))
+                    request.answer.set_result(request.result(part, items, now))
+            self._carry_out(self._batcher.finished(batch_id, now))
         if self._on_batch is not None:
             self._on_batch(BatchReport(items, len(members), self._clock() - started, waits))
 

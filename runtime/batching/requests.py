@@ -12,13 +12,19 @@ from bentofn.runtime.batching.lines import Slice
 
 
 class BatchResult(NamedTuple):
-    """A request's own part of the answer, and the number of items in the batch that gave it.
+    """A request's own part of the answer, and the batch that gave it.
 
-    For a request that was split over batches that is the largest of them.
+    Args:
+        value: The part.
+        batch_size: Items of the batch; of the largest where the request was split over several.
+        waited: Seconds until a batch with its beginning was started.
+        took: Seconds from then until all of it was answered.
     """
 
     value: Any
     batch_size: int
+    waited: float
+    took: float
 
 
 @dataclass(slots=True)
@@ -34,7 +40,7 @@ class Request:
         parts: The answered slices, by their first item.
         answered: Items that were answered.
         batch_size: Items of the largest batch that gave one of the parts.
-        started: Whether a batch holds its beginning.
+        begun: When a batch with its beginning was started, by the same clock; None if none was.
         until_left: Raises once nobody waits for the answer any more.
         watch: The task that waits for that.
     """
@@ -47,11 +53,11 @@ class Request:
     parts: dict[int, Any] = field(default_factory=dict)
     answered: int = 0
     batch_size: int = 0
-    started: bool = False
+    begun: float | None = None
     until_left: Callable[[], Awaitable[None]] | None = None
     watch: asyncio.Task[None] | None = None
 
-    def add(self, piece: Slice, value: Any, batch_size: int, axis: int) -> None:
+    def add(self, piece: Slice, value: Any, batch_size: int, axis: int, now: float) -> None:
         """Take the answer to one slice; the last one completes the request."""
         if self.answer.done():
             return
@@ -65,7 +71,12 @@ class Request:
             except Exception as error:  # the answers of the parts differ in shape or type
                 self.fail(error)
             else:
-                self.answer.set_result(BatchResult(whole, self.batch_size))
+                self.answer.set_result(self.result(whole, self.batch_size, now))
+
+    def result(self, value: Any, batch_size: int, now: float) -> BatchResult:
+        """What its caller gets; ``now`` is when the last batch ended."""
+        begun = now if self.begun is None else self.begun
+        return BatchResult(value, batch_size, begun - self.arrived, now - begun)
 
     def fail(self, error: BaseException) -> None:
         if not self.answer.done():

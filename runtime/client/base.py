@@ -23,6 +23,7 @@ from bentofn.runtime.errors import (
     ServiceUnavailable,
 )
 from bentofn.runtime.io.binary import NPY
+from bentofn.runtime.trace_context import trace_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -177,6 +178,7 @@ class HTTPClient:
 
     def _built(self, route: str, message: Message, headers: Mapping[str, str]) -> httpx.Request:
         client: httpx.Client | httpx.AsyncClient = self.client
+        headers = {**trace_headers(), **headers}
         if message.media_type:
             headers = {**headers, "Content-Type": message.media_type}
         files = [

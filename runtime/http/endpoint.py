@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from pydantic_core import ValidationError
 
-from bentofn.runtime.batching import BatchDispatcher, BatchReport, InFlight
+from bentofn.runtime.batching import BatchDispatcher, BatchReport, BatchResult, InFlight
 from bentofn.runtime.context import Context, current_context
+from bentofn.runtime.http import batch_headers
 from bentofn.runtime.http.calls import caller, chunks_of, is_stream
 from bentofn.runtime.http.errors import (
     UNSUPPORTED_MEDIA_TYPE,
@@ -23,7 +24,7 @@ from bentofn.runtime.http.errors import (
     invalid,
     unsupported,
 )
-from bentofn.runtime.http.exchange import Exchange, Header, Receive, Reply, plain_fields
+from bentofn.runtime.http.exchange import Exchange, Receive, Reply
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.http.negotiate import asked_for
 from bentofn.runtime.http.said import NOTHING, said_of
@@ -36,8 +37,6 @@ from bentofn.runtime.tasks.stopping import stoppable
 from bentofn.runtime.workers import Workers
 
 T = TypeVar("T")
-
-BATCH_SIZE_HEADER = b"x-bentofn-batch-size"
 
 _MULTIPART = "multipart/form-data"
 _URLENCODED = "application/x-www-form-urlencoded"
@@ -174,18 +173,18 @@ class Endpoint:
     async def _answer_call(
         self, exchange: Exchange, arguments: Arguments, context: Context
     ) -> None:
-        result, batch_size = await self.call(exchange, arguments, context)
-        await self._respond(exchange, result, batch_size, context)
+        result, batch = await self.call(exchange, arguments, context)
+        await self._respond(exchange, result, batch, context)
         if context.answered is not None:
             await context.answered.run_background()
 
     async def call(
         self, exchange: Exchange, arguments: Arguments, context: Context
-    ) -> tuple[Any, int | None]:
+    ) -> tuple[Any, BatchResult | None]:
         """Call the method for a request, alone or in a batch.
 
         Returns:
-            The result, and the items of the batch that gave it; None where there is no batch.
+            The result, and what is known of the batch that gave it; None where there is no batch.
 
         Raises:
             Exception: Whatever the method raised; ClientLeftError when the client left.
@@ -194,7 +193,8 @@ class Endpoint:
         positional, named = arguments
         if self._batches is not None:
             value = (*positional, *named.values())[0]
-            return await self._batches.submit(value, context, exchange.until_left)
+            batch = await self._batches.submit(value, context, exchange.until_left)
+            return batch.value, batch
         return await self._call(*positional, **named, **self._context_argument(context)), None
 
     async def _call_batch(self, value: Any, latest: Context) -> Any:
@@ -210,7 +210,7 @@ class Endpoint:
         return {} if name is None else {name: context}
 
     async def _respond(
-        self, exchange: Exchange, result: Any, batch_size: int | None, context: Context
+        self, exchange: Exchange, result: Any, batch: BatchResult | None, context: Context
     ) -> None:
         if not _is_plain(result.__class__):
             if is_stream(result.__class__):
@@ -221,11 +221,12 @@ class Endpoint:
         body = _checked(self._encoder(exchange), result)
         head = NOTHING if context.answered is None else said_of(context.answered)
         media_type = head.media_type or body.media_type
-        headers = (*_about(batch_size), *head.headers)
+        told = batch_headers.about(batch, exchange)
+        headers = (*told, *head.headers)
         if isinstance(body.content, Path):
             await _uploads().send_file(exchange, body.content, head.status, media_type, headers)
         else:
-            fields = _own_fields(media_type, batch_size) if head is NOTHING else None
+            fields = batch_headers.own_fields(media_type, told) if head is NOTHING else None
             await exchange.reply(Reply(head.status, body.content, media_type, headers, fields))
 
     def _encoder(self, exchange: Exchange) -> Callable[[Any], Body]:
@@ -280,17 +281,6 @@ def _is_plain(kind: type) -> bool:
     responses = sys.modules.get("starlette.responses")
     is_response = responses is not None and issubclass(kind, responses.Response)
     return not (is_response or is_stream(kind))
-
-
-def _about(batch_size: int | None) -> tuple[Header, ...]:
-    """What a response says of the batch that gave it."""
-    return () if batch_size is None else ((BATCH_SIZE_HEADER, b"%d" % batch_size),)
-
-
-@lru_cache(maxsize=256)
-def _own_fields(media_type: str, batch_size: int | None) -> bytes | None:
-    """The fields of a response to which the method adds nothing."""
-    return plain_fields(media_type, _about(batch_size))
 
 
 def _is_json(body: bytes) -> bool:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from bentofn.runtime.context import EXAMPLE, Context
 from bentofn.runtime.errors import BentoMLException
+from bentofn.runtime.http import batch_headers
 from bentofn.runtime.http.calls import chunks_of, is_stream
 from bentofn.runtime.http.errors import reply_to
-from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Reply
+from bentofn.runtime.http.exchange import ClientLeftError, Exchange, Header, Reply
 from bentofn.runtime.http.interrupt import DeadlineExceededError, WhileConnected
 from bentofn.runtime.proxy import wire
 from bentofn.runtime.proxy.addresses import EXAMPLE_HEADER
@@ -55,14 +56,15 @@ async def answer_sibling(endpoint: Endpoint, exchange: Exchange) -> None:
 
 async def _answer(endpoint: Endpoint, exchange: Exchange, context: Context) -> None:
     values = wire.unpack(await exchange.body())
-    result, _ = await endpoint.call(exchange, checked(endpoint.spec, values, context), context)
+    result, batch = await endpoint.call(exchange, checked(endpoint.spec, values, context), context)
     if is_stream(result.__class__):
         await _stream(endpoint, exchange, result)
     else:
         if isinstance(result, PurePath) and context.owns(result):
             data = await asyncio.to_thread(Path(result).read_bytes)
             result = wire.SentFile(result.name, data)
-        await exchange.reply(_reply(200, wire.pack(result)))
+        headers = batch_headers.about(batch, exchange)
+        await exchange.reply(_reply(200, wire.pack(result), headers))
     if context.answered is not None:
         await context.answered.run_background()
 
@@ -89,8 +91,10 @@ async def _send(exchange: Exchange, data: bytes) -> None:
     await asyncio.sleep(0)
 
 
-def _reply(status: int, message: list[bytes | memoryview]) -> Reply:
-    return Reply(status, b"".join(message), wire.MEDIA_TYPE)
+def _reply(
+    status: int, message: list[bytes | memoryview], headers: tuple[Header, ...] = ()
+) -> Reply:
+    return Reply(status, b"".join(message), wire.MEDIA_TYPE, headers)
 
 
 def _status(endpoint: Endpoint, exchange: Exchange, error: Exception) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from bentofn.runtime.proxy.addresses import HEADER, MEDIA_TYPE, Addresses
+from bentofn.runtime.trace_context import trace_headers
 
 
 def sync_client(url: str, address: Callable[[], str], timeout: float) -> httpx.Client:
@@ -46,7 +47,7 @@ class Transport(httpx.BaseTransport):
         """Send a request."""
         if _is_pickled(request):
             return httpx.Response(415, request=request)
-        request.headers[HEADER] = Addresses.read().secret
+        _mark(request)
         transport = self._to(uds=self._address())
         answer: httpx.Response = transport.handle_request(request)
         return answer
@@ -63,7 +64,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         """Send a request."""
         if _is_pickled(request):
             return httpx.Response(415, request=request)
-        request.headers[HEADER] = Addresses.read().secret
+        _mark(request)
         transport = self._to(uds=self._address())
         answer: httpx.Response = await transport.handle_async_request(request)
         return answer
@@ -73,6 +74,13 @@ _OPTIONS: dict[str, Any] = {
     "verify": False,  # there is no TLS on a socket of one's own, and no certificate to load
     "limits": httpx.Limits(max_keepalive_connections=0),
 }
+
+
+def _mark(request: httpx.Request) -> None:
+    """Say whose request it is, and which trace it belongs to unless it says that itself."""
+    request.headers[HEADER] = Addresses.read().secret
+    if "traceparent" not in request.headers:
+        request.headers.update(trace_headers())
 
 
 def _is_pickled(request: httpx.Request) -> bool:

@@ -15,6 +15,7 @@ from bentofn.runtime.proxy.arguments import Parameters
 from bentofn.runtime.proxy.base import CLIENT_URL, find_method
 from bentofn.runtime.proxy.conversation import Head, result_of
 from bentofn.runtime.proxy.lines import BROKEN, UNREAD, AwaitingLine, BlockingLine, Message
+from bentofn.runtime.trace_context import trace_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -258,5 +259,6 @@ def _closing(line: _Line, kept: list[_Line]) -> Iterator[None]:
 
 
 def _headers() -> dict[str, str]:
-    headers = {"content-type": wire.MEDIA_TYPE, HEADER: Addresses.read().secret}
+    known = {"content-type": wire.MEDIA_TYPE, HEADER: Addresses.read().secret}
+    headers = {**trace_headers(), **known}
     return {**headers, EXAMPLE_HEADER: "1"} if answers_example() else headers

@@ -51,9 +51,15 @@ class RequestArrived(Happened):
 
 @dataclass(frozen=True, slots=True)
 class RequestQueued(Happened):
-    """A request has to wait for an instance."""
+    """A request has to wait for an instance.
+
+    Args:
+        request_id: The request.
+        trace: Its number with the platform's traces; 0 where none are made. As in what follows.
+    """
 
     request_id: str
+    trace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class RequestAssigned(Happened):
     request_id: str
     instance: str
     start: str
+    trace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,8 @@ class RequestAnswered(Happened):
         size: Bytes of the answer's body.
         instance: Who answered; empty if nobody got it.
         start: As in :class:`RequestAssigned`.
+        batch_waited: Seconds that it waited in the instance for its batch, where a trace is made.
+        batch_took: Seconds from that batch's start to the answer's last item, likewise.
     """
 
     request_id: str
@@ -97,6 +106,9 @@ class RequestAnswered(Happened):
     size: int = 0
     instance: str = ""
     start: str = ""
+    batch_waited: float | None = None
+    batch_took: float | None = None
+    trace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,7 @@ class RequestRefused(Happened):
     request_id: str
     status: int
     reason: str
+    trace: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, get_args
 
 from bentofn.adapters.local.journal.events import Event
+from bentofn.adapters.local.journal.traces import Traces
 
 SIZE = 8192
 """Events that are kept: some seconds of a busy platform, about 2 MB."""
@@ -37,6 +38,8 @@ class Journal:
 
     def __init__(self, now: Callable[[], float] = time.time, size: int = SIZE) -> None:
         self.now = now
+        self.traces: Traces | None = None
+        """Who makes traces of the requests; None where nobody does."""
         self.count = 0
         """Events so far; the number of the latest, the first being 1."""
         self._kept: deque[Event] = deque(maxlen=size)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from bentofn.adapters.local.journal.events import (
     GONE,
@@ -15,6 +17,9 @@ from bentofn.adapters.local.journal.events import (
 from bentofn.adapters.local.journal.journal import Journal
 
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
 class Record:
     """Tells the journal of one request, from its arrival to its one end.
 
@@ -25,6 +30,7 @@ class Record:
         method: HTTP method.
         path: Path, without the query.
         size: Bytes of its body, as far as they are known.
+        headers: The caller's, for the trace that they may name.
     """
 
     __slots__ = (
@@ -35,16 +41,28 @@ class Record:
         "_open",
         "_start",
         "_started",
+        "_trace",
         "batch_size",
+        "batch_took",
+        "batch_waited",
         "request_id",
         "size",
     )
 
     def __init__(
-        self, journal: Journal, function: str, request_id: str, method: str, path: str, size: int
+        self,
+        journal: Journal,
+        function: str,
+        request_id: str,
+        method: str,
+        path: str,
+        size: int,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self.request_id = request_id
         self.batch_size: int | None = None
+        self.batch_waited: float | None = None
+        self.batch_took: float | None = None
         self.size = 0
         """Bytes of the answer so far."""
         self._open = True
@@ -54,19 +72,29 @@ class Record:
         self._journal = journal
         self._function = function
         self._arrived = time.monotonic()
+        traces = journal.traces
+        self._trace = traces.begin(function, request_id, method, path, headers) if traces else 0
         journal.publish(RequestArrived(journal.now(), function, request_id, method, path, size))
+
+    def trace_headers(self) -> Mapping[str, str]:
+        """What tells an instance the trace that the request belongs to; nothing where none is made.
+
+        What the caller told of a trace is for these to replace.
+        """
+        traces = self._journal.traces
+        return traces.headers(self._trace) if traces else NO_HEADERS
 
     def queued(self) -> None:
         """It waits for an instance."""
         now = self._journal.now()
-        self._journal.publish(RequestQueued(now, self._function, self.request_id))
+        self._journal.publish(RequestQueued(now, self._function, self.request_id, self._trace))
 
     def assigned(self, instance: str, start: str) -> None:
         """An instance gets it; ``start`` as in RequestAssigned."""
         self._started, self._instance, self._start = time.monotonic(), instance, start
         now = self._journal.now()
         self._journal.publish(
-            RequestAssigned(now, self._function, self.request_id, instance, start)
+            RequestAssigned(now, self._function, self.request_id, instance, start, self._trace)
         )
 
     def answered(self, status: int) -> None:
@@ -86,6 +114,9 @@ class Record:
             self.size,
             self._instance,
             self._start,
+            self.batch_waited,
+            self.batch_took,
+            self._trace,
         )
         self._journal.publish(event)
 
@@ -95,7 +126,9 @@ class Record:
             return
         self._open = False
         now = self._journal.now()
-        self._journal.publish(RequestRefused(now, self._function, self.request_id, status, reason))
+        self._journal.publish(
+            RequestRefused(now, self._function, self.request_id, status, reason, self._trace)
+        )
 
     def close(self) -> None:
         """It is over; if nothing was said of its end, its caller has gone."""

@@ -5,7 +5,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100
@@ -25,6 +26,7 @@ class Invocation:
         identity: JSON of the caller's Cognito identity.
         log_tail: Whether the end of its log is wanted.
         qualifier: The version or alias that was asked for, which stands in the function's ARN.
+        headers: The caller's, for the trace that they may name.
     """
 
     request_id: str
@@ -35,6 +37,7 @@ class Invocation:
     identity: bytes | None = None
     log_tail: bool = False
     qualifier: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ class DeployedFunctions:
         """See Functions."""
         function = self._functions[name]
         revision = await self._revision(function, version)
-        request = revision.record(invocation.request_id, "INVOKE", "/", len(invocation.event))
+        request = revision.record(
+            invocation.request_id, "INVOKE", "/", len(invocation.event), invocation.headers
+        )
         try:
             result = await self._ask(revision, request, invocation)
         except (Refused, InvocationRefused) as refusal:

@@ -108,9 +108,9 @@ class Invoker:
         concurrency = self._registry.concurrency
         throttle = concurrency.begin(name.function, time.monotonic() if waited_for else None)
         if throttle is not None:
-            size = len(invocation.event)
+            size, told = len(invocation.event), invocation.headers
             record = Record(
-                self._journal, name.function, invocation.request_id, "INVOKE", "/", size
+                self._journal, name.function, invocation.request_id, "INVOKE", "/", size, told
             )
             record.refused(429, _REASONS[throttle])
             raise throttled(_REASONS[throttle])

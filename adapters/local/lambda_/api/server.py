@@ -164,6 +164,7 @@ class InvokeApi:
             trace_id=trace,
             log_tail=tail,
             qualifier=name.qualifier,
+            headers=request.headers,
         )
         ran = await self._invoker.call(name, invocation)
         response = _streamed(ran, tail) if call == "invoke_stream" else _whole(ran, tail)

@@ -116,7 +116,9 @@ class FunctionUrls:
         payload = json.dumps(event, separators=(",", ":")).encode()
         if len(payload) > self._limit:
             raise Refused(413, "The event is larger than 6 MB.")
-        invocation = Invocation(id, payload, 0.0, trace_id=trace, qualifier=name.qualifier)
+        invocation = Invocation(
+            id, payload, 0.0, trace_id=trace, qualifier=name.qualifier, headers=request.headers
+        )
         ran = await self._invoker.call(name, invocation)
         if ran.result.function_error is not None:
             return _bad_gateway()

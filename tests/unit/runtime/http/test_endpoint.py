@@ -324,6 +324,17 @@ async def test_concurrent_requests_share_batches(open_app: Any) -> None:
     assert f'adaptive_batch_size_count{{method_name="double",{LABELS}}} {len(sizes)}.0' in metrics
 
 
+async def test_a_batchs_times_are_told_to_who_asks(open_app: Any) -> None:
+    async with open_app(Batches) as client:
+        plain = await client.post("/double", {"numbers": [1]})
+        asked = await client.post("/double", {"numbers": [1]}, headers={"x-bentofn-timed": "1"})
+    assert "x-bentofn-batch-seconds" not in plain.headers
+    assert asked.headers["x-bentofn-batch-size"] == "1"
+    waited, took = map(float, asked.headers["x-bentofn-batch-seconds"].split())
+    assert waited == 0
+    assert took > 0
+
+
 LABELS = (
     'runner_name="Batches",service_name="Batches",service_version="not available",worker_index="1"'
 )

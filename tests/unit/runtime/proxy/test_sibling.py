@@ -68,6 +68,10 @@ class Far:
         return [*ctx.request.headers, *ctx.request.scope["seen"]]
 
     @bentofn.api
+    def trace(self, ctx: bentofn.Context) -> str:
+        return str(ctx.request.headers.get("traceparent", ""))
+
+    @bentofn.api
     def answer(self, context: str, question: str = "", *more: int) -> list[Any]:
         return [context, question, *more]
 
@@ -156,6 +160,21 @@ def test_a_file_comes_through_and_lives_as_long_as_its_callers_request(far: Prox
     ]
     request.close()
     assert not any(path.exists() for path in paths)
+
+
+@pytest.mark.usefixtures("place", "server")
+def test_a_call_belongs_to_the_trace_of_the_request_that_it_is_made_for(far: Proxy) -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert far.trace() == ""
+    token = current_context.set(
+        Context({"type": "http", "headers": [(b"traceparent", parent.encode())]}, b"", {})
+    )
+    try:
+        assert far.trace() == parent
+        assert asyncio.run(far.to_async.trace()) == parent
+        assert far.to_sync.client.post("/trace").json() == parent
+    finally:
+        current_context.reset(token)
 
 
 @pytest.mark.usefixtures("place", "server")

@@ -1,0 +1,240 @@
+"""The spans of a request: request, queue, restore or start, inference, batch.
+
+Each function is a service of its own in the traces (``service.name``), unless a variable names one.
+Attributes are those of the semantic conventions where these have them. Source:
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/,
+https://opentelemetry.io/docs/specs/semconv/faas/faas-spans/
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from opentelemetry import propagate
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+
+from bentofn.adapters.local.journal.events import (
+    InstanceChanged,
+    RequestAnswered,
+    RequestAssigned,
+    RequestQueued,
+    RequestRefused,
+)
+from bentofn.adapters.local.journal.journal import Journal
+
+TIMED = "X-Bentofn-Timed"
+"""Header that asks an instance to say how long a batch took."""
+
+_PATIENCE = 5.0
+"""Seconds that the platform's end waits for the last spans to be sent."""
+
+
+@dataclass
+class _Request:
+    """What is being traced of a request.
+
+    Args:
+        tracer: The function's.
+        context: What the request's own spans are children in.
+        span: From arrival to end.
+        began: When that was, in nanoseconds since the epoch.
+        queue: The wait for an instance, while it lasts.
+        inference: The instance's work, from when it has begun.
+        inference_began: When that was.
+    """
+
+    tracer: Tracer
+    context: Context
+    span: Span
+    began: int
+    queue: Span | None = None
+    inference: Span | None = None
+    inference_began: int = 0
+
+
+@dataclass(frozen=True)
+class _Start:
+    """An instance's start, in nanoseconds since the epoch."""
+
+    kind: str
+    began: int
+    ended: int
+
+
+class Spans:
+    """Makes spans of what a journal tells; see :class:`..journal.traces.Traces`.
+
+    Args:
+        journal: The platform's.
+        exporters: Who is given the spans.
+    """
+
+    def __init__(self, journal: Journal, exporters: Sequence[SpanExporter]) -> None:
+        self._processors = [BatchSpanProcessor(exporter) for exporter in exporters]
+        self._resource = Resource.create()
+        self._tracers: dict[str, Tracer] = {}
+        self._numbers = itertools.count(1)
+        self._requests: dict[int, _Request] = {}
+        self._starts: dict[tuple[str, str], _Start] = {}
+        journal.traces = self
+        journal.attach(self._queued, RequestQueued)
+        journal.attach(self._assigned, RequestAssigned)
+        journal.attach(self._answered, RequestAnswered)
+        journal.attach(self._refused, RequestRefused)
+        journal.attach(self._changed, InstanceChanged)
+
+    def begin(
+        self, function: str, request_id: str, method: str, path: str, headers: Mapping[str, str]
+    ) -> int:
+        """See Traces."""
+        number, began = next(self._numbers), time.time_ns()
+        tracer, parent = self._tracer(function), propagate.extract(headers)
+        attributes = {
+            "faas.name": function,
+            "http.request.method": method,
+            "url.path": path,
+            "bentofn.request_id": request_id,
+        }
+        span = tracer.start_span("request", parent, SpanKind.SERVER, attributes, start_time=began)
+        context = set_span_in_context(span, parent)
+        self._requests[number] = _Request(tracer, context, span, began)
+        return number
+
+    def headers(self, number: int) -> Mapping[str, str]:
+        """See Traces."""
+        request = self._requests[number]
+        span = request.inference or request.span
+        told: dict[str, str] = {}
+        propagate.inject(told, set_span_in_context(span, request.context))
+        return {**told, TIMED: "1"} if span.is_recording() else told
+
+    def close(self) -> None:
+        """Send what is left, unless that takes too long."""
+        # Threads that nobody waits for: an exporter tries again for a while what did not arrive.
+        closing = [threading.Thread(target=p.shutdown, daemon=True) for p in self._processors]
+        ends = time.monotonic() + _PATIENCE
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(max(0.0, ends - time.monotonic()))
+
+    def _tracer(self, function: str) -> Tracer:
+        found = self._tracers.get(function)
+        if found is None:
+            resource = self._resource
+            if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
+                resource = resource.merge(Resource({SERVICE_NAME: function}))
+            provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+            for processor in self._processors:
+                provider.add_span_processor(processor)
+            found = self._tracers[function] = provider.get_tracer("bentofn")
+        return found
+
+    def _queued(self, event: RequestQueued) -> None:
+        request = self._requests.get(event.trace)
+        if request is not None:
+            request.queue = request.tracer.start_span(
+                "queue", request.context, start_time=request.began
+            )
+
+    def _assigned(self, event: RequestAssigned) -> None:
+        request = self._requests.get(event.trace)
+        if request is None:
+            return
+        now = time.time_ns()
+        if request.inference is not None:  # the instance was dead before it had read the request
+            request.inference.set_status(StatusCode.ERROR, "The instance had ended.")
+            request.inference.end(now)
+        start = self._starts.get((event.function, event.instance))
+        if request.queue is not None:
+            if start is not None and event.start != "warm":
+                self._add_start(request, request.queue, start)
+            request.queue.end(now)
+            request.queue = None
+        instance = {"faas.instance": event.instance}
+        request.span.set_attributes({**instance, "faas.coldstart": event.start != "warm"})
+        request.inference_began = now
+        request.inference = request.tracer.start_span(
+            "inference", request.context, SpanKind.CLIENT, instance, start_time=now
+        )
+
+    def _add_start(self, request: _Request, queue: Span, start: _Start) -> None:
+        """The part of the wait in which the instance was started, as far as the request saw it."""
+        context = set_span_in_context(queue, request.context)
+        attributes = {
+            "bentofn.start.kind": start.kind,
+            "bentofn.start.seconds": (start.ended - start.began) / 1e9,
+        }
+        request.tracer.start_span(
+            "restore" if start.kind == "restored" else "start",
+            context,
+            attributes=attributes,
+            start_time=max(start.began, request.began),
+        ).end(start.ended)
+
+    def _answered(self, event: RequestAnswered) -> None:
+        request = self._requests.pop(event.trace, None)
+        if request is None:
+            return
+        now = time.time_ns()
+        if request.inference is not None:
+            if event.batch_size is not None and event.batch_took is not None:
+                self._add_batch(request, request.inference, event, event.batch_took, now)
+            _end(request.inference, event.status, "", now)
+        request.span.set_attribute("http.response.body.size", event.size)
+        self._end(request, event.status, "", now)
+
+    def _add_batch(
+        self, request: _Request, inference: Span, event: RequestAnswered, took: float, now: int
+    ) -> None:
+        """The batch, as the instance said; that has a clock of its own, so that what it did not say
+        of is taken to be half before and half after."""
+        waited = event.batch_waited or 0.0
+        rest = max(0, now - request.inference_began - int((waited + took) * 1e9))
+        began = request.inference_began + rest // 2 + int(waited * 1e9)
+        attributes = {"bentofn.batch.items": event.batch_size or 0, "bentofn.batch.waited": waited}
+        request.tracer.start_span(
+            "batch",
+            set_span_in_context(inference, request.context),
+            attributes=attributes,
+            start_time=min(began, now),
+        ).end(min(began + int(took * 1e9), now))
+
+    def _refused(self, event: RequestRefused) -> None:
+        request = self._requests.pop(event.trace, None)
+        if request is None:
+            return
+        now = time.time_ns()
+        if request.inference is not None:
+            _end(request.inference, event.status, event.reason, now)
+        self._end(request, event.status, event.reason, now)
+
+    def _end(self, request: _Request, status: int, reason: str, now: int) -> None:
+        if request.queue is not None:
+            request.queue.end(now)
+        _end(request.span, status, reason, now)
+
+    def _changed(self, event: InstanceChanged) -> None:
+        key = (event.function, event.instance)
+        if event.took is not None:
+            now = time.time_ns()
+            self._starts[key] = _Start(event.kind, now - int(event.took * 1e9), now)
+        elif event.state == "gone":
+            self._starts.pop(key, None)
+
+
+def _end(span: Span, status: int, reason: str, now: int) -> None:
+    """End a span of HTTP; by the conventions a server's errors are those from 500 up."""
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_attribute("error.type", str(status))
+        span.set_status(StatusCode.ERROR, reason or None)
+    span.end(now)

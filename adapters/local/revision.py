@@ -167,15 +167,21 @@ class Revision:
         """Tell the journal that a request for this function has arrived."""
         return Record(self._journal, self.spec.name, request_id, method, path, size, headers)
 
-    def release(self, ticket: Ticket, *, cancelled: bool) -> None:
-        """A request is over: answered, or its caller has gone."""
+    def release(self, ticket: Ticket, *, cancelled: bool, billed: float | None = None) -> None:
+        """A request is over: answered, or its caller has gone.
+
+        Args:
+            ticket: The request's.
+            cancelled: Whether it was not answered.
+            billed: As in :class:`~bentofn.adapters.local.core.messages.RequestFinished`.
+        """
         del self._tickets[ticket.number]
         if not (cancelled or self._answered):
             self._answered = True
             self.bento.answered()
-        event = RequestCancelled if cancelled else RequestFinished
-        self._feed(event(ticket.number))
-        self._told.released(ticket.number)
+        number = ticket.number
+        self._feed(RequestCancelled(number) if cancelled else RequestFinished(number, billed))
+        self._told.released(number)
 
     def timed_out(self, ticket: Ticket) -> None:
         """A request was not answered in time: its instance gets no more, and ends with the others'.

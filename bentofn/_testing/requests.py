@@ -62,12 +62,12 @@ class Start:
 
 def requests_of(events: Iterable[Event]) -> list[Request]:
     """The requests of one function, in their order of arrival."""
-    found: dict[str, Request] = {}
+    found: dict[int, Request] = {}
     for event in events:
         if isinstance(event, RequestArrived):
-            found[event.request_id] = Request(event.request_id, event.method, event.path)
-        elif isinstance(event, RequestAnswered | RequestRefused) and event.request_id in found:
-            found[event.request_id] = _ended(found[event.request_id], event)
+            found[event.number] = Request(event.request_id, event.method, event.path)
+        elif isinstance(event, RequestAnswered | RequestRefused) and event.number in found:
+            found[event.number] = _ended(found[event.number], event)
     return list(found.values())
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from bentofn.runtime.proxy.addresses import HEADER, MEDIA_TYPE, Addresses
-from bentofn.runtime.trace_context import trace_headers
+from bentofn.runtime.proxy.addresses import HEADER, MEDIA_TYPE
+from bentofn.runtime.proxy.outgoing import own_headers
 
 
 def sync_client(url: str, address: Callable[[], str], timeout: float) -> httpx.Client:
@@ -77,10 +77,10 @@ _OPTIONS: dict[str, Any] = {
 
 
 def _mark(request: httpx.Request) -> None:
-    """Say whose request it is, and which trace it belongs to unless it says that itself."""
-    request.headers[HEADER] = Addresses.read().secret
-    if "traceparent" not in request.headers:
-        request.headers.update(trace_headers())
+    """Say where it comes from; an id and a trace that it names itself stay."""
+    del request.headers[HEADER]
+    for name, value in own_headers().items():
+        request.headers.setdefault(name, value)
 
 
 def _is_pickled(request: httpx.Request) -> bool:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bentofn.runtime.context import answers_example
 from bentofn.runtime.errors import BentoMLException, ServiceUnavailable
 from bentofn.runtime.proxy import wire
-from bentofn.runtime.proxy.addresses import EXAMPLE_HEADER, HEADER, Addresses
+from bentofn.runtime.proxy.addresses import EXAMPLE_HEADER, Addresses
 from bentofn.runtime.proxy.arguments import Parameters
 from bentofn.runtime.proxy.base import CLIENT_URL, find_method
 from bentofn.runtime.proxy.conversation import Head, result_of
 from bentofn.runtime.proxy.lines import BROKEN, UNREAD, AwaitingLine, BlockingLine, Message
-from bentofn.runtime.trace_context import trace_headers
+from bentofn.runtime.proxy.outgoing import own_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -259,6 +259,5 @@ def _closing(line: _Line, kept: list[_Line]) -> Iterator[None]:
 
 
 def _headers() -> dict[str, str]:
-    known = {"content-type": wire.MEDIA_TYPE, HEADER: Addresses.read().secret}
-    headers = {**trace_headers(), **known}
+    headers = {"content-type": wire.MEDIA_TYPE, **own_headers()}
     return {**headers, EXAMPLE_HEADER: "1"} if answers_example() else headers

@@ -130,7 +130,7 @@ class Lane:
         self.fires: deque[Fired] = deque(maxlen=FIRES)
         """The latest deliveries of its schedules."""
         self._pace = pace
-        self._open: dict[str, RequestArrived] = {}
+        self._open: dict[int, RequestArrived] = {}
 
     def second(self, at: float) -> Second:
         """The load of the second that a time is in."""
@@ -152,7 +152,7 @@ class Lane:
 
     def arrived(self, event: RequestArrived) -> None:
         """A request came in."""
-        self._open[event.request_id] = event
+        self._open[event.number] = event
         self.second(event.at).arrived += 1
 
     def answered(self, event: RequestAnswered) -> None:
@@ -170,7 +170,7 @@ class Lane:
         self._keep(event)
 
     def _keep(self, end: RequestAnswered | RequestRefused) -> None:
-        asked = self._open.pop(end.request_id, None)
+        asked = self._open.pop(end.number, None)
         self.requests.append((self.changed, asked, end))
 
 

@@ -102,24 +102,32 @@ class RequestPrice:
 
 
 class RequestMeter:
-    """See :class:`RequestPrice`."""
+    """See :class:`RequestPrice`.
+
+    What is reported of a request is what is billed, so that the sum is that of the report's lines. A
+    start is part of the first request's report; without one it is billed as it was measured.
+    """
 
     def __init__(self, price: RequestPrice, size: Size) -> None:
         self._price = price
         self._gib = size.memory / _GIBI
-        self._runs: dict[int, float] = {}
+        self._runs: dict[int, tuple[str, float]] = {}
         self._starts: dict[str, float] = {}
+        self._started: dict[str, int] = {}
+        """Steps of the starts that no request has been billed with."""
         self._requests = self._restores = self._steps = 0
         self._cached_since: float | None = None
 
     def handle(self, message: Event | Command, now: float) -> None:
         """See :class:`Meter`."""
         match message:
-            case Dispatch(request):
+            case Dispatch(request, instance):
                 self._requests += 1
-                self._runs[request] = now
-            case RequestFinished(request) | RequestCancelled(request) | RequestTimedOut(request):
-                self._bill(self._runs.pop(request, None), now)
+                self._runs[request] = (instance, now)
+            case RequestFinished(request, billed):
+                self._bill(request, now, billed)
+            case RequestCancelled(request) | RequestTimedOut(request):
+                self._bill(request, now, None)
             case StartInstance(instance):
                 self._starts[instance] = now
             case InstanceReady(instance, start="restored"):
@@ -127,8 +135,12 @@ class RequestMeter:
                 self._starts.pop(instance, None)
                 self._restores += 1
                 self._cached_since = now if self._cached_since is None else self._cached_since
-            case InstanceReady(instance) | InstanceFailed(instance):
-                self._bill(self._starts.pop(instance, None), now)
+            case InstanceReady(instance):
+                self._started[instance] = self._start_steps(instance, now)
+            case InstanceFailed(instance):
+                self._steps += self._start_steps(instance, now)
+            case InstanceExited(instance):
+                self._steps += self._started.pop(instance, 0)
 
     def cost(self, now: float) -> float:
         """See :class:`Meter`."""
@@ -143,9 +155,18 @@ class RequestMeter:
         )
         return self._requests * price.per_request + self._gib * per_gib
 
-    def _bill(self, since: float | None, now: float) -> None:
-        if since is not None:
-            self._steps += _steps(now - since, self._price.step)
+    def _bill(self, request: int, now: float, billed: float | None) -> None:
+        if request not in self._runs:
+            return
+        instance, since = self._runs.pop(request)
+        start = self._started.pop(instance, 0)
+        if billed is None:
+            self._steps += start + _steps(now - since, self._price.step)
+        else:
+            self._steps += _steps(billed, self._price.step)
+
+    def _start_steps(self, instance: str, now: float) -> int:
+        return _steps(now - self._starts.pop(instance, now), self._price.step)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,16 @@ class RequestArrived:
 
 @dataclass(frozen=True)
 class RequestFinished:
-    """The instance that had the request answered it, or will not."""
+    """The instance that had the request answered it, or will not.
+
+    Args:
+        request: It.
+        billed: Seconds that the backend itself reports as billed for it, the start of its instance
+            included if it was the first there; None where it reports none.
+    """
 
     request: int
+    billed: float | None = None
 
 
 @dataclass(frozen=True)

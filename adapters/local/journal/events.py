@@ -41,25 +41,22 @@ class RequestArrived(Happened):
         method: HTTP method.
         path: Path below the function's, without the query, which may hold secrets.
         size: Bytes of its body as the caller declared them; 0 where it did not.
+        number: Tells requests of one id apart, which callers give; as in what follows of it.
     """
 
     request_id: str
     method: str
     path: str
     size: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RequestQueued(Happened):
-    """A request has to wait for an instance.
-
-    Args:
-        request_id: The request.
-        trace: Its number with the platform's traces; 0 where none are made. As in what follows.
-    """
+    """A request has to wait for an instance."""
 
     request_id: str
-    trace: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class RequestAssigned(Happened):
     request_id: str
     instance: str
     start: str
-    trace: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +90,8 @@ class RequestAnswered(Happened):
         size: Bytes of the answer's body.
         instance: Who answered; empty if nobody got it.
         start: As in :class:`RequestAssigned`.
-        batch_waited: Seconds that it waited in the instance for its batch, where a trace is made.
-        batch_took: Seconds from that batch's start to the answer's last item, likewise.
+        batch_waited: Seconds that it waited in the instance for its batch, if a trace is made of it.
+        batch_took: Seconds from that batch's start until all of it was answered, likewise.
     """
 
     request_id: str
@@ -108,7 +105,7 @@ class RequestAnswered(Happened):
     start: str = ""
     batch_waited: float | None = None
     batch_took: float | None = None
-    trace: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ class RequestRefused(Happened):
     request_id: str
     status: int
     reason: str
-    trace: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

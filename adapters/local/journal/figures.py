@@ -59,7 +59,7 @@ class FunctionFigures:
         batches: Items of the batches that requests were answered in.
         starts: Seconds that starts took, by kind.
         failed_starts: Instances that ended before they could take a request.
-        waiting: Requests that wait.
+        waiting: Requests that wait, by number.
         instances: The state of each instance.
         costs: What was billed, by currency.
         invocations: Asynchronous ones, by outcome.
@@ -75,7 +75,7 @@ class FunctionFigures:
     batches: Histogram = field(default_factory=lambda: Histogram(ITEMS))
     starts: dict[str, Histogram] = field(default_factory=dict)
     failed_starts: int = 0
-    waiting: set[str] = field(default_factory=set)
+    waiting: set[int] = field(default_factory=set)
     instances: dict[str, str] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
     invocations: Counter[str] = field(default_factory=Counter)
@@ -117,18 +117,18 @@ class Figures:
         figures.waited.add((event.started or event.ended) - event.queued)
         if event.batch_size is not None:
             figures.batches.add(event.batch_size)
-        figures.waiting.discard(event.request_id)
+        figures.waiting.discard(event.number)
 
     def _assigned(self, event: events.RequestAssigned) -> None:
-        self.of(event.function).waiting.discard(event.request_id)
+        self.of(event.function).waiting.discard(event.number)
 
     def _queued(self, event: events.RequestQueued) -> None:
-        self.of(event.function).waiting.add(event.request_id)
+        self.of(event.function).waiting.add(event.number)
 
     def _refused(self, event: events.RequestRefused) -> None:
         figures = self.of(event.function)
         figures.refused[event.status] += 1
-        figures.waiting.discard(event.request_id)
+        figures.waiting.discard(event.number)
 
     def _changed(self, event: events.InstanceChanged) -> None:
         figures = self.of(event.function)

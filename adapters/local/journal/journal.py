@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, get_args
 
 from bentofn.adapters.local.journal.events import Event
@@ -40,6 +40,8 @@ class Journal:
         self.now = now
         self.traces: Traces | None = None
         """Who makes traces of the requests; None where nobody does."""
+        self.numbers = itertools.count(1)
+        """Of the requests."""
         self.count = 0
         """Events so far; the number of the latest, the first being 1."""
         self._kept: deque[Event] = deque(maxlen=size)
@@ -77,7 +79,7 @@ class Journal:
             after: Only those with a number greater than this one, as :attr:`count` has them.
         """
         oldest = self.count - len(self._kept)
-        return list(islice(self._kept, max(0, after - oldest), None))
+        return list(itertools.islice(self._kept, max(0, after - oldest), None))
 
     async def subscribe(self, after: int | None = None) -> AsyncIterator[Event | Missed]:
         """Events as they come, for as long as somebody asks.

@@ -38,10 +38,10 @@ class Record:
         "_function",
         "_instance",
         "_journal",
+        "_number",
         "_open",
         "_start",
         "_started",
-        "_trace",
         "batch_size",
         "batch_took",
         "batch_waited",
@@ -72,9 +72,13 @@ class Record:
         self._journal = journal
         self._function = function
         self._arrived = time.monotonic()
-        traces = journal.traces
-        self._trace = traces.begin(function, request_id, method, path, headers) if traces else 0
-        journal.publish(RequestArrived(journal.now(), function, request_id, method, path, size))
+        self._number = next(journal.numbers)
+        arrived = RequestArrived(
+            journal.now(), function, request_id, method, path, size, self._number
+        )
+        if journal.traces is not None:
+            journal.traces.begin(arrived, headers)
+        journal.publish(arrived)
 
     def trace_headers(self) -> Mapping[str, str]:
         """What tells an instance the trace that the request belongs to; nothing where none is made.
@@ -82,19 +86,19 @@ class Record:
         What the caller told of a trace is for these to replace.
         """
         traces = self._journal.traces
-        return traces.headers(self._trace) if traces else NO_HEADERS
+        return NO_HEADERS if traces is None else traces.headers(self._number)
 
     def queued(self) -> None:
         """It waits for an instance."""
         now = self._journal.now()
-        self._journal.publish(RequestQueued(now, self._function, self.request_id, self._trace))
+        self._journal.publish(RequestQueued(now, self._function, self.request_id, self._number))
 
     def assigned(self, instance: str, start: str) -> None:
         """An instance gets it; ``start`` as in RequestAssigned."""
         self._started, self._instance, self._start = time.monotonic(), instance, start
         now = self._journal.now()
         self._journal.publish(
-            RequestAssigned(now, self._function, self.request_id, instance, start, self._trace)
+            RequestAssigned(now, self._function, self.request_id, instance, start, self._number)
         )
 
     def answered(self, status: int) -> None:
@@ -116,7 +120,7 @@ class Record:
             self._start,
             self.batch_waited,
             self.batch_took,
-            self._trace,
+            self._number,
         )
         self._journal.publish(event)
 
@@ -127,7 +131,7 @@ class Record:
         self._open = False
         now = self._journal.now()
         self._journal.publish(
-            RequestRefused(now, self._function, self.request_id, status, reason, self._trace)
+            RequestRefused(now, self._function, self.request_id, status, reason, self._number)
         )
 
     def close(self) -> None:

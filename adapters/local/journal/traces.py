@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from bentofn.adapters.local.journal.events import RequestArrived
+
 
 class Traces(Protocol):
     """Makes a trace of each request, of what the journal tells of it."""
 
-    def begin(
-        self, function: str, request_id: str, method: str, path: str, headers: Mapping[str, str]
-    ) -> int:
+    def begin(self, request: RequestArrived, headers: Mapping[str, str]) -> None:
         """A request has arrived.
 
         Args:
-            function: Whose it is.
-            request_id: What it is called.
-            method: HTTP method.
-            path: Path, without the query.
-            headers: The caller's, which may name a trace that this one belongs to.
-
-        Returns:
-            Its number, which the events about it hold; never 0.
+            request: It.
+            headers: The caller's, which may name a trace that it belongs to.
         """
 
     def headers(self, number: int) -> Mapping[str, str]:
-        """What the instance is told that gets the request: the trace, and whether it is kept."""
+        """What the instance is told that gets a request: the trace, and whether it is kept."""

@@ -1,7 +1,8 @@
 """The lines that Lambda itself writes into a function's log.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html and, for the fields that
-tell a failure, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+tell a failure, https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html, and a
+restore, https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def report(request_id: str, memory: int, result: InvocationResult, status: str) 
         fields.append(f"Init Duration: {result.init_ms:.2f} ms")
     if result.restore_ms is not None:
         fields.append(f"Restore Duration: {result.restore_ms:.2f} ms")
+        fields.append(f"Billed Restore Duration: {billed(result.restore_ms)} ms")
     if status:
         fields.append(f"Status: {status}")
     if status == "error":
@@ -77,7 +79,8 @@ def phase(kind: str, milliseconds: float, status: str, error_type: str = "") -> 
 def billed(*milliseconds: float | None) -> int:
     """What is paid for: all that ran, rounded up to a millisecond.
 
-    The start is paid for too, since August 2025. Source:
+    The start is paid for too, since August 2025. Of a restore, all is that happens here: the runtime
+    and its hooks; what AWS does not bill is the reading of the memory. Source:
     https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/
     """
     return math.ceil(sum(each or 0.0 for each in milliseconds))

@@ -8,7 +8,6 @@ https://opentelemetry.io/docs/specs/semconv/faas/faas-spans/
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_
 from bentofn.adapters.local.journal.events import (
     InstanceChanged,
     RequestAnswered,
+    RequestArrived,
     RequestAssigned,
     RequestQueued,
     RequestRefused,
@@ -81,7 +81,6 @@ class Spans:
         self._processors = [BatchSpanProcessor(exporter) for exporter in exporters]
         self._resource = Resource.create()
         self._tracers: dict[str, Tracer] = {}
-        self._numbers = itertools.count(1)
         self._requests: dict[int, _Request] = {}
         self._starts: dict[tuple[str, str], _Start] = {}
         journal.traces = self
@@ -91,22 +90,19 @@ class Spans:
         journal.attach(self._refused, RequestRefused)
         journal.attach(self._changed, InstanceChanged)
 
-    def begin(
-        self, function: str, request_id: str, method: str, path: str, headers: Mapping[str, str]
-    ) -> int:
+    def begin(self, request: RequestArrived, headers: Mapping[str, str]) -> None:
         """See Traces."""
-        number, began = next(self._numbers), time.time_ns()
-        tracer, parent = self._tracer(function), propagate.extract(headers)
+        began = time.time_ns()
+        tracer, parent = self._tracer(request.function), propagate.extract(headers)
         attributes = {
-            "faas.name": function,
-            "http.request.method": method,
-            "url.path": path,
-            "bentofn.request_id": request_id,
+            "faas.name": request.function,
+            "http.request.method": request.method,
+            "url.path": request.path,
+            "bentofn.request_id": request.request_id,
         }
         span = tracer.start_span("request", parent, SpanKind.SERVER, attributes, start_time=began)
         context = set_span_in_context(span, parent)
-        self._requests[number] = _Request(tracer, context, span, began)
-        return number
+        self._requests[request.number] = _Request(tracer, context, span, began)
 
     def headers(self, number: int) -> Mapping[str, str]:
         """See Traces."""
@@ -139,14 +135,14 @@ class Spans:
         return found
 
     def _queued(self, event: RequestQueued) -> None:
-        request = self._requests.get(event.trace)
+        request = self._requests.get(event.number)
         if request is not None:
             request.queue = request.tracer.start_span(
                 "queue", request.context, start_time=request.began
             )
 
     def _assigned(self, event: RequestAssigned) -> None:
-        request = self._requests.get(event.trace)
+        request = self._requests.get(event.number)
         if request is None:
             return
         now = time.time_ns()
@@ -181,7 +177,7 @@ class Spans:
         ).end(start.ended)
 
     def _answered(self, event: RequestAnswered) -> None:
-        request = self._requests.pop(event.trace, None)
+        request = self._requests.pop(event.number, None)
         if request is None:
             return
         now = time.time_ns()
@@ -209,7 +205,7 @@ class Spans:
         ).end(min(began + int(took * 1e9), now))
 
     def _refused(self, event: RequestRefused) -> None:
-        request = self._requests.pop(event.trace, None)
+        request = self._requests.pop(event.number, None)
         if request is None:
             return
         now = time.time_ns()

@@ -94,7 +94,7 @@ class DeployedFunctions:
     ) -> InvocationResult:
         """Have an environment run it."""
         ticket = revision.submit(request)
-        cancelled = True
+        billed: float | None = None
         try:
             assignment = await ticket.assigned
             if assignment.environment is None:
@@ -102,9 +102,9 @@ class DeployedFunctions:
             deadline = time.time() + revision.spec.settings.timeout
             invocation = dataclasses.replace(invocation, deadline=deadline)
             result = await _run(assignment.environment, ticket, invocation)
-            cancelled = False
+            billed = result.billed_ms / 1000
         finally:
-            revision.release(ticket, cancelled=cancelled)
+            revision.release(ticket, cancelled=billed is None, billed=billed)
         return result
 
     async def _revision(self, function: Function, version: int | None) -> Revision:

@@ -68,8 +68,8 @@ class Far:
         return [*ctx.request.headers, *ctx.request.scope["seen"]]
 
     @bentofn.api
-    def trace(self, ctx: bentofn.Context) -> str:
-        return str(ctx.request.headers.get("traceparent", ""))
+    def origin(self, ctx: bentofn.Context) -> list[str]:
+        return [ctx.request_id, ctx.request.headers.get("traceparent", "")]
 
     @bentofn.api
     def answer(self, context: str, question: str = "", *more: int) -> list[Any]:
@@ -163,16 +163,18 @@ def test_a_file_comes_through_and_lives_as_long_as_its_callers_request(far: Prox
 
 
 @pytest.mark.usefixtures("place", "server")
-def test_a_call_belongs_to_the_trace_of_the_request_that_it_is_made_for(far: Proxy) -> None:
+def test_a_call_has_the_id_and_the_trace_of_the_request_that_it_is_made_for(far: Proxy) -> None:
+    assert far.origin()[1] == ""
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    assert far.trace() == ""
-    token = current_context.set(
-        Context({"type": "http", "headers": [(b"traceparent", parent.encode())]}, b"", {})
-    )
+    scope = {"type": "http", "headers": [(b"traceparent", parent.encode())]}
+    token = current_context.set(Context(scope, b"", {}, "mine"))
     try:
-        assert far.trace() == parent
-        assert asyncio.run(far.to_async.trace()) == parent
-        assert far.to_sync.client.post("/trace").json() == parent
+        assert far.origin() == ["mine", parent]
+        assert asyncio.run(far.to_async.origin()) == ["mine", parent]
+        client = far.to_sync.client
+        assert client.post("/origin").json() == ["mine", parent]
+        named = {"X-Bentofn-Request-Id": "other", "X-Bentofn-Sibling": "guessed"}
+        assert client.post("/origin", headers=named).json() == ["other", parent]
     finally:
         current_context.reset(token)
 

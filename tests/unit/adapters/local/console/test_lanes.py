@@ -74,12 +74,12 @@ def test_instances_that_are_gone_are_forgotten_in_their_order() -> None:
 def test_load_is_counted_by_the_second() -> None:
     lane = Lane("hello")
     for n in range(3):
-        lane.arrived(RequestArrived(10.0 + n / 10, "hello", f"r{n}", "POST", "/x"))
-    lane.answered(RequestAnswered(10.5, "hello", "r0", 200, 0.0, 0.25, 1.0, batch_size=4))
-    lane.answered(RequestAnswered(11.5, "hello", "r1", 502, 0.0, None, 1.0))
-    lane.refused(RequestRefused(11.6, "hello", "r2", 429, "Too many."))
+        lane.arrived(RequestArrived(10.0 + n / 10, "hello", "r", "POST", f"/{n}", 0, n))
+    lane.answered(RequestAnswered(10.5, "hello", "r", 200, 0.0, 0.25, 1.0, 4, number=0))
+    lane.answered(RequestAnswered(11.5, "hello", "r", 502, 0.0, None, 1.0, number=1))
+    lane.refused(RequestRefused(11.6, "hello", "r", 429, "Too many.", 2))
     assert [each.shown() for each in lane.seconds] == [[10.0, 3, 0, 0, 0, 4], [11.0, 0, 1, 1, 0, 0]]
     first, second, third = [shown(asked, end) for _, asked, end in lane.requests]
-    assert (first["path"], first["waited"], first["took"]) == ("/x", 0.25, 1.0)
-    assert (second["status"], second["waited"]) == (502, 1.0)
-    assert (third["status"], third["reason"]) == (429, "Too many.")
+    assert (first["path"], first["waited"], first["took"]) == ("/0", 0.25, 1.0)
+    assert (second["path"], second["status"], second["waited"]) == ("/1", 502, 1.0)
+    assert (third["path"], third["status"], third["reason"]) == ("/2", 429, "Too many.")

@@ -34,6 +34,21 @@ def test_a_request_is_paid_by_the_millisecond_and_so_is_the_start() -> None:
     assert meter.cost(700.0) == pytest.approx(0.5 + 0.5 * 2.0 * (2.0 + 0.011))
 
 
+def test_what_the_backend_reports_of_a_request_is_billed_and_has_its_start_in_it() -> None:
+    meter = REQUESTS.meter(Size(1024, 0.3))
+    for instance in ("i1", "i2"):
+        meter.handle(StartInstance(instance), 0.0)
+        meter.handle(InstanceReady(instance), 2.0)
+    for request in (1, 2):
+        meter.handle(Dispatch(request, "i1", started=True), 2.0)
+        meter.handle(RequestFinished(request, billed=1.8 / request), 2.5)
+    assert meter.cost(3.0) == pytest.approx(2 * 0.5 + 2.0 * (1.8 + 0.9))
+    meter.handle(InstanceExited("i1", "stopped"), 4.0)
+    assert meter.cost(4.0) == pytest.approx(2 * 0.5 + 2.0 * (1.8 + 0.9))
+    meter.handle(InstanceExited("i2", "stopped"), 4.0)  # nobody asked it
+    assert meter.cost(4.0) == pytest.approx(2 * 0.5 + 2.0 * (1.8 + 0.9 + 2.0))
+
+
 def test_a_restore_is_paid_by_memory_and_the_snapshot_for_three_hours() -> None:
     meter = REQUESTS.meter(Size(2048, 1.0))
     meter.handle(StartInstance("i1"), 0.0)

@@ -35,9 +35,9 @@ def test_a_request_is_told_from_its_arrival_to_its_answer() -> None:
     request.answered(200)
     request.close()
     arrived, queued, assigned, answered = journal.recent()
-    assert arrived == RequestArrived(5.0, "hello", "r1", "POST", "/greet", 12)
-    assert queued == RequestQueued(5.0, "hello", "r1")
-    assert assigned == RequestAssigned(5.0, "hello", "r1", "i1", "restored")
+    assert arrived == RequestArrived(5.0, "hello", "r1", "POST", "/greet", 12, 1)
+    assert queued == RequestQueued(5.0, "hello", "r1", 1)
+    assert assigned == RequestAssigned(5.0, "hello", "r1", "i1", "restored", 1)
     assert isinstance(answered, RequestAnswered)
     assert answered.started is not None
     assert answered.queued <= answered.started <= answered.ended

@@ -164,7 +164,7 @@ class Context:
 
     def headers_named(self, names: Collection[bytes]) -> dict[str, str]:
         """Those of the request's headers that have certain names, which are in lower case."""
-        found = [each for each in self._scope["headers"] if each[0] in names]
+        found = [each for each in self._scope.get("headers", ()) if each[0] in names]
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
 
     def owns(self, path: PurePath) -> bool:

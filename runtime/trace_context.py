@@ -15,8 +15,8 @@ _NAMES = (b"traceparent", b"tracestate", b"baggage")
 def trace_headers() -> dict[str, str]:
     """Headers for a call that the running code makes; empty where it belongs to no trace.
 
-    Where the service makes spans itself, by OpenTelemetry, they name the one that is open; else they
-    are those of the request that is answered, whatever the batch: it is the latest one's.
+    Where the service makes spans itself, by OpenTelemetry, they name the one that is open, else
+    they are those of the request that is answered, in a batch the latest one's.
     """
     # Asked for only where somebody has imported it: most services have no use for it.
     if "opentelemetry.trace" in sys.modules:

@@ -24,7 +24,7 @@ def about(batch: BatchResult | None, exchange: Exchange) -> tuple[Header, ...]:
 
 
 def own_fields(media_type: str, headers: tuple[Header, ...]) -> bytes | None:
-    """The fields of a response to which the method adds nothing; ``headers`` are of :func:`about`."""
+    """The fields of a response to which nothing but :func:`about`'s headers is added."""
     return _fields(media_type, headers) if len(headers) < 2 else None
 
 

@@ -78,7 +78,7 @@ _OPTIONS: dict[str, Any] = {
 
 def _mark(request: httpx.Request) -> None:
     """Say where it comes from; an id and a trace that it names itself stay."""
-    del request.headers[HEADER]
+    request.headers.pop(HEADER, None)
     for name, value in own_headers().items():
         request.headers.setdefault(name, value)
 

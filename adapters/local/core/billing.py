@@ -104,8 +104,8 @@ class RequestPrice:
 class RequestMeter:
     """See :class:`RequestPrice`.
 
-    What is reported of a request is what is billed, so that the sum is that of the report's lines. A
-    start is part of the first request's report; without one it is billed as it was measured.
+    What the backend reports of a request is what it bills, the start in the first one's included;
+    what is not reported is billed as it was measured.
     """
 
     def __init__(self, price: RequestPrice, size: Size) -> None:

@@ -90,7 +90,7 @@ class RequestAnswered(Happened):
         size: Bytes of the answer's body.
         instance: Who answered; empty if nobody got it.
         start: As in :class:`RequestAssigned`.
-        batch_waited: Seconds that it waited in the instance for its batch, if a trace is made of it.
+        batch_waited: Seconds that it waited in the instance for its batch, if a trace is made.
         batch_took: Seconds from that batch's start until all of it was answered, likewise.
     """
 

@@ -16,7 +16,6 @@ from bentofn.adapters.local.journal.events import (
 )
 from bentofn.adapters.local.journal.journal import Journal
 
-
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 

@@ -79,8 +79,8 @@ def phase(kind: str, milliseconds: float, status: str, error_type: str = "") -> 
 def billed(*milliseconds: float | None) -> int:
     """What is paid for: all that ran, rounded up to a millisecond.
 
-    The start is paid for too, since August 2025. Of a restore, all is that happens here: the runtime
-    and its hooks; what AWS does not bill is the reading of the memory. Source:
+    The start is paid for too, since August 2025. So is all of a restore that there is here, the
+    runtime and its hooks: AWS does not bill for reading the memory, which is not done. Source:
     https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/
     """
     return math.ceil(sum(each or 0.0 for each in milliseconds))

@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.util.types import Attributes
 
 from bentofn.adapters.local.journal.events import (
     InstanceChanged,
@@ -165,7 +166,7 @@ class Spans:
     def _add_start(self, request: _Request, queue: Span, start: _Start) -> None:
         """The part of the wait in which the instance was started, as far as the request saw it."""
         context = set_span_in_context(queue, request.context)
-        attributes = {
+        attributes: Attributes = {
             "bentofn.start.kind": start.kind,
             "bentofn.start.seconds": (start.ended - start.began) / 1e9,
         }

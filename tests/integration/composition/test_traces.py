@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -84,6 +84,6 @@ def at_zero(adapter: LocalAdapter, root: Path) -> str:
     return f"{daemon.ensure_running(adapter._home, 0).url}/reviews"
 
 
-def below(span: ReceivedSpan, spans: Sequence[ReceivedSpan]) -> list[ReceivedSpan]:
+def below(span: ReceivedSpan, spans: Iterable[ReceivedSpan]) -> list[ReceivedSpan]:
     """A span's children, in their order."""
     return sorted((s for s in spans if s.parent == span.id), key=lambda s: (s.began, s.ended))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import date
 from typing import Any, TypeVar
 
-from bentofn.adapters.variables import resolve
+from bentofn.adapters.variables import Scope, resolve
 from bentofn.runtime.errors import UserError
 
 Literals = TypeVar("Literals", bound=str)
@@ -20,16 +21,14 @@ class Node:
         value: The value, or None where it is absent.
         file: The file's name.
         path: The keys that lead here.
-        environ: What ``${env:NAME}`` is read from.
+        scope: What variables are read from.
     """
 
-    def __init__(
-        self, value: Any, file: str, path: tuple[str, ...], environ: Mapping[str, str]
-    ) -> None:
+    def __init__(self, value: Any, file: str, path: tuple[str, ...], scope: Scope) -> None:
         self._file = file
         self._path = path
-        self._environ = environ
-        self.value: Any = resolve(value, self.where, environ) if isinstance(value, str) else value
+        self._scope = scope
+        self.value: Any = resolve(value, self.where, scope) if isinstance(value, str) else value
 
     @property
     def where(self) -> str:
@@ -41,17 +40,22 @@ class Node:
         """Whether there are keys below."""
         return isinstance(self.value, dict)
 
+    @property
+    def is_list(self) -> bool:
+        """Whether there are items below."""
+        return isinstance(self.value, list)
+
     def error(self, problem: str) -> UserError:
         """A mistake of the user's at this place (values never stand in a message)."""
         return UserError(f"{self.where}: {problem}.")
 
     def absent(self) -> Node:
         """An absent value at this place."""
-        return Node(None, self._file, self._path, self._environ)
+        return Node(None, self._file, self._path, self._scope)
 
     def __getitem__(self, key: str) -> Node:
         value = self._mapping().get(key)
-        return Node(value, self._file, (*self._path, key), self._environ)
+        return Node(value, self._file, (*self._path, key), self._scope)
 
     def keys(self) -> list[str]:
         """The keys below, in order."""
@@ -64,7 +68,7 @@ class Node:
         if not isinstance(self.value, list):
             raise self.error("it must be a list")
         return [
-            Node(item, self._file, (*self._path, str(index)), self._environ)
+            Node(item, self._file, (*self._path, str(index)), self._scope)
             for index, item in enumerate(self.value)
         ]
 
@@ -75,6 +79,10 @@ class Node:
         if isinstance(self.value, list):
             return [item.resolved() for item in self.items()]
         return self.value
+
+    def plain(self) -> Any:
+        """The whole value with the variables replaced, as JSON can hold it."""
+        return _plain(self.resolved())
 
     def only(self, known: Sequence[str], what: str = "key") -> None:
         """Refuse keys that are not known, naming the nearest one that is."""
@@ -168,9 +176,52 @@ class Node:
                 return word
         raise self.error(f"it must be one of {', '.join((default, *others))}")
 
+    def optional_choice(self, *words: Literals) -> Literals | None:
+        """One of several words, or None where absent."""
+        if self.value is None:
+            return None
+        for word in words:
+            if self.value == word:
+                return word
+        raise self.error(f"it must be one of {', '.join(words)}")
+
     def _mapping(self) -> dict[Any, Any]:
         if self.value is None:
             return {}
         if not isinstance(self.value, dict):
             raise self.error("it must be a mapping of keys to values")
         return self.value
+
+
+class Overlay(Node):
+    """A mapping over another: what both have is taken from the upper one, and knows its own path.
+
+    Args:
+        upper: What comes first.
+        lower: What is under it.
+        keys: Those of the upper one that belong here.
+        added: Keys whose mappings are laid over each other in the same way.
+    """
+
+    def __init__(
+        self, upper: Node, lower: Node, keys: Sequence[str], added: Sequence[str] = ()
+    ) -> None:
+        over = {key: value for key, value in upper._mapping().items() if key in keys}
+        super().__init__({**lower._mapping(), **over}, lower._file, lower._path, lower._scope)
+        self._upper, self._lower, self._over, self._added = upper, lower, over, added
+
+    def __getitem__(self, key: str) -> Node:
+        if key not in self._over:
+            return self._lower[key]
+        upper = self._upper[key]
+        if key in self._added and upper.is_mapping:
+            return Overlay(upper, self._lower[key], upper.keys())
+        return upper
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.isoformat() if isinstance(value, date) else value  # YAML reads 2012-10-17 as one

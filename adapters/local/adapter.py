@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 from collections.abc import Iterator
 
+from bentofn.adapters.changes import changes_between
 from bentofn.adapters.local import daemon
+from bentofn.adapters.local.bentos import known_bento
+from bentofn.adapters.local.capabilities import CAPABILITIES
 from bentofn.adapters.local.client import Client
+from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.logs import log_path, read_logs, remove_logs
+from bentofn.adapters.local.price import cost_of
+from bentofn.adapters.local.rules import LAMBDA, problems_of
 from bentofn.adapters.local.state import Deployment, State
+from bentofn.adapters.plan import Change
 from bentofn.adapters.protocol import (
+    Capabilities,
     Deployed,
     FunctionSpec,
     FunctionStatus,
+    Load,
     LogLine,
+    Plan,
     Progress,
     Reply,
+    Version,
 )
 from bentofn.adapters.schedule import ScheduleStatus
+from bentofn.adapters.versions import choose
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
-
-LAMBDA = "lambda"
-"""The profile whose functions are invoked as AWS's are: with no URL, and no signature."""
 
 
 class LocalAdapter:
@@ -41,20 +51,31 @@ class LocalAdapter:
         self._port = port
         self._state = State(home)
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """See :class:`bentofn.adapters.protocol.Adapter`."""
+        return CAPABILITIES
+
+    def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
+        """See :class:`bentofn.adapters.protocol.Adapter`."""
+        bento = known_bento(self._home, spec.bento)
+        spec = dataclasses.replace(spec, bento=bento.tag)
+        live = next((each for each in self._state.live() if each.spec.name == spec.name), None)
+        changes = changes_between(live.spec if live else None, spec)
+        if live is not None and live.digest != bento.digest and live.spec.bento == spec.bento:
+            changes = (Change("bento", live.digest, bento.digest), *changes)
+        profile = load_profile(spec.settings.profile)
+        return Plan(
+            target=self.name,
+            function=spec.name,
+            changes=changes,
+            problems=problems_of(spec, profile, bento.manifest.contract),
+            cost=None if load is None else cost_of(profile, spec.settings, load),
+        )
+
     def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool = True) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
-        if spec.settings.gpu is not None:
-            raise UserError(
-                f"Function {spec.name!r} asks for a GPU, which target local does not give; "
-                "leave gpu out of its custom.bentofn section."
-            )
-        url, profile = spec.settings.url, spec.settings.profile
-        if url is not None and url.authorizer is not None and profile != LAMBDA:
-            raise UserError(
-                f"Function {spec.name!r} asks for url.authorizer aws_iam, which target local "
-                "checks for functions deployed --as lambda only; leave it out to have a URL "
-                "without authorization here."
-            )
+        self.plan(spec).check()
         return self._running().apply(spec, progress, wait=wait)
 
     def status(self, name: str | None = None) -> list[FunctionStatus]:
@@ -95,6 +116,34 @@ class LocalAdapter:
         if not path.exists():  # a function whose deployment failed has a log too
             self._check_deployed(name, [d.spec.name for d in self._state.live()])
         return read_logs(path, follow=follow, since=since, tail=tail, request=request)
+
+    def versions(self, name: str) -> list[Version]:
+        """See :class:`bentofn.adapters.protocol.Adapter`."""
+        live = {each.spec.name: each.version for each in self._state.live()}
+        self._check_deployed(name, list(live))
+        return [
+            Version(
+                number=each.version,
+                bento=each.spec.bento,
+                digest=each.digest,
+                created=each.created,
+                weight=1.0 if each.version == live[name] else 0.0,
+            )
+            for each in self._state.versions(name)
+        ]
+
+    def rollback(self, name: str, version: int | None, progress: Progress) -> Deployed:
+        """See :class:`bentofn.adapters.protocol.Adapter`."""
+        return self._running().activate(name, choose(self.versions(name), name, version), progress)
+
+    def promote(self, name: str, version: int, weight: float, progress: Progress) -> Deployed:
+        """See :class:`bentofn.adapters.protocol.Adapter`."""
+        if weight < 1:
+            raise UserError(
+                f"Target local gives all requests of {name} to one version; promote it with 100 "
+                "percent."
+            )
+        return self._running().activate(name, choose(self.versions(name), name, version), progress)
 
     def destroy(self, name: str) -> None:
         """See :class:`bentofn.adapters.protocol.Adapter`."""

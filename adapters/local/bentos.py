@@ -42,6 +42,43 @@ class LocalBento:
     answered: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True)
+class KnownBento:
+    """A bento as the store knows it, unpacked or not.
+
+    Args:
+        tag: ``name:version``, or the path that it was given by.
+        digest: Its digest.
+        manifest: What it says about itself.
+    """
+
+    tag: str
+    digest: str
+    manifest: BentoManifest
+
+
+def known_bento(home: Home, reference: str) -> KnownBento:
+    """Find a bento, and unpack nothing.
+
+    Args:
+        home: Whose store.
+        reference: ``name[:version]``, or the absolute path of an unpacked bento.
+
+    Raises:
+        UserError: There is no such bento.
+    """
+    if not reference.startswith("/"):
+        store = Store(home)
+        entry = store.get("bento", reference)
+        return KnownBento(entry.tag, entry.digest, store.bento(entry))
+    root = BentoRoot(Path(reference))
+    if not root.manifest.is_file():
+        raise UserError(f"{reference} holds no bento.json; give the path of an unpacked bento.")
+    content = root.manifest.read_bytes()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return KnownBento(reference, digest, BentoManifest.from_json(content))
+
+
 def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] = ()) -> LocalBento:
     """Find a bento and unpack it where that was not done before.
 
@@ -54,12 +91,8 @@ def resolve_bento(home: Home, reference: str, providers: Sequence[TreeProvider] 
         UserError: There is no such bento, or it was built for another platform.
     """
     if reference.startswith("/"):
-        root = BentoRoot(Path(reference))
-        if not root.manifest.is_file():
-            raise UserError(f"{reference} holds no bento.json; give the path of an unpacked bento.")
-        content = root.manifest.read_bytes()
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        return LocalBento(reference, digest, root, BentoManifest.from_json(content))
+        known = known_bento(home, reference)
+        return LocalBento(known.tag, known.digest, BentoRoot(Path(reference)), known.manifest)
     store = Store(home)
     entry = store.get("bento", reference)
     manifest = store.bento(entry)

@@ -33,7 +33,15 @@ class Client:
     def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
         """See ``Adapter.apply``."""
         body = json.dumps({"spec": spec.to_json(), "wait": wait}).encode()
-        response = self._control("POST", "apply", body)
+        return self._deployment("apply", body, progress)
+
+    def activate(self, name: str, version: int, progress: Progress) -> Deployed:
+        """Make a version that was deployed before live again."""
+        body = json.dumps({"version": version}).encode()
+        return self._deployment(f"activate/{name}", body, progress)
+
+    def _deployment(self, path: str, body: bytes, progress: Progress) -> Deployed:
+        response = self._control("POST", path, body)
         for line in iter(response.readline, b""):
             message = json.loads(line)
             if "progress" in message:

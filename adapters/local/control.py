@@ -1,6 +1,6 @@
 """The control API under ``/_bentofn/``: what the client in another process may ask for.
 
-An apply answers with a stream of JSON lines: ``{"progress": "..."}`` and last either
+A deployment answers with a stream of JSON lines: ``{"progress": "..."}`` and last either
 ``{"deployed": {...}}`` or ``{"error": "..."}``. Everything else answers with one JSON document.
 """
 
@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import hmac
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -19,7 +20,7 @@ from bentofn.adapters.local.platform import Platform
 from bentofn.adapters.local.replies import error_response, read_body
 from bentofn.adapters.local.testing.control import TestingControl
 from bentofn.adapters.local.tickets import Refused
-from bentofn.adapters.protocol import FunctionSpec
+from bentofn.adapters.protocol import Deployed, FunctionSpec, Progress
 from bentofn.runtime.errors import UserError
 
 PREFIX = "/_bentofn/"
@@ -54,7 +55,17 @@ class Control:
                     now = self._platform.clock.now()
                     return _json({"functions": found, "zygotes": zygotes, "now": now})
                 case "POST", "apply":
-                    return await self._apply(request)
+                    asked = json.loads(await read_body(request, _BODY_LIMIT))
+                    spec, wait = FunctionSpec.from_json(asked["spec"]), bool(asked["wait"])
+                    return await _stream(
+                        request, lambda report: self._platform.apply(spec, report, wait=wait)
+                    )
+                case "POST", "activate":
+                    asked = json.loads(await read_body(request, _BODY_LIMIT))
+                    version = int(asked["version"])
+                    return await _stream(
+                        request, lambda report: self._platform.activate(name, version, report)
+                    )
                 case "POST", "tick":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     await self._platform.clock.tick(float(asked["seconds"]))
@@ -71,37 +82,37 @@ class Control:
         except Refused as refusal:
             return error_response(refusal.status, refusal.reason)
 
-    async def _apply(self, request: web.BaseRequest) -> web.StreamResponse:
-        asked = json.loads(await read_body(request, _BODY_LIMIT))
-        spec = FunctionSpec.from_json(asked["spec"])
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
-        lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
-        async def work() -> None:
-            try:
-                deployed = await self._platform.apply(
-                    spec, lambda line: lines.put_nowait({"progress": line}), wait=asked["wait"]
-                )
-                lines.put_nowait({"deployed": dataclasses.asdict(deployed)})
-            except (UserError, OSError) as error:
-                lines.put_nowait({"error": str(error)})
-            finally:
-                lines.put_nowait(None)
+async def _stream(
+    request: web.BaseRequest, deploy: Callable[[Progress], Awaitable[Deployed]]
+) -> web.StreamResponse:
+    """Answer with the progress of a deployment and what it left live, a line each."""
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
-        task = asyncio.create_task(work())
+    async def work() -> None:
         try:
-            while (line := await lines.get()) is not None:
-                await response.write(json.dumps(line).encode() + b"\n")
-            await task
+            deployed = await deploy(lambda line: lines.put_nowait({"progress": line}))
+            lines.put_nowait({"deployed": dataclasses.asdict(deployed)})
+        except (UserError, OSError) as error:
+            lines.put_nowait({"error": str(error)})
         finally:
-            # The caller has gone: an apply that was not committed is taken back.
-            task.cancel()
-            await asyncio.wait([task])
-        # The caller may hang up once it has read the last line.
-        with contextlib.suppress(ConnectionResetError):
-            await response.write_eof()
-        return response
+            lines.put_nowait(None)
+
+    task = asyncio.create_task(work())
+    try:
+        while (line := await lines.get()) is not None:
+            await response.write(json.dumps(line).encode() + b"\n")
+        await task
+    finally:
+        # The caller has gone: what was not committed is taken back.
+        task.cancel()
+        await asyncio.wait([task])
+    # The caller may hang up once it has read the last line.
+    with contextlib.suppress(ConnectionResetError):
+        await response.write_eof()
+    return response
 
 
 def _json(document: dict[str, Any]) -> web.Response:

@@ -9,7 +9,7 @@ import itertools
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
@@ -30,8 +30,9 @@ from bentofn.adapters.local.journal.figures import Figures
 from bentofn.adapters.local.journal.journal import SIZE, Journal
 from bentofn.adapters.local.lambda_.api.deployed import DeployedFunctions, local_face
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
+from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.schedules.schedules import Schedules, unrun_events
-from bentofn.adapters.local.state import State
+from bentofn.adapters.local.state import Deployment, State
 from bentofn.adapters.local.testing.control import JOURNAL_SIZE
 from bentofn.adapters.local.testing.faults import Faults
 from bentofn.adapters.local.tracing.variables import start as start_tracing
@@ -160,23 +161,71 @@ class Platform:
                     await asyncio.shield(preparation)
             return self._deployed(function, differences, changed=False)
         self.lambda_face.check(spec)
-        version = now.version + 1 if now else 1
+        former = await asyncio.to_thread(self._state.versions, spec.name)
+        version = former[-1].version + 1 if former else 1
         revision = await function.prepare(spec, bento, version, progress, wait=wait)
+        await self._go_live(function, revision, lambda: self._state.add(spec, bento.digest))
+        return self._deployed(function, differences, changed=True)
+
+    async def activate(self, name: str, version: int, progress: Progress) -> Deployed:
+        """Make a version that was deployed before live again.
+
+        Args:
+            name: The function.
+            version: Its number.
+            progress: Told about each step.
+
+        Raises:
+            UserError: There is none, or it does not start; the live version stays then.
+        """
+        function = self.get(name)
+        async with function.deploying:
+            assert function.deployment is not None
+            found = [
+                each
+                for each in await asyncio.to_thread(self._state.versions, name)
+                if each.version == version
+            ]
+            if not found:
+                raise UserError(
+                    f"There is no version {version} of {name}; bentofn versions {name} lists those "
+                    "that there are."
+                )
+            (wanted,) = found
+            progress("Unpacking the bento")
+            bento = await self._resolve(wanted.spec)
+            differences = self._differences(wanted.spec, bento)
+            if version == function.deployment.version and function.live:
+                return self._deployed(function, differences, changed=False)
+            self.lambda_face.check(wanted.spec)
+            revision = await function.prepare(wanted.spec, bento, version, progress, wait=True)
+            await self._go_live(function, revision, lambda: self._state.activate(name, version))
+            return self._deployed(function, differences, changed=True)
+
+    async def _go_live(
+        self, function: Function, revision: Revision, record: Callable[[], Deployment]
+    ) -> None:
+        """Have a revision that is known to start take the live one's place.
+
+        Args:
+            function: The function.
+            revision: What takes the requests.
+            record: Writes it down.
+        """
 
         async def commit() -> None:
             try:
-                deployment = await asyncio.to_thread(self._state.add, spec, bento.digest)
+                deployment = await asyncio.to_thread(record)
             except BaseException:
                 await revision.close(0.0)
                 raise
             function.switch(revision, deployment)
             await self._follow_tasks(function)
             self._schedules.follow(function)
-            await self.lambda_face.deployed(spec)
+            await self.lambda_face.deployed(deployment.spec)
 
         # Once begun it is done to its end, or the database and the traffic would disagree.
         await asyncio.shield(asyncio.ensure_future(commit()))
-        return self._deployed(function, differences, changed=True)
 
     async def destroy(self, name: str) -> None:
         """Remove a function and all that was made for it.

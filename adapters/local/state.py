@@ -83,6 +83,33 @@ class State:
             )
         return Deployment(spec, version, digest, created)
 
+    def activate(self, function: str, version: int) -> Deployment:
+        """Make a version that there is live in the place of the one that is.
+
+        Raises:
+            UserError: There is no such version.
+        """
+        key = (self._target, function)
+        with self._transaction() as database:
+            row = database.execute(
+                "SELECT spec, version, digest, created FROM deployments "
+                "WHERE target = ? AND function = ? AND version = ?",
+                (*key, version),
+            ).fetchone()
+            if row is None:
+                raise UserError(
+                    f"Function {function!r} has no version {version} on target {self._target}; "
+                    f"bentofn versions {function} lists those that it has."
+                )
+            database.execute(
+                "UPDATE deployments SET live = 0 WHERE target = ? AND function = ?", key
+            )
+            database.execute(
+                "UPDATE deployments SET live = 1 WHERE target = ? AND function = ? AND version = ?",
+                (*key, version),
+            )
+        return _deployment(*row)
+
     def live(self) -> list[Deployment]:
         """The live version of every function, the one deployed last first."""
         if not self._home.deployments_db.exists():

@@ -91,7 +91,7 @@ def deploy(
     deployed: list[Deployed] = []
     failed: dict[str, str] = {}
     with progress() as report:
-        functions = declared(source, only, given, home, report)
+        functions = declared(source, only, given, home, report, target)
         for function in functions:
             try:
                 spec = to_deploy(function, given, home, report)

@@ -27,15 +27,20 @@ COMMANDS = {
     "list": ("bentos:list_bentos", "List the bentos on this machine."),
     "logs": ("functions:logs", "Show what a function wrote."),
     "models": ("models:models", "The model store: import, list, get, delete, export."),
+    "plan": ("plan:plan", "What a deployment would change, refuse and cost."),
+    "promote": ("versions:promote", "Give a version a share of a function's requests."),
     "pull": ("registry:pull", "Fetch a bento from an OCI registry."),
     "push": ("registry:push", "Send a bento to an OCI registry."),
+    "rollback": ("versions:rollback", "Give a function's requests back to an older version."),
     "run": ("run:run", "Run a script of a project, with bentofn as its bentoml."),
     "sbom": ("trust:sbom", "Print a bento's parts list (CycloneDX)."),
     "serve": ("serve:serve", "Run one instance of a project or a bento."),
     "sign": ("trust:sign", "Sign a bento with a key of yours."),
     "snapshot": ("snapshot:snapshot", "Started services on disk, restored instead of started."),
     "status": ("status:status", "Show the deployed functions."),
+    "targets": ("targets:targets", "Where functions can go, and what is done there."),
     "verify": ("trust:verify", "Prove who signed a bento, and that it is whole."),
+    "versions": ("versions:versions", "List a function's versions."),
 }
 
 

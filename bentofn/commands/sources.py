@@ -20,7 +20,12 @@ Arguments: TypeAlias = "Mapping[str, Any]"
 
 
 def declared(
-    source: str, only: str | None, arguments: Arguments, home: Home, report: Report
+    source: str,
+    only: str | None,
+    arguments: Arguments,
+    home: Home,
+    report: Report,
+    target: str = "local",
 ) -> list[FunctionDeclaration]:
     """The functions that a source declares.
 
@@ -30,11 +35,12 @@ def declared(
         arguments: What the services read with ``use_arguments``, over those of their build files.
         home: Where bentos are.
         report: Told about each step and each warning.
+        target: Where they are deployed to.
 
     Raises:
         UserError: There is no such project, bento or function.
     """
-    functions = _declared(source, arguments, home, report).functions
+    functions = _declared(source, arguments, home, report, target).functions
     if only is None:
         return list(functions.values())
     if only not in functions:
@@ -77,14 +83,16 @@ def _with_arguments(spec: FunctionSpec, arguments: Arguments, home: Home) -> Fun
     return replace(spec, settings=replace(settings, environment=environment))
 
 
-def _declared(source: str, arguments: Arguments, home: Home, report: Report) -> DeploymentSpec:
+def _declared(
+    source: str, arguments: Arguments, home: Home, report: Report, target: str
+) -> DeploymentSpec:
     project = Path(source)
     if project.is_dir():
-        found = load_spec(project)
+        found = load_spec(project, target=target)
         if found is not None:
             return found
         tag = _build(project, arguments, home, report)
-        return default_spec(tag.split(":")[0], bento=tag)
+        return default_spec(tag.split(":")[0], bento=tag, target=target)
     if project.is_file():
         raise UserError(
             f"{source} is a file; name the folder that it is in: bentofn deploy {project.parent}."
@@ -92,7 +100,7 @@ def _declared(source: str, arguments: Arguments, home: Home, report: Report) -> 
     if "/" in source or source.startswith("."):
         raise UserError(f"There is no folder {source}; name a project's folder or a bento's tag.")
     entry = Store(home).get("bento", source)
-    return default_spec(entry.name, bento=entry.tag)
+    return default_spec(entry.name, bento=entry.tag, target=target)
 
 
 def _tag(function: FunctionDeclaration, arguments: Arguments, home: Home, report: Report) -> str:
@@ -117,7 +125,8 @@ def _warn_of_missing_variables(spec: FunctionSpec, home: Home, report: Report) -
     """Say which declared variables nobody gives a value: an instance inherits none of ours."""
     store = Store(home)
     declared = store.bento(store.get("bento", spec.bento)).secrets
-    missing = [name for name in declared if name not in spec.settings.environment]
+    given = {*spec.settings.environment, *spec.settings.secrets}
+    missing = [name for name in declared if name not in given]
     if missing:
         report(
             f"Warning: {spec.name} runs without {', '.join(missing)}, which it declares without a "

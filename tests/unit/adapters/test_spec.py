@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentofn.adapters.aws_words import AwsSettings
 from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.spec import DeploymentSpec, default_spec, load_spec, read_spec
 from bentofn.adapters.url import Cors, Url
-from bentofn.adapters.variables import resolve
+from bentofn.adapters.variables import Scope, resolve
 from bentofn.runtime.errors import UserError
 
 FULL = """
@@ -93,6 +94,17 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
         concurrency=8,
         snapshot="none",
         cpu=0.5,
+        aws=AwsSettings(
+            service="shop",
+            runtime="python3.12",
+            statements=(
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:*",
+                    "Resource": {"Sub": "arn:${AWS::Region}"},
+                },
+            ),
+        ),
     )
     plain = spec.functions["plain"]
     assert (plain.bento, plain.project, plain.settings.timeout) == ("plain:1", None, 20.0)
@@ -126,7 +138,7 @@ functions:
 def test_a_function_without_a_section_of_ours_is_the_folders_project(tmp_path: Path) -> None:
     spec = read(tmp_path, "service: s\nprovider: {name: aws}\nfunctions: {hello: {handler: a.b}}")
     assert spec.functions["hello"].project == tmp_path
-    assert spec.functions["hello"].settings == FunctionSettings()
+    assert spec.functions["hello"].settings == FunctionSettings(aws=AwsSettings("s"))
 
 
 def test_no_file_is_no_spec_and_a_default_names_the_function(tmp_path: Path) -> None:
@@ -204,7 +216,7 @@ def test_a_message_never_holds_a_value(tmp_path: Path) -> None:
 
 
 def test_variables() -> None:
-    environ = {"A": "a", "TRICK": "${env:A}"}
+    environ = Scope({"A": "a", "TRICK": "${env:A}"})
     assert resolve("${env:A}", "f", environ) == "a"
     assert resolve("x-${env:A}-${env:B, 2}", "f", environ) == "x-a-2"
     assert resolve("${env:B, env:A}", "f", environ) == "a"
@@ -218,8 +230,8 @@ def test_variables() -> None:
 @given(st.text(max_size=40))
 def test_any_text_resolves_or_says_why(text: str) -> None:
     try:
-        resolve("${" + text, "f", {})
-        resolve(text, "f", {})
+        resolve("${" + text, "f", Scope({}))
+        resolve(text, "f", Scope({}))
     except UserError:
         pass
 

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bentofn.adapters.aws_words import AwsSettings
+from bentofn.adapters.capabilities import ANY_OTHER, Capabilities, Capability
+from bentofn.adapters.changes import changes_between
+from bentofn.adapters.fields import FIELDS, NAMES, stated
+from bentofn.adapters.load import Load
+from bentofn.adapters.plan import Change, Cost, CostPart, Plan, Problem, in_order
+from bentofn.adapters.secret import Secret
+from bentofn.adapters.settings import FunctionSettings, FunctionSpec
+from bentofn.runtime.errors import UserError
+
+BEFORE = FunctionSpec(
+    "f",
+    "b:1",
+    FunctionSettings(memory=512, environment={"A": "hunter2", "B": "1"}, gpu="L4"),
+)
+
+
+def test_a_new_function_is_created_with_what_its_file_states() -> None:
+    changes = changes_between(None, BEFORE)
+    assert [(each.path, each.action) for each in changes] == [
+        ("function", "create"),
+        ("bento", "create"),
+        ("environment.A", "create"),
+        ("environment.B", "create"),
+        ("memorySize", "create"),
+        ("gpu", "create"),
+    ]
+
+
+def test_the_same_spec_changes_nothing() -> None:
+    assert changes_between(BEFORE, BEFORE) == ()
+
+
+def test_what_differs_is_named_and_values_of_variables_are_not_shown() -> None:
+    settings = replace(
+        BEFORE.settings,
+        memory=1024,
+        gpu=None,
+        environment={"A": "hunter3", "C": "2"},
+        secrets={"TOKEN": Secret("env", "TOKEN")},
+        aws=AwsSettings(others={"vpc": {"subnetIds": ["s"]}}),
+    )
+    changes = changes_between(BEFORE, replace(BEFORE, bento="b:2", settings=settings))
+    assert changes == (
+        Change("bento", "b:1", "b:2"),
+        Change("environment.A", "set", "changed"),
+        Change("environment.B", "set", None),
+        Change("environment.C", None, "set"),
+        Change("secrets.TOKEN", None, "set"),
+        Change("memorySize", 512, 1024),
+        Change("gpu", "L4", None),
+        Change("vpc", None, "set"),
+    )
+    assert "hunter" not in str(changes)
+
+
+def test_a_plan_with_a_refusal_is_not_ok_and_says_all_that_keeps_it() -> None:
+    problems = in_order(
+        [
+            Problem("ignored", "tags", "tags: none."),
+            Problem("refused", "gpu", "gpu: none."),
+            Problem("violation", "", "It is too large."),
+        ]
+    )
+    plan = Plan("moon", "f", problems=problems)
+    assert not plan.ok
+    with pytest.raises(UserError, match=r"moon does not take f: It is too large\. gpu: none\.$"):
+        plan.check()
+    Plan("moon", "f", problems=problems[2:]).check()
+
+
+def test_a_plan_is_a_document() -> None:
+    cost = Cost(Load(1), (CostPart("a", 1.5), CostPart("b", 2.0)))
+    plan = Plan("moon", "f", (Change("memorySize", 1, 2),), cost=cost)
+    document = json.loads(json.dumps(plan.to_json()))
+    assert (document["ok"], document["cost"]["per_month"]) == (True, 3.5)
+    assert document["changes"][0]["action"] == "update"
+
+
+def test_a_table_answers_for_every_field_and_refuses_what_nobody_knows() -> None:
+    table = Capabilities(
+        "moon",
+        (
+            Capability("gpu", "refused", "the moon has none"),
+            Capability("memorySize", "native"),
+            Capability("batching", "emulated", "our batcher"),
+            Capability(ANY_OTHER, "ignored", "no clouds there"),
+        ),
+    )
+    settings = FunctionSettings(memory=1, gpu="L4", aws=AwsSettings(others={"vpc": {}, "moon": 1}))
+    assert [(each.kind, each.field) for each in table.problems(settings)] == [
+        ("refused", "gpu"),
+        ("ignored", "vpc"),
+        ("refused", "moon"),
+    ]
+    assert table.of("cpu").support == "refused"
+
+
+def test_default_settings_state_nothing() -> None:
+    assert list(stated(FunctionSettings())) == []
+    assert len(set(NAMES)) == len(NAMES)
+    assert all(field.meaning for field in FIELDS)

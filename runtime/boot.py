@@ -30,6 +30,7 @@ PROCESSES = {
     "on-deployment": ("on_deployment", ()),
     "serve": ("server", ("host", "port")),
     "lambda": ("ric", ("handler", "client")),
+    "function": ("aws_lambda.image", ()),
 }
 """Process to its module in ``bentofn.runtime`` and the options that it takes."""
 

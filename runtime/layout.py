@@ -19,19 +19,21 @@ class BentoRoot:
 
     Args:
         path: The directory that holds ``bento.json``, ``src``, ``runtime``, ``env`` and ``models``.
+        code: The directory that holds the first two where they stand apart, as in a Lambda zip.
     """
 
     path: Path
+    code: Path | None = None
 
     @property
     def manifest(self) -> Path:
         """The bento manifest, canonical JSON."""
-        return self.path / "bento.json"
+        return (self.code or self.path) / "bento.json"
 
     @property
     def source(self) -> Path:
         """The project's code; the working directory of an instance."""
-        return self.path / "src"
+        return (self.code or self.path) / "src"
 
     @property
     def runtime(self) -> Path:
@@ -61,8 +63,8 @@ class BentoRoot:
     @classmethod
     def current(cls) -> BentoRoot | None:
         """The root that this process runs from, or None in a project that was not built."""
-        value = os.environ.get("BENTOFN_ROOT")
-        return cls(Path(value)) if value else None
+        value, code = os.environ.get("BENTOFN_ROOT"), os.environ.get("BENTOFN_CODE")
+        return cls(Path(value), Path(code) if code else None) if value else None
 
 
 def boot_command(python: Path, root: Path, process: str, *options: str) -> list[str]:

@@ -14,13 +14,15 @@ from bentofn.packager.containerize.default_base import cuda_variables, default_b
 from bentofn.packager.containerize.facts import check_facts, find_facts
 from bentofn.packager.containerize.gzipped import gzip_layer
 from bentofn.packager.containerize.image import Image, make_image
-from bentofn.packager.containerize.image_config import Start, image_config
+from bentofn.packager.containerize.image_config import FUNCTION, SERVE, Start, image_config
 from bentofn.packager.containerize.lambda_rules import check_image, refuse
 from bentofn.packager.containerize.names import parse_place
 from bentofn.packager.containerize.own_layers import manifest_layer, user_layer
 from bentofn.packager.containerize.places import open_place
 from bentofn.packager.containerize.system_layers import Ground, system_layers
+from bentofn.packager.environment.target import find_target
 from bentofn.packager.home import Home
+from bentofn.packager.lambda_.libraries import CLIENT, EVENTS, libraries_layer
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
@@ -108,11 +110,22 @@ def compose(
     own = [] if choices.root_user else [user_layer(facts)]
     manifest = manifest_layer(store.config(entry), entry.tag)
     layers = [*system, *own, *image_layers(home, store, descriptors), manifest]
+    command: tuple[str, ...] = SERVE
     if choices.target == "aws-lambda":
+        if facts.libc == "musl":
+            raise UserError(
+                f"{base.name} has the C library musl, and Lambda's client is for glibc; use "
+                f"another base, such as --base python:{bento.python}-slim."
+            )
+        command = FUNCTION
+        client = libraries_layer(
+            home, store, find_target(bento.python, bento.platform), (*CLIENT, *EVENTS)
+        )
+        layers[-1:-1] = image_layers(home, store, [client])
         report("Compressing the layers with gzip, as Lambda wants them")
         base = replace(base, layers=tuple(gzip_layer(home, store, each) for each in base.layers))
         layers = [gzip_layer(home, store, layer) for layer in layers]
-    start = Start(python, choices.root_user, variables)
+    start = Start(python, choices.root_user, variables, command)
     config = image_config(bento, entry.digest, base, layers, start)
     labels = config["config"]["Labels"]
     annotations = {k: v for k, v in labels.items() if k.startswith("org.opencontainers.image.")}

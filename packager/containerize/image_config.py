@@ -20,6 +20,10 @@ from bentofn.runtime.manifest import BentoManifest
 
 PORT = 3000
 HOST = "0.0.0.0"
+SERVE = ("serve", "--host", HOST)
+FUNCTION = ("function",)
+"""What an image for Lambda runs: the client of its Runtime API."""
+
 _OCI_LABELS = "org.opencontainers.image."
 
 
@@ -31,11 +35,13 @@ class Start:
         python: The interpreter in the image, absolute.
         root_user: Whether the service runs as root.
         envs: Further variables, after the base's and before the bento's.
+        command: What follows the entry point.
     """
 
     python: str
     root_user: bool = False
     envs: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = SERVE
 
 
 def image_config(
@@ -66,7 +72,7 @@ def image_config(
             "ExposedPorts": {f"{port_of(bento)}/tcp": {}},
             "Env": _env(bento, base, start),
             "Entrypoint": entrypoint(start.python),
-            "Cmd": ["serve", "--host", HOST],
+            "Cmd": list(start.command),
             "WorkingDir": f"/{ARCHIVE_PREFIX}/src",
             "Labels": _labels(bento, digest, base, created),
         },

@@ -96,7 +96,7 @@ def containerize(
             report(f"Writing {place.text}")
             names = _write(composed, place, names, output)
     step = _next(place, names, port_of(composed.bento), choices)
-    notes = _notes(composed, choices)
+    notes = _notes(composed)
     return Containerized(entry.tag, composed, place.text, names, pushed, step, notes)
 
 
@@ -147,13 +147,8 @@ def _next(place: Place, names: tuple[str, ...], port: str, choices: ImageChoices
     return f"podman {run} {place.scheme}:{place.path}:{names[0]}"
 
 
-def _notes(composed: Composed, choices: ImageChoices) -> tuple[str, ...]:
+def _notes(composed: Composed) -> tuple[str, ...]:
     notes = []
-    if choices.target == "aws-lambda":
-        notes.append(
-            "The image starts the web server on $PORT; Lambda needs its Web Adapter in the base "
-            "image to call it, because the image has no client of Lambda's Runtime API yet."
-        )
     if composed.bento.docker.get("cuda_version"):
         notes.append(
             "CUDA's libraries are those of the bento's packages, the driver is the host's: run it "

@@ -1,6 +1,7 @@
 """An invocation that is no HTTP request: its event is an endpoint's JSON, and so is its answer.
 
-With one endpoint the event is its body; with several it says which: ``{"api": ..., "body": ...}``.
+With one endpoint the event is its body; with several it says which: ``{"api": ..., "body": ...}``,
+or the function's variable ``BENTOFN_EVENTS`` does, for events whose sender cannot.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 from typing import Any, ClassVar
 
 from mangum.adapter import HANDLERS
 from mangum.types import LambdaHandler, Response, Scope
 
 from bentofn.runtime.service import Service
+
+DEFAULT = "BENTOFN_EVENTS"
+"""Variable with the endpoint that gets the events that name none."""
 
 
 class EndpointFailed(Exception):  # noqa: N818 - its name is the function error's type
@@ -103,11 +108,12 @@ class _DirectEvent:
         routes = self.routes_by_name
         if isinstance(event, dict) and event.keys() == {"api", "body"} and event["api"] in routes:
             return routes[event["api"]], event["body"]
-        if len(routes) == 1:
-            return next(iter(routes.values())), {} if event is None else event
+        chosen = os.environ.get(DEFAULT) or (next(iter(routes)) if len(routes) == 1 else "")
+        if chosen in routes:
+            return routes[chosen], {} if event is None else event
         raise UnknownEndpoint(
-            'The event is {"api": NAME, "body": {...}} where NAME is one of '
-            f"{', '.join(routes) or 'none'}."
+            'The event is {"api": NAME, "body": {...}}, or the variable '
+            f"{DEFAULT} is NAME, where NAME is one of {', '.join(routes) or 'none'}."
         )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Callable
-from typing import Any
 
-from mangum import Mangum
 from mangum.types import Receive, Scope, Send
 
 from bentofn.runtime import lifecycle, renew, threads
-from bentofn.runtime.aws_lambda.direct import direct_event
+from bentofn.runtime.aws_lambda.events import Events
+from bentofn.runtime.aws_lambda.observed import Handler, observed
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.layout import BentoRoot
@@ -22,8 +22,6 @@ MIB_PER_CPU = 1769
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
 
 REQUEST_ID = b"x-request-id"
-
-Handler = Callable[[Any, Any], Any]
 
 
 def make_handler() -> Handler:
@@ -39,9 +37,11 @@ def make_handler() -> Handler:
     root = BentoRoot.current()
     if root is None:
         raise UserError("BENTOFN_ROOT does not say where the bento is.")
+    # Powertools takes an environment without it for a test.
+    os.environ.setdefault("LAMBDA_TASK_ROOT", str(root.source))
     cpus = _cpus()
     threads.allow(os.environ, cpus)
-    prepared = lifecycle.prepare({"root": str(root.path), "source": str(root.source)})
+    prepared = lifecycle.prepare({"service": lifecycle.target_of(root), "source": str(root.source)})
     lifecycle.settle()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -52,6 +52,7 @@ def make_handler() -> Handler:
         loop.run_until_complete(lifespan.startup())
 
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        importlib.import_module("bentofn.runtime.aws_lambda.batches")  # not at the first batch
         _after_restore(renew.find(prepared.instance), go_on)
     else:
         run_after_restore(prepared.instance)
@@ -64,11 +65,7 @@ def make_handler() -> Handler:
             scope["headers"] = [*scope["headers"], (REQUEST_ID, own)]
         await prepared.served(scope, receive, send)
 
-    return Mangum(
-        app,
-        lifespan="off",  # it began above, and lasts longer than an invocation
-        custom_handlers=[direct_event(prepared.service)],
-    )
+    return observed(Events(prepared.service, app), prepared.service.name)
 
 
 def _after_restore(renewals: list[renew.Renewal], go_on: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from bentofn.packager.snapshot.criu.binary import Criu, CriuUnfit, find_criu
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+MACHINES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteWheel = Callable[..., Path]
@@ -49,6 +52,33 @@ def criu() -> Criu:
         pytest.skip(str(reason))
     ensure_kdat(found)
     return found
+
+
+@pytest.fixture(scope="session")
+def sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of aws-sam-cli, and of chevron, with which it writes its sample events."""
+    folder = tmp_path_factory.mktemp("sam")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(folder)]
+    command += ["--only-binary", ":all:", "aws-sam-cli>=1.130", "chevron"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if len(wheels) != 2:
+        pytest.skip(f"aws-sam-cli cannot be had: {done.stderr.strip()[-200:]}")
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder / "files")
+    return folder / "files"
+
+
+@pytest.fixture(scope="session")
+def rie(sam: Path) -> Path:
+    """The program of AWS's runtime interface emulator."""
+    machine = MACHINES.get(platform.machine())
+    if sys.platform != "linux" or machine is None:
+        pytest.skip("aws-sam-cli has no emulator for this machine")
+    program = sam / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{machine}"
+    program.chmod(0o755)
+    return program
 
 
 @pytest.fixture(scope="session")

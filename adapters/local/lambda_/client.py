@@ -5,16 +5,16 @@ A bento that brings its own along uses that one, as on Lambda.
 
 from __future__ import annotations
 
-import os
+import hashlib
 from pathlib import Path
 
-from bentofn.packager.environment.pip_config import read_pip_config
-from bentofn.packager.environment.uv import run_uv
+from bentofn.packager.environment.target import Target, host_platform
 from bentofn.packager.files import temporary_directory
 from bentofn.packager.home import Home
+from bentofn.packager.lambda_.libraries import CLIENT, EVENTS, install_libraries
 
-REQUIREMENTS = ("awslambdaric>=4.2,<5", "mangum>=0.19,<1")
-"""The client, and what turns its events into HTTP for :mod:`bentofn.runtime.aws_lambda`."""
+REQUIREMENTS = (*CLIENT, *EVENTS)
+"""The client, and what :mod:`bentofn.runtime.aws_lambda` needs."""
 
 
 def lend_client(lender: Home, borrower: Home, python: str, interpreter: Path) -> None:
@@ -45,19 +45,12 @@ def client_directory(home: Home, python: str, interpreter: Path) -> Path:
         if not directory.is_dir():
             home.directory(above)
             with temporary_directory(above) as temporary:
-                run_uv(
-                    [
-                        *("install", "--target", str(temporary / "client"), "--quiet"),
-                        *("--python", str(interpreter), *REQUIREMENTS),
-                    ],
-                    read_pip_config(os.environ),
-                    folder=above,
-                    what="awslambdaric, which runs functions as Lambda does, cannot be installed",
-                    home=home,
-                )
+                target = Target(python, host_platform(), interpreter)
+                install_libraries(temporary / "client", target, REQUIREMENTS, home)
                 (temporary / "client").rename(directory)
     return directory
 
 
 def _directory(home: Home, python: str) -> Path:
-    return home.cache / "aws-lambda" / f"python{python}"
+    named = hashlib.sha256("\n".join(REQUIREMENTS).encode()).hexdigest()[:12]
+    return home.cache / "aws-lambda" / f"python{python}-{named}"

@@ -9,13 +9,11 @@ from __future__ import annotations
 import base64
 import json
 import os
-import platform
 import re
 import socket
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ import httpx
 import pytest
 
 PATH = "/2015-03-31/functions/function/invocations"
-MACHINES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 HANDLER = """
 import ctypes, os, sys, time
@@ -74,36 +71,15 @@ EVENTS = [
 Emulate = Callable[[Path, str], str]
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The emulator's program."""
-    machine = MACHINES.get(platform.machine())
-    if sys.platform != "linux" or machine is None:
-        pytest.skip("aws-sam-cli has no emulator for this machine")
-    folder = tmp_path_factory.mktemp("rie")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(folder)]
-    done = subprocess.run(
-        [*command, "aws-sam-cli>=1.130"], capture_output=True, text=True, timeout=300, check=False
-    )
-    wheels = sorted(folder.glob("*.whl"))
-    if not wheels:
-        pytest.skip(f"aws-sam-cli cannot be had: {done.stderr.strip()[-200:]}")
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        inside = f"samcli/local/rapid/aws-lambda-rie-{machine}"
-        program = Path(wheel.extract(inside, folder))
-    program.chmod(0o755)
-    return program
-
-
 @pytest.fixture
-def emulate(emulator: Path) -> Iterator[Emulate]:
+def emulate(rie: Path) -> Iterator[Emulate]:
     """Runs the emulator with a folder's handler; gives its address."""
     running: list[subprocess.Popen[bytes]] = []
 
     def emulate(folder: Path, handler: str) -> str:
         address, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
         command = [
-            *(str(emulator), "--runtime-interface-emulator-address", address),
+            *(str(rie), "--runtime-interface-emulator-address", address),
             *("--runtime-api-address", api, sys.executable, "-m", "awslambdaric", handler),
         ]
         environment = {

@@ -1,0 +1,257 @@
+"""A bento as a zip with layers: unpacked as Lambda does it, and run by the stock awslambdaric."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lambda_machine
+import pytest
+from lambda_machine import Machine
+
+from bentofn.adapters.local.interpreter import find_python
+from bentofn.adapters.local.lambda_.client import client_directory
+from bentofn.adapters.local.lambda_.configuration import Configuration
+from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
+from bentofn.adapters.local.lambda_.invocation import Invocation
+from bentofn.adapters.local.lambda_.setup import Setup
+from bentofn.adapters.local.lambda_.snapstart import SnapStart
+from bentofn.packager.home import Home
+from bentofn.packager.lambda_.package import package
+from bentofn.packager.lambda_.parts import LambdaPackage
+
+PATH = "/2015-03-31/functions/function/invocations"
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+SERVICE = """
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+import bentofn
+
+seen = []
+
+
+@bentofn.service
+class Greeter:
+    words = bentofn.models.BentoModel("words:1")
+
+    def __init__(self) -> None:
+        self.word = (self.words.path / "word.txt").read_text()
+
+    @bentofn.after_restore
+    def after(self) -> None:
+        seen.append("after")
+
+    @bentofn.api
+    def greet(self, name: str = "you") -> str:
+        return f"Hello {name}, {self.word}"  # change
+
+    @bentofn.api
+    def surroundings(self) -> dict[str, object]:
+        stale = [
+            name
+            for name, module in list(sys.modules.items())
+            if (getattr(module, "__file__", None) or "").startswith(("/opt", "/var/task"))
+            and (getattr(module, "__file__", None) or "").endswith(".py")
+            and not os.path.exists(module.__cached__)
+        ]
+        return {
+            "cwd": os.getcwd(),
+            "user": os.getuid(),
+            "seen": seen,
+            "compiled": stale,
+            "heavy": sorted({"uvicorn", "boto3", "aiohttp", "httpx", "torch"} & set(sys.modules)),
+            "powertools": "aws_lambda_powertools" in sys.modules,
+            "writable": [p for p in ("/opt", "/var/task", "/") if os.access(p, os.W_OK)],
+            "tmp": os.access("/tmp", os.W_OK),
+        }
+"""
+BENTOFILE = 'service: "service:Greeter"\ninclude: ["*.py"]\nmodels: ["words:1"]\n'
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, bentofn: Any) -> Home:
+    folder = tmp_path_factory.mktemp("zip")
+    home = Home(folder / "home")
+    (folder / "model").mkdir()
+    (folder / "model" / "word.txt").write_text("there")
+    model = str(folder / "model")
+    bentofn("models", "import", model, "--name", "words", "--version", "1", home=home.path)
+    return home
+
+
+Build = Callable[..., LambdaPackage]
+
+
+@pytest.fixture(scope="module")
+def build(home: Home, bentofn: Any, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds the service, as it is or changed, and packages it."""
+
+    def build(change: Callable[[str], str] = str, home: Home = home) -> LambdaPackage:
+        project = tmp_path_factory.mktemp("project")
+        (project / "service.py").write_text(change(SERVICE))
+        (project / "bentofile.yaml").write_text(BENTOFILE)
+        built = json.loads(bentofn("build", str(project), "--json", home=home.path).stdout)
+        return package(home, built["tag"], "zip", print)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def packaged(build: Build) -> LambdaPackage:
+    return build()
+
+
+@pytest.fixture(scope="module")
+def machine(
+    packaged: LambdaPackage, home: Home, tmp_path_factory: pytest.TempPathFactory
+) -> Machine:
+    if reason := lambda_machine.why_not():
+        pytest.skip(reason)
+    opt, task = lambda_machine.unpack(packaged, tmp_path_factory.mktemp("function"))
+    python = find_python(PYTHON)
+    client = client_directory(home, PYTHON, python)
+    alone = tmp_path_factory.mktemp("runtime")  # Lambda's own runtime has no more than these
+    for name in ("awslambdaric", "simplejson", "snapshot_restore_py.py"):
+        found = client / name
+        (shutil.copytree if found.is_dir() else shutil.copy)(found, alone / name)
+    for found in client.glob("runtime_client*"):
+        shutil.copy(found, alone)
+    alone.chmod(0o755)
+    return Machine(opt, task, python.parent.parent, alone)
+
+
+@pytest.fixture
+def emulate(machine: Machine, rie: Path, packaged: LambdaPackage) -> Iterator[Callable[[], str]]:
+    """Starts AWS's emulator with the function; gives its address."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def emulate() -> str:
+        address, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        command = [
+            *("/var/tools/aws-lambda-rie-" + rie.name.rpartition("-")[2],),
+            *("--runtime-interface-emulator-address", address, "--runtime-api-address", api),
+            *("/var/lang/bin/python3", "-m", "awslambdaric", packaged.handler),
+        ]
+        variables = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024"}
+        running.append(
+            subprocess.Popen(machine.command(command, variables, [rie]), start_new_session=True)
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) == 0:
+                    return f"http://{address}{PATH}"
+            time.sleep(0.02)
+        raise AssertionError("the emulator does not listen")
+
+    yield emulate
+    for process in running:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def ask(url: str, event: Any) -> Any:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, json.dumps(event).encode(), timeout=60) as answer:
+        return json.load(answer)
+
+
+def check_surroundings(found: dict[str, Any]) -> None:
+    assert found["cwd"] == "/var/task/src"
+    assert found["user"] != 0
+    assert found["writable"] == []
+    assert found["tmp"]
+    assert found["heavy"] == []
+
+
+def test_it_answers_under_awss_emulator_from_what_it_may_only_read(
+    emulate: Callable[[], str],
+) -> None:
+    url = emulate()
+    assert ask(url, {"api": "greet", "body": {"name": "Ada"}}) == "Hello Ada, there"
+    found = ask(url, {"api": "surroundings", "body": {}})
+    check_surroundings(found)
+    assert found["compiled"] == [], "these were compiled while the function started"
+    assert not found["powertools"]
+    assert found["seen"] == ["after"]
+
+
+async def test_it_is_restored_by_snapstart(machine: Machine, packaged: LambdaPackage) -> None:
+    function = Configuration(
+        "greet", packaged.handler, PYTHON, memory=1024, timeout=20.0, snap_start=True
+    )
+    variables = function.environment(Path("/var/task"), Path("/var/runtime"))
+    python = ["/var/lang/bin/python3", "-m", "awslambdaric", packaged.handler]
+    log: list[tuple[str, ...]] = []
+    setup = Setup(
+        function,
+        machine.command(python, variables),
+        {"PATH": os.environ["PATH"]},
+        lambda *line, request="": log.append(line),
+    )
+    snapshots = SnapStart(setup)
+    environment = LambdaEnvironment(setup, "greet-1", snapshots.take)
+    await environment.ready()
+    try:
+        assert environment.trouble == "", log
+
+        async def value(event: Any) -> Any:
+            body, deadline = json.dumps(event).encode(), time.time() + 20
+            result = await environment.invoke(Invocation(str(uuid.uuid4()), body, deadline))
+            assert result.function_error is None, result.payload
+            return json.loads(result.payload)
+
+        assert await value({"api": "greet", "body": {}}) == "Hello you, there"
+        found = await value({"api": "surroundings", "body": {}})
+        check_surroundings(found)
+        assert found["seen"] == ["after"]
+    finally:
+        await environment.stop(0.0)
+        await snapshots.close()
+
+
+def test_a_change_of_code_changes_the_function_and_no_layer(
+    build: Build, packaged: LambdaPackage
+) -> None:
+    changed = build(lambda source: source.replace("Hello", "Goodbye"))
+    assert changed.function.digest != packaged.function.digest
+    assert changed.layers == packaged.layers
+    assert [part.name for part in packaged.parts] == [
+        "function", "environment", "bytecode", "runtime", "models",
+    ]  # fmt: skip
+    assert packaged.function.size < 20_000
+
+
+def test_another_home_makes_the_same_bytes(
+    build: Build, packaged: LambdaPackage, bentofn: Any, tmp_path: Path
+) -> None:
+    other = Home(tmp_path / "home")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "word.txt").write_text("there")
+    command = ("models", "import", str(tmp_path / "model"), "--name", "words", "--version", "1")
+    bentofn(*command, home=other.path)
+    again = build(home=other)
+    assert [part.digest for part in again.parts] == [part.digest for part in packaged.parts]

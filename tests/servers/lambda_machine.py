@@ -1,0 +1,121 @@
+"""What a Lambda function finds around it: ``/opt``, ``/var/task`` and ``/var/runtime`` to read, a
+small ``/tmp`` to write, nothing of the user's, and a user who is not root.
+
+Needs Linux and root: everything is mounted in a namespace of the process's own.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bentofn.packager.lambda_.parts import LambdaPackage
+
+USER = 993  # Lambda's own differs; what counts is that it owns nothing
+API = "AWS_LAMBDA_RUNTIME_API"
+SURROUNDINGS = {
+    "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin:/bin",
+    "LD_LIBRARY_PATH": "/var/lang/lib:/var/task:/opt/lib",
+    "PYTHONPATH": "/var/runtime",
+    "LANG": "en_US.UTF-8",
+    "TZ": ":UTC",
+    "LAMBDA_TASK_ROOT": "/var/task",
+    "LAMBDA_RUNTIME_DIR": "/var/runtime",
+}
+"""https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+
+
+def why_not() -> str:
+    """Why there is no such machine here; empty if there is."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "only root on Linux mounts what Lambda's functions see"
+    if not (shutil.which("unshare") and shutil.which("setpriv")):
+        return "util-linux (unshare, setpriv) is not here"
+    done = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
+    return "" if done.returncode == 0 else "this machine lets nobody mount"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A function's unpacked files.
+
+    Args:
+        opt: Its layers.
+        task: Its code.
+        python: Prefix of an interpreter's installation.
+        client: A folder with awslambdaric.
+        scratch: MiB of ``/tmp``.
+    """
+
+    opt: Path
+    task: Path
+    python: Path
+    client: Path
+    scratch: int = 512
+
+    def command(
+        self, command: Sequence[str], variables: Mapping[str, str], tools: Sequence[Path] = ()
+    ) -> list[str]:
+        """The command line that runs a command inside it.
+
+        Args:
+            command: The command; programs of this machine that it needs stand in ``/var/tools``.
+            variables: Its whole environment.
+            tools: Those programs.
+        """
+        binds = [
+            (self.python, "/var/lang"),
+            (self.client, "/var/runtime"),
+            (self.task, "/var/task"),
+            (self.opt, "/opt"),
+        ]
+        lines = ["set -e", "mount --make-rprivate /", "mkdir -p /mnt", "mount -t tmpfs t /mnt"]
+        lines += [f"mkdir /mnt/{number}" for number in range(len(binds))]
+        lines += [f"mount --bind {shlex.quote(str(b))} /mnt/{n}" for n, (b, _) in enumerate(binds)]
+        lines += [
+            "mkdir /mnt/tools",
+            *(f"cp {shlex.quote(str(tool))} /mnt/tools" for tool in tools),
+        ]
+        lines += ["mount -t tmpfs t /var", "mkdir /var/lang /var/runtime /var/task /var/tools"]
+        lines += [f"mount --move /mnt/{n} {place}" for n, (_, place) in enumerate(binds)]
+        lines += ["cp /mnt/tools/* /var/tools" if tools else "true"]
+        lines += [f"mount -o remount,bind,ro {place}" for _, place in binds]
+        lines += ["mount -o remount,ro /var", "umount /mnt"]
+        lines += [f"mount -t tmpfs -o size={self.scratch}m,mode=1777 t /tmp", "cd /var/task"]
+        lines += ["mount -o remount,bind,ro /"]
+        user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
+        given = [f"{name}={value}" for name, value in {**SURROUNDINGS, **variables}.items()]
+        api = f'"{API}=${API}"'  # whoever starts it may say where the Runtime API is
+        run = f"{shlex.join([*user, 'env', '-i', *given])} {api} {shlex.join(command)}"
+        return ["unshare", "-m", "sh", "-c", "\n".join([*lines, f"exec {run}"])]
+
+
+def unpack(package: LambdaPackage, folder: Path) -> tuple[Path, Path]:
+    """Unpack a zip package as Lambda does; gives what is at ``/opt`` and at ``/var/task``."""
+    opt, task = folder / "opt", folder / "task"
+    for part in package.parts:
+        extract(part.path, task if part is package.function else opt)
+    return opt, task
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack an archive with its modes, over what is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            mode = info.external_attr >> 16
+            target = folder / info.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if mode & 0o170000 == 0o120000:
+                target.symlink_to(opened.read(info).decode())
+            else:
+                opened.extract(info, folder)
+                target.chmod(mode & 0o777)

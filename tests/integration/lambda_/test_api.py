@@ -29,7 +29,9 @@ from botocore.exceptions import ClientError
 import bentofn
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
-from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.local.core.billing import RequestPrice
+from bentofn.adapters.local.core.profile import load_profile
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, Snapshot
 from bentofn.adapters.url import Cors, Url
 from bentofn.packager.home import Home
 from bentofn.runtime.manifest import APIContract, BentoManifest, ServiceContract
@@ -95,8 +97,12 @@ class Running:
         client.symlink_to(Path(awslambdaric.__file__).parent.parent)
         self.url = daemon.start(home, port=0).url
 
-    def deploy(self, name: str, root: str, url: Url | None = None) -> None:
-        settings = FunctionSettings(profile="lambda", url=url, timeout=20.0, memory=512)
+    def deploy(
+        self, name: str, root: str, url: Url | None = None, snapshot: Snapshot = "auto"
+    ) -> None:
+        settings = FunctionSettings(
+            profile="lambda", url=url, timeout=20.0, memory=512, snapshot=snapshot
+        )
         spec = FunctionSpec(name, str(self.roots[root]), settings)
         LocalAdapter(self.home).apply(spec, lambda line: None, wait=False)
 
@@ -161,6 +167,20 @@ def test_boto3_invokes_a_bento(platform: Running) -> None:
     answer = platform.say("fail")
     assert answer["FunctionError"] == "Unhandled"
     assert "errorMessage" in json.loads(answer["Payload"].read())
+
+
+def test_the_bill_is_what_the_reports_say(platform: Running) -> None:
+    platform.deploy("billed", "one", snapshot="none")
+    reports = []
+    for word in ("hello", "fail", "again"):
+        answer = platform.say(word, "billed", LogType="Tail")
+        reports.append(base64.b64decode(answer["LogResult"]).decode().splitlines()[-1])
+    milliseconds = [float(line.split("Billed Duration: ")[1].split(" ms")[0]) for line in reports]
+    price = load_profile("lambda").price.rule
+    assert isinstance(price, RequestPrice)
+    expected = 3 * price.per_request + sum(milliseconds) / 1000 * 0.5 * price.per_gib_second
+    (status,) = LocalAdapter(platform.home).status("billed")
+    assert status.cost == pytest.approx(expected)
 
 
 def test_its_url_speaks_http(platform: Running) -> None:

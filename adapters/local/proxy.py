@@ -71,7 +71,8 @@ async def answer(
     try:
         asked = function.tasks.question(request.method, plain_path)
         if asked is not None:
-            answered = await function.tasks.answer(asked, request, payload_limit)
+            trace = record.trace_headers()
+            answered = await function.tasks.answer(asked, request, payload_limit, trace)
             record.answered(answered.status)
             return exchange.permit(answered)
         body = await read_body(request, payload_limit)

@@ -101,7 +101,11 @@ class FunctionTasks:
         return (action, route or "/") if known else None
 
     async def answer(
-        self, asked: tuple[str, str], request: web.BaseRequest, payload_limit: int
+        self,
+        asked: tuple[str, str],
+        request: web.BaseRequest,
+        payload_limit: int,
+        trace: Mapping[str, str],
     ) -> web.Response:
         """Answer a request that :meth:`question` knows.
 
@@ -109,6 +113,7 @@ class FunctionTasks:
             asked: What that returned.
             request: The caller's request.
             payload_limit: Bytes that the body may hold.
+            trace: Headers that name the request's trace, which the task will belong to.
 
         Raises:
             Refused: Its body is too large, or the tasks cannot be kept.
@@ -118,7 +123,9 @@ class FunctionTasks:
             raise Refused(503, "The function is being stopped.")
         action, route = asked
         body = await read_body(request, payload_limit) if action == "submit" else b""
-        headers = lasting(tuple((n.lower(), v) for n, v in request.headers.items()))
+        told = CIMultiDict(request.headers)
+        told.update(trace)
+        headers = lasting(tuple((n.lower(), v) for n, v in told.items()))
         try:
             replay = await answer(
                 tasks, Question(action, route, request.url.raw_query_string, headers, body)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from otlp import Receiver, receiving
 
 from bentofn.adapters.local import daemon
 from bentofn.commands.demo import build_example, import_weights
@@ -103,6 +104,14 @@ def bentofn() -> Bentofn:
         return done
 
     return run
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """Gets the traces of the platforms that are started in a test."""
+    with receiving() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        yield receiver
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ from bentofn.adapters.local.journal.journal import Journal
 TIMED = "X-Bentofn-Timed"
 """Header that asks an instance to say how long a batch took."""
 
-_PATIENCE = 5.0
+_PATIENCE = 2.0
 """Seconds that the platform's end waits for the last spans to be sent."""
 
 

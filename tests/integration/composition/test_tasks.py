@@ -8,6 +8,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from otlp import Receiver
 
 from bentofn import SyncHTTPClient
 from bentofn.adapters.local import daemon
@@ -43,7 +44,7 @@ class Front:
 
 @pytest.mark.slow
 def test_on_the_local_platform(
-    bentofn: Callable[..., CompletedProcess[str]], tmp_path: Path
+    bentofn: Callable[..., CompletedProcess[str]], tmp_path: Path, receiver: Receiver
 ) -> None:
     home = Home(tmp_path / "home")
     (tmp_path / "apart.py").write_text(SERVICES)
@@ -65,3 +66,13 @@ def test_on_the_local_platform(
         assert not list(home.tasks.glob("*.db"))
     finally:
         daemon.stop(home)
+
+    # The task, which ran later, belongs to the trace of the request that it was submitted in.
+    spans = {span.id: span for span in receiver.spans}
+    (ran,) = [span for span in spans.values() if span.attributes.get("url.path") == "/double"]
+    way = [span := ran]
+    while span.parent:
+        span = spans[span.parent]
+        way.append(span)
+    told = [span.attributes.get("url.path", span.name) for span in way]
+    assert told == ["/double", "/double/submit", "inference", "/start"]

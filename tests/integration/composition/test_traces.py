@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
 import pytest
-from otlp import ReceivedSpan, Receiver, receiving
+from otlp import ReceivedSpan, Receiver
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
@@ -16,13 +16,6 @@ from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SERVER, CLIENT = 2, 3
 """Kinds of spans by their numbers in OTLP."""
-
-
-@pytest.fixture
-def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    with receiving() as receiver:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
-        yield receiver
 
 
 def test_one_trace_goes_through_all_services_from_their_starts_to_the_batch(

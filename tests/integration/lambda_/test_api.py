@@ -25,6 +25,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from otlp import Receiver
 
 import bentofn
 from bentofn.adapters.local import daemon
@@ -181,6 +182,30 @@ def test_the_bill_is_what_the_reports_say(platform: Running) -> None:
     expected = 3 * price.per_request + sum(milliseconds) / 1000 * 0.5 * price.per_gib_second
     (status,) = LocalAdapter(platform.home).status("billed")
     assert status.cost == pytest.approx(expected)
+
+
+def test_invocations_belong_to_their_callers_traces(
+    receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = Path(tempfile.mkdtemp(prefix="bentofn-api-"))
+    try:
+        traced = Running(Home(base / "home"), tmp_path_factory.mktemp("roots"))
+        traced.deploy("traced", "one", Url())
+        parent = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
+        headers = {"traceparent": f"00-{parent}-01"}
+        for path in ("/traced/say", "/2015-03-31/functions/traced/invocations"):
+            answer = httpx.post(
+                f"{traced.url}{path}", json={"word": "hello"}, headers=headers, timeout=60
+            )
+            assert answer.status_code == 200
+    finally:
+        daemon.stop(Home(base / "home"))
+        shutil.rmtree(base)
+    requests = [span for span in receiver.spans if span.name == "request"]
+    assert [f"{span.trace}-{span.parent}" for span in requests] == [parent, parent]
+    assert {span.service for span in requests} == {"traced"}
+    inner = [span.name for span in receiver.spans if span.parent in {each.id for each in requests}]
+    assert inner.count("inference") == 2
 
 
 def test_its_url_speaks_http(platform: Running) -> None:

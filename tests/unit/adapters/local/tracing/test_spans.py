@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from bentofn.adapters.local.journal.events import InstanceChanged
@@ -175,6 +176,21 @@ def test_requests_of_one_id_at_a_time_are_told_apart(traced: Traced) -> None:
         for s in traced._exporter.get_finished_spans()
     }
     assert found == {200: True, 201: False}
+
+
+def test_a_receiver_that_does_not_answer_holds_nobody_up() -> None:
+    released = threading.Event()
+
+    class Stuck(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            released.wait()
+            return SpanExportResult.FAILURE
+
+    journal = Journal()
+    spans = Spans(journal, [Stuck()])
+    Record(journal, "hello", "r1", "POST", "/greet", 0).answered(200)
+    spans.close()
+    released.set()
 
 
 def parents(made: dict[str, ReadableSpan]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from bentofn import __version__
 
 COMMANDS = {
     "build": ("build:build", "Turn a project into a bento."),
+    "client": ("client:client", "Write a typed client of a service: TypeScript or Python."),
     "containerize": ("containerize:containerize", "Put a bento on a base image, without Docker."),
     "delete": ("bentos:delete", "Delete bentos from this machine."),
     "demo": ("demo:demo", "The tour: build, deploy, answer from cold, and the times."),

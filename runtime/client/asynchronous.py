@@ -155,11 +155,11 @@ class AsyncHTTPClient(HTTPClient):
             finally:
                 await response.aclose()
 
-    async def _submit(self, endpoint: Endpoint, /, *args: Any, **kwargs: Any) -> AsyncTask:
+    async def _submit(self, endpoint: Endpoint, /, *args: Any, **kwargs: Any) -> AsyncTask[Any]:
         with self._request(endpoint, args, kwargs, "/submit") as request:
             return await self._task(endpoint, await self.client.send(request))
 
-    async def _task(self, endpoint: Endpoint, response: httpx.Response) -> AsyncTask:
+    async def _task(self, endpoint: Endpoint, response: httpx.Response) -> AsyncTask[Any]:
         await _check(response)
         return AsyncTask(response.json()["task_id"], endpoint, self)
 
@@ -182,7 +182,7 @@ class AsyncHTTPClient(HTTPClient):
     async def _cancel_task(self, endpoint: Endpoint, task_id: str) -> None:
         await _check(await self._asked("PUT", endpoint, "cancel", task_id))
 
-    async def _retry_task(self, endpoint: Endpoint, task_id: str) -> AsyncTask:
+    async def _retry_task(self, endpoint: Endpoint, task_id: str) -> AsyncTask[Any]:
         return await self._task(endpoint, await self._asked("POST", endpoint, "retry", task_id))
 
     async def close(self) -> None:

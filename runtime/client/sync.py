@@ -151,11 +151,11 @@ class SyncHTTPClient(HTTPClient):
             finally:
                 response.close()
 
-    def _submit(self, endpoint: Endpoint, /, *args: Any, **kwargs: Any) -> Task:
+    def _submit(self, endpoint: Endpoint, /, *args: Any, **kwargs: Any) -> Task[Any]:
         with self._request(endpoint, args, kwargs, "/submit") as request:
             return self._task(endpoint, self.client.send(request))
 
-    def _task(self, endpoint: Endpoint, response: httpx.Response) -> Task:
+    def _task(self, endpoint: Endpoint, response: httpx.Response) -> Task[Any]:
         _check(response)
         return Task(response.json()["task_id"], endpoint, self)
 
@@ -176,7 +176,7 @@ class SyncHTTPClient(HTTPClient):
     def _cancel_task(self, endpoint: Endpoint, task_id: str) -> None:
         _check(self._asked("PUT", endpoint, "cancel", task_id))
 
-    def _retry_task(self, endpoint: Endpoint, task_id: str) -> Task:
+    def _retry_task(self, endpoint: Endpoint, task_id: str) -> Task[Any]:
         return self._task(endpoint, self._asked("POST", endpoint, "retry", task_id))
 
     def close(self) -> None:

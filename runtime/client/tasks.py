@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bentofn.runtime.client.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from bentofn.runtime.client.asynchronous import AsyncHTTPClient
     from bentofn.runtime.client.sync import SyncHTTPClient
+
+
+Result = TypeVar("Result")
 
 
 class ResultStatus(Enum):
@@ -24,7 +27,7 @@ class ResultStatus(Enum):
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Generic[Result]):
     """A task that was submitted.
 
     Args:
@@ -41,25 +44,26 @@ class Task:
         """How far it is."""
         return self.client._task_status(self.endpoint, self.id)
 
-    def get(self) -> Any:
+    def get(self) -> Result:
         """Its result.
 
         Raises:
             BentoMLException: It has none yet, or it failed: then as the call would have.
         """
-        return self.client._task_result(self.endpoint, self.id)
+        result: Result = self.client._task_result(self.endpoint, self.id)
+        return result
 
     def cancel(self) -> None:
         """Keep it from running, or stop it."""
         self.client._cancel_task(self.endpoint, self.id)
 
-    def retry(self) -> Task:
+    def retry(self) -> Task[Result]:
         """Submit the same request again."""
         return self.client._retry_task(self.endpoint, self.id)
 
 
 @dataclass(frozen=True)
-class AsyncTask:
+class AsyncTask(Generic[Result]):
     """A task that was submitted by an asynchronous client.
 
     Args:
@@ -76,18 +80,19 @@ class AsyncTask:
         """How far it is."""
         return await self.client._task_status(self.endpoint, self.id)
 
-    async def get(self) -> Any:
+    async def get(self) -> Result:
         """Its result.
 
         Raises:
             BentoMLException: It has none yet, or it failed: then as the call would have.
         """
-        return await self.client._task_result(self.endpoint, self.id)
+        result: Result = await self.client._task_result(self.endpoint, self.id)
+        return result
 
     async def cancel(self) -> None:
         """Keep it from running, or stop it."""
         await self.client._cancel_task(self.endpoint, self.id)
 
-    async def retry(self) -> AsyncTask:
+    async def retry(self) -> AsyncTask[Result]:
         """Submit the same request again."""
         return await self.client._retry_task(self.endpoint, self.id)

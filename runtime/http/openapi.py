@@ -18,6 +18,13 @@ _STANDARD_TYPES: Mapping[str, Mapping[str, Any]] = {
 }
 """What OpenAPI calls the types that only BentoML's schemas have."""
 
+EXTENSION = "x-bentofn"
+"""Where the document says what OpenAPI has no word for. Of an operation: ``stream`` and ``root``,
+where they are true; of a schema: what it is in BentoML's.
+
+Source: https://spec.openapis.org/oas/v3.1.0#specification-extensions
+"""
+
 _NUMBERS = (("int", "integer"), ("uint", "integer"), ("float", "number"), ("bool", "boolean"))
 """How the names of element types begin, and what OpenAPI calls them."""
 
@@ -158,10 +165,13 @@ def _operation(spec: EndpointSpec, components: dict[str, Any]) -> dict[str, Any]
         }
     answer = {"schema": _standard(method.name, spec.output.schema, components)}
     responses = {status: {"description": text} for status, text in _ERRORS.items()}
+    told = {"stream": spec.signature.is_stream, "root": spec.signature.is_root}
+    marks = {name: True for name, is_so in told.items() if is_so}
     return {
         "operationId": method.name,
         "summary": method.doc.partition("\n")[0],
         "description": method.doc,
+        **({EXTENSION: marks} if marks else {}),
         "requestBody": {
             "required": True,
             "content": {spec.input.media_type: body, **_files(spec.input.binary)},
@@ -212,7 +222,7 @@ def _converted(node: Any, names: Mapping[str, str]) -> Any:
         return _array(node)
     if kind in _STANDARD_TYPES:
         kept = {key: node[key] for key in ("title", "description", "default") if key in node}
-        return {**kept, **_STANDARD_TYPES[kind]}
+        return {**kept, **_STANDARD_TYPES[kind], EXTENSION: node}
     return {key: _converted(value, names) for key, value in node.items()}
 
 

@@ -120,7 +120,11 @@ async def test_docs_json_is_openapi(open_app: Any) -> None:
     }
     upload = docs["paths"]["/upload"]["post"]
     files = upload["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["files"]
+    own = files["items"].pop("x-bentofn")
     assert files["items"] == {"type": "string", "format": "binary"}
+    assert own["type"] == "file"
+    assert (shout["x-bentofn"], upload["x-bentofn"]) == ({"root": True}, {"stream": True})
+    assert "x-bentofn" not in embed
     assert "text/event-stream" in upload["responses"]["200"]["content"]
 
 

@@ -1,0 +1,1 @@
+"""Typed clients of a service, written from what it promises."""

@@ -1,0 +1,27 @@
+"""Names of types and methods, whatever a service calls its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+
+def pascal_case(name: str) -> str:
+    """A name for a type: ``chat_reply``, ``Page[int]`` become ``ChatReply``, ``PageInt``."""
+    words = [word for word in re.split(r"[\W_]+", name) if word]
+    joined = "".join(word[0].upper() + word[1:] for word in words)
+    return joined if joined.isidentifier() else f"T{joined}"
+
+
+def identifier(name: str, taken: Collection[str]) -> str:
+    """A name for a member: what no identifier holds becomes ``_``, and a taken one ends with it."""
+    found = re.sub(r"\W", "_", name)
+    return unused(found if found.isidentifier() else f"_{found}", taken, "_")
+
+
+def unused(name: str, taken: Collection[str], suffix: str = "") -> str:
+    """A name that is not taken: itself, or with a number, or with as many suffixes as it takes."""
+    found, number = name, 2
+    while found in taken:
+        found, number = (found + suffix, number) if suffix else (f"{name}{number}", number + 1)
+    return found

@@ -1,0 +1,149 @@
+"""A client in TypeScript: one file that needs ``fetch`` and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+
+from bentofn.packager.clients.header import header
+from bentofn.packager.clients.interface import (
+    Described,
+    Interface,
+    Operation,
+    Typed,
+    build_interface,
+)
+from bentofn.packager.clients.names import identifier, pascal_case, unused
+from bentofn.packager.clients.schemas import answer_of, body_of, chunk_of
+from bentofn.packager.clients.typescript_types import (
+    comment,
+    declaration,
+    in_parentheses,
+    key,
+    type_of,
+)
+
+_RUNTIME = "runtime.ts"
+
+_GLOBALS = {
+    *("Array", "ArrayBuffer", "Boolean", "Error", "Function", "JSON", "Number", "Object"),
+    *("Promise", "Record", "String", "Symbol", "Uint8Array", "AsyncGenerator", "AbortSignal"),
+    *("Blob", "BodyInit", "FormData", "RequestCredentials", "RequestInit", "Response"),
+    "TextDecoder",
+}
+"""What the file uses of the language's and the browser's."""
+
+_CHUNKS = {"text": "string", "bytes": "Uint8Array"}
+_BODIES = {"text": "string", "binary": "Blob | ArrayBuffer | string"}
+
+
+def typescript_client(described: Described) -> str:
+    """The source of a client.
+
+    Args:
+        described: The service.
+
+    Raises:
+        UserError: One of its schemas refers to what is not there.
+    """
+    runtime = (resources.files("bentofn.packager.clients") / _RUNTIME).read_text()
+    reserved = {*_GLOBALS, *re.findall(r"\b(?:class|interface|type|function) (\w+)", runtime)}
+    client = unused(f"{pascal_case(described.name)}Client", reserved)
+    interface = build_interface(described, {*reserved, client})
+    types = [
+        declaration(name, schema, is_sent=name in interface.sent)
+        for name, schema in interface.types.items()
+    ]
+    top = comment(header(interface.name, "ts"), "")
+    return "\n".join([top, *types, _client(client, interface), runtime])
+
+
+def _client(name: str, interface: Interface) -> str:
+    about = f"Calls {interface.name}, at a URL such as a function's."
+    members = [_constructor()]
+    taken = {"constructor"}
+    for typed in interface.operations:
+        member = identifier(typed.operation.name, taken)
+        taken.add(member)
+        members.append(_member(member, typed))
+    return f"{comment(about, '')}export class {name} {{\n" + "\n".join(members) + "}\n"
+
+
+def _constructor() -> str:
+    return """\
+  readonly #connection: Connection;
+
+  /**
+   * @param baseUrl Where the service answers; endpoints are below it.
+   * @param options What all calls have in common.
+   */
+  constructor(baseUrl: string, options: ClientOptions = {}) {
+    this.#connection = new Connection(baseUrl, options);
+  }
+"""
+
+
+def _member(name: str, typed: Typed) -> str:
+    operation = typed.operation
+    doc = comment(operation.doc, "  ")
+    takes, body, call = _input(typed)
+    path = _path(operation)
+    if operation.parameters:
+        fields = "; ".join(f"{key(each)}: string | number" for each in operation.parameters)
+        takes = f"path: {{ {fields} }}, {takes}"
+    if operation.is_task:
+        kind = "any" if operation.is_stream else answer_of(operation.output)
+        gives = "unknown" if operation.is_stream else type_of(typed.output)
+        given = _task_input(typed)
+        return (
+            f"{doc}  get {name}(): TaskMethod<{given}, {gives}> {{\n"
+            f'    return taskMethod(this.#connection, {path}, "{body}", "{kind}");\n  }}\n'
+        )
+    if operation.is_stream:
+        chunk = chunk_of(operation.output)
+        gives = _CHUNKS.get(chunk) or type_of(typed.output)
+        returned, sends, kind = f"AsyncGenerator<{gives}, void, undefined>", "stream", str(chunk)
+    else:
+        kind = str(answer_of(operation.output))
+        gives = "Blob" if kind == "bytes" else type_of(typed.output)
+        returned, sends = f"Promise<{gives}>", "call"
+    return (
+        f"{doc}  {name}({takes}options: CallOptions = {{}}): {returned} {{\n"
+        f'    return this.#connection.{sends}({path}, "{body}", {call}, "{kind}", options);\n  }}\n'
+    )
+
+
+def _input(typed: Typed) -> tuple[str, str, str]:
+    """The parameter of a method, how it travels, and what is passed on."""
+    body = body_of(typed.operation.input, is_root=typed.operation.is_root)
+    if typed.input is None:
+        return "", body, "{}"
+    type_ = _BODIES.get(body) or type_of(typed.input)
+    default = " = {}" if _may_be_left_out(typed) else ""
+    return f"input: {type_}{default}, ", body, "input"
+
+
+def _task_input(typed: Typed) -> str:
+    if typed.input is None:
+        return "void"
+    body = body_of(typed.operation.input, is_root=typed.operation.is_root)
+    type_ = _BODIES.get(body) or type_of(typed.input)
+    return f"{in_parentheses(type_)} | void" if _may_be_left_out(typed) else type_
+
+
+def _may_be_left_out(typed: Typed) -> bool:
+    schema = typed.operation.input
+    return not typed.operation.is_root and not schema.get("required")
+
+
+def _path(operation: Operation) -> str:
+    """The path as an expression; its parameters are filled in."""
+    pieces = re.split(r"{([a-zA-Z_]\w*)(:[a-z]+)?}", operation.route)
+    written = [json.dumps(pieces[0])]
+    for name, kind, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        function = "encodePath" if kind == ":path" else "encodeURIComponent"
+        written.append(f"{function}(path[{json.dumps(name)}])")
+        if rest:
+            written.append(json.dumps(rest))
+    return " + ".join(written)

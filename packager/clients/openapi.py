@@ -91,7 +91,7 @@ def _operation(
             name: _with_files(each) for name, each in taken.get("properties", {}).items()
         }
     answers: Mapping[str, Any] = operation["responses"]["200"].get("content", {})
-    given_as, given = next(iter(answers.items()), ("", {}))
+    given_as, given = next(iter(answers.items()), ("", dict[str, Any]()))
     return Operation(
         name=str(operation.get("operationId") or path.strip("/")),
         route=path,

@@ -38,14 +38,16 @@ def python_client(described: Described) -> str:
     Raises:
         UserError: One of its schemas refers to what is not there.
     """
-    classes = Classes(f"{pascal_case(described.name)}Client")
     taken = {"close", HTTP, *keyword.kwlist}
     members = {}
     for operation in sorted(described.operations, key=lambda each: each.name):
         if not operation.parameters:
             members[operation.name] = identifier(operation.name, taken)
             taken.add(members[operation.name])
-    reserved = {*_NAMES, *keyword.kwlist, *classes.names(members.values())}
+    tasks = {each.name for each in described.operations if each.is_task} & members.keys()
+    stem = f"{pascal_case(described.name)}Client"
+    classes = Classes(stem, (members[name] for name in sorted(tasks)))
+    reserved = {*_NAMES, *keyword.kwlist, *classes.names}
     interface = build_interface(described, reserved)
     types = PythonTypes()
     declarations = [

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import keyword
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bentofn.packager.clients.interface import Operation, Typed
-from bentofn.packager.clients.names import pascal_case
+from bentofn.packager.clients.names import is_identifier, pascal_case, unused
 from bentofn.packager.clients.python_types import PythonTypes, docstring, string
 from bentofn.packager.clients.schemas import chunk_of
 from bentofn.runtime.client import AsyncHTTPClient, SyncHTTPClient
@@ -24,22 +23,21 @@ class Classes:
 
     Args:
         stem: The synchronous client's name.
+        tasks: The names of the methods that are tasks.
     """
 
-    def __init__(self, stem: str) -> None:
+    def __init__(self, stem: str, tasks: Iterable[str]) -> None:
         self._stem = stem
+        self._tasks: dict[str, str] = {}
+        for member in tasks:
+            taken = {stem, f"Async{stem}", *self._tasks.values()}
+            self._tasks[member] = unused(f"{pascal_case(member)}Task", taken)
 
-    def names(self, members: Iterable[str]) -> set[str]:
-        """Every name that a class may get.
-
-        Args:
-            members: The names of the methods.
-        """
-        return {
-            f"{prefix}{name}"
-            for prefix in ("", "Async")
-            for name in (self._stem, *map(_task_class, members))
-        }
+    @property
+    def names(self) -> set[str]:
+        """The names of all classes."""
+        stems = (self._stem, *self._tasks.values())
+        return {f"{prefix}{stem}" for prefix in ("", "Async") for stem in stems}
 
     def written(self, service: str, methods: Methods, types: PythonTypes) -> list[str]:
         """Their sources.
@@ -50,7 +48,7 @@ class Classes:
             types: Writes types.
         """
         written = []
-        for writer in (_Sync(types), _Async(types)):
+        for writer in (_Sync(types, self._tasks), _Async(types, self._tasks)):
             tasks = [(name, each) for name, each in methods if each.operation.is_task]
             written += [writer.task(name, each) for name, each in tasks]
             written.append(writer.client(self._stem, service, methods))
@@ -61,13 +59,14 @@ class _Sync:
     prefix, before, awaited = "", "", ""
     iterator, http, task_type = "Iterator", "bentofn.SyncHTTPClient", "Task"
 
-    def __init__(self, types: PythonTypes) -> None:
+    def __init__(self, types: PythonTypes, tasks: Mapping[str, str]) -> None:
         self._types = types
+        self._tasks = tasks
 
     def client(self, stem: str, service: str, methods: Methods) -> str:
         name = f"{self.prefix}{stem}"
         tasks = [
-            f"        self.{member} = {self.prefix}{_task_class(member)}(self.{HTTP})\n"
+            f"        self.{member} = {self.prefix}{self._tasks[member]}(self.{HTTP})\n"
             for member, each in methods
             if each.operation.is_task
         ]
@@ -98,7 +97,7 @@ class _Sync:
         task = f"{self.task_type}[{result}]"
         method = _attribute(typed.operation)
         return (
-            f"class {self.prefix}{_task_class(member)}:\n"
+            f"class {self.prefix}{self._tasks[member]}:\n"
             f"{docstring(typed.operation.doc, '    ')}\n"
             f"    def __init__(self, http: {self.http}) -> None:\n"
             f"        self.{HTTP} = http\n\n"
@@ -155,10 +154,6 @@ class _Async(_Sync):
         )
 
 
-def _task_class(member: str) -> str:
-    return f"{pascal_case(member)}Task"
-
-
 def _attribute(operation: Operation) -> str:
     """bentofn's own method of an endpoint, which gives way to what every client has."""
     name = operation.name
@@ -166,6 +161,6 @@ def _attribute(operation: Operation) -> str:
     own = vars(AsyncHTTPClient("http://service"))  # which connects when it is entered
     if name in own or any(hasattr(client, name) for client in clients):
         name = f"api_{name}"
-    if name.isidentifier() and not keyword.iskeyword(name):
+    if is_identifier(name):
         return f"self.{HTTP}.{name}"
     return f"getattr(self.{HTTP}, {string(name)})"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Mapping
 
+from bentofn.packager.clients.header import lines_of
+from bentofn.packager.clients.names import is_identifier
 from bentofn.packager.clients.schemas import Schema
 from bentofn.packager.clients.types import TYPES
 
@@ -123,7 +124,7 @@ class PythonTypes:
 
 def _is_field(name: str) -> bool:
     """Whether a name can stand in a class as it is."""
-    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+    return is_identifier(name) and not name.startswith("__")
 
 
 def _literal(values: list[object]) -> str:
@@ -147,7 +148,7 @@ def string(text: str) -> str:
 
 def docstring(text: object, indent: str) -> str:
     """A documentation string; nothing for an empty text."""
-    lines = str(text).replace("\\", "\\\\").replace('"', '\\"').strip().splitlines()
+    lines = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines_of(text)]
     if not lines:
         return ""
     if len(lines) == 1:

@@ -95,7 +95,8 @@ export class Task<Output> {
 type Body = "json" | "form" | "text" | "binary";
 type Answer = "json" | "text" | "bytes" | "file" | "any";
 type Chunk = "json" | "text" | "bytes";
-type Nested<T> = T | Nested<T>[];
+/** Arrays as deep as they come. */
+export type Nested<T> = T | Nested<T>[];
 
 class Connection {
   readonly #url: string;
@@ -130,6 +131,23 @@ class Connection {
     }
   }
 
+  task<Input, Output>(path: string, body: Body, answer: Answer): TaskMethod<Input, Output> {
+    const call = (input: Input, options: CallOptions = {}): Promise<Output> =>
+      this.call(path, body, input, answer, options);
+    const submit = async (input: Input, options: CallOptions = {}): Promise<Task<Output>> => {
+      const response = await this.send("POST", below(path, "submit"), encoded(body, input), options);
+      return new Task(await taskId(response), this, path, answer);
+    };
+    const task = (id: string): Task<Output> => new Task(id, this, path, answer);
+    return Object.assign(call, { submit, task });
+  }
+
+  /** A value as part of a path; of one that may hold several parts, the slashes stay. */
+  part(value: string | number, several: boolean): string {
+    const encoded = encodeURIComponent(value);
+    return several ? encoded.replaceAll("%2F", "/") : encoded;
+  }
+
   async send(
     method: string, path: string, request: { type?: string; content?: BodyInit }, options: CallOptions,
   ): Promise<Response> {
@@ -147,29 +165,12 @@ class Connection {
   }
 }
 
-function taskMethod<Input, Output>(
-  connection: Connection, path: string, body: Body, answer: Answer,
-): TaskMethod<Input, Output> {
-  const call = (input: Input, options: CallOptions = {}): Promise<Output> =>
-    connection.call(path, body, input, answer, options);
-  const submit = async (input: Input, options: CallOptions = {}): Promise<Task<Output>> => {
-    const response = await connection.send("POST", below(path, "submit"), encoded(body, input), options);
-    return new Task(await taskId(response), connection, path, answer);
-  };
-  const task = (id: string): Task<Output> => new Task(id, connection, path, answer);
-  return Object.assign(call, { submit, task });
-}
-
 async function taskId(response: Response): Promise<string> {
   return ((await response.json()) as { task_id: string }).task_id;
 }
 
 function below(path: string, action: string): string {
   return `${path.replace(/\/$/, "")}/${action}`;
-}
-
-function encodePath(value: string | number): string {
-  return String(value).split("/").map(encodeURIComponent).join("/");
 }
 
 function encoded(body: Body, input: unknown): { type?: string; content: BodyInit } {

@@ -20,6 +20,11 @@ _KEPT = {
 """Keywords that are taken over as they are."""
 
 
+_UNTITLED = ("Input", "Output")
+"""What a contract calls the schemas of bodies that have no name of their own."""
+_AROUND = ("$defs", "root_input")
+
+
 class Types:
     """The types found so far, as ``found``: name to schema.
 
@@ -43,7 +48,15 @@ class Types:
         Raises:
             UserError: It refers to a definition that is not there.
         """
-        return self._taken(schema, hint, schema.get("$defs", {}))
+        definitions: Mapping[str, Schema] = schema.get("$defs", {})
+        title = schema.get("title")
+        if schema.get("properties") and isinstance(title, str) and title not in _UNTITLED:
+            # A model: the same type as where others refer to it.
+            own = {key: value for key, value in schema.items() if key not in _AROUND}
+            definitions = {title: own, **definitions}
+            if definitions[title] == own:
+                schema = {"$ref": DEFINITIONS + title}
+        return self._taken(schema, hint, definitions)
 
     def _taken(self, schema: Any, hint: str, definitions: Mapping[str, Schema]) -> Schema:
         if not isinstance(schema, Mapping):  # true and false are schemas too

@@ -98,16 +98,16 @@ def _member(name: str, typed: Typed) -> str:
         given = _task_input(typed)
         return (
             f"{doc}  get {name}(): TaskMethod<{given}, {gives}> {{\n"
-            f'    return taskMethod(this.#connection, {path}, "{body}", "{kind}");\n  }}\n'
+            f'    return this.#connection.task({path}, "{body}", "{kind}");\n  }}\n'
         )
     if operation.is_stream:
         chunk = chunk_of(operation.output)
         gives = _CHUNKS.get(chunk) or type_of(typed.output)
-        returned, sends, kind = f"AsyncGenerator<{gives}, void, undefined>", "stream", str(chunk)
+        returned, sends, kind = f"AsyncGenerator<{gives}, void, undefined>", "stream", chunk
     else:
-        kind = str(answer_of(operation.output))
-        gives = "Blob" if kind == "bytes" else type_of(typed.output)
-        returned, sends = f"Promise<{gives}>", "call"
+        answer = answer_of(operation.output)
+        gives = "Blob" if answer == "bytes" else type_of(typed.output)
+        returned, sends, kind = f"Promise<{gives}>", "call", answer
     return (
         f"{doc}  {name}({takes}options: CallOptions = {{}}): {returned} {{\n"
         f'    return this.#connection.{sends}({path}, "{body}", {call}, "{kind}", options);\n  }}\n'
@@ -120,8 +120,8 @@ def _input(typed: Typed) -> tuple[str, str, str]:
     if typed.input is None:
         return "", body, "{}"
     type_ = _BODIES.get(body) or type_of(typed.input)
-    default = " = {}" if _may_be_left_out(typed) else ""
-    return f"input: {type_}{default}, ", body, "input"
+    mark = "?" if _may_be_left_out(typed) else ""
+    return f"input{mark}: {type_}, ", body, "input"
 
 
 def _task_input(typed: Typed) -> str:
@@ -142,8 +142,8 @@ def _path(operation: Operation) -> str:
     pieces = re.split(r"{([a-zA-Z_]\w*)(:[a-z]+)?}", operation.route)
     written = [json.dumps(pieces[0])]
     for name, kind, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
-        function = "encodePath" if kind == ":path" else "encodeURIComponent"
-        written.append(f"{function}(path[{json.dumps(name)}])")
+        several = json.dumps(kind == ":path")
+        written.append(f"this.#connection.part(path[{json.dumps(name)}], {several})")
         if rest:
             written.append(json.dumps(rest))
     return " + ".join(written)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bentofn.packager.clients.header import lines_of
 from bentofn.packager.clients.schemas import Schema
 from bentofn.packager.clients.types import TYPES
 
@@ -121,7 +122,7 @@ def key(name: str) -> str:
 
 def comment(text: object, indent: str) -> str:
     """A documentation comment; nothing for an empty text."""
-    lines = str(text).replace("*/", "*\\/").strip().splitlines()
+    lines = [line.replace("*/", "*\\/") for line in lines_of(text)]
     if not lines:
         return ""
     if len(lines) == 1:

@@ -25,9 +25,11 @@ def said_url(
     ) as process:
         assert process.stdout is not None
         try:
-            line = process.stdout.readline()
-            found = re.search(r"serves at (\S+)", line)
-            assert found, line
+            said = ""
+            while not (found := re.search(r"serves at (\S+)", said)):
+                line = process.stdout.readline()
+                assert line, said
+                said += line
             yield found.group(1)
         finally:
             process.send_signal(stop)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import chromium_browser
 from instances import make_root
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.adapter import LocalAdapter
@@ -127,13 +127,8 @@ def chromium() -> Iterator[Browser]:
     It ends with its module: until then Playwright's event loop counts as running in this thread,
     and no asynchronous test can run.
     """
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

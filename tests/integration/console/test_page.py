@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from browser import assert_accessible
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from bentofn.adapters.local import daemon
@@ -170,18 +170,13 @@ def test_everybody_can_read_it(page: Page, scheme: Any, width: int, platform: En
     call(platform, "/closed/greet", {"name": "a"})
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    violations(page)
+    assert_accessible(page)
     show(page, "hello", "Requests")
     for tab in TABS:
         show_tab(page, tab)
-        violations(page)
+        assert_accessible(page)
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width, "it must be scrolled sideways"
-
-
-def violations(page: Page) -> None:
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
 
 
 def test_a_choice_of_colours_is_kept(page: Page) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bentofn.adapters.aws_words import OTHER_KEYS
-from bentofn.adapters.fields import stated
 from bentofn.adapters.plan import Problem
 from bentofn.adapters.settings import FunctionSettings
 
@@ -58,6 +57,9 @@ class Capabilities:
 
     def problems(self, settings: FunctionSettings) -> tuple[Problem, ...]:
         """What of a function's settings the target refuses, ignores or has emulated."""
+        # Here, because the parser of schedules is not for those who only ask for a status.
+        from bentofn.adapters.fields import stated
+
         found = (self.of(name) for name in stated(settings))
         return tuple(
             Problem(each.support, each.field, _sentence(each))

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
 from collections.abc import Iterator
 
-from bentofn.adapters.changes import changes_between
 from bentofn.adapters.local import daemon
-from bentofn.adapters.local.bentos import known_bento
 from bentofn.adapters.local.capabilities import CAPABILITIES
 from bentofn.adapters.local.client import Client
-from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.logs import log_path, read_logs, remove_logs
-from bentofn.adapters.local.price import cost_of
-from bentofn.adapters.local.rules import LAMBDA, problems_of
 from bentofn.adapters.local.state import Deployment, State
-from bentofn.adapters.plan import Change
 from bentofn.adapters.protocol import (
     Capabilities,
     Deployed,
@@ -34,6 +27,9 @@ from bentofn.adapters.schedule import ScheduleStatus
 from bentofn.adapters.versions import choose
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
+
+LAMBDA = "lambda"
+"""The profile whose functions are invoked as AWS's are: with no URL, and no signature."""
 
 
 class LocalAdapter:
@@ -58,20 +54,10 @@ class LocalAdapter:
 
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
-        bento = known_bento(self._home, spec.bento)
-        spec = dataclasses.replace(spec, bento=bento.tag)
-        live = next((each for each in self._state.live() if each.spec.name == spec.name), None)
-        changes = changes_between(live.spec if live else None, spec)
-        if live is not None and live.digest != bento.digest and live.spec.bento == spec.bento:
-            changes = (Change("bento", live.digest, bento.digest), *changes)
-        profile = load_profile(spec.settings.profile)
-        return Plan(
-            target=self.name,
-            function=spec.name,
-            changes=changes,
-            problems=problems_of(spec, profile, bento.manifest.contract),
-            cost=None if load is None else cost_of(profile, spec.settings, load),
-        )
+        # Here, because status and invoke must not wait for the store's modules.
+        from bentofn.adapters.local.planning import make_plan
+
+        return make_plan(self._home, self._state, spec, load)
 
     def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool = True) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""

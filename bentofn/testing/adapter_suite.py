@@ -36,6 +36,7 @@ __all__ = ["AdapterSuite", "Failing", "Failure", "InterruptedWorld", "World"]
 _VALUE = "hunter2-value-of-a-variable"
 _SECRET = "hunter3-value-of-a-secret"
 _VARIABLE = "BENTOFN_SUITE_SECRET"
+_FAILURES = (UserError, InterruptedWorld)
 _MOST_CALLS = 500
 """An apply of more calls than that goes round in a circle."""
 
@@ -155,6 +156,22 @@ class AdapterSuite:
                     apply(1)
                     assert world.live() == 1, failing.call
                 with contextlib.suppress(UserError):  # there may be nothing
+                    world.adapter().destroy(name)
+                assert world.resources() == empty, f"{failure} at {failing.call}"
+                if not failing.call:
+                    break
+
+    def test_a_destroy_that_failed_is_finished_by_the_next(
+        self, world: World, apply: Apply
+    ) -> None:
+        """Whichever call fails."""
+        name, empty = world.spec(1).name, world.resources()
+        for failure in world.failures:
+            for call in range(_MOST_CALLS):
+                apply(1)
+                with world.failing(call, failure) as failing, contextlib.suppress(*_FAILURES):
+                    world.adapter().destroy(name)
+                with contextlib.suppress(UserError):  # there may be nothing left
                     world.adapter().destroy(name)
                 assert world.resources() == empty, f"{failure} at {failing.call}"
                 if not failing.call:

@@ -36,6 +36,7 @@ STOP_TIMEOUT = 30.0
 
 _POLL = 0.02
 _OPEN_FILES = 65_536
+_LARGEST_LOG = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -220,11 +221,12 @@ def main(argv: list[str]) -> int:
 
 def _spawn(home: Home, port: int | None, speed: float = 1.0, leash: int | None = None) -> Endpoint:
     port = _last_port(home) if port is None else port
-    log = home.directory(home.logs) / "emulator.log"
+    log = _own_log(home)
     ready_read, ready_write = os.pipe()
     command = [sys.executable, "-m", "bentofn.adapters.local.daemon"]
     leashes = [] if leash is None else [leash]
-    with log.open("ab") as output, os.fdopen(ready_read, "rb") as ready:
+    append = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(append, "ab") as output, os.fdopen(ready_read, "rb") as ready:
         process = subprocess.Popen(
             [*command, str(home.path), str(port), str(speed), *map(str, [ready_write, *leashes])],
             stdin=subprocess.DEVNULL,
@@ -245,6 +247,15 @@ def _spawn(home: Home, port: int | None, speed: float = 1.0, leash: int | None =
         process.kill()
     process.wait()
     raise UserError(answer.get("error") or f"The local platform did not start; see {log}.")
+
+
+def _own_log(home: Home) -> Path:
+    """Where a platform writes what belongs to no function's log; an older one is set aside."""
+    log = home.directory(home.logs) / "emulator.log"
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > _LARGEST_LOG:
+            log.replace(log.with_name(f"{log.name}.1"))
+    return log
 
 
 def _allow_connections() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -12,8 +13,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from bentofn.adapters.local import proxy
+from bentofn.adapters.local.console.guard import why_not
 from bentofn.adapters.local.console.pages import Console
 from bentofn.adapters.local.control import PREFIX, Control
 from bentofn.adapters.local.platform import Platform
@@ -62,7 +65,9 @@ class Emulator:
         try:
             function = self._platform.get(name)
         except UserError as error:
-            return error_response(404, str(error))
+            # It lists the functions, which is for who may read the console.
+            listed = str(error) if not why_not(request.headers) else "There is no such function."
+            return error_response(404, listed)
         return await proxy.answer(request, function, path, function.profile.limits.payload)
 
 
@@ -112,7 +117,11 @@ async def serve(
     emulator = Emulator(platform, token)
     # A body belongs to the service as it came, compressed or not.
     server = web.Server(
-        emulator.answer, handler_cancellation=True, access_log=None, auto_decompress=False
+        emulator.answer,
+        handler_cancellation=True,
+        access_log=None,
+        auto_decompress=False,
+        logger=_faults_of_ours(),
     )
     runner = web.ServerRunner(server, shutdown_timeout=platform.profile.timeouts.stop_grace)
     await runner.setup()
@@ -130,6 +139,17 @@ async def serve(
         emulator.close()
         await platform.close()
         await runner.cleanup()
+
+
+def _faults_of_ours() -> logging.Logger:
+    """A log without what callers do wrong, with which they could fill the disk."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_is_no_callers)
+    return logger
+
+
+def _is_no_callers(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def private_directory(path: Path) -> Path:

@@ -14,6 +14,9 @@ from multidict import CIMultiDict
 _MOST_UNREAD = 1 << 18
 """Bytes of an answer that nobody has taken, from which on no more is read."""
 
+_LONGEST_HEAD = 1 << 20
+"""Bytes before the end of an answer's headers; what awslambdaric sends at most in one of them."""
+
 _NO_BODY = (204, 304)
 """Statuses whose answers have no body (RFC 9110, section 6.4.1)."""
 
@@ -118,6 +121,7 @@ class InstanceConnection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._is_paused = self._is_head = self._keeps = False
+        self._head = 0
 
     @property
     def is_open(self) -> bool:
@@ -140,6 +144,7 @@ class InstanceConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = is_head
         self._answer = None
+        self._head = 0
         self._begin()
         self._transport.write(data)
         try:
@@ -172,15 +177,23 @@ class InstanceConnection(asyncio.Protocol):
         if self._parser is None:  # nobody has asked for anything
             self.close()
             return
+        if self._answer is None:
+            self._head += len(data)
+            if self._head > _LONGEST_HEAD:
+                self._end_wrongly(f"a head of more than {_LONGEST_HEAD} bytes")
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            wrong = aiohttp.ClientPayloadError(f"no HTTP: {error}")
-            if self._answered is not None and not self._answered.done():
-                self._answered.set_exception(wrong)
-            elif self._answer is not None and not self._answer.is_whole:
-                self._answer.end(wrong)
-            self.close()
+            self._end_wrongly(f"no HTTP: {error}")
+
+    def _end_wrongly(self, what: str) -> None:
+        wrong = aiohttp.ClientPayloadError(what)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(wrong)
+        elif self._answer is not None and not self._answer.is_whole:
+            self._answer.end(wrong)
+        self.close()
 
     def on_status(self, reason: bytes) -> None:
         """The parser's: a part of the reason phrase."""

@@ -57,7 +57,8 @@ class LogWriter:
             request, line = marked[1], line[marked.end() :]
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
         entry = LogLine(time.time(), instance, stream, line, request)
         self._file.write(json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n")
         self._file.flush()

@@ -31,6 +31,7 @@ from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
 from bentofn.adapters.local.websockets import (
     is_websocket,
+    may_open,
     offered_protocols,
     relay,
     without_handshake,
@@ -75,6 +76,9 @@ async def answer(
             answered = await function.tasks.answer(asked, request, payload_limit, trace)
             record.answered(answered.status)
             return exchange.permit(answered)
+        allowed = url.cors if url else None
+        if is_websocket(request) and not may_open(request.headers, request.host, allowed):
+            raise Refused(403, "The function's URL allows no page of this origin (url.cors).")
         body = await read_body(request, payload_limit)
         return await exchange.run(body)
     except Refused as refusal:

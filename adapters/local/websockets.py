@@ -8,6 +8,8 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from bentofn.adapters.url import Cors
+
 _HANDSHAKE = (
     "Sec-WebSocket-Key",
     "Sec-WebSocket-Version",
@@ -27,6 +29,23 @@ def is_websocket(request: web.BaseRequest) -> bool:
         and request.headers.get("Upgrade", "").lower() == "websocket"
         and "upgrade" in request.headers.get("Connection", "").lower()
     )
+
+
+def may_open(headers: CIMultiDictProxy[str], host: str, allowed: Cors | None) -> bool:
+    """Whether a websocket is no page's of another site that the function's URL does not allow.
+
+    Browsers open one to anywhere, and leave it to the server to look at its ``Origin``.
+    Source: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+
+    Args:
+        headers: The caller's.
+        host: Its ``Host``.
+        allowed: The URL's rules; None leaves it to the service, as for any other request.
+    """
+    origin = headers.get("Origin")
+    if origin is None or allowed is None or "*" in allowed.origins:
+        return True
+    return origin in allowed.origins or origin.partition("://")[2] == host
 
 
 def without_handshake(headers: CIMultiDict[str]) -> CIMultiDict[str]:

@@ -1,4 +1,4 @@
-"""A process's output, line by line."""
+"""A process's output, line by line, as much of it as is kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import asyncio
 import os
 from collections.abc import Callable
 
+from bentofn.adapters.local.kept_output import Budget, KeptOutput
 from bentofn.packager.lines import LineSplitter
+
+PERIOD = 10.0
+"""Seconds over which the output that is kept is counted: a burst of tracebacks is not cut."""
 
 
 class LogPipe(asyncio.Protocol):
@@ -17,9 +21,10 @@ class LogPipe(asyncio.Protocol):
     """
 
     def __init__(self, deliver: Callable[[str], None]) -> None:
-        self._deliver = deliver
-        self._splitter = LineSplitter()
-        self.ended = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._output = KeptOutput(LineSplitter(), Budget(self._loop.time, PERIOD), deliver)
+        self._note: asyncio.TimerHandle | None = None
+        self.ended = self._loop.create_future()
 
     @classmethod
     async def read(cls, fd: int, deliver: Callable[[str], None]) -> LogPipe:
@@ -30,12 +35,18 @@ class LogPipe(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Deliver the lines that are complete."""
-        for line in self._splitter.feed(data):
-            self._deliver(line)
+        self._output.feed(data)
+        if self._output.lacks and self._note is None:
+            self._note = self._loop.call_later(1.0, self._say_what_was_dropped)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Deliver what is left."""
-        for line in self._splitter.flush():
-            self._deliver(line)
+        self._output.flush()
+        if self._note is not None:
+            self._note.cancel()
         if not self.ended.done():
             self.ended.set_result(None)
+
+    def _say_what_was_dropped(self) -> None:
+        self._note = None
+        self._output.say_what_was_dropped()

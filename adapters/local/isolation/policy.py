@@ -35,7 +35,14 @@ def private_paths(home: Home) -> tuple[Path, ...]:
     Raises:
         UserError: The home cannot be written.
     """
-    directories = (home.run, home.logs, home.snapshots, home.invocations)
+    directories = (
+        home.run,
+        home.logs,
+        home.snapshots,
+        home.invocations,
+        home.tasks,
+        home.schedules,
+    )
     for directory in directories:
         make_directory(directory, 0o700)
     home.deployments_db.touch(mode=0o600)

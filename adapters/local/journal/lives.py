@@ -7,6 +7,9 @@ from typing import Literal
 from bentofn.adapters.local.journal.events import InstanceChanged, InstanceState
 from bentofn.adapters.local.journal.journal import Journal
 
+_LONGEST_REASON = 512
+"""Letters of a reason that are told; it may repeat what an instance wrote."""
+
 
 class Lives:
     """Tells the journal of a revision's instances.
@@ -71,5 +74,7 @@ class Lives:
     ) -> None:
         now, kind = self._journal.now(), self._kinds[instance]
         self._journal.publish(
-            InstanceChanged(now, self._function, instance, state, kind, took, reason)
+            InstanceChanged(
+                now, self._function, instance, state, kind, took, reason[:_LONGEST_REASON]
+            )
         )

@@ -18,6 +18,9 @@ from bentofn.adapters.local.journal.journal import Journal
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
+_LONGEST_PATH = 512
+"""Letters of a path that are told: thousands of requests are remembered."""
+
 
 class Record:
     """Tells the journal of one request, from its arrival to its one end.
@@ -73,7 +76,7 @@ class Record:
         self._arrived = time.monotonic()
         self._number = next(journal.numbers)
         arrived = RequestArrived(
-            journal.now(), function, request_id, method, path, size, self._number
+            journal.now(), function, request_id, method, path[:_LONGEST_PATH], size, self._number
         )
         if journal.traces is not None:
             journal.traces.begin(arrived, headers)

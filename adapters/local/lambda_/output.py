@@ -1,8 +1,4 @@
-"""What a runtime writes: lines of its standard output, and frames of its telemetry descriptor.
-
-A function that prints without end must cost the platform little: of each second's output only so
-much is kept.
-"""
+"""What a runtime writes: lines of its standard output, and frames of its telemetry descriptor."""
 
 from __future__ import annotations
 
@@ -10,15 +6,12 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from bentofn.packager.lines import LineSplitter
+from bentofn.adapters.local.kept_output import Budget, KeptOutput, Lines
 
 TAIL = 4096
 """Bytes of a log tail. Source: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
-
-LINES_PER_SECOND = 2_000
-BYTES_PER_SECOND = 1 << 20
 
 _CHUNK = 1 << 16
 _DRAINED = 64
@@ -49,53 +42,6 @@ class Tail:
     def read(self) -> bytes:
         """Its last 4 KiB."""
         return b"".join(self._lines)[-TAIL:]
-
-
-class Budget:
-    """How much of what is written is kept.
-
-    Args:
-        clock: Seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._ends = clock() + 1.0
-        self._lines = LINES_PER_SECOND
-        self._bytes = BYTES_PER_SECOND
-        self.dropped = 0
-
-    @property
-    def spent(self) -> bool:
-        """Whether nothing more of this second is kept."""
-        now = self._clock()
-        if now >= self._ends:
-            self._ends = now + 1.0
-            self._lines, self._bytes = LINES_PER_SECOND, BYTES_PER_SECOND
-        return self._lines <= 0 or self._bytes <= 0
-
-    def take(self, line: str) -> bool:
-        """Whether a line is kept."""
-        if self.spent:
-            self.dropped += len(line) + 1
-            return False
-        self._lines -= 1
-        self._bytes -= len(line) + 1
-        return True
-
-    def cut(self, data: bytes) -> bytes:
-        """What of some output is worth being cut into lines, which costs more than its reading."""
-        left = 0 if self.spent else self._lines
-        rest = data.split(b"\n", left)[left:]
-        if rest:
-            self.dropped += len(rest[0])
-            return data[: len(data) - len(rest[0])]
-        return data
-
-    def note(self) -> str:
-        """A sentence about what was not kept since the last one; empty where all was."""
-        dropped, self.dropped = self.dropped, 0
-        return f"{dropped} more bytes were written here and are not kept" if dropped else ""
 
 
 class Frames:
@@ -149,15 +95,13 @@ class Pipe:
     def __init__(
         self,
         fd: int,
-        lines: LineSplitter | Frames,
+        lines: Lines,
         budget: Budget,
         deliver: Callable[[str], None],
     ) -> None:
         os.set_blocking(fd, False)
         self._fd = fd
-        self._lines = lines
-        self._budget = budget
-        self._deliver = deliver
+        self._output = KeptOutput(lines, budget, deliver)
         self._open = True
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(fd, self._read)
@@ -167,7 +111,7 @@ class Pipe:
         for _ in range(_DRAINED):
             if not (self._open and self._read()):
                 break
-        self._say_what_was_dropped()
+        self._output.say_what_was_dropped()
 
     def close(self) -> None:
         """Read what has been written, and no more."""
@@ -185,30 +129,14 @@ class Pipe:
         if not data:
             self._end()
             return False
-        kept = self._budget.cut(data) if isinstance(self._lines, LineSplitter) else data
-        self._keep(self._lines.feed(kept))
+        self._output.feed(data)
         return len(data) == _CHUNK
-
-    def _keep(self, lines: Sequence[str]) -> None:
-        if lines and not self._budget.spent:
-            self._say_what_was_dropped()
-        for index, line in enumerate(lines):
-            if not self._budget.take(line):
-                rest = lines[index + 1 :]
-                self._budget.dropped += sum(map(len, rest)) + len(rest)
-                return
-            self._deliver(line)
-
-    def _say_what_was_dropped(self) -> None:
-        if note := self._budget.note():
-            self._deliver(note)
 
     def _end(self) -> None:
         if not self._open:
             return
         self._open = False
         self._loop.remove_reader(self._fd)
-        self._keep(self._lines.flush())
-        self._say_what_was_dropped()
+        self._output.flush()
         with contextlib.suppress(OSError):
             os.close(self._fd)

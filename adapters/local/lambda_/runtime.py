@@ -16,6 +16,7 @@ from bentofn.adapters.local.engines.process import kill_session
 from bentofn.adapters.local.isolation.limits import MEBI
 from bentofn.adapters.local.isolation.memory import peak_of_all
 from bentofn.adapters.local.isolation.policy import Tenancy
+from bentofn.adapters.local.kept_output import Budget
 from bentofn.adapters.local.lambda_ import report
 from bentofn.adapters.local.lambda_.messages import (
     Answered,
@@ -26,7 +27,7 @@ from bentofn.adapters.local.lambda_.messages import (
     RestoreReady,
     Waiting,
 )
-from bentofn.adapters.local.lambda_.output import Budget, Frames, Pipe
+from bentofn.adapters.local.lambda_.output import Frames, Pipe
 from bentofn.adapters.local.lambda_.runtime_api import RuntimeApi
 from bentofn.adapters.local.lambda_.server import RuntimeServer
 from bentofn.adapters.local.lambda_.setup import Setup

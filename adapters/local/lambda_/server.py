@@ -15,6 +15,7 @@ from typing import cast
 
 import httptools
 
+from bentofn.adapters.local.console.guard import is_local
 from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
 from bentofn.adapters.local.lambda_.messages import Call, Reply
 from bentofn.adapters.local.lambda_.runtime_api import MODE, STREAMING
@@ -28,7 +29,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.ht
 
 _BACKLOG = 64
 _BROWSERS = frozenset(("origin", "sec-fetch-site"))
-"""Headers that browsers send and runtimes do not: no web page is to take an invocation."""
+"""Headers that browsers send and runtimes do not: no web page is to take an invocation, nor one
+whose name was made to lead here, for which browsers send neither."""
 
 
 class RuntimeServer:
@@ -111,7 +113,7 @@ class _Request:
     def __init__(self) -> None:
         self.method = ""
         self.url = b""
-        self.head = 0
+        self.head = self.trailing = 0
         self.headers: dict[str, str] = {}
         self.trailers: dict[str, str] = {}
         self.body = bytearray()
@@ -177,9 +179,15 @@ class _Connection(asyncio.Protocol):
             self._request.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._request is not None:
-            found = self._request.trailers if self._in_body else self._request.headers
-            found[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+        request = self._request
+        if request is None:
+            return
+        if self._in_body:
+            request.trailing += len(name) + len(value)
+            if request.trailing > MAX_HEAD:
+                raise ValueError("more trailers than a runtime sends")
+        found = request.trailers if self._in_body else request.headers
+        found[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
 
     def on_headers_complete(self) -> None:
         request = self._request
@@ -217,7 +225,8 @@ class _Connection(asyncio.Protocol):
     def _complete(self, *, complete: bool) -> None:
         request, self._request = self._request, None
         assert request is not None
-        if not _BROWSERS.isdisjoint(request.headers):
+        host = request.headers.get("host", HOST)
+        if not (_BROWSERS.isdisjoint(request.headers) and is_local(host)):
             self._refuse(HTTPStatus.FORBIDDEN)
             return
         # The call may be answered before its number is known here.

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bentofn.adapters.local.lambda_.api.errors import LambdaError, invalid, validation
+from bentofn.adapters.local.lambda_.api.errors import LambdaError, invalid, section, validation
 from bentofn.adapters.local.lambda_.api.names import LATEST, arn
 
 _PATTERN = r"(?!^[0-9]+$)([a-zA-Z0-9-_]+)"
 _NAME = re.compile(_PATTERN)
+_NUMBER = re.compile(r"[0-9]{1,1024}")
 _WEIGHTS = "routingConfig.additionalVersionWeights"
 _WEIGHT = (
     "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, "
@@ -93,11 +94,11 @@ def alias_of(name: str, asked: Mapping[str, Any], former: Alias | None = None) -
     version = asked.get("FunctionVersion") or (former.version if former else None)
     if version is None:
         raise validation("null", "functionVersion", "Member must not be null")
-    routing = asked.get("RoutingConfig")
-    if routing is None:
+    routing = section(asked, "RoutingConfig")
+    if asked.get("RoutingConfig") is None:
         weights = dict(former.weights) if former else {}
     else:
-        weights = _checked(routing.get("AdditionalVersionWeights") or {}, str(version))
+        weights = _checked(section(routing, "AdditionalVersionWeights"), str(version))
     description = asked.get("Description")
     if description is None:
         description = former.description if former else ""
@@ -124,7 +125,7 @@ def _checked(weights: Mapping[str, Any], version: str) -> dict[str, float]:
         raise invalid("Number of items in AdditionalVersionWeights cannot be greater than 1")
     for other, weight in weights.items():
         written = f"{{{other}={weight}}}"
-        if not other.isdecimal():
+        if not _NUMBER.fullmatch(other):
             raise validation(written, _WEIGHTS, _VERSION)
         if not isinstance(weight, int | float) or not 0.0 <= weight <= 1.0:
             raise validation(written, _WEIGHTS, _WEIGHT)

@@ -12,6 +12,13 @@ from bentofn.adapters.local.state import Deployment
 HANDLER = "bentofn.runtime.aws_lambda.handler"
 _DEFAULT_MEMORY = 128
 _SMALLEST_DISK = 512
+_UNREADABLE = {
+    "Error": {
+        "ErrorCode": "AccessDeniedException",
+        "Message": "The values are for callers who sign with the keys of: bentofn emulator env.",
+    }
+}
+"""Source: https://docs.aws.amazon.com/lambda/latest/api/API_EnvironmentResponse.html"""
 
 
 def configuration(deployment: Deployment, qualifier: str | None = None) -> dict[str, Any]:
@@ -97,6 +104,22 @@ def url_config(deployment: Deployment, address: str) -> dict[str, Any] | None:
             "MaxAge": url.cors.max_age,
         }
     return document
+
+
+def without_secrets(document: Any) -> Any:
+    """A description as those get it who may not read what functions have in their environment.
+
+    Args:
+        document: Any answer of the API's.
+    """
+    if isinstance(document, list):
+        return [without_secrets(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: _UNREADABLE if key == "Environment" else without_secrets(value)
+        for key, value in document.items()
+    }
 
 
 def event_config(name: Name, rules: dict[str, Any]) -> dict[str, Any]:

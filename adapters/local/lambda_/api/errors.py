@@ -7,6 +7,8 @@ of the service, whose bodies say ``Message`` for some types and ``message`` for 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 _CAPITAL = frozenset({"ResourceNotFoundException"})
 _UNTYPED = frozenset({"ValidationException"})
@@ -62,6 +64,18 @@ def validation(value: object, name: str, constraint: str) -> LambdaError:
     """A parameter breaks the rule that the API's model states for it."""
     message = f"Value '{value}' at '{name}' failed to satisfy constraint: {constraint}"
     return LambdaError(400, "ValidationException", f"1 validation error detected: {message}")
+
+
+def section(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of a call's document that is an object; empty where it is not there.
+
+    Raises:
+        LambdaError: It is something else.
+    """
+    found = document.get(key)
+    if found is not None and not isinstance(found, dict):
+        raise LambdaError(400, "SerializationException", f"{key} is no object.")
+    return found or {}
 
 
 def throttled(reason: str) -> LambdaError:

@@ -39,7 +39,8 @@ class LambdaFace:
         journal: Told what becomes of events.
         directory: Where it keeps what must outlive the platform.
         address: Where the platform answers, without a slash at the end.
-        secrets: Access key to secret, of those who may call URLs with ``aws_iam``.
+        secrets: Access key to secret, of those who may call URLs with ``aws_iam`` and read what
+            functions have in their environment.
         chance: Draws the versions of weighted aliases.
 
     Raises:
@@ -62,7 +63,7 @@ class LambdaFace:
         self.asynchronous = Asynchronous(self.invoker, self.registry, clock, journal, directory)
         limits = load_profile(PROFILE).limits
         management = Management(functions, self.invoker, self.registry, address)
-        self._api = InvokeApi(self.invoker, self.asynchronous, management, limits)
+        self._api = InvokeApi(self.invoker, self.asynchronous, management, limits, secrets)
         self._urls = FunctionUrls(self.invoker, secrets, limits.payload)
 
     @staticmethod

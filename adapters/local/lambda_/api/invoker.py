@@ -19,7 +19,7 @@ from bentofn.adapters.local.lambda_.api.errors import (
     throttled,
 )
 from bentofn.adapters.local.lambda_.api.functions import Functions
-from bentofn.adapters.local.lambda_.api.names import LATEST, Name
+from bentofn.adapters.local.lambda_.api.names import LATEST, Name, version_number
 from bentofn.adapters.local.lambda_.api.registry import Registry
 from bentofn.adapters.local.lambda_.invocation import (
     Invocation,
@@ -84,8 +84,9 @@ class Invoker:
         qualifier = name.qualifier
         if qualifier is None or qualifier == LATEST:
             return deployment
-        if qualifier.isdecimal():
-            known = 1 <= int(qualifier) <= deployment.version
+        version = version_number(qualifier)
+        if version is not None:
+            known = version <= deployment.version
         else:
             known = self._registry.alias(name.function, qualifier) is not None
         if not known:
@@ -114,7 +115,7 @@ class Invoker:
             )
             record.refused(429, _REASONS[throttle])
             raise throttled(_REASONS[throttle])
-        number = None if version == LATEST else int(version)
+        number = version_number(version)
         try:
             result = await self._functions.run(name.function, number, invocation)
         except Refused as refusal:
@@ -142,9 +143,10 @@ class Invoker:
             task.exception()  # its caller may not be there to see it
 
     def _version(self, name: Name) -> str:
-        if name.qualifier is None or name.qualifier == LATEST or name.qualifier.isdecimal():
-            return name.qualifier or LATEST
-        alias = self._registry.alias(name.function, name.qualifier)
+        qualifier = name.qualifier or LATEST
+        if qualifier == LATEST or version_number(qualifier) is not None:
+            return qualifier
+        alias = self._registry.alias(name.function, qualifier)
         assert alias is not None
         return alias.choose(self._chance)
 

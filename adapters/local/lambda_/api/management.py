@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from bentofn.adapters.event_rules import LONGEST_AGE, MOST_RETRIES, SHORTEST_AGE
 from bentofn.adapters.local.lambda_.api import destinations, documents
@@ -13,6 +13,7 @@ from bentofn.adapters.local.lambda_.api.errors import (
     function_not_found,
     invalid,
     not_found,
+    section,
     validation,
 )
 from bentofn.adapters.local.lambda_.api.functions import Functions
@@ -131,7 +132,7 @@ class Management:
         if name.qualifier is not None:
             raise invalid(_UNQUALIFIED)
         self._invoker.find(name)
-        if not isinstance(amount, int) or amount < 0:
+        if not _is_whole(amount) or amount < 0:
             constraint = "Member must have value greater than or equal to 0"
             raise validation(amount, "reservedConcurrentExecutions", constraint)
         if not await self._registry.set_reserved(name.function, amount):
@@ -198,9 +199,10 @@ class Management:
         for version in alias.versions:
             self._invoker.find(Name(function, version))
 
-    def _check_destination(self, function: str, destination: str | None) -> None:
+    def _check_destination(self, function: str, destination: object) -> None:
         if destination is None:
             return
+        destination = str(destination)
         destinations.check(destination)
         if destinations.function_of(destination) is None:
             return
@@ -254,16 +256,21 @@ def _checked(asked: Mapping[str, Any]) -> Document:
         document["MaximumEventAgeInSeconds"] = age
     given = asked.get("DestinationConfig")
     if given is not None:
+        kinds = section(asked, "DestinationConfig")
         document["DestinationConfig"] = {
-            kind: given.get(kind) or {} for kind in ("OnSuccess", "OnFailure")
+            kind: section(kinds, kind) for kind in ("OnSuccess", "OnFailure")
         }
     if not document:
         raise invalid("You must specify at least one of error handling or destination setting.")
     return document
 
 
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _within(value: object, name: str, least: int, most: int) -> None:
-    if not isinstance(value, int) or value < least:
+    if not _is_whole(value) or value < least:
         constraint = f"Member must have value greater than or equal to {least}"
         raise validation(value, name, constraint)
     if value > most:

@@ -22,6 +22,7 @@ _NAME = re.compile(_PATTERN)
 _QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
 _QUALIFIER = re.compile(_QUALIFIER_PATTERN)
 _LONGEST_QUALIFIER = 128
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _EXPRESSION = "Member must satisfy regular expression pattern: "
 
 
@@ -47,6 +48,11 @@ def arn(function: str, qualifier: str | None = None) -> str:
     """The ARN of a function, version or alias on this platform."""
     end = "" if qualifier is None else f":{qualifier}"
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}{end}"
+
+
+def version_number(qualifier: str) -> int | None:
+    """The version that a qualifier says by its number; None if it is no number."""
+    return int(qualifier) if _VERSION.fullmatch(qualifier) else None
 
 
 def parse(identifier: str, qualifier: str | None = None) -> Name:

@@ -14,19 +14,23 @@ from aiohttp import web
 
 from bentofn.adapters.local.console.guard import is_local
 from bentofn.adapters.local.core.profile import LimitTable
-from bentofn.adapters.local.lambda_.api import eventstream
+from bentofn.adapters.local.lambda_.api import documents, eventstream
 from bentofn.adapters.local.lambda_.api.asynchronous import Asynchronous
 from bentofn.adapters.local.lambda_.api.errors import LambdaError, too_large
 from bentofn.adapters.local.lambda_.api.invoker import Invoker, Ran
 from bentofn.adapters.local.lambda_.api.management import Management
 from bentofn.adapters.local.lambda_.api.names import Name, parse
 from bentofn.adapters.local.lambda_.api.routes import call_of
+from bentofn.adapters.local.lambda_.api.signature import Unsigned
+from bentofn.adapters.local.lambda_.api.signed import signer_of
 from bentofn.adapters.local.lambda_.api.store import Message
 from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
 from bentofn.adapters.local.replies import read_body
 from bentofn.adapters.local.tickets import Refused
 
+_BROWSERS = ("Origin", "Sec-Fetch-Site")
+"""Headers that browsers send and SDKs do not."""
 _LONGEST_CONTEXT = 3583
 _LONGEST_DOCUMENT = 1 << 20
 _JSON = re.compile(r"application/(.+\+)?(json|octet-stream|x-amz-json-1\.\d|x-www-form-urlencoded)")
@@ -41,6 +45,7 @@ class InvokeApi:
         asynchronous: Takes what need not be answered.
         management: Answers what is no invocation.
         limits: The sizes of payloads.
+        secrets: Access key to secret, of those who may read the functions' environment.
     """
 
     def __init__(
@@ -49,8 +54,10 @@ class InvokeApi:
         asynchronous: Asynchronous,
         management: Management,
         limits: LimitTable,
+        secrets: Mapping[str, str],
     ) -> None:
         self._limits = limits
+        self._secrets = secrets
         self._invoker = invoker
         self._asynchronous = asynchronous
         self._management = management
@@ -69,7 +76,7 @@ class InvokeApi:
         return response
 
     async def _answer(self, request: web.BaseRequest, id: str) -> web.Response:
-        if "Origin" in request.headers or not is_local(request.host):
+        if any(name in request.headers for name in _BROWSERS) or not is_local(request.host):
             # A page of anybody's may not manage functions, nor under a name that leads here.
             message = "The Invoke API is not for web pages; call the function's URL."
             raise LambdaError(403, "AccessDeniedException", message)
@@ -90,8 +97,24 @@ class InvokeApi:
     async def _manage(
         self, call: str, name: Name | None, parts: tuple[str, ...], request: web.BaseRequest
     ) -> dict[str, Any] | None:
+        body = await _body(request)
+        document = await self._described(call, name, parts, request.query, _document(body))
+        try:
+            signer_of(request, body, self._secrets)
+        except Unsigned:
+            hidden: dict[str, Any] | None = documents.without_secrets(document)
+            return hidden
+        return document
+
+    async def _described(
+        self,
+        call: str,
+        name: Name | None,
+        parts: tuple[str, ...],
+        query: Mapping[str, str],
+        asked: Mapping[str, Any],
+    ) -> dict[str, Any] | None:
         manage = self._management
-        asked = await _document(request)
         if name is None:
             match call:
                 case "list_functions":
@@ -100,7 +123,7 @@ class InvokeApi:
                     return await manage.account_settings()
         match call:
             case "list_aliases":
-                return await manage.list_aliases(name, request.query.get("FunctionVersion"))
+                return await manage.list_aliases(name, query.get("FunctionVersion"))
             case "get_alias":
                 return await manage.get_alias(name, parts[0])
             case "update_alias":
@@ -235,10 +258,17 @@ def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
 
 
-async def _document(request: web.BaseRequest) -> Mapping[str, Any]:
+async def _body(request: web.BaseRequest) -> bytes:
     try:
-        document = json.loads(await read_body(request, _LONGEST_DOCUMENT) or b"{}")
-    except (Refused, ValueError, RecursionError) as error:
+        return await read_body(request, _LONGEST_DOCUMENT)
+    except Refused as refusal:
+        raise _not_json(refusal.reason) from refusal
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
         raise _not_json(str(error)) from error
     if not isinstance(document, dict):
         raise _not_json("it is no object.")

@@ -10,13 +10,16 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from urllib.parse import parse_qsl, quote
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = 300.0
 """Seconds that a signature's time may be from ours."""
 LONGEST_PRESIGNED = 604_800
+_LIFETIME = re.compile(r"[1-9][0-9]{0,5}")
+_ALWAYS_SIGNED = "x-amz-"
+"""What the names of headers begin with that have to be signed where they are sent."""
 
 _AUTHORIZATION = re.compile(
     ALGORITHM + r"\s+Credential=([^,\s]+),\s*SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]{64})"
@@ -94,6 +97,10 @@ def verify(request: Signable, secrets: Mapping[str, str], now: float) -> str:
     names = claim.signed.split(";")
     if "host" not in names or any(name not in request.headers for name in names):
         raise Unsigned("IncompleteSignatureException", "A signed header is not in the request.")
+    unsigned = [n for n in request.headers if n.startswith(_ALWAYS_SIGNED) and n not in names]
+    if unsigned:
+        text = f"There were headers present in the request which were not signed: {unsigned[0]}"
+        raise Unsigned("InvalidSignatureException", text)
     hashed = "\n".join(
         (
             request.method,
@@ -105,10 +112,10 @@ def verify(request: Signable, secrets: Mapping[str, str], now: float) -> str:
             _payload_hash(request),
         )
     )
-    digest = hashlib.sha256(hashed.encode(errors="surrogateescape")).hexdigest()
+    digest = hashlib.sha256(_bytes(hashed)).hexdigest()
     text = "\n".join((ALGORITHM, claim.moment, scope, digest))
-    expected = hmac.new(_key(secret, scope), text.encode(), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, claim.signature):
+    expected = hmac.new(_key(secret, scope), _bytes(text), hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(expected.encode(), _bytes(claim.signature)):
         raise Unsigned(
             "InvalidSignatureException",
             "The request signature we calculated does not match the signature you provided. Check "
@@ -144,7 +151,7 @@ def _canonical_query(pairs: list[str]) -> str:
 
 
 def _lifetime(expires: str) -> float:
-    if not expires.isdecimal() or not 1 <= int(expires) <= LONGEST_PRESIGNED:
+    if not _LIFETIME.fullmatch(expires) or int(expires) > LONGEST_PRESIGNED:
         raise Unsigned("AccessDeniedException", "X-Amz-Expires must be 1 to 604800.")
     return float(expires)
 
@@ -165,11 +172,12 @@ def _check_time(claim: _Claim, now: float) -> None:
     except ValueError:
         text = "The request has no X-Amz-Date."
         raise Unsigned("IncompleteSignatureException", text) from None
-    moment = datetime.fromtimestamp(now, timezone.utc)
-    if moment > signed + timedelta(seconds=claim.lifetime):
+    age = now - signed.timestamp()
+    if age > claim.lifetime:
+        moment = datetime.fromtimestamp(now, timezone.utc)
         text = f"Signature expired: {claim.moment} is now earlier than {moment:%Y%m%dT%H%M%SZ}."
         raise Unsigned("InvalidSignatureException", text)
-    if signed > moment + timedelta(seconds=SKEW):
+    if age < -SKEW:
         text = f"Signature not yet current: {claim.moment} is still later than our time."
         raise Unsigned("InvalidSignatureException", text)
 
@@ -186,5 +194,10 @@ def _payload_hash(request: Signable) -> str:
 def _key(secret: str, scope: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        key = hmac.new(key, _bytes(part), hashlib.sha256).digest()
     return key
+
+
+def _bytes(text: str) -> bytes:
+    """A text of a header's or an address's as it came."""
+    return text.encode(errors="surrogateescape")

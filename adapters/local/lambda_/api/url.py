@@ -19,7 +19,8 @@ from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.events import UrlRequest, event_of
 from bentofn.adapters.local.lambda_.api.invoker import Invoker
 from bentofn.adapters.local.lambda_.api.names import Name
-from bentofn.adapters.local.lambda_.api.signature import Signable, Unsigned, verify
+from bentofn.adapters.local.lambda_.api.signature import Unsigned
+from bentofn.adapters.local.lambda_.api.signed import signer_of
 from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
 from bentofn.adapters.local.replies import read_body
@@ -92,7 +93,7 @@ class FunctionUrls:
         key: str | None = None
         if url.authorizer is not None:
             try:
-                key = self._caller(request, body)
+                key = signer_of(request, body, self._secrets)
             except Unsigned as error:
                 forbidden = error.type == "AccessDeniedException"
                 return _message(403, _FORBIDDEN if forbidden else error.message, error.type)
@@ -130,15 +131,6 @@ class FunctionUrls:
         except NoAnswer:
             return _bad_gateway()
         return _response(answer)
-
-    def _caller(self, request: web.BaseRequest, body: bytes) -> str:
-        headers: dict[str, str] = {}
-        for key, value in request.headers.items():
-            lower = key.lower()
-            headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
-        whole, _, query = request.raw_path.partition("?")
-        signed = Signable(request.method, whole, query, headers, body)
-        return verify(signed, self._secrets, time.time())
 
 
 def unknown() -> web.Response:

@@ -6,7 +6,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.adapters.local.engines.logs import LogPipe
+from bentofn.adapters.local.engines.logs import PERIOD, LogPipe
+from bentofn.adapters.local.kept_output import BYTES_PER_SECOND, LINES_PER_SECOND
 from bentofn.packager.lines import LineSplitter
 
 
@@ -45,3 +46,38 @@ async def test_a_pipe_is_read_to_its_end() -> None:
     os.close(write)
     await asyncio.wait_for(pipe.ended, 10)
     assert lines == ["one", "two", "rest"]
+
+
+async def test_of_a_flood_the_beginning_is_kept_and_the_rest_is_told() -> None:
+    read, write = os.pipe()
+    lines: list[str] = []
+    pipe = await LogPipe.read(read, lines.append)
+
+    def shout() -> None:
+        for _ in range(2048):
+            os.write(write, (b"x" * 1023 + b"\n") * 32)
+        os.close(write)
+
+    await asyncio.wait_for(asyncio.to_thread(shout), 60)
+    await asyncio.wait_for(pipe.ended, 60)
+    kept = [line for line in lines if line == "x" * 1023]
+    assert len(kept) * 1024 < 2 * PERIOD * BYTES_PER_SECOND
+    assert len(kept) >= 4096
+    assert any(line.endswith("more bytes were written here and are not kept") for line in lines)
+
+
+async def test_what_was_dropped_is_told_while_the_process_lives() -> None:
+    read, write = os.pipe()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    pipe = await LogPipe.read(read, lines.put_nowait)
+
+    def shout() -> None:
+        for _ in range(round(PERIOD) * LINES_PER_SECOND // 1000 + 1):
+            os.write(write, b"x\n" * 1000)
+
+    await asyncio.wait_for(asyncio.to_thread(shout), 60)
+    while (line := await asyncio.wait_for(lines.get(), 60)) == "x":
+        pass
+    assert line == "2000 more bytes were written here and are not kept"
+    os.close(write)
+    await asyncio.wait_for(pipe.ended, 60)

@@ -84,3 +84,11 @@ def test_a_log_of_an_older_version_is_read(tmp_path: Path) -> None:
     path = log_path(tmp_path, "a")
     path.write_text('{"ts": 1.0, "instance": "i", "stream": "stdout", "line": "old"}\n')
     assert [(line.line, line.request) for line in read_logs(path)] == [("old", "")]
+
+
+def test_a_log_is_its_owners(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "echo")
+    writer = LogWriter(path)
+    writer.write("i1", "stdout", "secret")
+    assert path.stat().st_mode & 0o777 == 0o600
+    writer.close()

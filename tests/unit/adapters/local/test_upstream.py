@@ -115,3 +115,17 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
         sending = asyncio.wait_for(sends.send("POST", "/", {}, BODY), 30)
         assert await (await sending).read() == b"ok"
     kept[0].close()
+
+
+def drawl(connection: socket.socket) -> None:
+    connection.recv(1 << 16)
+    with contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        for number in range(1 << 10):
+            connection.sendall(b"x-%d: %s\r\n" % (number, b"x" * 8000))
+
+
+async def test_a_head_without_end_is_no_answer() -> None:
+    async with upstream(drawl) as made:
+        with pytest.raises(aiohttp.ClientError, match="a head of more than"):
+            await made.send("GET", "/", {}, b"")

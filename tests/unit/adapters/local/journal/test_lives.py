@@ -45,3 +45,13 @@ def test_a_request_that_outlives_its_instance_wakes_nothing() -> None:
     lives.released(1)
     lives.released(2)  # it never had an instance
     assert states(journal) == ["starting", "ready", "busy", "gone"]
+
+
+def test_of_a_long_reason_the_beginning_is_told() -> None:
+    journal = Journal()
+    lives = Lives(journal, "hello")
+    lives.starting("i1", "cold")
+    lives.gone("i1", "Error: " + "a" * 60_000)
+    gone = journal.recent()[-1]
+    assert isinstance(gone, InstanceChanged)
+    assert len(gone.reason) == 512

@@ -76,3 +76,11 @@ def test_an_id_that_no_header_may_hold_is_replaced(given: str) -> None:
 
 def test_ids_differ() -> None:
     assert len({new_request_id() for _ in range(100)}) == 100
+
+
+def test_of_a_long_path_the_beginning_is_told() -> None:
+    journal = Journal()
+    Record(journal, "hello", "r1", "POST", "/" + "a" * 8000, 0)
+    (arrived,) = journal.recent()
+    assert isinstance(arrived, RequestArrived)
+    assert arrived.path == "/" + "a" * 511

@@ -8,14 +8,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.adapters.local.lambda_.output import (
-    LINES_PER_SECOND,
-    TAIL,
-    Budget,
-    Frames,
-    Pipe,
-    Tail,
-)
+from bentofn.adapters.local.kept_output import LINES_PER_SECOND, Budget
+from bentofn.adapters.local.lambda_.output import TAIL, Frames, Pipe, Tail
 from bentofn.packager.lines import LineSplitter
 
 

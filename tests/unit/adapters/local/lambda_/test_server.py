@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -60,11 +61,11 @@ async def side() -> AsyncIterator[Side]:
 
 def post(body: bytes, *headers: str) -> bytes:
     head = "".join(f"{line}\r\n" for line in (*headers, f"Content-Length: {len(body)}"))
-    return f"POST {RESPONSE} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode() + body
+    return f"POST {RESPONSE} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode() + body
 
 
 async def test_a_call_waits_for_its_reply_and_the_connection_is_kept(side: Side) -> None:
-    request = f"GET {NEXT}?x=1 HTTP/1.1\r\nhOsT: x\r\nX-One: ä\r\n\r\n".encode()
+    request = f"GET {NEXT}?x=1 HTTP/1.1\r\nhOsT: localhost\r\nX-One: ä\r\n\r\n".encode()
     reader, writer = await side.send(request)
     for _ in range(2):
         call = await side.call()
@@ -167,4 +168,23 @@ async def test_a_client_that_asks_for_leave_to_send_gets_it(side: Side) -> None:
 async def test_a_web_page_takes_no_invocation(side: Side, header: str) -> None:
     reader, _ = await side.send(f"GET {NEXT} HTTP/1.1\r\n{header}\r\n\r\n".encode())
     assert b"403" in await reader.readline()
+    assert side.calls.empty()
+
+
+async def test_a_name_that_was_made_to_lead_here_takes_no_invocation(side: Side) -> None:
+    head = f"GET {NEXT} HTTP/1.1\r\nHost: rebound.example:80\r\n\r\n"
+    reader, _ = await side.send(head.encode())
+    assert b"403" in await reader.readline()
+    assert side.calls.empty()
+
+
+async def test_trailers_without_end_are_refused(side: Side) -> None:
+    head = f"POST {RESPONSE} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+    reader, writer = await side.send(head.encode())
+    with contextlib.suppress(ConnectionError):
+        for number in range(100):
+            writer.write(b"".join(b"t%d-%d: %s\r\n" % (number, n, b"x" * 999) for n in range(99)))
+            await writer.drain()
+    with contextlib.suppress(ConnectionError):
+        assert b"400" in await asyncio.wait_for(reader.readline(), 10)
     assert side.calls.empty()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from bentofn.adapters.local.lambda_.api.answers import INTEGRATION, NoAnswer, buffered, streamed
 from bentofn.adapters.local.lambda_.api.errors import LambdaError
 from bentofn.adapters.local.lambda_.api.events import UrlRequest, event_of
-from bentofn.adapters.local.lambda_.api.names import arn, parse
+from bentofn.adapters.local.lambda_.api.names import arn, parse, version_number
 from bentofn.adapters.local.lambda_.api.signature import Signable, Unsigned, verify
 
 JSON = st.recursive(
@@ -94,6 +95,49 @@ def test_no_broken_signature_is_taken(authorization: str, moment: str) -> None:
     headers = {"authorization": authorization, "x-amz-date": moment, "host": "a"}
     with pytest.raises(Unsigned):
         verify(Signable("GET", "/", "", headers, b""), {"AKIA": "secret"}, 1440938160.0)
+
+
+ODD = TEXT | st.sampled_from(["9" * 5000, "\u0663\u0660", "99991231T235959Z", "host", "\udcff"])
+
+
+@given(
+    st.fixed_dictionaries(
+        {"X-Amz-Credential": st.just("AKIA/20150830/a/lambda/aws4_request") | ODD},
+        optional={
+            "X-Amz-Date": st.just("20150830T123600Z") | ODD,
+            "X-Amz-Expires": st.just("60") | ODD,
+            "X-Amz-SignedHeaders": st.just("host") | ODD,
+            "X-Amz-Signature": ODD,
+        },
+    )
+)
+def test_no_broken_presigned_address_is_taken(query: dict[str, str]) -> None:
+    pairs = {"X-Amz-Algorithm": "AWS4-HMAC-SHA256", **query}
+    asked = urlencode(pairs, errors="surrogateescape")
+    with pytest.raises(Unsigned):
+        verify(Signable("GET", "/", asked, {"host": "a"}, b""), {"AKIA": "secret"}, 1440938160.0)
+
+
+@pytest.mark.parametrize("moment", ["00010101T000000Z", "99991231T235959Z"])
+def test_the_ends_of_time_are_not_now(moment: str) -> None:
+    asked = urlencode(
+        {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": f"AKIA/{moment[:8]}/a/lambda/aws4_request",
+            "X-Amz-Date": moment,
+            "X-Amz-Expires": "604800",
+            "X-Amz-SignedHeaders": "host",
+            "X-Amz-Signature": "\xff",
+        }
+    )
+    with pytest.raises(Unsigned, match="Signature"):
+        verify(Signable("GET", "/", asked, {"host": "a"}, b""), {"AKIA": "secret"}, 1440938160.0)
+
+
+@given(st.text() | st.text("0123456789\u0663", min_size=1))
+def test_a_version_is_a_number_that_a_deployment_can_have(qualifier: str) -> None:
+    found = version_number(qualifier)
+    assert found is None or (qualifier == str(found) and 0 < found < 10**9)
 
 
 @given(st.text(), st.none() | st.text())

@@ -152,6 +152,10 @@ async def test_a_page_of_somebody_elses_cannot_use_the_api(served: Served) -> No
         answer = await client.post(path, headers={"Origin": "https://example.com"})
         assert answer.status_code == 403
         answer = await client.post(path, headers={"Host": "rebound.example"})
+        assert answer.status_code == 403
+        path = f"{served.url}/2015-03-31/functions/f"
+        # Of the same origin are the pages of functions.
+        answer = await client.get(path, headers={"Sec-Fetch-Site": "same-origin"})
     assert answer.status_code == 403
     assert served.functions.ran == []
 

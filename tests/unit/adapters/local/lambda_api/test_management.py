@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from small_functions import Served, SmallFunctions, call, refused, serve
 
@@ -29,7 +30,7 @@ def functions() -> SmallFunctions:
 
 
 async def test_functions_are_described(served: Served) -> None:
-    client = served.client()
+    client = served.client("AKIABENTOFN")
     listed = await call(client.list_functions)
     assert [each["FunctionName"] for each in listed["Functions"]] == ["f", "g"]
     found = await call(client.get_function_configuration, FunctionName="f")
@@ -44,6 +45,53 @@ async def test_functions_are_described(served: Served) -> None:
     assert found["Cors"]["AllowOrigins"] == ["https://a.example"]
     error = await refused(client.get_function_url_config, FunctionName="f")
     assert error.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+async def test_what_an_environment_holds_is_for_those_who_sign(served: Served) -> None:
+    client = served.client()
+    found = [
+        await call(client.get_function_configuration, FunctionName="f"),
+        (await call(client.get_function, FunctionName="f", Qualifier="1"))["Configuration"],
+        await call(client.publish_version, FunctionName="f"),
+        *(await call(client.list_functions))["Functions"],
+        *(await call(client.list_versions_by_function, FunctionName="f"))["Versions"],
+    ]
+    for each in found:
+        assert each["Environment"]["Error"]["ErrorCode"] == "AccessDeniedException"
+        assert "Variables" not in each["Environment"]
+
+
+@pytest.mark.parametrize(
+    "odd", [7.5, "text", [1], {"OnSuccess": 7}, {"OnSuccess": [{}]}, [[]], True]
+)
+async def test_documents_of_odd_shapes_are_refused(served: Served, odd: Any) -> None:
+    wrong = [
+        ("POST", "2015-03-31/functions/f/aliases", {"Name": odd}),
+        ("POST", "2015-03-31/functions/f/aliases", {"Name": "b", "FunctionVersion": odd}),
+        (
+            "POST",
+            "2015-03-31/functions/f/aliases",
+            {
+                "Name": "b",
+                "FunctionVersion": "1",
+                "RoutingConfig": {"AdditionalVersionWeights": odd},
+            },
+        ),
+        ("PUT", "2017-10-31/functions/f/concurrency", {"ReservedConcurrentExecutions": odd}),
+        ("PUT", "2019-09-25/functions/f/event-invoke-config", {"DestinationConfig": odd}),
+        (
+            "PUT",
+            "2019-09-25/functions/f/event-invoke-config",
+            {"DestinationConfig": {"OnFailure": {"Destination": odd}}},
+        ),
+        ("PUT", "2019-09-25/functions/f/event-invoke-config", odd),
+    ]
+    await call(served.client().create_alias, FunctionName="f", Name="a", FunctionVersion="1")
+    wrong.append(("PUT", "2015-03-31/functions/f/aliases/a", {"RoutingConfig": [odd]}))
+    async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
+        for method, path, document in wrong:
+            answer = await client.request(method, path, json=document)
+            assert answer.status_code in (400, 404), (path, document, answer.text)
 
 
 async def test_every_deployment_is_a_version(served: Served) -> None:

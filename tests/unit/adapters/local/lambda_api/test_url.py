@@ -341,9 +341,19 @@ async def test_what_was_not_rightly_signed_is_refused(
     old.headers["X-Amz-Date"] = f"{moment:%Y%m%dT%H%M%SZ}"
     no_host = _signed(request())
     no_host.headers["Authorization"] = no_host.headers["Authorization"].replace("host;", "")
+    smuggled = _signed(request())
+    smuggled.headers["X-Amz-Meta"] = "not signed"
     garbage = request()
     garbage.headers["Authorization"] = "AWS4-HMAC-SHA256 Credential=, SignedHeaders=, Signature="
-    for each in (*wrong, unknown, old, no_host, garbage):
+    for each in (*wrong, unknown, old, no_host, smuggled, garbage):
         answer = await client.send(each)
         assert answer.status_code == 403, each.headers
     assert served.functions.ran == []
+
+
+@pytest.mark.parametrize("qualifier", ["9" * 5000, "%D9%A1", "%FF", "0", "01"])
+async def test_a_qualifier_that_nothing_has_is_forbidden(
+    served: Served, client: httpx.AsyncClient, qualifier: str
+) -> None:
+    served.functions.deploy("f", event, Url())
+    assert (await client.get(f"/f:{qualifier}/")).status_code == 403

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from bentofn.packager.containerize.bento_layers import image_layers
 from bentofn.packager.containerize.blob import Layer
@@ -74,9 +75,8 @@ def package(
     runtime, architecture = runtime_of(bento), architecture_of(bento)
     with store.using():
         if profile == "image":
-            composed = compose(
-                home, store, entry, choices or ImageChoices(target="aws-lambda"), report, wait
-            )
+            chosen = replace(choices or ImageChoices(), target="aws-lambda")
+            composed = compose(home, store, entry, chosen, report, wait)
             return LambdaPackage(
                 "Image", IMAGE_HANDLER, runtime, architecture, (), composed.image, bento.envs
             )

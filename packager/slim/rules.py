@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Raised when the same files would be slimmed into others."""
 
 SYMBOLS = "debug symbols"
@@ -22,6 +22,11 @@ TESTS = "tests"
 
 STUBS = "stubs"
 """The rule that does not hold for what a module reads itself while it is imported."""
+
+ONNX = "ONNX Runtime's second library"
+"""The rule that does not hold where another package names the library."""
+
+ONNX_LIBRARY = b"libonnxruntime.so"
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ RULES = (
     Rule(
         "static libraries", re.compile(r"[^/]+/(.+/)?[^/]+\.a"), re.compile(r".+/libcudadevrt\.a")
     ),
+    # For programs in C: Python's module holds all of it itself.
+    Rule(ONNX, re.compile(r"onnxruntime/capi/libonnxruntime\.so\.[0-9.]+")),
     Rule(STUBS, re.compile(r".+\.pyi"), re.compile(r"(.+/)?typeshed/.+")),
     Rule(
         "dist-info extras",

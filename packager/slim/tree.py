@@ -8,7 +8,16 @@ from pathlib import Path
 
 from bentofn.packager.environment.records import recorded, records, rewrite
 from bentofn.packager.slim.imported import imported_folders
-from bentofn.packager.slim.rules import STUBS, SYMBOLS, TESTS, WHOLE, folder_of_tests, rule_of
+from bentofn.packager.slim.rules import (
+    ONNX,
+    ONNX_LIBRARY,
+    STUBS,
+    SYMBOLS,
+    TESTS,
+    WHOLE,
+    folder_of_tests,
+    rule_of,
+)
 from bentofn.packager.slim.strip import Strip, strip_files
 from bentofn.runtime.manifest import Saving
 
@@ -48,8 +57,17 @@ def _removable(tree: Path, files: Iterable[str]) -> dict[str, str]:
     return {
         path: rule
         for path, rule in found.items()
-        if tested.get(path) not in needed and not (rule == STUBS and _is_read(tree / path))
+        if tested.get(path) not in needed
+        and not (rule == STUBS and _is_read(tree / path))
+        and not (rule == ONNX and _is_named(tree, files, ONNX_LIBRARY))
     }
+
+
+def _is_named(tree: Path, files: Iterable[str], library: bytes) -> bool:
+    """Whether code of another package than its own opens a library, as onnxruntime-genai does."""
+    code = (path for path in files if path.endswith((".py", ".so")))
+    others = (path for path in code if not path.startswith("onnxruntime/"))
+    return any(library in (tree / path).read_bytes() for path in others)
 
 
 def _is_read(stub: Path) -> bool:

@@ -375,11 +375,12 @@ def put_blob(layout: Path, data: bytes) -> dict[str, Any]:
 
 
 class Making:
-    """What tests make bases of their own with."""
+    """What tests make bases of their own with, and ask."""
 
     part = Part
     layout = staticmethod(make_layout)
     join = staticmethod(join_layouts)
+    answer = staticmethod(answer)
 
 
 @pytest.fixture(scope="session")

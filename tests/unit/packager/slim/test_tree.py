@@ -228,3 +228,17 @@ def test_a_linker_script_is_no_library(tmp_path: Path) -> None:
     path.write_text("GROUP ( libc.so.6 )")
     assert strip_file(fake_strip(tmp_path, 'echo > "$3"'), path) == 0
     assert path.read_text() == "GROUP ( libc.so.6 )"
+
+
+@pytest.mark.parametrize(
+    ("others", "stays"),
+    [({}, False), ({"genai/__init__.py": b"CDLL('libonnxruntime.so')"}, True)],
+)
+def test_onnx_runtimes_library_stays_for_a_package_that_opens_it(
+    tmp_path: Path, others: dict[str, bytes], stays: bool
+) -> None:
+    library = "onnxruntime/capi/libonnxruntime.so.1.32.0"
+    files = {"onnxruntime/__init__.py": b"'libonnxruntime.so'", library: b"ELF", **others}
+    slim_tree(install(tmp_path, files), None)
+    assert (library in content(tmp_path)) == stays
+    check_record(tmp_path)

@@ -46,6 +46,7 @@ def test_one_trace_goes_through_all_services_from_their_starts_to_the_batch(
         *[("reviews.Words", "request")] * 2,
         *[("reviews.Mood", "request")] * 2,
     ]
+    assert {each.attributes["bentofn.request_id"] for each in called} == {"try-1"}
     for call in called[2:]:
         *_, inner = below(call, spans.values())
         (batch,) = below(inner, spans.values())

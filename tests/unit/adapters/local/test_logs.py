@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import io
 import itertools
+import json
+import logging
 import threading
 from pathlib import Path
 
+import pytest
+
 from bentofn.adapters.local.logs import LogWriter, log_path, read_logs, remove_logs
+from bentofn.packager.lines import LineSplitter
+from bentofn.runtime.context import Context, current_context
+from bentofn.runtime.request_logs import MarkedOutput
 
 
 def test_lines_are_read_back_in_order(tmp_path: Path) -> None:
@@ -77,6 +85,34 @@ def test_lines_are_found_by_the_request_that_wrote_them(tmp_path: Path) -> None:
         "hello again",
         "REPORT",
         "\x1ebroken mark",
+    ]
+
+
+def test_what_a_service_logs_as_json_stays_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AsJson(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return json.dumps({"level": record.levelname, "message": record.getMessage()})
+
+    monkeypatch.setenv("BENTOFN_INSTANCE", "i1")
+    raw = io.BytesIO()
+    handler = logging.StreamHandler(MarkedOutput(io.TextIOWrapper(raw, write_through=True)))
+    handler.setFormatter(AsJson())
+    token = current_context.set(Context({}, b"", {}, "r1"))
+    try:
+        for message in ('two\nlines of "text"', "\x1enot a mark\x1e"):
+            handler.emit(logging.makeLogRecord({"levelname": "INFO", "msg": message}))
+    finally:
+        current_context.reset(token)
+    log = LogWriter(log_path(tmp_path, "a"))
+    for line in LineSplitter().feed(raw.getvalue()):
+        log.write("i1", "stdout", line)
+    log.close()
+    found = [(json.loads(each.line), each.request) for each in read_logs(log_path(tmp_path, "a"))]
+    assert found == [
+        ({"level": "INFO", "message": 'two\nlines of "text"'}, "r1"),
+        ({"level": "INFO", "message": "\x1enot a mark\x1e"}, "r1"),
     ]
 
 

@@ -98,7 +98,7 @@ class Spans:
         attributes = {
             "faas.name": request.function,
             "http.request.method": request.method,
-            "url.path": request.path,
+            "url.path": _printable(request.path),
             "bentofn.request_id": request.request_id,
         }
         span = tracer.start_span("request", parent, SpanKind.SERVER, attributes, start_time=began)
@@ -107,7 +107,9 @@ class Spans:
 
     def headers(self, number: int) -> Mapping[str, str]:
         """See Traces."""
-        request = self._requests[number]
+        request = self._requests.get(number)
+        if request is None:  # it is over: what it was sent for is called off
+            return {}
         span = request.inference or request.span
         told: dict[str, str] = {}
         propagate.inject(told, set_span_in_context(span, request.context))
@@ -233,5 +235,10 @@ def _end(span: Span, status: int, reason: str, now: int) -> None:
     span.set_attribute("http.response.status_code", status)
     if status >= 500:
         span.set_attribute("error.type", str(status))
-        span.set_status(StatusCode.ERROR, reason or None)
+        span.set_status(StatusCode.ERROR, _printable(reason) or None)
     span.end(now)
+
+
+def _printable(text: str) -> str:
+    """A text without the halves of characters that a path of bytes may hold, and no UTF-8."""
+    return text.encode("utf-8", "replace").decode()

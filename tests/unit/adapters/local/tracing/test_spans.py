@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from otlp import receiving
 
 from bentofn.adapters.local.journal.events import InstanceChanged
 from bentofn.adapters.local.journal.journal import Journal
@@ -176,6 +178,15 @@ def test_requests_of_one_id_at_a_time_are_told_apart(traced: Traced) -> None:
         for s in traced._exporter.get_finished_spans()
     }
     assert found == {200: True, 201: False}
+
+
+def test_a_path_that_is_no_text_is_shown_as_far_as_it_is() -> None:
+    with receiving() as receiver:
+        journal = Journal()
+        spans = Spans(journal, [OTLPSpanExporter(f"{receiver.url}/v1/traces")])
+        Record(journal, "hello", "r1", "POST", "/a\udcffb", 0).answered(200)
+        spans.close()
+    assert [span.attributes["url.path"] for span in receiver.spans] == ["/a?b"]
 
 
 def test_a_receiver_that_does_not_answer_holds_nobody_up() -> None:

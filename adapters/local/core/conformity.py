@@ -17,11 +17,12 @@ class Problem:
 
     Args:
         kind: ``refused`` (the backend does not take it), ``ignored`` (it takes it, and does
-            nothing of the kind), or ``differs`` (it does it otherwise than here).
+            nothing of the kind), ``differs`` (it does it otherwise than here), or ``given`` (the
+            function does not say, and it matters what it gets).
         sentence: One sentence.
     """
 
-    kind: Literal["refused", "ignored", "differs"]
+    kind: Literal["refused", "ignored", "differs", "given"]
     sentence: str
 
 
@@ -41,7 +42,7 @@ def problems(
     """
     subject = _Subject(profile, settings, contract, machine_limit)
     found = [problem for check in _CHECKS for problem in check(subject)]
-    order = ("refused", "ignored", "differs")
+    order = ("refused", "ignored", "differs", "given")
     return tuple(sorted(found, key=lambda problem: order.index(problem.kind)))
 
 
@@ -81,6 +82,16 @@ def _constraint(name: str, key: str, value: float, than: str, bound: float) -> s
 def _cpu(subject: _Subject) -> Iterator[Problem]:
     if subject.settings.cpu is not None and subject.profile.instance.memory_per_cpu:
         yield Problem("ignored", f"cpu: on {subject.profile.name} it goes by memorySize")
+
+
+def _memory(subject: _Subject) -> Iterator[Problem]:
+    instance, size = subject.profile.instance, subject.profile.size(subject.settings)
+    if subject.settings.memory is None and instance.memory_per_cpu:
+        yield Problem(
+            "given",
+            f"memorySize is not set: {size.memory} MB, the Serverless Framework's default, and by "
+            f"it {size.cpu:.2g} CPUs",
+        )
 
 
 def _concurrency(subject: _Subject) -> Iterator[Problem]:
@@ -144,8 +155,9 @@ def _idle_timeout(subject: _Subject) -> Iterator[Problem]:
 def _instances(subject: _Subject) -> Iterator[Problem]:
     limit, theirs = subject.machine_limit, subject.profile.scaling.max_instances
     settings = subject.settings
-    asked = settings.max_instances is not None or settings.reserved_concurrency is not None
-    if limit is not None and limit < theirs and not asked:
+    if settings.reserved_concurrency is not None:
+        theirs = min(theirs, settings.reserved_concurrency)
+    if limit is not None and limit < theirs and settings.max_instances is None:
         yield Problem(
             "differs",
             f"{subject.profile.name} would start up to {theirs} instances, this machine starts "
@@ -156,6 +168,7 @@ def _instances(subject: _Subject) -> Iterator[Problem]:
 _CHECKS: tuple[Callable[[_Subject], Iterator[Problem]], ...] = (
     _configuration,
     _cpu,
+    _memory,
     _concurrency,
     _gpu,
     _services,

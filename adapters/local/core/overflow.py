@@ -22,7 +22,6 @@ class OverflowRules:
         wait_starts: times the average start of an instance is less. 0 leaves ``wait`` alone.
         at_zero: Whether a request waits for the first instance, or is refused.
         code: What the backend calls the refusal, in a word.
-        reserved_code: The same where the function has a limit of its own.
         body: What it answers, as text in which ``{code}`` stands for that; empty for the
             platform's own sentence.
         content_type: Of that body.
@@ -37,7 +36,6 @@ class OverflowRules:
     wait_starts: float = 0.0
     at_zero: Literal["wait", "refuse"] = "wait"
     code: str = ""
-    reserved_code: str = ""
     body: str = ""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from bentofn.adapters.local.core.autoscaling.base import ScalingRule
@@ -72,12 +72,15 @@ class ScalingTable:
         idle_timeout: Seconds without a request after which an instance is stopped, where the rule
             leaves that open.
         idle_settable: Whether a function may say otherwise.
+        account: Requests at a time of all functions together, where they share a limit, in which
+            a function's reserved concurrency is its own part.
     """
 
     rule: ScalingRule
     max_instances: int
     idle_timeout: float
     idle_settable: bool = True
+    account: int | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ class Profile:
             concurrency=self._concurrency(asked, contract),
             min_instances=settings.min_instances,
             max_instances=self._max_instances(settings, machine_limit),
-            overflow=self._overflow(settings),
+            overflow=self.overflow,
             idle_timeout=self._idle_timeout(settings),
             start_attempts=self.timeouts.start_attempts,
             start_backoff=self.timeouts.start_backoff,
@@ -217,11 +220,6 @@ class Profile:
         wanted = asked or max(self.instance.concurrency, batch)
         return min(wanted, self.instance.concurrency_max or wanted)
 
-    def _overflow(self, settings: FunctionSettings) -> OverflowRules:
-        if settings.reserved_concurrency is None or not self.overflow.reserved_code:
-            return self.overflow
-        return replace(self.overflow, code=self.overflow.reserved_code)
-
     def _max_instances(self, settings: FunctionSettings, machine_limit: int | None) -> int:
         maximum = self.scaling.max_instances
         if settings.max_instances is not None:
@@ -229,8 +227,8 @@ class Profile:
         elif machine_limit is not None:
             maximum = min(maximum, machine_limit)
         maximum = max(maximum, settings.min_instances)
-        if settings.reserved_concurrency is not None:
-            # Lambda reserves environments; the nearest thing elsewhere is instances.
+        if settings.reserved_concurrency is not None and self.scaling.account is None:
+            # Lambda reserves invocations, of its account's; the nearest thing elsewhere is instances.
             maximum = min(maximum, settings.reserved_concurrency)
         return maximum
 
@@ -260,7 +258,7 @@ def load_profile(name: str) -> Profile:
     )
 
 
-_SCALING = {"max_instances", "idle_timeout", "idle_settable"}
+_SCALING = {"max_instances", "idle_timeout", "idle_settable", "account"}
 """What of the table is no constant of the rule's."""
 
 

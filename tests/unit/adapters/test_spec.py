@@ -122,17 +122,36 @@ functions:
     destinations:
       onSuccess: report
       onFailure: {type: sqs, arn: "arn:aws:sqs:us-east-1:1:lost"}
+    onError: arn:aws:sns:us-east-1:1:alarms
   report:
     url: {authorizer: aws_iam, invokeMode: RESPONSE_STREAM}
 """
     functions = read(tmp_path, text).functions
-    rules = EventRules(1, 600, "report", "arn:aws:sqs:us-east-1:1:lost")
+    rules = EventRules(
+        1, 600, "report", "arn:aws:sqs:us-east-1:1:lost", "arn:aws:sns:us-east-1:1:alarms"
+    )
     assert functions["work"].settings.event_rules == rules
     assert functions["report"].settings.event_rules is None
     assert functions["report"].settings.url == Url(None, "aws_iam", "RESPONSE_STREAM")
     for function in functions.values():
         spec = function.spec("b:1")
         assert FunctionSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_dead_letters_may_go_to_what_the_file_makes_itself(tmp_path: Path) -> None:
+    text = """
+service: s
+functions:
+  topic: {onError: !Ref Alarms}
+  queue: {onError: {"Fn::GetAtt": [Lost, Arn]}}
+  tagged: {onError: !GetAtt Lost.Arn}
+  elsewhere: {onError: {"Fn::ImportValue": other}}
+"""
+    functions = read(tmp_path, text).functions
+    found = {name: each.settings.event_rules for name, each in functions.items()}
+    lost = EventRules(dead_letters="arn:aws:sqs:us-east-1:000000000000:Lost")
+    topic = EventRules(dead_letters="arn:aws:sns:us-east-1:000000000000:Alarms")
+    assert found == {"topic": topic, "queue": lost, "tagged": lost, "elsewhere": None}
 
 
 def test_a_function_without_a_section_of_ours_is_the_folders_project(tmp_path: Path) -> None:
@@ -170,6 +189,8 @@ def test_no_file_is_no_spec_and_a_default_names_the_function(tmp_path: Path) -> 
         ("service: s\nfunctions: {a: {url: {invokeMode: FAST}}}", "it must be one of BUFFERED"),
         ("service: s\nfunctions: {a: {maximumRetryAttempts: 3}}", "it must be 2 at most"),
         ("service: s\nfunctions: {a: {maximumEventAge: 5}}", "60 or more"),
+        ("service: s\nfunctions: {a: {onError: lost}}", "the ARN of an SNS topic or of an SQS"),
+        ("service: s\nfunctions: {a: {onError: 'arn:aws:s3:::b'}}", "a.onError: it must be the ARN"),
         ("service: s\nfunctions: {a: {destinations: {onSuccess: b}}}", "a function of this file"),
         ("service: s\nfunctions: {a: {destinations: {onWin: a}}}", "there is no key 'onWin'"),
         ("service: [\n", "serverless.yml:2: not valid YAML"),

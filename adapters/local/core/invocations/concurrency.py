@@ -1,6 +1,7 @@
 """How many invocations of a function, and of all functions, run at a time.
 
-Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+Source: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html and, for the rate,
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
 from __future__ import annotations
@@ -8,16 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-ACCOUNT_LIMIT = 1000
-"""Invocations of all functions at a time."""
 LEAST_UNRESERVED = 100
-"""How many of those must be left to functions that reserve none."""
+"""How much concurrency must be left to functions that reserve none."""
 
 RATE = 10
-"""Invocations with a caller that waits that a function may begin in a second, for each that it has
-reserved."""
+"""Invocations with a caller that waits that a function may begin in a second, for each that it may
+have at a time."""
 
-Throttle = Literal["account", "reserved", "rate"]
+Throttle = Literal["account", "reserved", "rate", "reserved-rate"]
 
 
 class Concurrency:
@@ -27,18 +26,17 @@ class Concurrency:
         account: Invocations of all functions at a time.
     """
 
-    def __init__(self, account: int = ACCOUNT_LIMIT) -> None:
+    def __init__(self, account: int) -> None:
         self.account = account
         self._reserved: dict[str, int] = {}
         self._running: Counter[str] = Counter()
         self._begun: dict[str, tuple[float, float]] = {}
-        """What of its rate a function with reserved concurrency has left, and when that was."""
+        """What of its rate a function has left, and when that was."""
 
     def reserve(self, function: str, amount: int | None) -> bool:
         """Set what is a function's own, None for nothing; False if too little were left."""
         if amount is None:
             self._reserved.pop(function, None)
-            self._begun.pop(function, None)
             return True
         if not self.fits(function, amount):
             return False
@@ -72,15 +70,20 @@ class Concurrency:
                 rate.
         """
         own = self._reserved.get(function)
-        if own is not None:
-            if self._running[function] >= own:
-                return "reserved"
-            if now is not None and not self._within_rate(function, RATE * own, now):
-                return "rate"
-        elif self._shared() >= self.unreserved:
+        if own is not None and self._running[function] >= own:
+            return "reserved"
+        if own is None and self._shared() >= self.unreserved:
             return "account"
+        rate = RATE * (self.unreserved if own is None else own)
+        if now is not None and not self._within_rate(function, rate, now):
+            return "rate" if own is None else "reserved-rate"
         self._running[function] += 1
         return None
+
+    def forget(self, function: str) -> None:
+        """A function is no more; what of it still runs is counted until its end."""
+        self._reserved.pop(function, None)
+        self._begun.pop(function, None)
 
     def end(self, function: str) -> None:
         """An invocation that was counted is over."""

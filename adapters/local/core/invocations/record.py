@@ -67,6 +67,38 @@ def record(
     return document
 
 
+def letter(
+    entry: Entry, payload: bytes, response: Response | None, *, topic: bool
+) -> dict[str, Any]:
+    """What a dead-letter queue or topic gets: the event itself, and why it was given up.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    (Adding a dead-letter queue); the members are those of the messages of SQS and SNS.
+
+    Args:
+        entry: The event.
+        payload: Its JSON.
+        response: What the function answered last; None where it was not run any more.
+        topic: Whether it is a topic's message.
+    """
+    code, message = 429, "Rate Exceeded."
+    if response is not None:
+        parsed = _parsed(response.payload)
+        found = parsed.get("errorMessage") if isinstance(parsed, dict) else None
+        code, message = 200, found if isinstance(found, str) else ""
+    attributes = (
+        ("RequestID", "String", entry.id),
+        ("ErrorCode", "Number", str(code)),
+        ("ErrorMessage", "String", message.encode()[:1024].decode(errors="ignore")),
+    )
+    body = payload.decode(errors="replace")
+    if topic:
+        told = {name: {"Type": kind, "Value": value} for name, kind, value in attributes}
+        return {"Type": "Notification", "Message": body, "MessageAttributes": told}
+    told = {name: {"DataType": kind, "StringValue": value} for name, kind, value in attributes}
+    return {"Body": body, "MessageAttributes": told}
+
+
 def _parsed(payload: bytes) -> Any:
     """JSON as it is, anything else as text."""
     try:

@@ -32,7 +32,7 @@ from bentofn.adapters.local.core.invocations.queue import (
     Tick,
     WakeAt,
 )
-from bentofn.adapters.local.core.invocations.record import Response, record
+from bentofn.adapters.local.core.invocations.record import Response, letter, record
 from bentofn.adapters.local.journal.events import DeadLettered, Invoked, Retried
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.lambda_.api import destinations
@@ -223,23 +223,44 @@ class Asynchronous:
     async def _finish(
         self, function: str, entry: Entry, condition: Condition, response: Response | None
     ) -> None:
-        policy = self._registry.policy(function, entry.qualifier)
-        destination = policy.on_success if condition == "Success" else policy.on_failure
-        if condition == "Success" and destination is None:
-            await self._disk.call(lambda store: store.remove(entry.id))
-            return
         message = await self._disk.call(lambda store: store.message(entry.id))
         if message is None:
             return
-        target = arn(function, entry.qualifier or LATEST)
-        now = self._clock.now()
-        document = record(entry, condition, target, message.payload, response, now)
-        parcel = Parcel(entry.id, function, json.dumps(document), destination or "")
-        await self._disk.call(lambda store: store.finish(parcel))
-        if condition != "Success":
-            where = destination or str(destinations.file_of(self._directory, parcel))
-            self._journal.publish(DeadLettered(now, function, entry.id, condition, where))
-        await self._deliver(parcel)
+        parcels = self._parcels(function, entry, condition, message.payload, response)
+        if not parcels:
+            await self._disk.call(lambda store: store.remove(entry.id))
+            return
+        await self._disk.call(lambda store: store.finish(entry.id, parcels))
+        for parcel in parcels:
+            if condition != "Success":
+                where = parcel.destination or str(destinations.file_of(self._directory, parcel))
+                now = self._clock.now()
+                self._journal.publish(DeadLettered(now, function, entry.id, condition, where))
+            await self._deliver(parcel)
+
+    def _parcels(
+        self,
+        function: str,
+        entry: Entry,
+        condition: Condition,
+        payload: bytes,
+        response: Response | None,
+    ) -> list[Parcel]:
+        """What is sent on of an event that is over."""
+        policy = self._registry.policy(function, entry.qualifier)
+        failed = condition != "Success"
+        destination = policy.on_failure if failed else policy.on_success
+        letters = self._invoker.dead_letters(function) if failed else None
+        parcels = []
+        if destination is not None or (failed and letters is None):
+            target = arn(function, entry.qualifier or LATEST)
+            document = record(entry, condition, target, payload, response, self._clock.now())
+            parcels.append(Parcel(entry.id, function, json.dumps(document), destination or ""))
+        if letters is not None:
+            id = str(uuid.uuid5(uuid.UUID(entry.id), letters))
+            document = letter(entry, payload, response, topic=":sns:" in letters)
+            parcels.append(Parcel(id, function, json.dumps(document), letters))
+        return parcels
 
     async def _deliver(self, parcel: Parcel) -> None:
         """Take a record to where it goes; to the dead letters where it can go nowhere else."""

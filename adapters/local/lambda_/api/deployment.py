@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.local.lambda_.api import documents
 from bentofn.adapters.local.lambda_.api.errors import LambdaError, validation
 from bentofn.adapters.local.lambda_.api.management import TOO_LITTLE_LEFT
@@ -41,7 +42,7 @@ async def configure(registry: Registry, spec: FunctionSpec) -> None:
     if settings.reserved_concurrency is not None:
         await registry.set_reserved(spec.name, settings.reserved_concurrency)
     rules = settings.event_rules
-    if rules is None:
+    if rules is None or rules == EventRules(dead_letters=rules.dead_letters):
         return
     named: dict[str, Any] = {
         "MaximumRetryAttempts": rules.retries,

@@ -6,11 +6,11 @@ import time
 from datetime import datetime
 from typing import Any
 
+from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.local.lambda_.api.names import ACCOUNT, LATEST, Name, arn
 from bentofn.adapters.local.state import Deployment
 
 HANDLER = "bentofn.runtime.aws_lambda.handler"
-_DEFAULT_MEMORY = 128
 _SMALLEST_DISK = 512
 _UNREADABLE = {
     "Error": {
@@ -31,6 +31,8 @@ def configuration(deployment: Deployment, qualifier: str | None = None) -> dict[
     spec = deployment.spec
     settings = spec.settings
     version = str(deployment.version) if qualifier and qualifier != LATEST else LATEST
+    rules = settings.event_rules
+    letters = rules.dead_letters if rules is not None else None
     return {
         "FunctionName": spec.name,
         "FunctionArn": arn(spec.name, qualifier),
@@ -41,7 +43,7 @@ def configuration(deployment: Deployment, qualifier: str | None = None) -> dict[
         "CodeSha256": deployment.digest.removeprefix("sha256:"),
         "Description": "",
         "Timeout": round(settings.timeout),
-        "MemorySize": settings.memory or _DEFAULT_MEMORY,
+        "MemorySize": load_profile("lambda").size(settings).memory,
         "LastModified": _moment(deployment.created),
         "Version": version,
         "Environment": {"Variables": dict(settings.environment)},
@@ -51,9 +53,10 @@ def configuration(deployment: Deployment, qualifier: str | None = None) -> dict[
         "LastUpdateStatus": "Successful",
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
-        "EphemeralStorage": {"Size": _SMALLEST_DISK},
+        "EphemeralStorage": {"Size": settings.scratch or _SMALLEST_DISK},
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
         "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{spec.name}"},
+        **({"DeadLetterConfig": {"TargetArn": letters}} if letters else {}),
     }
 
 

@@ -16,6 +16,7 @@ _UNTYPED = frozenset({"ValidationException"})
 RESERVED_LIMIT = "ReservedFunctionConcurrentInvocationLimitExceeded"
 RESERVED_RATE = "ReservedFunctionInvocationRateLimitExceeded"
 ACCOUNT_LIMIT = "ConcurrentInvocationLimitExceeded"
+FUNCTION_RATE = "FunctionInvocationRateLimitExceeded"
 
 
 class LambdaError(Exception):

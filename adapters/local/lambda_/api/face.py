@@ -58,11 +58,14 @@ class LambdaFace:
         chance: random.Random | None = None,
     ) -> None:
         self._functions = functions
-        self.registry = Registry(directory / "state.db", Concurrency())
+        profile = load_profile(PROFILE)
+        assert profile.scaling.account is not None
+        concurrency = Concurrency(profile.scaling.account)
+        self.registry = Registry(directory / "state.db", concurrency)
         self.invoker = Invoker(functions, self.registry, journal, chance or random.Random())
         self.asynchronous = Asynchronous(self.invoker, self.registry, clock, journal, directory)
-        limits = load_profile(PROFILE).limits
         management = Management(functions, self.invoker, self.registry, address)
+        limits = profile.limits
         self._api = InvokeApi(self.invoker, self.asynchronous, management, limits, secrets)
         self._urls = FunctionUrls(self.invoker, secrets, limits.payload)
 

@@ -12,6 +12,7 @@ from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.journal.record import Record
 from bentofn.adapters.local.lambda_.api.errors import (
     ACCOUNT_LIMIT,
+    FUNCTION_RATE,
     RESERVED_LIMIT,
     RESERVED_RATE,
     LambdaError,
@@ -32,7 +33,8 @@ from bentofn.adapters.local.tickets import Refused
 _REASONS: dict[Throttle, str] = {
     "account": ACCOUNT_LIMIT,
     "reserved": RESERVED_LIMIT,
-    "rate": RESERVED_RATE,
+    "rate": FUNCTION_RATE,
+    "reserved-rate": RESERVED_RATE,
 }
 
 
@@ -71,6 +73,12 @@ class Invoker:
     def knows(self, function: str) -> bool:
         """Whether there is a function of this name."""
         return self._functions.live(function) is not None
+
+    def dead_letters(self, function: str) -> str | None:
+        """The ARN that a function's given-up events go to, if it names one."""
+        deployment = self._functions.live(function)
+        rules = deployment.spec.settings.event_rules if deployment is not None else None
+        return rules.dead_letters if rules is not None else None
 
     def find(self, name: Name) -> Deployment:
         """The live deployment of the function.

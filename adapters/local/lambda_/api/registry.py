@@ -110,7 +110,7 @@ class Registry:
         """A function is no more."""
         self._aliases.pop(function, None)
         self._configs.pop(function, None)
-        self.concurrency.reserve(function, None)
+        self.concurrency.forget(function)
         if self.disk.used:
             await self.disk.call(lambda store: store.forget(function))
 

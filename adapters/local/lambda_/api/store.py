@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +55,9 @@ class Parcel:
     """A record on its way.
 
     Args:
-        id: The event's id.
+        id: Its own: the event's, or one made of that for a second record of it.
         function: Whose event it was.
-        record: The record, JSON.
+        record: The record, or the letter of a dead-letter queue, JSON.
         destination: An ARN, or empty where it goes to the function's dead letters.
     """
 
@@ -150,11 +150,15 @@ class Store:
             (json.dumps(dataclasses.asdict(entry)), entry.id),
         )
 
-    def finish(self, parcel: Parcel) -> None:
-        """An event is over, and its record is to be delivered: it is not invoked again."""
-        self._database.execute(
-            "UPDATE events SET record = ?, destination = ? WHERE id = ?",
-            (parcel.record, parcel.destination, parcel.id),
+    def finish(self, id: str, parcels: Sequence[Parcel]) -> None:
+        """An event is over, and its records are to be delivered: it is not invoked again."""
+        removed = self._database.execute("DELETE FROM events WHERE id = ?", (id,))
+        if not removed.rowcount:
+            return  # the function is no more
+        self._database.executemany(
+            "INSERT OR REPLACE INTO events (id, function, payload, entry, record, destination) "
+            "VALUES (?, ?, x'', '', ?, ?)",
+            [(each.id, each.function, each.record, each.destination) for each in parcels],
         )
 
     def remove(self, id: str) -> None:

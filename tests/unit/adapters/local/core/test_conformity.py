@@ -21,7 +21,8 @@ def contract(*apis: APIContract, **more: Any) -> ServiceContract:
 
 
 def kinds(name: str, settings: FunctionSettings, of: ServiceContract | None = None) -> list[str]:
-    return [each.kind for each in problems(load_profile(name), settings, of or contract())]
+    found = problems(load_profile(name), settings, of or contract())
+    return [each.kind for each in found if each.kind != "given"]
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -40,14 +41,14 @@ def test_a_modest_function_fits_every_backend(name: str) -> None:
     ],
 )
 def test_lambda_refuses(settings: FunctionSettings, words: str) -> None:
-    (problem,) = problems(load_profile("lambda"), settings, contract())
+    problem = problems(load_profile("lambda"), settings, contract())[0]
     assert problem.kind == "refused"
     assert re.search(words, problem.sentence)
 
 
 def test_lambda_does_not_batch_nor_stream_and_says_so() -> None:
     of = contract(BATCHED, STREAMED)
-    found = problems(load_profile("lambda"), FunctionSettings(), of)
+    found = problems(load_profile("lambda"), FunctionSettings(memory=1024), of)
     assert [(each.kind, each.sentence.partition(":")[0]) for each in found] == [
         ("ignored", "embed"),
         ("differs", "tell"),
@@ -57,6 +58,13 @@ def test_lambda_does_not_batch_nor_stream_and_says_so() -> None:
 def test_lambda_has_cpu_by_memory() -> None:
     assert kinds("lambda", FunctionSettings(cpu=8.0)) == ["ignored"]
     assert kinds("cloud-run", FunctionSettings(cpu=9.0)) == ["refused"]
+
+
+def test_lambda_says_what_memory_it_gives_to_who_names_none() -> None:
+    (problem,) = problems(load_profile("lambda"), FunctionSettings(), contract())
+    assert problem.kind == "given"
+    assert "1024 MB, the Serverless Framework's default, and by it 0.58 CPUs" in problem.sentence
+    assert problems(load_profile("lambda"), FunctionSettings(memory=512), contract()) == ()
 
 
 def test_lambda_is_one_process() -> None:
@@ -82,7 +90,12 @@ def test_an_idle_timeout_where_there_is_none_to_set() -> None:
 
 
 def test_fewer_instances_than_there_are_told() -> None:
-    found = problems(load_profile("lambda"), FunctionSettings(), contract(), machine_limit=16)
+    usual = FunctionSettings(memory=1024)
+    found = problems(load_profile("lambda"), usual, contract(), machine_limit=16)
     assert [each.kind for each in found] == ["differs"]
-    asked = FunctionSettings(max_instances=16)
+    asked = FunctionSettings(memory=1024, max_instances=16)
     assert problems(load_profile("lambda"), asked, contract(), machine_limit=16) == ()
+    for reserved, told in ((17, ["differs"]), (16, []), (0, [])):
+        asked = FunctionSettings(memory=1024, reserved_concurrency=reserved)
+        found = problems(load_profile("lambda"), asked, contract(), machine_limit=16)
+        assert [each.kind for each in found] == told

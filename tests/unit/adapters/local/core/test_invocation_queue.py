@@ -241,7 +241,7 @@ def test_what_runs_is_within_every_limit(
 
 
 def test_ten_a_second_begin_for_each_that_is_reserved() -> None:
-    concurrency = Concurrency()
+    concurrency = Concurrency(account=130)
     assert concurrency.reserve("a", 2)
 
     def begun(times: int, now: float | None) -> int:
@@ -253,7 +253,18 @@ def test_ten_a_second_begin_for_each_that_is_reserved() -> None:
         return taken
 
     assert [begun(50, 0.0), begun(50, 0.25), begun(50, 60.0), begun(50, None)] == [20, 5, 20, 50]
-    assert concurrency.begin("a", 60.0) == "rate"
+    assert concurrency.begin("a", 60.0) == "reserved-rate"
+
+
+def test_ten_a_second_begin_for_each_that_is_left_to_all() -> None:
+    concurrency = Concurrency(account=102)
+    assert concurrency.reserve("a", 2)
+    for _ in range(1000):
+        assert concurrency.begin("b", 0.0) is None
+        concurrency.end("b")
+    assert concurrency.begin("b", 0.0) == "rate"
+    assert concurrency.begin("c", 0.0) is None
+    assert concurrency.begin("b", 0.001) is None
 
 
 def test_a_hundred_are_left_to_those_that_reserve_none() -> None:

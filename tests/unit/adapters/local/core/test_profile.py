@@ -40,6 +40,8 @@ def test_limits_of_the_spec() -> None:
     assert (rules.min_instances, rules.max_instances) == (9, 9)
     reserved = FunctionSettings(reserved_concurrency=0)
     assert PLAIN.pool_rules(reserved, contract()).max_instances == 0
+    # Of the account's, which is counted for all functions together.
+    assert load_profile("lambda").pool_rules(reserved, contract(), 16).max_instances == 16
     assert PLAIN.pool_rules(FunctionSettings(idle_timeout=3.0), contract()).idle_timeout == 3.0
 
 
@@ -88,6 +90,9 @@ def test_what_an_instance_may_use_is_not_always_what_is_paid_for() -> None:
     assert modal.allowance(FunctionSettings()) == Size(0, 0.0)
     assert modal.allowance(FunctionSettings(memory=512, cpu=2.0)) == Size(512, 2.0)
     assert cloud_run.allowance(FunctionSettings()) == Size(512, 1.0)
+    lambda_ = load_profile("lambda")
+    assert lambda_.allowance(FunctionSettings()) == Size(1024, 1024 / 1769)
+    assert lambda_.allowance(FunctionSettings(memory=1769)) == Size(1769, 1.0)
 
 
 def test_cloud_run_takes_no_more_than_1000_requests_an_instance() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,10 @@ import httpx
 import pytest
 from small_functions import START, HandlerError, Served, SmallFunctions, call, refused, serve
 
+from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.local.journal.events import Invoked, Retried
 from bentofn.adapters.local.tickets import Refused
+from bentofn.adapters.protocol import FunctionSettings
 from bentofn.runtime.errors import UserError
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -47,6 +50,10 @@ def failing(times: int) -> Callable[[Any, Any], Any]:
         return {"tries": tries}
 
     return handler
+
+
+def _as_lambda(settings: FunctionSettings) -> FunctionSettings:
+    return dataclasses.replace(settings, profile="lambda")
 
 
 def lines(path: Path) -> list[Any]:
@@ -116,6 +123,47 @@ async def test_destinations_get_the_record(served: Served) -> None:
     assert seen[0]["requestContext"]["condition"] == "Success"
     assert seen[0]["responsePayload"] == {"tries": 2}
     assert not (served.home / "dead-letters").exists()
+
+
+async def test_a_dead_letter_queue_gets_the_event_and_why(served: Served) -> None:
+    queue = "arn:aws:sqs:us-east-1:000000000000:lost"
+    served.functions.deploy("f", failing(9), event_rules=EventRules(0, dead_letters=queue))
+    topic = "arn:aws:sns:us-east-1:000000000000:alarms"
+    rules = EventRules(on_failure="arn:aws:s3:::records", dead_letters=topic)
+    served.functions.deploy("never", failing(0), event_rules=rules)
+    client = served.client()
+    for name in ("f", "never"):
+        live = served.functions.live(name)
+        assert live is not None
+        spec = dataclasses.replace(live.spec, settings=_as_lambda(live.spec.settings))
+        await served.face.deployed(spec)
+    id = await send(served)
+    folder = served.home / "destinations"
+    await until(lambda: bool(lines(folder / "sqs-lost.jsonl")))
+    assert lines(folder / "sqs-lost.jsonl") == [
+        {
+            "Body": '{"n": 1}',
+            "MessageAttributes": {
+                "RequestID": {"DataType": "String", "StringValue": id},
+                "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+                "ErrorMessage": {"DataType": "String", "StringValue": "try 1"},
+            },
+        }
+    ]
+    assert not (served.home / "dead-letters").exists()
+    found = await call(client.get_function_configuration, FunctionName="f")
+    assert found["DeadLetterConfig"] == {"TargetArn": queue}
+
+    await call(
+        client.put_function_concurrency, FunctionName="never", ReservedConcurrentExecutions=0
+    )
+    await send(served, "never")
+    await until(lambda: bool(lines(folder / "sns-alarms.jsonl")))
+    (told,) = lines(folder / "sns-alarms.jsonl")
+    assert told["Message"] == '{"n": 1}'
+    assert told["MessageAttributes"]["ErrorCode"] == {"Type": "Number", "Value": "429"}
+    (record,) = lines(folder / "s3-records.jsonl")
+    assert record["requestContext"]["condition"] == "ZeroReservedConcurrency"
 
 
 async def test_a_function_that_may_not_run_has_its_events_given_up(served: Served) -> None:

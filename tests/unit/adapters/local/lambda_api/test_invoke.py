@@ -198,6 +198,42 @@ async def test_reserved_concurrency_throttles_and_protects(served: Served) -> No
     assert (await call(client.invoke, FunctionName="f"))["StatusCode"] == 200
 
 
+async def test_functions_share_the_accounts_concurrency(served: Served) -> None:
+    release, running = asyncio.Event(), 0
+
+    async def wait(event: Any, _: Any) -> Any:
+        nonlocal running
+        running += 1
+        await release.wait()
+
+    for name in ("a", "b", "own"):
+        served.functions.deploy(name, wait)
+    client = served.client()
+    reserve = client.put_function_concurrency
+    await call(reserve, FunctionName="own", ReservedConcurrentExecutions=900)
+    limits = (await call(client.get_account_settings))["AccountLimit"]
+    assert limits["ConcurrentExecutions"] == 1000
+    assert limits["UnreservedConcurrentExecutions"] == 100
+    error = await refused(reserve, FunctionName="a", ReservedConcurrentExecutions=1)
+    assert "below its minimum value of [100]" in error.response["Error"]["Message"]
+    invocations = f"{served.url}/2015-03-31/functions/{{}}/invocations".format
+    limits_of_client = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(timeout=60, limits=limits_of_client) as caller:
+        names = ["a"] * 60 + ["b"] * 40
+        held = [asyncio.create_task(caller.post(invocations(name))) for name in names]
+        while running < 100:
+            await asyncio.sleep(0.01)
+        for name in ("a", "b"):
+            error = await refused(client.invoke, FunctionName=name)
+            assert error.response["Error"]["Code"] == "TooManyRequestsException"
+            assert error.response["Reason"] == "ConcurrentInvocationLimitExceeded"
+        held.append(asyncio.create_task(caller.post(invocations("own"))))
+        while running < 101:
+            await asyncio.sleep(0.01)
+        release.set()
+        assert {answer.status_code for answer in await asyncio.gather(*held)} == {200}
+
+
 async def test_a_function_runs_on_when_its_caller_has_gone(served: Served) -> None:
     entered, release, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

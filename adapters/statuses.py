@@ -69,6 +69,7 @@ class InstanceStatus:
         in_flight: Requests that it has.
         pid: Its process, once known.
         service: Which of the bento's services it runs; empty for the entry.
+        version: Which deployment it runs.
     """
 
     id: str
@@ -77,6 +78,7 @@ class InstanceStatus:
     in_flight: int
     pid: int | None = None
     service: str = ""
+    version: int = 0
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ CAPABILITIES = Capabilities(
             maximumRetryAttempts="of functions that run as lambda",
             maximumEventAge="of functions that run as lambda",
             destinations="of functions that run as lambda, to functions of this platform",
+            onError="of functions that run as lambda, into files",
             reservedConcurrency="instances at most",
             cpu="threads and a limit of the instance",
             concurrency="",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -60,6 +62,8 @@ class Function:
         self._shared = shared
         self._isolate = isolate
         self._retiring: dict[asyncio.Task[None], Revision] = {}
+        self._former: dict[int, Revision] = {}
+        self._opening = asyncio.Lock()
 
     @property
     def profile(self) -> Profile:
@@ -113,11 +117,29 @@ class Function:
             Deployed(self.journal.now(), self.name, deployment.version, revision.profile.name)
         )
         revision.open()
-        if former is not None:
-            patience = former.spec.settings.timeout + former.profile.timeouts.stop_grace
-            retiring = asyncio.get_running_loop().create_task(former.close(patience))
-            self._retiring[retiring] = former
-            retiring.add_done_callback(self._retiring.pop)
+        for each in (former, self._former.pop(revision.version, None)):
+            if each is not None:
+                self._retire(each)
+
+    def _retire(self, revision: Revision) -> None:
+        patience = revision.spec.settings.timeout + revision.profile.timeouts.stop_grace
+        retiring = asyncio.get_running_loop().create_task(revision.close(patience))
+        self._retiring[retiring] = revision
+        retiring.add_done_callback(self._retiring.pop)
+
+    async def former(self, version: int, make: Callable[[], Awaitable[Revision]]) -> Revision:
+        """A version that is not live any more, but is asked for; it goes to zero as the live one.
+
+        Args:
+            version: Its number.
+            make: Makes its revision the first time.
+        """
+        async with self._opening:
+            if version not in self._former:
+                revision = await make()
+                revision.open()
+                self._former[version] = revision
+            return self._former[version]
 
     def forget(self) -> None:
         """The function is not deployed any more; what it runs is for :meth:`close`."""
@@ -178,6 +200,16 @@ class Function:
         services = self.live.services if self.live is not None else None
         return [self, *(services.functions.values() if services is not None else ())]
 
+    async def follow_tasks(self) -> None:
+        """Have its tasks run by its live revision; without that it answers calls only."""
+        try:
+            for each in self.all():
+                assert each.live is not None
+                await each.tasks.follow(each.live)
+        except (OSError, sqlite3.Error) as error:
+            self.trouble = f"Its tasks cannot be kept in {self._tasks_path.parent}: {error}"
+            print(f"{self.name}: {self.trouble}", file=sys.stderr)
+
     def write_log(self, source: str, line: str) -> None:
         """Write a line of the platform's own into its log."""
         self._log.write(source, "platform", line)
@@ -189,20 +221,25 @@ class Function:
             patience: Seconds for running requests to finish.
         """
         await self.tasks.close(patience)
-        revisions = list(self._retiring.values())
+        revisions = self._revisions
         for retiring in list(self._retiring):
             retiring.cancel()
-        if self.live is not None:
-            revisions.append(self.live)
+        self._former.clear()
         self.live = None
         await asyncio.gather(*(revision.close(patience) for revision in revisions))
         self._log.close()
+
+    @property
+    def _revisions(self) -> list[Revision]:
+        """All that may run something: the live one, former ones that are asked for or end."""
+        live = [self.live] if self.live is not None else []
+        return [*live, *self._former.values(), *self._retiring.values()]
 
     def status(self, url: str) -> FunctionStatus:
         """How the function stands."""
         assert self.deployment is not None
         live, stats = self.live, self.stats
-        instances = live.instances() if live else ()
+        instances = tuple(each for one in self._revisions for each in one.instances())
         states = {instance.state for instance in instances}
         order = ("ready", "starting", "retiring", "parking", "stopping")
         found = [state for state in order if state in states]
@@ -223,7 +260,7 @@ class Function:
             note="; ".join(filter(None, notes)),
             apis={a.name: a.route for a in live.bento.manifest.contract.apis} if live else {},
             instances=instances,
-            queued=(live.queued if live else 0) + self.tasks.waiting,
+            queued=sum(each.queued for each in self._revisions) + self.tasks.waiting,
             requests=stats.requests,
             refused=stats.refused,
             starts=dict(stats.starts),

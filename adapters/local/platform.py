@@ -7,14 +7,13 @@ import contextlib
 import dataclasses
 import itertools
 import os
-import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.clock import SystemClock
-from bentofn.adapters.local.core.conformity import problems
+from bentofn.adapters.local.core.conformity import differences_of
 from bentofn.adapters.local.core.profile import Profile, load_profile
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
@@ -29,6 +28,7 @@ from bentofn.adapters.local.journal.events import Destroyed
 from bentofn.adapters.local.journal.figures import Figures
 from bentofn.adapters.local.journal.journal import SIZE, Journal
 from bentofn.adapters.local.lambda_.api.deployed import DeployedFunctions, local_face
+from bentofn.adapters.local.lazy_logs import write_lazy_logs
 from bentofn.adapters.local.logs import LogWriter, log_path, remove_logs
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.schedules.schedules import Schedules, unrun_events
@@ -44,7 +44,6 @@ from bentofn.adapters.protocol import (
 )
 from bentofn.adapters.schedule import ScheduleStatus
 from bentofn.packager.home import Home
-from bentofn.packager.lazy.provider import LazyTrees
 from bentofn.packager.roots.trees import TreeProvider
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.errors import UserError
@@ -108,7 +107,7 @@ class Platform:
         # One that was killed may have left groups, and in them what its services had started.
         await asyncio.to_thread(self._confinement.close)
         await asyncio.to_thread(end_orphans, self._home.snapshots)
-        self._listen_to_lazy_trees()
+        write_lazy_logs(self._providers, self.functions)
         deployments = await asyncio.to_thread(self._state.live)
         for deployment in deployments:
             function = self._function(deployment.spec.name)
@@ -122,7 +121,7 @@ class Platform:
                 continue
             revision = function.revision(deployment.spec, bento, deployment.version)
             function.switch(revision, deployment)
-            await self._follow_tasks(function)
+            await function.follow_tasks()
             self._schedules.follow(function)
         await self.lambda_face.recover()
         self._background = asyncio.create_task(self._prepare_starts())
@@ -154,7 +153,7 @@ class Platform:
         wait: bool,
     ) -> Deployed:
         now = function.deployment
-        differences = self._differences(spec, bento)
+        differences = _differences(spec, bento)
         if now and function.live and (now.spec, now.digest) == (spec, bento.digest):
             if wait and (preparation := function.live.launcher.prepare()) is not None:
                 with contextlib.suppress(UserError):
@@ -194,7 +193,7 @@ class Platform:
             (wanted,) = found
             progress("Unpacking the bento")
             bento = await self._resolve(wanted.spec)
-            differences = self._differences(wanted.spec, bento)
+            differences = _differences(wanted.spec, bento)
             if version == function.deployment.version and function.live:
                 return self._deployed(function, differences, changed=False)
             self.lambda_face.check(wanted.spec)
@@ -220,7 +219,7 @@ class Platform:
                 await revision.close(0.0)
                 raise
             function.switch(revision, deployment)
-            await self._follow_tasks(function)
+            await function.follow_tasks()
             self._schedules.follow(function)
             await self.lambda_face.deployed(deployment.spec)
 
@@ -237,7 +236,7 @@ class Platform:
         async with function.deploying:
             await asyncio.to_thread(self._state.remove, name)
             function.forget()
-            await self.lambda_face.forget(name, self.profile.timeouts.stop_grace)
+            await self.lambda_face.forget(name)
             await self._schedules.discard(name)
             for each in function.all():
                 await each.tasks.discard()
@@ -285,7 +284,8 @@ class Platform:
         await self._schedules.close(self.profile.timeouts.stop_grace)
         functions = list(self.functions.values())
         grace = self.profile.timeouts.stop_grace
-        await asyncio.gather(self.lambda_face.drain(grace), *(f.close(grace) for f in functions))
+        self.lambda_face.drain()
+        await asyncio.gather(*(function.close(grace) for function in functions))
         await self.lambda_face.close()
         await self._shared.close()
         await asyncio.to_thread(self._confinement.close)
@@ -294,28 +294,6 @@ class Platform:
 
     async def _resolve(self, spec: FunctionSpec) -> LocalBento:
         return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)
-
-    def _listen_to_lazy_trees(self) -> None:
-        """Have what is said of a lazy bento in the logs of the functions that run it."""
-        loop = asyncio.get_running_loop()
-
-        def write(digest: str, line: str) -> None:
-            using = [
-                function
-                for function in self.functions.values()
-                if function.deployment is not None and function.deployment.digest == digest
-            ]
-            for function in using:
-                function.write_log("lazy", line)
-            if not using:  # it is being deployed
-                print(f"lazy: {line}", file=sys.stderr, flush=True)
-
-        def listen(digest: str, line: str) -> None:
-            loop.call_soon_threadsafe(write, digest, line)
-
-        for provider in self._providers:
-            if isinstance(provider, LazyTrees):
-                provider.listener = listen
 
     def _function(self, name: str) -> Function:
         if name not in self.functions:
@@ -334,29 +312,6 @@ class Platform:
 
     def _socket_directory(self) -> Path:
         return self._sockets / str(next(self._numbers))
-
-    async def _follow_tasks(self, function: Function) -> None:
-        """Have a function's tasks run by its live revision; without that it answers calls only."""
-        try:
-            for each in function.all():
-                assert each.live is not None
-                await each.tasks.follow(each.live)
-        except (OSError, sqlite3.Error) as error:
-            function.trouble = f"Its tasks cannot be kept in {self._home.tasks}: {error}"
-            print(f"{function.name}: {function.trouble}", file=sys.stderr)
-
-    def _differences(self, spec: FunctionSpec, bento: LocalBento) -> str:
-        """What the backend whose rules a function runs by does otherwise, or not at all.
-
-        Raises:
-            UserError: It does not take the function.
-        """
-        profile = load_profile(spec.settings.profile)
-        found = problems(profile, spec.settings, bento.manifest.contract, MACHINE_LIMIT)
-        refused = [problem.sentence for problem in found if problem.kind == "refused"]
-        if refused:
-            raise UserError(f"{profile.name} refuses {spec.name}: {' '.join(refused)}")
-        return "; ".join(problem.sentence for problem in found)
 
     def _status(self, function: Function) -> FunctionStatus:
         name, found = function.name, function.status(self.url_of(function.name))
@@ -389,6 +344,12 @@ class Platform:
             preparation = function.live.launcher.prepare() if function.live else None
             if preparation is not None:
                 await asyncio.wait([preparation])
+
+
+def _differences(spec: FunctionSpec, bento: LocalBento) -> str:
+    """See :func:`bentofn.adapters.local.core.conformity.differences_of`."""
+    profile, contract = load_profile(spec.settings.profile), bento.manifest.contract
+    return differences_of(spec.name, profile, spec.settings, contract, MACHINE_LIMIT)
 
 
 def _print(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from datetime import datetime, timezone
 
 import click
@@ -34,6 +35,10 @@ def status(name: str | None, target: str, as_json: bool) -> None:
         if function.profile != "plain":
             cost = f"cost so far {function.cost:.3g} {function.currency}"
             click.echo(f"{function.name}: as {function.profile}, {cost}")
+        former = Counter(i.version for i in function.instances if i.version != function.version)
+        for version, count in sorted(former.items()):
+            instances = "an instance" if count == 1 else f"{count} instances"
+            click.echo(f"{function.name}: version {version} still has {instances}")
         if function.note:
             click.echo(f"{function.name}: {function.note}")
     scheduled = [(f.name, each) for f in functions for each in f.schedules]

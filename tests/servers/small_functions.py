@@ -60,9 +60,6 @@ class SmallFunctions:
     async def versions(self, name: str) -> Sequence[Deployment]:
         return self.deployments[name]
 
-    async def close(self, patience: float, function: str | None = None) -> None:
-        pass
-
     async def run(self, name: str, version: int | None, invocation: Invocation) -> InvocationResult:
         self.ran.append((name, version, invocation))
         result = InvocationResult(b"", None, b"", 1.0, 1, None, 1, "application/json")
@@ -138,7 +135,7 @@ async def serve(functions: SmallFunctions, home: Path) -> AsyncIterator[Served]:
         await face.recover()
         yield Served(functions, face, clock, journal, f"http://{host}:{port}", home)
     finally:
-        await face.drain(1.0)
+        face.drain()
         await face.close()
         await runner.cleanup()
 

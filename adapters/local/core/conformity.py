@@ -8,6 +8,7 @@ from typing import Literal
 
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.protocol import FunctionSettings
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import ServiceContract
 
 
@@ -17,12 +18,12 @@ class Problem:
 
     Args:
         kind: ``refused`` (the backend does not take it), ``ignored`` (it takes it, and does
-            nothing of the kind), ``differs`` (it does it otherwise than here), or ``given`` (the
-            function does not say, and it matters what it gets).
+            nothing of the kind), or ``differs`` (it does it otherwise than here, or than one would
+            think of a function that does not say).
         sentence: One sentence.
     """
 
-    kind: Literal["refused", "ignored", "differs", "given"]
+    kind: Literal["refused", "ignored", "differs"]
     sentence: str
 
 
@@ -42,8 +43,34 @@ def problems(
     """
     subject = _Subject(profile, settings, contract, machine_limit)
     found = [problem for check in _CHECKS for problem in check(subject)]
-    order = ("refused", "ignored", "differs", "given")
+    order = ("refused", "ignored", "differs")
     return tuple(sorted(found, key=lambda problem: order.index(problem.kind)))
+
+
+def differences_of(
+    name: str,
+    profile: Profile,
+    settings: FunctionSettings,
+    contract: ServiceContract,
+    machine_limit: int | None = None,
+) -> str:
+    """What a backend does otherwise with a function, or not at all, in a line.
+
+    Args:
+        name: The function.
+        profile: The backend's rules.
+        settings: The function's.
+        contract: Its service's.
+        machine_limit: As for :func:`problems`.
+
+    Raises:
+        UserError: The backend does not take the function.
+    """
+    found = problems(profile, settings, contract, machine_limit)
+    refused = [problem.sentence for problem in found if problem.kind == "refused"]
+    if refused:
+        raise UserError(f"{profile.name} refuses {name}: {' '.join(refused)}")
+    return "; ".join(problem.sentence for problem in found)
 
 
 @dataclass(frozen=True)
@@ -88,7 +115,7 @@ def _memory(subject: _Subject) -> Iterator[Problem]:
     instance, size = subject.profile.instance, subject.profile.size(subject.settings)
     if subject.settings.memory is None and instance.memory_per_cpu:
         yield Problem(
-            "given",
+            "differs",
             f"memorySize is not set: {size.memory} MB, the Serverless Framework's default, and by "
             f"it {size.cpu:.2g} CPUs",
         )

@@ -228,7 +228,7 @@ class Profile:
             maximum = min(maximum, machine_limit)
         maximum = max(maximum, settings.min_instances)
         if settings.reserved_concurrency is not None and self.scaling.account is None:
-            # Lambda reserves invocations, of its account's; the nearest thing elsewhere is instances.
+            # Where there is no account to take it out of, instances are the nearest thing.
             maximum = min(maximum, settings.reserved_concurrency)
         return maximum
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.engines.base import StartFailed
 from bentofn.adapters.local.lambda_ import report
+from bentofn.adapters.local.lambda_.failures import RuntimeFailed, describe
 from bentofn.adapters.local.lambda_.invocation import (
     Invocation,
     InvocationRefused,
@@ -23,7 +24,7 @@ from bentofn.adapters.local.lambda_.invocation import (
 from bentofn.adapters.local.lambda_.messages import Answered
 from bentofn.adapters.local.lambda_.offers import offer_of
 from bentofn.adapters.local.lambda_.output import Tail
-from bentofn.adapters.local.lambda_.runtime import Runtime, RuntimeFailed, describe
+from bentofn.adapters.local.lambda_.runtime import Runtime
 from bentofn.adapters.local.lambda_.setup import Setup
 
 INIT_TIMEOUT = 10.0
@@ -165,7 +166,8 @@ class LambdaEnvironment:
         runtime = await self._alive()
         runtime.listeners.append(tail.add)
         try:
-            return await runtime.perform(offer_of(invocation, self._function.arn))
+            offer = offer_of(invocation, self._function.arn)
+            return await runtime.perform(offer, invocation.stream)
         finally:
             runtime.listeners.remove(tail.add)
             self._peak = max(self._peak, runtime.peak_memory())

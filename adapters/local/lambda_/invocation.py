@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from bentofn.adapters.local.lambda_.streaming import ResponseStream
+
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100
 """Bytes of an event or a buffered answer: RIE's own figure, "6 MB" in the documentation."""
 
@@ -27,6 +29,8 @@ class Invocation:
         log_tail: Whether the end of its log is wanted.
         qualifier: The version or alias that was asked for, which stands in the function's ARN.
         headers: The caller's, for the trace that they may name.
+        stream: Where the answer goes as it is written, if the runtime streams; None for a caller
+            that takes only the whole.
     """
 
     request_id: str
@@ -38,6 +42,7 @@ class Invocation:
     log_tail: bool = False
     qualifier: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: ResponseStream | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class InvocationResult:
     """What became of an invocation.
 
     Args:
-        payload: What the function returned, or the JSON that describes its error.
+        payload: What the function returned, or the JSON that describes its error; empty for what
+            went into the invocation's stream.
         function_error: ``Unhandled`` for every error: ``Handled`` is of runtimes that are gone.
         log_tail: The last 4 KiB of its log where that was wanted.
         duration_ms: Milliseconds from its start to its end.

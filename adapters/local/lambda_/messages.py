@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -17,8 +19,9 @@ class Call:
         method: Its HTTP method.
         path: Its path, without a query.
         headers: Lower-case name to value.
-        body: Its body; empty where it was larger than may be.
+        body: Its body; empty where it was larger than may be, or was told of in pieces.
         size: Bytes of the body.
+        limit: Bytes that it may hold.
         complete: Whether all of the body came.
         trailers: Lower-case name to value of what came after a chunked body.
     """
@@ -29,17 +32,22 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     size: int = 0
+    limit: int = MAX_PAYLOAD
     complete: bool = True
     trailers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """An invocation as the runtime is told of it: the headers and body of ``/next``'s answer."""
+    """An invocation as the runtime is told of it: the headers and body of ``/next``'s answer.
+
+    Its caller ``streams`` where it takes an answer as it comes.
+    """
 
     request_id: str
     headers: Headers
     event: bytes
+    streams: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,22 +71,35 @@ class RestoreReady:
 
 
 @dataclass(frozen=True)
+class Streaming:
+    """A runtime begins to write an answer whose caller takes it as it comes.
+
+    Args:
+        call: With which it does.
+        request_id: Which.
+        content_type: Of the answer.
+    """
+
+    call: int
+    request_id: str
+    content_type: str
+
+
+@dataclass(frozen=True)
 class Answered:
     """An invocation has its answer.
 
     Args:
         request_id: Which.
-        payload: The answer, or the JSON of the error.
+        payload: The answer, or the JSON of the error; empty for what was told of in pieces.
         content_type: Of the payload.
         error_type: Of the error; None where it is an answer.
-        streamed: Whether it came as a stream.
     """
 
     request_id: str
     payload: bytes
     content_type: str
     error_type: str | None = None
-    streamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,4 +115,4 @@ class Broken:
     error_type: str
 
 
-Output = Reply | Waiting | RestoreReady | Answered | Broken
+Output = Reply | Waiting | RestoreReady | Streaming | Answered | Broken

@@ -32,7 +32,8 @@ def offer_of(invocation: Invocation, arn: str) -> Offer:
         ("Lambda-Runtime-Trace-Id", _one_line((invocation.trace_id or new_trace()).encode())),
         *((name, _one_line(value)) for name, value in optional.items() if value is not None),
     )
-    return Offer(invocation.request_id, headers, invocation.event)
+    streams = invocation.stream is not None
+    return Offer(invocation.request_id, headers, invocation.event, streams)
 
 
 def new_trace() -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bentofn.adapters.local.engines import children
@@ -17,51 +17,25 @@ from bentofn.adapters.local.isolation.limits import MEBI
 from bentofn.adapters.local.isolation.memory import peak_of_all
 from bentofn.adapters.local.isolation.policy import Tenancy
 from bentofn.adapters.local.kept_output import Budget
-from bentofn.adapters.local.lambda_ import report
+from bentofn.adapters.local.lambda_.failures import RuntimeFailed
 from bentofn.adapters.local.lambda_.messages import (
     Answered,
     Broken,
+    Call,
     Offer,
     Output,
     Reply,
     RestoreReady,
+    Streaming,
     Waiting,
 )
 from bentofn.adapters.local.lambda_.output import Frames, Pipe
 from bentofn.adapters.local.lambda_.runtime_api import RuntimeApi
 from bentofn.adapters.local.lambda_.server import RuntimeServer
 from bentofn.adapters.local.lambda_.setup import Setup
+from bentofn.adapters.local.lambda_.streaming import ResponseStream
 from bentofn.packager.lines import LineSplitter
 from bentofn.runtime.ric import SIGNALLED
-
-
-class RuntimeFailed(Exception):  # noqa: N818 - what happened to the function's process
-    """A runtime could not start, or ended.
-
-    Args:
-        error_type: Such as ``Runtime.ImportModuleError``.
-        payload: The JSON with which it said so itself; None where it said nothing.
-        status: Its exit status; None where it has not ended yet.
-    """
-
-    def __init__(
-        self, error_type: str, payload: bytes | None = None, status: int | None = None
-    ) -> None:
-        super().__init__(error_type)
-        self.error_type = error_type
-        self.payload = payload
-        self.status = status
-
-
-def describe(failure: RuntimeFailed) -> str:
-    """What happened, in the function's own words where it said any."""
-    if failure.payload is None:
-        return report.how_it_exited(failure.status)
-    try:
-        message = str(json.loads(failure.payload)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        message = failure.payload.decode(errors="replace")
-    return f"{failure.error_type}: {message}"
 
 
 class Runtime:
@@ -79,13 +53,14 @@ class Runtime:
         self._setup = setup
         function = setup.function
         self._api = RuntimeApi(function.workers, snap_start=function.snap_start)
-        self._server = RuntimeServer(
-            lambda call: self._tell(self._api.call(call)), self._api.hung_up
-        )
+        self._server = RuntimeServer(self)
         self._loop = asyncio.get_running_loop()
         self._process: children.Process | None = None
         self._pipes: list[Pipe] = []
         self._answers: dict[str, asyncio.Future[Answered]] = {}
+        self._streams: dict[str, ResponseStream] = {}
+        self._written: dict[int, ResponseStream] = {}
+        """The streams that a runtime writes, by the numbers of its calls."""
         self._ready: asyncio.Future[None] = self._future()
         self._parked: asyncio.Future[None] = self._future()
         self._idle = asyncio.Event()
@@ -178,8 +153,13 @@ class Runtime:
         self._thaw()
         self._tell(self._api.restore())
 
-    async def perform(self, offer: Offer) -> Answered:
+    async def perform(self, offer: Offer, stream: ResponseStream | None = None) -> Answered:
         """Have it do an invocation.
+
+        Args:
+            offer: The invocation.
+            stream: Where its answer goes if the runtime streams it; an offer that ``streams`` has
+                one.
 
         Returns:
             The answer, once the runtime has asked for more work or ended.
@@ -191,6 +171,8 @@ class Runtime:
             raise self._failure
         answer: asyncio.Future[Answered] = self._future()
         self._answers[offer.request_id] = answer
+        if stream is not None:
+            self._streams[offer.request_id] = stream
         self._request = offer.request_id if self._setup.function.workers == 1 else ""
         self._idle.clear()
         self._thaw()
@@ -201,6 +183,7 @@ class Runtime:
                 await self._idle.wait()
         finally:
             del self._answers[offer.request_id]
+            self._streams.pop(offer.request_id, None)
             self._api.give_up(offer.request_id)
             self.drain()
             self._request = ""
@@ -247,6 +230,24 @@ class Runtime:
         self._idle.set()
         return status
 
+    def began(self, call: Call) -> bool:
+        """See :class:`bentofn.adapters.local.lambda_.server.Listener`."""
+        self._tell(self._api.begin(call))
+        return call.number in self._written
+
+    def wrote(self, number: int, piece: bytes) -> None:
+        """See Listener."""
+        self._written[number].feed(piece)
+
+    def called(self, call: Call) -> None:
+        """See Listener."""
+        self._written.pop(call.number, None)
+        self._tell(self._api.call(call))
+
+    def hung_up(self, number: int) -> None:
+        """See Listener."""
+        self._api.hung_up(number)
+
     def _tell(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
             match output:
@@ -259,6 +260,9 @@ class Runtime:
                     self._idle.set()
                 case RestoreReady():
                     _settle(self._parked)
+                case Streaming(number, request_id, content_type):
+                    stream = self._written[number] = self._streams[request_id]
+                    stream.begin(content_type, partial(self._server.hold, number))
                 case Answered(request_id):
                     answer = self._answers.get(request_id)
                     if answer is not None and not answer.done():

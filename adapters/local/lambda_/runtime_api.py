@@ -15,7 +15,6 @@ import re
 from collections import deque
 from enum import Enum
 
-from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
 from bentofn.adapters.local.lambda_.messages import (
     Answered,
     Broken,
@@ -25,6 +24,7 @@ from bentofn.adapters.local.lambda_.messages import (
     Output,
     Reply,
     RestoreReady,
+    Streaming,
     Waiting,
 )
 
@@ -78,9 +78,19 @@ class RuntimeApi:
         waits = bool(self._polls) or self.state is State.RESTORE_READY
         return waits and not (self._running or self._offers)
 
+    def begin(self, call: Call) -> list[Output]:
+        """Take in the head of a call whose body may be an answer that is streamed."""
+        found = _INVOCATION.fullmatch(_below(call))
+        offer = (
+            self._running.get(found[1]) if found is not None and found[2] == "response" else None
+        )
+        if offer is None or not offer.streams or call.headers.get(MODE) != STREAMING:
+            return []
+        return [Streaming(call.number, offer.request_id, _content_type(call))]
+
     def call(self, call: Call) -> list[Output]:
         """Take in a call; its reply comes at once, or later where it asks for work."""
-        path = call.path.removeprefix(VERSION) if call.path.startswith(f"{VERSION}/") else ""
+        path = _below(call)
         found = _INVOCATION.fullmatch(path)
         if found is not None and call.method == "POST":
             return self._result(call, found[1], found[2])
@@ -192,6 +202,15 @@ class RuntimeApi:
         )
 
 
+def _below(call: Call) -> str:
+    """A call's path below the API's version; empty for another's."""
+    return call.path.removeprefix(VERSION) if call.path.startswith(f"{VERSION}/") else ""
+
+
+def _content_type(call: Call) -> str:
+    return call.headers.get("content-type", "application/octet-stream")
+
+
 def error_payload(error_type: str, message: str) -> bytes:
     """The JSON that describes an error of the platform's."""
     raw = {"errorType": error_type, "errorMessage": message}
@@ -210,7 +229,6 @@ def _refuse(number: int, status: int, error_type: str, message: str) -> Reply:
 def _response(call: Call, request_id: str) -> tuple[Answered, Reply]:
     """What an answer makes of the invocation, and the reply to it."""
     mode = call.headers.get(MODE, "")
-    content_type = call.headers.get("content-type", "application/octet-stream")
     if mode not in ("", STREAMING):
         failure = _failed(request_id, "Runtime.InvalidResponseModeHeader", "")
         what = "Invalid function response mode"
@@ -219,20 +237,19 @@ def _response(call: Call, request_id: str) -> tuple[Answered, Reply]:
         failure = _failed(request_id, "Runtime.TruncatedResponse", "Response truncated")
         what = "HTTP request detected as truncated"
         return failure, _refuse(call.number, 400, "TruncatedHTTPRequest", what)
-    if call.size > len(call.body):
+    if call.size > call.limit:
         failure = _failed(
             request_id,
             "Function.ResponseSizeTooLarge",
-            f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes).",
+            f"Response payload size exceeded maximum allowed payload size ({call.limit} bytes).",
         )
-        what = f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+        what = f"Exceeded maximum allowed payload size ({call.limit} bytes)."
         return failure, _refuse(call.number, 413, "RequestEntityTooLarge", what)
     accepted = Reply(call.number, 202, _OK)
     if (broken := call.trailers.get(ERROR_TYPE)) is not None:
         payload = _trailing_error(call) or error_payload(broken, "The function's stream broke off")
-        return Answered(request_id, payload, "application/json", broken, True), accepted
-    streamed = mode == STREAMING
-    return Answered(request_id, call.body, content_type, None, streamed), accepted
+        return Answered(request_id, payload, "application/json", broken), accepted
+    return Answered(request_id, call.body, _content_type(call)), accepted
 
 
 def _error(call: Call, request_id: str) -> tuple[Answered, Reply]:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
 from bentofn.adapters.local.console.guard import is_local
 from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
 from bentofn.adapters.local.lambda_.messages import Call, Reply
-from bentofn.adapters.local.lambda_.runtime_api import MODE, STREAMING
 
 HOST = "127.0.0.1"
 MAX_HEAD = 2 << 20
@@ -33,17 +31,31 @@ _BROWSERS = frozenset(("origin", "sec-fetch-site"))
 whose name was made to lead here, for which browsers send neither."""
 
 
+class Listener(Protocol):
+    """Hears what comes over the wire."""
+
+    def began(self, call: Call) -> bool:
+        """A call has its head; whether its body is to be told of in pieces, and not kept."""
+
+    def wrote(self, number: int, piece: bytes) -> None:
+        """A piece of such a body has come."""
+
+    def called(self, call: Call) -> None:
+        """A call is here; it is answered with :meth:`RuntimeServer.reply`."""
+
+    def hung_up(self, number: int) -> None:
+        """The connection of a call has ended before its reply."""
+
+
 class RuntimeServer:
     """Listens for one runtime.
 
     Args:
-        on_call: Told each call; it is answered with :meth:`reply`.
-        on_hang_up: Told the number of a call whose connection ended before its reply.
+        listener: Hears it.
     """
 
-    def __init__(self, on_call: Callable[[Call], None], on_hang_up: Callable[[int], None]) -> None:
-        self._on_call = on_call
-        self._on_hang_up = on_hang_up
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
         self._numbers = itertools.count(1)
         self._waiting: dict[int, _Connection] = {}
         self._connections: set[_Connection] = set()
@@ -81,36 +93,33 @@ class RuntimeServer:
         """A connection begins."""
         self._connections.add(connection)
 
-    def received(self, connection: _Connection, request: _Request, *, complete: bool) -> int:
-        """A request has come; returns its number."""
-        number = next(self._numbers)
-        self._waiting[number] = connection
-        path = request.url.partition(b"?")[0].decode("latin-1")
-        self._on_call(
-            Call(
-                number,
-                request.method,
-                path,
-                request.headers,
-                bytes(request.body),
-                request.size,
-                complete,
-                request.trailers,
-            )
-        )
-        return number
+    def began(self, request: _Request) -> bool:
+        """A request has its head, and a number from now on; see :meth:`Listener.began`."""
+        request.number = next(self._numbers)
+        return self.listener.began(request.call(complete=False))
+
+    def received(self, connection: _Connection, request: _Request, *, complete: bool) -> None:
+        """A request has come."""
+        self._waiting[request.number] = connection
+        self.listener.called(request.call(complete=complete))
+
+    def hold(self, number: int, holds: bool) -> None:
+        """Read no more of a call that is told of in pieces, or go on."""
+        for connection in self._connections:
+            connection.hold(number, holds)
 
     def ended(self, connection: _Connection, waiting: int) -> None:
         """A connection has ended; ``waiting`` is the call that it was to be answered, or 0."""
         self._connections.discard(connection)
         if self._waiting.pop(waiting, None) is not None:
-            self._on_hang_up(waiting)
+            self.listener.hung_up(waiting)
 
 
 class _Request:
     """A request while it comes in."""
 
     def __init__(self) -> None:
+        self.number = 0
         self.method = ""
         self.url = b""
         self.head = self.trailing = 0
@@ -119,6 +128,21 @@ class _Request:
         self.body = bytearray()
         self.size = 0
         self.limit = MAX_PAYLOAD
+        self.in_pieces = False
+
+    def call(self, *, complete: bool) -> Call:
+        """What has come so far."""
+        return Call(
+            self.number,
+            self.method,
+            self.url.partition(b"?")[0].decode("latin-1"),
+            self.headers,
+            bytes(self.body),
+            self.size,
+            self.limit,
+            complete,
+            self.trailers,
+        )
 
     def take(self, data: bytes) -> None:
         """Keep a part of the body, of which nothing is kept once it is too large."""
@@ -195,14 +219,22 @@ class _Connection(asyncio.Protocol):
             return
         request.method = self._parser.get_method().decode("latin-1")
         self._in_body = True
-        if request.headers.get(MODE) == STREAMING:
+        if _BROWSERS.isdisjoint(request.headers) and self._server.began(request):
+            request.in_pieces = True
             request.limit = MAX_STREAM
         if request.headers.get("expect", "").lower() == "100-continue" and self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        if self._request is not None:
-            self._request.take(body)
+        request = self._request
+        if request is None:
+            return
+        if not request.in_pieces:
+            request.take(body)
+            return
+        request.size += len(body)
+        if request.size <= request.limit:
+            self._server.listener.wrote(request.number, body)
 
     def on_message_complete(self) -> None:
         if self._request is not None:
@@ -217,6 +249,14 @@ class _Connection(asyncio.Protocol):
             if self._last:
                 self._transport.close()
 
+    def hold(self, number: int, holds: bool) -> None:
+        """Read no more for a while, if this is what comes here."""
+        transport, request = self._transport, self._request
+        if transport is None or transport.is_closing() or request is None:
+            return
+        if request.number == number and transport.is_reading() == holds:
+            (transport.pause_reading if holds else transport.resume_reading)()
+
     def abort(self) -> None:
         """End the connection."""
         if self._transport is not None:
@@ -229,11 +269,8 @@ class _Connection(asyncio.Protocol):
         if not (_BROWSERS.isdisjoint(request.headers) and is_local(host)):
             self._refuse(HTTPStatus.FORBIDDEN)
             return
-        # The call may be answered before its number is known here.
-        self._waiting = -1
-        number = self._server.received(self, request, complete=complete)
-        if self._waiting == -1:
-            self._waiting = number
+        self._waiting = request.number
+        self._server.received(self, request, complete=complete)
 
     def _refuse(self, status: HTTPStatus) -> None:
         self._request = None

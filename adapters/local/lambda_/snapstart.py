@@ -14,7 +14,8 @@ import os
 
 from bentofn.adapters.local.engines.base import StartFailed
 from bentofn.adapters.local.lambda_ import report
-from bentofn.adapters.local.lambda_.runtime import Runtime, RuntimeFailed, describe
+from bentofn.adapters.local.lambda_.failures import RuntimeFailed, describe
+from bentofn.adapters.local.lambda_.runtime import Runtime
 from bentofn.adapters.local.lambda_.setup import Setup
 
 LEAST_TIMEOUT = 130.0

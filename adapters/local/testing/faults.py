@@ -144,5 +144,5 @@ class _SeveredEnvironment:
 
     async def invoke(self, invocation: Invocation) -> InvocationResult:
         if self.kind == "cut":
-            await self.environment.invoke(invocation)
+            await self.environment.invoke(dataclasses.replace(invocation, stream=None))
         raise InvocationRefused(500, "ServiceException", _LOST)

@@ -251,6 +251,12 @@ def test_former_versions_answer_and_aliases_choose(platform: Running) -> None:
     assert json.loads(platform.say("x", "grown")["Payload"].read()) == "two x"
     former = platform.say("x", "grown:1")
     assert (json.loads(former["Payload"].read()), former["ExecutedVersion"]) == ("one x", "1")
+    (status,) = LocalAdapter(platform.home).status("grown")
+    assert {each.version for each in status.instances} == {1, 2}
+    command = [sys.executable, "-m", "bentofn", "status", "grown"]
+    environment = {**os.environ, "BENTOFN_HOME": str(platform.home.path)}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "grown: version 1 still has an instance" in shown.stdout
     client.create_alias(
         FunctionName="grown",
         Name="live",

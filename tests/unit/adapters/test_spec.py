@@ -141,6 +141,7 @@ functions:
 def test_dead_letters_may_go_to_what_the_file_makes_itself(tmp_path: Path) -> None:
     text = """
 service: s
+provider: aws
 functions:
   topic: {onError: !Ref Alarms}
   queue: {onError: {"Fn::GetAtt": [Lost, Arn]}}
@@ -190,7 +191,10 @@ def test_no_file_is_no_spec_and_a_default_names_the_function(tmp_path: Path) -> 
         ("service: s\nfunctions: {a: {maximumRetryAttempts: 3}}", "it must be 2 at most"),
         ("service: s\nfunctions: {a: {maximumEventAge: 5}}", "60 or more"),
         ("service: s\nfunctions: {a: {onError: lost}}", "the ARN of an SNS topic or of an SQS"),
-        ("service: s\nfunctions: {a: {onError: 'arn:aws:s3:::b'}}", "a.onError: it must be the ARN"),
+        (
+            "service: s\nfunctions: {a: {onError: 'arn:aws:s3:::b'}}",
+            "a.onError: it must be the ARN",
+        ),
         ("service: s\nfunctions: {a: {destinations: {onSuccess: b}}}", "a function of this file"),
         ("service: s\nfunctions: {a: {destinations: {onWin: a}}}", "there is no key 'onWin'"),
         ("service: [\n", "serverless.yml:2: not valid YAML"),

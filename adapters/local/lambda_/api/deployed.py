@@ -46,8 +46,6 @@ class DeployedFunctions:
         self._functions = functions
         self._state = state
         self._resolve = resolve
-        self._former: dict[tuple[str, int], Revision] = {}
-        self._opening = asyncio.Lock()
 
     def names(self) -> Sequence[str]:
         """See Functions."""
@@ -77,17 +75,12 @@ class DeployedFunctions:
             raise
         else:
             function.stats.requests += 1
-            request.size = len(result.payload)
+            written = invocation.stream.size if invocation.stream is not None else 0
+            request.size = written + len(result.payload)
             request.answered(200 if result.function_error is None else 502)
             return result
         finally:
             request.close()
-
-    async def close(self, patience: float, function: str | None = None) -> None:
-        """See Functions."""
-        chosen = [key for key in self._former if function in (None, key[0])]
-        closing = [self._former.pop(key) for key in chosen]
-        await asyncio.gather(*(revision.close(patience) for revision in closing))
 
     async def _ask(
         self, revision: Revision, request: Record, invocation: Invocation
@@ -113,26 +106,23 @@ class DeployedFunctions:
             raise Refused(503, function.trouble or "The function is being stopped.")
         if version is None or version == live.version:
             return live
-        key = (function.name, version)
-        async with self._opening:
-            if key not in self._former:
-                self._former[key] = await self._open(function, version)
-            return self._former[key]
+        number = version
+        return await function.former(number, lambda: self._make(function, number))
 
-    async def _open(self, function: Function, version: int) -> Revision:
+    async def _make(self, function: Function, version: int) -> Revision:
         found = [each for each in await self.versions(function.name) if each.version == version]
         if not found:
             raise Refused(503, f"Version {version} of {function.name} is not there any more.")
         try:
             bento = await self._resolve(found[0].spec)
-            revision = function.revision(found[0].spec, bento, version)
+            if function.live is None:
+                raise Refused(503, "The function is being stopped.")
+            return function.revision(found[0].spec, bento, version)
         except (UserError, OSError) as error:
             why = str(error).rstrip(".")
             raise Refused(
                 503, f"Version {version} of {function.name} cannot be started: {why}."
             ) from error
-        revision.open()
-        return revision
 
 
 async def _run(

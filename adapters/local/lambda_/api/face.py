@@ -119,25 +119,14 @@ class LambdaFace:
                 await self.registry.forget(function)
         await self.asynchronous.recover()
 
-    async def forget(self, function: str, patience: float) -> None:
-        """A function is no more, and nothing that was set for it or waits for it.
-
-        Args:
-            function: Its name.
-            patience: Seconds for what runs.
-        """
+    async def forget(self, function: str) -> None:
+        """A function is no more, and nothing that was set for it or waits for it."""
         self.asynchronous.forget(function)
         await self.registry.forget(function)
-        await self._functions.close(patience, function)
 
-    async def drain(self, patience: float) -> None:
-        """Begin no event more, and stop the versions that are not live.
-
-        Args:
-            patience: Seconds for what runs.
-        """
+    def drain(self) -> None:
+        """Begin no event more."""
         self.asynchronous.stop()
-        await self._functions.close(patience)
 
     async def close(self) -> None:
         """Leave what is not done to the next platform, and close the database."""

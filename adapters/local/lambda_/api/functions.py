@@ -21,14 +21,6 @@ class Functions(Protocol):
     async def versions(self, name: str) -> Sequence[Deployment]:
         """All deployments of a function, from the first to the live one."""
 
-    async def close(self, patience: float, function: str | None = None) -> None:
-        """Stop the versions that are not live.
-
-        Args:
-            patience: Seconds for what runs.
-            function: Only this one's.
-        """
-
     async def run(self, name: str, version: int | None, invocation: Invocation) -> InvocationResult:
         """Run one.
 

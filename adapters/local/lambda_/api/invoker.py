@@ -112,8 +112,7 @@ class Invoker:
         Raises:
             LambdaError: There is none of this name, it is throttled, or it cannot be started.
         """
-        self.find(name)
-        version = self._version(name)
+        version = self.choose(name).qualifier or LATEST
         concurrency = self._registry.concurrency
         throttle = concurrency.begin(name.function, time.monotonic() if waited_for else None)
         if throttle is not None:
@@ -134,16 +133,30 @@ class Invoker:
             concurrency.end(name.function)
         return Ran(result, version)
 
-    async def call(self, name: Name, invocation: Invocation) -> Ran:
+    def begin(self, name: Name, invocation: Invocation) -> asyncio.Task[Ran]:
         """Run it for a caller that waits, and to its end even if that caller goes.
 
-        Raises:
-            LambdaError: As :meth:`run`.
+        The work raises as :meth:`run` does; the invocation's stream ends with it.
         """
         task = asyncio.get_running_loop().create_task(self.run(name, invocation))
         self._calls.add(task)
         task.add_done_callback(self._over)
-        return await asyncio.shield(task)
+        if (stream := invocation.stream) is not None:
+            task.add_done_callback(lambda _: stream.end())
+        return task
+
+    async def call(self, name: Name, invocation: Invocation) -> Ran:
+        """As :meth:`begin`, when it is over."""
+        return await asyncio.shield(self.begin(name, invocation))
+
+    def choose(self, name: Name) -> Name:
+        """The version that an invocation by this name runs; an alias may choose another each time.
+
+        Raises:
+            LambdaError: There is none.
+        """
+        self.find(name)
+        return Name(name.function, self._version(name))
 
     def _over(self, task: asyncio.Task[Ran]) -> None:
         self._calls.discard(task)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bentofn.adapters.local.console.guard import is_local
 from bentofn.adapters.local.core.profile import LimitTable
-from bentofn.adapters.local.lambda_.api import documents, eventstream
+from bentofn.adapters.local.lambda_.api import documents
 from bentofn.adapters.local.lambda_.api.asynchronous import Asynchronous
 from bentofn.adapters.local.lambda_.api.errors import LambdaError, too_large
 from bentofn.adapters.local.lambda_.api.invoker import Invoker, Ran
@@ -24,6 +24,7 @@ from bentofn.adapters.local.lambda_.api.routes import call_of
 from bentofn.adapters.local.lambda_.api.signature import Unsigned
 from bentofn.adapters.local.lambda_.api.signed import signer_of
 from bentofn.adapters.local.lambda_.api.store import Message
+from bentofn.adapters.local.lambda_.api.streams import stream_frames
 from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
 from bentofn.adapters.local.replies import read_body
@@ -65,6 +66,7 @@ class InvokeApi:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request whose path begins as :data:`routes.PREFIX` says."""
         id = str(uuid.uuid4())
+        response: web.StreamResponse
         try:
             response = await self._answer(request, id)
         except LambdaError as error:
@@ -75,7 +77,7 @@ class InvokeApi:
         response.headers["x-amzn-RequestId"] = id
         return response
 
-    async def _answer(self, request: web.BaseRequest, id: str) -> web.Response:
+    async def _answer(self, request: web.BaseRequest, id: str) -> web.StreamResponse:
         if any(name in request.headers for name in _BROWSERS) or not is_local(request.host):
             # A page of anybody's may not manage functions, nor under a name that leads here.
             message = "The Invoke API is not for web pages; call the function's URL."
@@ -156,7 +158,7 @@ class InvokeApi:
 
     async def _invoke(
         self, call: str, name: Name, request: web.BaseRequest, id: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if call == "invoke_async":
             kind = "Event"
@@ -189,8 +191,10 @@ class InvokeApi:
             qualifier=name.qualifier,
             headers=request.headers,
         )
+        if call == "invoke_stream":
+            return await stream_frames(self._invoker, name, invocation, request)
         ran = await self._invoker.call(name, invocation)
-        response = _streamed(ran, tail) if call == "invoke_stream" else _whole(ran, tail)
+        response = _whole(ran, tail)
         response.headers["X-Amz-Executed-Version"] = ran.version
         response.headers[HEADER] = trace
         return response
@@ -203,32 +207,6 @@ def _whole(ran: Ran, tail: bool) -> web.Response:
         response.headers["X-Amz-Function-Error"] = result.function_error
     if tail:
         response.headers["X-Amz-Log-Result"] = base64.b64encode(result.log_tail).decode()
-    return response
-
-
-def _streamed(ran: Ran, tail: bool) -> web.Response:
-    """The answer in frames; a runtime that does not stream has its whole answer in them."""
-    result = ran.result
-    payload, frames = result.payload, []
-    if result.function_error is None:
-        frames = [
-            eventstream.frame(
-                "PayloadChunk",
-                "application/octet-stream",
-                payload[start : start + eventstream.LARGEST_PIECE],
-            )
-            for start in range(0, len(payload), eventstream.LARGEST_PIECE)
-        ]
-    complete: dict[str, str] = {}
-    if result.function_error is not None:
-        complete["ErrorCode"] = result.function_error
-        complete["ErrorDetails"] = payload.decode(errors="replace")
-    if tail:
-        complete["LogResult"] = base64.b64encode(result.log_tail).decode()
-    end = json.dumps(complete).encode()
-    frames.append(eventstream.frame("InvokeComplete", "application/json", end))
-    response = web.Response(body=b"".join(frames), content_type=eventstream.CONTENT_TYPE)
-    response.headers["X-Amzn-Remapped-Content-Type"] = result.content_type
     return response
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -21,6 +21,7 @@ from bentofn.adapters.local.lambda_.api.invoker import Invoker
 from bentofn.adapters.local.lambda_.api.names import Name
 from bentofn.adapters.local.lambda_.api.signature import Unsigned
 from bentofn.adapters.local.lambda_.api.signed import signer_of
+from bentofn.adapters.local.lambda_.api.streams import stream_body
 from bentofn.adapters.local.lambda_.api.trace import HEADER, trace_of
 from bentofn.adapters.local.lambda_.invocation import Invocation
 from bentofn.adapters.local.replies import read_body
@@ -57,22 +58,21 @@ class FunctionUrls:
         """
         id, trace = str(uuid.uuid4()), trace_of(request.headers.get(HEADER))
         url: Url | None = None
+
+        def dress(response: web.StreamResponse) -> None:
+            _dress(response, request, url, id, trace)
+
+        response: web.StreamResponse
         try:
             url = self._invoker.find(name).spec.settings.url
-            response = await self._answer(request, name, path, url, id, trace)
+            response = await self._answer(request, name, path, url, id, trace, dress)
         except LambdaError as error:
             response = _failure(error)
         except Refused as refusal:
             message = "Request Entity Too Large" if refusal.status == 413 else "Bad Request"
             response = _message(refusal.status, message)
-        response.headers["x-amzn-RequestId"] = id
-        response.headers[HEADER] = trace
-        preflight = cors.is_preflight(request.method, request.headers)
-        if url is not None and url.cors is not None and not preflight:
-            for header in [n for n in response.headers if n.lower().startswith(cors.PREFIX)]:
-                del response.headers[header]
-            allowed = cors.response_headers(url.cors, request.headers.get("Origin"))
-            response.headers.update(allowed)
+        if not response.prepared:
+            dress(response)
         return response
 
     async def _answer(
@@ -83,7 +83,8 @@ class FunctionUrls:
         url: Url | None,
         id: str,
         trace: str,
-    ) -> web.Response:
+        dress: Callable[[web.StreamResponse], None],
+    ) -> web.StreamResponse:
         if url is None:
             return _message(403, None, "AccessDeniedException")
         if url.cors and cors.is_preflight(request.method, request.headers):
@@ -120,17 +121,32 @@ class FunctionUrls:
         invocation = Invocation(
             id, payload, 0.0, trace_id=trace, qualifier=name.qualifier, headers=request.headers
         )
-        ran = await self._invoker.call(name, invocation)
-        if ran.result.function_error is not None:
-            return _bad_gateway()
         try:
             if url.invoke_mode == "RESPONSE_STREAM":
+                ran = await stream_body(self._invoker, name, invocation, request, dress)
+                if isinstance(ran, web.StreamResponse):
+                    return ran
                 answer = streamed(ran.result.payload, ran.result.content_type)
             else:
+                ran = await self._invoker.call(name, invocation)
                 answer = buffered(ran.result.payload)
         except NoAnswer:
             return _bad_gateway()
-        return _response(answer)
+        return _bad_gateway() if ran.result.function_error is not None else _response(answer)
+
+
+def _dress(
+    response: web.StreamResponse, request: web.BaseRequest, url: Url | None, id: str, trace: str
+) -> None:
+    """Give a response the headers that all have."""
+    response.headers["x-amzn-RequestId"] = id
+    response.headers[HEADER] = trace
+    preflight = cors.is_preflight(request.method, request.headers)
+    if url is not None and url.cors is not None and not preflight:
+        for header in [n for n in response.headers if n.lower().startswith(cors.PREFIX)]:
+            del response.headers[header]
+        allowed = cors.response_headers(url.cors, request.headers.get("Origin"))
+        response.headers.update(allowed)
 
 
 def unknown() -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 
 import pytest
@@ -17,6 +18,7 @@ from bentofn.adapters.local.lambda_.messages import (
     Output,
     Reply,
     RestoreReady,
+    Streaming,
     Waiting,
 )
 from bentofn.adapters.local.lambda_.runtime_api import RuntimeApi, State
@@ -120,11 +122,27 @@ def test_a_stream_may_end_in_an_error() -> None:
     reply, answered = running().call(call)
     assert isinstance(reply, Reply)
     assert reply.status == 202
-    assert answered == Answered("a", body, "application/json", "Oh", streamed=True)
+    assert answered == Answered("a", body, "application/json", "Oh")
     whole = Call(2, "POST", V + "/invocation/a/response", mode, b"ab", 2)
-    assert running().call(whole)[1] == Answered(
-        "a", b"ab", "application/octet-stream", streamed=True
-    )
+    assert running().call(whole)[1] == Answered("a", b"ab", "application/octet-stream")
+
+
+def test_an_answer_is_streamed_to_a_caller_that_takes_it_so() -> None:
+    headers = {"lambda-runtime-function-response-mode": "streaming", "content-type": "text/x"}
+    head = Call(2, "POST", V + "/invocation/a/response", headers)
+    assert running().begin(head) == []
+    api = RuntimeApi()
+    api.call(get(1, "/invocation/next"))
+    api.offer(dataclasses.replace(offer("a"), streams=True))
+    for other in (
+        post(2, "/invocation/a/response"),
+        dataclasses.replace(head, path=V + "/invocation/b/response"),
+        dataclasses.replace(head, path=V + "/invocation/a/error"),
+    ):
+        assert api.begin(other) == []
+    assert api.begin(head) == [Streaming(2, "a", "text/x")]
+    whole = dataclasses.replace(head, size=7_000_000, limit=8_000_000)
+    assert api.call(whole)[1] == Answered("a", b"", "text/x")
 
 
 def test_another_response_mode_is_refused() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bentofn.adapters.local.lambda_.invocation import MAX_PAYLOAD
 from bentofn.adapters.local.lambda_.messages import Call, Reply
-from bentofn.adapters.local.lambda_.server import RuntimeServer
+from bentofn.adapters.local.lambda_.server import MAX_STREAM, RuntimeServer
 
 NEXT = "/2018-06-01/runtime/invocation/next"
 RESPONSE = "/2018-06-01/runtime/invocation/a/response"
@@ -22,10 +22,26 @@ ACCEPTED = b"HTTP/1.1 202 Accepted"
 class Side:
     """The server, what it was told, and a way to talk to it."""
 
-    server: RuntimeServer
     calls: asyncio.Queue[Call] = field(default_factory=asyncio.Queue)
-    hung_up: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    gone: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    pieces: asyncio.Queue[tuple[int, bytes]] = field(default_factory=asyncio.Queue)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    streams: bool = False
+
+    def __post_init__(self) -> None:
+        self.server = RuntimeServer(self)
+
+    def began(self, call: Call) -> bool:
+        return self.streams
+
+    def wrote(self, number: int, piece: bytes) -> None:
+        self.pieces.put_nowait((number, piece))
+
+    def called(self, call: Call) -> None:
+        self.calls.put_nowait(call)
+
+    def hung_up(self, number: int) -> None:
+        self.gone.put_nowait(number)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, _, port = self.server.address.partition(":")
@@ -46,17 +62,12 @@ class Side:
 
 @pytest.fixture
 async def side() -> AsyncIterator[Side]:
-    told: list[Side] = []
-    server = RuntimeServer(
-        lambda call: told[0].calls.put_nowait(call),
-        lambda number: told[0].hung_up.put_nowait(number),
-    )
-    told.append(Side(server))
-    await server.open()
-    yield told[0]
-    for writer in told[0].writers:
+    side = Side()
+    await side.server.open()
+    yield side
+    for writer in side.writers:
         writer.close()
-    await server.close()
+    await side.server.close()
 
 
 def post(body: bytes, *headers: str) -> bytes:
@@ -114,8 +125,30 @@ async def test_what_is_too_large_is_counted_and_not_kept(side: Side) -> None:
     assert (call.size, call.body) == (size, b"")
     side.server.reply(Reply(call.number, 413, b"{}"))
     assert b"413" in await reader.readline()
+    side.streams = True
     await side.send(post(b"x" * size, "Lambda-Runtime-Function-Response-Mode: streaming"))
-    assert len((await side.call()).body) == size
+    call = await side.call()
+    assert (call.size, call.body, call.limit) == (size, b"", MAX_STREAM)
+    assert sum(len(side.pieces.get_nowait()[1]) for _ in range(side.pieces.qsize())) == size
+
+
+async def test_a_body_is_told_of_as_it_comes_and_its_sender_is_held_up(side: Side) -> None:
+    side.streams = True
+    size = 32 << 20
+    request = post(b"x" * size)
+    _, writer = await side.send(request[:1000])
+    number, _ = await asyncio.wait_for(side.pieces.get(), 10)
+    side.server.hold(number, True)
+    side.server.hold(number, True)
+    writer.transport.set_write_buffer_limits(high=0)
+    writer.write(request[1000:])
+    drained = asyncio.ensure_future(writer.drain())
+    done, _ = await asyncio.wait({drained}, timeout=0.3)
+    assert not done
+    side.server.hold(number, False)
+    await asyncio.wait_for(drained, 10)
+    call = await side.call()
+    assert (call.number, call.size) == (number, size)
 
 
 async def test_who_stops_in_the_middle_has_sent_a_torn_request(side: Side) -> None:
@@ -133,7 +166,7 @@ async def test_who_hangs_up_while_it_waits_is_told_of(side: Side) -> None:
     _, writer = await side.send(f"GET {NEXT} HTTP/1.1\r\n\r\n".encode())
     call = await side.call()
     writer.transport.abort()
-    assert await asyncio.wait_for(side.hung_up.get(), 10) == call.number
+    assert await asyncio.wait_for(side.gone.get(), 10) == call.number
     side.server.reply(Reply(call.number, 200, b""))
 
 

@@ -217,7 +217,7 @@ async def test_a_removed_functions_events_are_gone(served: Served) -> None:
     served.functions.deploy("f", failing(9))
     await send(served)
     await until(lambda: len(served.functions.ran) == 1)
-    await served.face.forget("f", 1.0)
+    await served.face.forget("f")
     await served.clock.tick(300)
     assert len(served.functions.ran) == 1
     assert served.face.asynchronous.waiting("f") == 0
@@ -269,7 +269,7 @@ async def test_an_answer_that_comes_after_its_function_was_removed_changes_nothi
     served.functions.deploy("f", wait)
     await send(served, payload=b"1")
     await entered.wait()
-    await served.face.forget("f", 1.0)
+    await served.face.forget("f")
     await send(served, payload=b"2")
     await until(lambda: served.face.asynchronous.waiting("f") == 0)
     release.set()

@@ -199,12 +199,15 @@ async def test_reserved_concurrency_throttles_and_protects(served: Served) -> No
 
 
 async def test_functions_share_the_accounts_concurrency(served: Served) -> None:
-    release, running = asyncio.Event(), 0
+    release, running = asyncio.Event(), asyncio.Semaphore(0)
 
     async def wait(event: Any, _: Any) -> Any:
-        nonlocal running
-        running += 1
+        running.release()
         await release.wait()
+
+    async def run(count: int) -> None:
+        for _ in range(count):
+            await asyncio.wait_for(running.acquire(), 30)
 
     for name in ("a", "b", "own"):
         served.functions.deploy(name, wait)
@@ -221,15 +224,13 @@ async def test_functions_share_the_accounts_concurrency(served: Served) -> None:
     async with httpx.AsyncClient(timeout=60, limits=limits_of_client) as caller:
         names = ["a"] * 60 + ["b"] * 40
         held = [asyncio.create_task(caller.post(invocations(name))) for name in names]
-        while running < 100:
-            await asyncio.sleep(0.01)
+        await run(100)
         for name in ("a", "b"):
             error = await refused(client.invoke, FunctionName=name)
             assert error.response["Error"]["Code"] == "TooManyRequestsException"
             assert error.response["Reason"] == "ConcurrentInvocationLimitExceeded"
         held.append(asyncio.create_task(caller.post(invocations("own"))))
-        while running < 101:
-            await asyncio.sleep(0.01)
+        await run(1)
         release.set()
         assert {answer.status_code for answer in await asyncio.gather(*held)} == {200}
 

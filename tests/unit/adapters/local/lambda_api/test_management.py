@@ -309,6 +309,6 @@ async def test_what_is_set_survives_the_platform(functions: SmallFunctions, tmp_
         assert found["Concurrency"] == {"ReservedConcurrentExecutions": 3}
         found = await call(client.get_function_event_invoke_config, FunctionName="f")
         assert found["MaximumRetryAttempts"] == 0
-        await served.face.forget("f", 1.0)
+        await served.face.forget("f")
     async with serve(functions, tmp_path) as served:
         assert (await call(served.client().list_aliases, FunctionName="f"))["Aliases"] == []

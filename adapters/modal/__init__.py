@@ -1,0 +1,1 @@
+"""The target ``modal``: bentos as apps of Modal, made and deployed with Modal's own client."""

@@ -1,0 +1,104 @@
+"""A function's versions, which are its app's; rolling back; its end."""
+
+from __future__ import annotations
+
+from bentofn.adapters.modal.errors import explained
+from bentofn.adapters.modal.live import Live, find_live
+from bentofn.adapters.modal.session import Session
+from bentofn.adapters.modal.weights import remove_volume
+from bentofn.adapters.protocol import Deployed, Progress, Version
+from bentofn.adapters.versions import choose
+from bentofn.runtime.errors import UserError
+
+
+def versions(session: Session, function: str) -> list[Version]:
+    """The versions of a function, the first one first; those of others' deployments have no bento.
+
+    Raises:
+        UserError: There is no such function, or a call failed.
+    """
+    with explained(f"Asking for the versions of {function!r}", session.calls):
+        return versions_of(require_live(session, function))
+
+
+def versions_of(live: Live) -> list[Version]:
+    """The versions of a live app, the first one first."""
+    return [
+        Version(
+            number=each.number,
+            bento=live.bento(each),
+            digest=each.digest,
+            created=each.created,
+            weight=1.0 if each is live.now else 0.0,
+            note=f"as version {each.repeats}" if each.repeats else "",
+        )
+        for each in reversed(live.history)
+    ]
+
+
+def rollback(
+    session: Session, function: str, version: int | None, progress: Progress
+) -> Deployed:
+    """Have an earlier version serve again; Modal makes a new version of it.
+
+    Raises:
+        UserError: There is no such function or version, or a call failed.
+    """
+    from modal_proto import api_pb2
+
+    with explained(f"Rolling back {function!r}", session.calls):
+        live = require_live(session, function)
+        number = choose(versions_of(live), function, version)
+        changed = live.now is not None and number != live.now.number
+        if changed:
+            progress(f"Rolling back to version {number}")
+            request = api_pb2.AppRollbackRequest(app_id=live.app_id, version=number)
+            session.ask("AppRollback", request)
+            live = require_live(session, function)
+    assert live.now is not None
+    return Deployed(
+        name=function,
+        url=live.url,
+        version=live.now.number,
+        bento=live.bento(live.now),
+        digest=live.now.digest,
+        changed=changed,
+        snapshot="modal",
+        note=f"as version {number}" if changed else "",
+    )
+
+
+def destroy(session: Session, function: str) -> None:
+    """Stop a function's app, which ends its containers, and remove its volume.
+
+    Raises:
+        UserError: There is nothing of the function, or a call failed.
+    """
+    from modal_proto import api_pb2
+
+    with explained(f"Destroying {function!r}", session.calls):
+        live = find_live(session, function)
+        if live is not None:
+            session.ask("AppStop", api_pb2.AppStopRequest(app_id=live.app_id))
+        had_volume = remove_volume(session, function)
+    if live is None and not had_volume:
+        raise _unknown(function)
+
+
+def require_live(session: Session, function: str) -> Live:
+    """A function as it is deployed.
+
+    Raises:
+        UserError: It is not.
+    """
+    live = find_live(session, function)
+    if live is None:
+        raise _unknown(function)
+    return live
+
+
+def _unknown(function: str) -> UserError:
+    return UserError(
+        f"There is no function {function!r} on target modal, in this Modal environment; "
+        "bentofn status --target modal lists them."
+    )

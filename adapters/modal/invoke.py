@@ -1,0 +1,62 @@
+"""Calls a function through Modal's client, which needs no endpoint and no proxy token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bentofn.adapters.modal.entry import CLASS
+from bentofn.adapters.modal.errors import explained
+from bentofn.adapters.modal.history import require_live
+from bentofn.adapters.modal.live import read_record
+from bentofn.adapters.modal.session import Session
+from bentofn.adapters.protocol import Reply
+from bentofn.runtime.errors import UserError
+
+
+def invoke(session: Session, function: str, body: bytes, api: str | None) -> Reply:
+    """Send a body to an endpoint.
+
+    Args:
+        session: Modal.
+        function: The function.
+        body: JSON.
+        api: The endpoint; None for the only one.
+
+    Raises:
+        UserError: There is no such function or endpoint, or the call failed.
+    """
+    import modal
+
+    what = f"Calling {function!r}"
+    with explained(what, session.calls):
+        live = require_live(session, function)
+        record = read_record(session, function, live)
+        route = _route(function, {} if record is None else dict(record.routes), api)
+        service: Any = modal.Cls.from_name(
+            function,
+            CLASS,
+            client=session.client,
+            environment_name=session.environment or None,
+        )
+        call = service().call
+        if record is not None and record.joined:
+            whole = call.remote(route, body)
+            return Reply(whole["status"], whole["headers"], iter([whole["body"]]))
+        parts = call.remote_gen(route, body)
+        head = next(iter(parts))
+    return Reply(head["status"], head["headers"], _rest(what, session, parts))
+
+
+def _rest(what: str, session: Session, parts: Iterator[Any]) -> Iterator[bytes]:
+    with explained(what, session.calls):
+        yield from parts
+
+
+def _route(function: str, routes: dict[str, str], api: str | None) -> str:
+    if api is None and len(routes) == 1:
+        return next(iter(routes.values()))
+    if api in routes:
+        return routes[str(api)]
+    asked = f"has no endpoint {api!r}" if api else "has several endpoints"
+    raise UserError(f"Function {function!r} {asked}; name one of: {', '.join(routes) or 'none'}.")

@@ -1,0 +1,119 @@
+"""A connection to Modal: its client, from the user's own configuration, with its calls noted.
+
+The client's public functions cover an app's deployment, its volumes, logs and calls. What only its
+command line does (history, rolling back, an app's layout) is asked with the same requests that the
+command line sends, which is why :mod:`bentofn.adapters.modal.versions` names a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from bentofn.adapters.modal.errors import Calls
+from bentofn.adapters.modal.versions import check_client
+
+T = TypeVar("T")
+
+
+class Session:
+    """Modal as this user sees it. Nothing is sent before the first call.
+
+    Args:
+        watch: Told the name of each call before it is made.
+
+    Raises:
+        UserError: Modal's client is not installed, or a version that is not known to work.
+    """
+
+    def __init__(self, watch: Callable[[str], None] = lambda _: None) -> None:
+        check_client()
+        self.calls = Calls()
+        self._watch = watch
+        self._client: Any = None
+
+    @property
+    def client(self) -> Any:
+        """Modal's ``Client``, connected.
+
+        Raises:
+            modal.exception.AuthError: There is no token.
+        """
+        if self._client is None:
+            from modal._utils.async_utils import synchronizer
+
+            self._client = synchronizer._translate_out(self.run(self._connect()))
+        return self._client
+
+    @property
+    def environment(self) -> str:
+        """The name of the Modal environment; empty for the workspace's default."""
+        from modal.config import config
+
+        return str(config.get("environment") or "")
+
+    def ask(self, method: str, request: Any) -> Any:
+        """Send one request to Modal.
+
+        Args:
+            method: The call's name, such as ``AppRollback``.
+            request: Its message.
+
+        Returns:
+            The answer's message.
+        """
+        return self.run(self._ask(self.client, method, request))
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that uses the client's inner, asynchronous objects."""
+        from modal._utils.async_utils import synchronizer
+
+        async def running() -> T:
+            return await coroutine
+
+        result: T = synchronizer.create_blocking(running)()
+        return result
+
+    async def _ask(self, client: Any, method: str, request: Any) -> Any:
+        from modal._utils.async_utils import synchronizer
+
+        inner = synchronizer._translate_in(client)
+        # Since 1.6 the stub has an underscore, and without it it warns.
+        stub = inner._stub if hasattr(type(inner), "_stub") else inner.stub
+        return await getattr(stub, method)(request)
+
+    async def _connect(self) -> Any:
+        from modal.client import _Client
+
+        client = await _Client.from_env()
+        _note_calls(client, self.calls, self._watch)
+        return client
+
+
+def _note_calls(client: Any, calls: Calls, watch: Callable[[str], None]) -> None:
+    """Have a client note its calls, since its exceptions do not say which call failed."""
+    unary, stream = getattr(client, "_unnoted", (client._call_unary, client._call_stream))
+
+    @contextmanager
+    def noted(method: Any) -> Iterator[None]:
+        name = str(method.name).rpartition("/")[2]
+        calls.made[name] = calls.made.get(name, 0) + 1
+        watch(name)
+        try:
+            yield
+        except Exception as error:
+            calls.failed.append((name, error))
+            raise
+
+    async def call_unary(method: Any, *args: Any, **kwargs: Any) -> Any:
+        with noted(method):
+            return await unary(method, *args, **kwargs)
+
+    async def call_stream(method: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        with noted(method):
+            async for each in stream(method, *args, **kwargs):
+                yield each
+
+    client._unnoted = unary, stream
+    client._call_unary, client._call_stream = call_unary, call_stream

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ class Served:
         """
         assert self._app is not None
         await self._start()
-        said: asyncio.Queue[dict[str, Any]] = asyncio.Queue(16)
+        said: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue(16)
         asked = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
@@ -150,8 +150,8 @@ class Served:
 
 
 async def _messages(
-    said: asyncio.Queue[dict[str, Any]], answering: asyncio.Future[Any]
-) -> AsyncIterator[dict[str, Any]]:
+    said: asyncio.Queue[MutableMapping[str, Any]], answering: asyncio.Future[Any]
+) -> AsyncIterator[MutableMapping[str, Any]]:
     """What an application says, until its answer is whole; raises what it raises."""
     while True:
         hearing = asyncio.ensure_future(said.get())
@@ -190,7 +190,7 @@ def _scope(route: str, body: bytes) -> dict[str, Any]:
     }
 
 
-def _headers(message: dict[str, Any]) -> dict[str, str]:
+def _headers(message: MutableMapping[str, Any]) -> dict[str, str]:
     return {name.decode().lower(): value.decode() for name, value in message.get("headers", ())}
 
 

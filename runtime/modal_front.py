@@ -28,12 +28,13 @@ class Front:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """See the ASGI specification."""
         if scope["type"] == "lifespan":
-            return await _live(receive, send)
+            await _live(receive, send)
+            return
         body = b""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return None
+                return
             body += message.get("body", b"")
             if not message.get("more_body", False):
                 break
@@ -46,7 +47,7 @@ class Front:
         headers.append((b"content-length", b"%d" % len(answer["body"])))
         start = {"type": "http.response.start", "status": answer["status"], "headers": headers}
         await send(start)
-        return await send({"type": "http.response.body", "body": answer["body"]})
+        await send({"type": "http.response.body", "body": answer["body"]})
 
 
 async def _live(receive: Any, send: Any) -> None:

@@ -58,8 +58,8 @@ class ModalAdapter:
 
     def status(self, name: str | None = None) -> list[FunctionStatus]:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
-        from bentofn.adapters.modal.status import read_status
         from bentofn.adapters.modal.session import Session
+        from bentofn.adapters.modal.status import read_status
 
         return read_status(Session(), name)
 
@@ -83,9 +83,7 @@ class ModalAdapter:
         from bentofn.adapters.modal.logs import read_logs
         from bentofn.adapters.modal.session import Session
 
-        return read_logs(
-            Session(), name, follow=follow, since=since, tail=tail, request=request
-        )
+        return read_logs(Session(), name, follow=follow, since=since, tail=tail, request=request)
 
     def versions(self, name: str) -> list[Version]:
         """See :class:`bentofn.adapters.protocol.Adapter`."""

@@ -37,7 +37,9 @@ CAPABILITIES = Capabilities(
         Capability("provisionedConcurrency", "ignored", "minInstances keeps containers here"),
         Capability("snapStart", "ignored", "snapshot says how containers start here"),
         Capability("image", "ignored", "the image is made of the bento's layers"),
-        Capability("package.artifact", "refused", "a zip for Lambda does not run here; name a bento"),
+        Capability(
+            "package.artifact", "refused", "a zip for Lambda does not run here; name a bento"
+        ),
         Capability("role", "ignored", _AWS),
         Capability("provider.iam.role", "ignored", _AWS),
         Capability("provider.region", "ignored", "regions says where it runs here"),

@@ -176,7 +176,7 @@ def routes_of(bento: Bento) -> dict[str, str]:
 
 
 def _options(settings: FunctionSettings) -> dict[str, Any]:
-    rules = {
+    rules: dict[str, Any] = {
         "cpu": settings.cpu,
         "memory": settings.memory,
         "gpu": [settings.gpu, *settings.gpu_fallbacks] if settings.gpu_fallbacks else settings.gpu,

@@ -36,9 +36,7 @@ def versions_of(live: Live) -> list[Version]:
     ]
 
 
-def rollback(
-    session: Session, function: str, version: int | None, progress: Progress
-) -> Deployed:
+def rollback(session: Session, function: str, version: int | None, progress: Progress) -> Deployed:
     """Have an earlier version serve again; Modal makes a new version of it.
 
     Raises:

@@ -111,14 +111,13 @@ def find_live(session: Session, function: str) -> Live | None:
 def find_files(session: Session, function: str) -> dict[str, int]:
     """The files of a function's volume, without the first slash, to their bytes."""
     import modal
-    from modal.volume import FileEntryType
 
     volume = modal.Volume.from_name(volume_name(function), client=session.client)
     try:
         entries = volume.listdir("/", recursive=True)
     except modal.exception.NotFoundError:
         return {}
-    files = (entry for entry in entries if entry.type == FileEntryType.FILE)
+    files = (entry for entry in entries if entry.type.name == "FILE")
     return {entry.path.lstrip("/"): entry.size for entry in files}
 
 

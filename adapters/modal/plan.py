@@ -56,9 +56,9 @@ def _changes(desired: Desired, live: Live | None, record: Record | None) -> Iter
         return
     before = None if record is None else record.spec
     yield from changes_between(before, desired.record.spec)
-    if record is not None and record.bento == desired.record.bento:
-        if record.digest != desired.record.digest:
-            yield Change("bento", record.digest[:19], desired.record.digest[:19])
+    now = desired.record
+    if record is not None and record.bento == now.bento and record.digest != now.digest:
+        yield Change("bento", record.digest[:19], now.digest[:19])
 
 
 def _uploads(desired: Desired, files: Mapping[str, int]) -> Iterator[Upload]:

@@ -34,7 +34,7 @@ class Timing:
     seconds: int = 0
 
 
-class NotOnModal(ValueError):
+class NotOnModal(ValueError):  # noqa: N818 - it is no error of the program's
     """A schedule that Modal has no word for; half a sentence that says why."""
 
 
@@ -65,7 +65,7 @@ def timing(schedule: Schedule) -> Timing:
 
 
 def _days_of_week(field: str) -> str:
-    """From 1 to 7, of which 1 is Sunday, to 0 to 6; names stay, and so does what follows a ``/``."""
+    """From 1 to 7, of which 1 is Sunday, to 0 to 6; names and what follows a ``/`` stay."""
     parts = []
     for part in field.split(","):
         days, slash, step = part.partition("/")

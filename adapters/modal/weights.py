@@ -46,9 +46,7 @@ def weights_of(desired: Desired, volume: Mapping[str, int]) -> Iterator[Weights]
     """
     root = desired.bento.root()
     for model in desired.bento.manifest.models:
-        files = {
-            f"{model_folder(model)}/{path}": file for path, file in model_files(root, model)
-        }
+        files = {f"{model_folder(model)}/{path}": file for path, file in model_files(root, model)}
         there = all(volume.get(path) == file.stat().st_size for path, file in files.items())
         yield Weights(model, files, there)
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from grpclib.server import Server
+
 from modal_cloud.apps import Apps
 from modal_cloud.calls import Calls
 from modal_cloud.doors import Doors

@@ -7,8 +7,9 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
-from modal_cloud.state import App, State, Version
 from modal_proto import api_pb2
+
+from modal_cloud.state import App, State, Version
 
 
 class Apps:
@@ -122,7 +123,9 @@ class Apps:
                 description=app.name,
                 name=app.name,
                 state=app.state,
-                n_running_tasks=sum(c.app_id == app.app_id for c in self._state.containers.values()),
+                n_running_tasks=sum(
+                    c.app_id == app.app_id for c in self._state.containers.values()
+                ),
             )
             for app in self._state.apps.values()
         ]

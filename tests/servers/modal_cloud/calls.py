@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
+from modal_proto import api_pb2
+
 from modal_cloud.containers import Container
 from modal_cloud.state import State
-from modal_proto import api_pb2
 
 _PATIENCE = 20.0
 
@@ -127,13 +128,13 @@ class Calls:
 
     async def _chunks(self, request: Any, which: str) -> Any:
         call = self._state.calls[request.function_call_id]
-        chunks, last = getattr(call, which), request.last_index
+        chunks, sent = getattr(call, which), [request.last_index]
         while True:
-            await self._wait(lambda: len(chunks) > last or bool(call.outputs), _PATIENCE)
-            for chunk in chunks[last:]:
-                last = chunk.index
+            await self._wait(lambda: len(chunks) > sent[0] or bool(call.outputs), _PATIENCE)
+            for chunk in chunks[sent[0] :]:
+                sent[0] = chunk.index
                 yield chunk
-            if call.outputs and len(chunks) <= last:
+            if call.outputs and len(chunks) <= sent[0]:
                 return
 
     async def _wait(self, ready: Any, seconds: float) -> None:

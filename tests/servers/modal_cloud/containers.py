@@ -18,9 +18,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from modal_cloud.state import State
 from modal_proto import api_pb2
 from packaging.requirements import Requirement
+
+from modal_cloud.state import State
 
 _OWN = {"opt", "root", "tmp", "pkg", "__modal", "proc", "sys", "dev"}
 

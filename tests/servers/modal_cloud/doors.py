@@ -6,9 +6,10 @@ import hashlib
 from typing import Any
 
 from aiohttp import web
+from modal_proto import api_pb2
+
 from modal_cloud.calls import put_call
 from modal_cloud.state import State
-from modal_proto import api_pb2
 
 _BLOCK = 8 << 20
 

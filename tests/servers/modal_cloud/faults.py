@@ -12,7 +12,12 @@ from grpclib import GRPCError, Status
 Kind = Literal["denied", "throttled", "broken", "half", "slow"]
 """Refused; too many; the server is down for this call; done but not answered; answered late."""
 
-_QUIET = {"AppHeartbeat", "ContainerHeartbeat", "FunctionGetInputs", "FunctionGetDynamicConcurrency"}
+_QUIET = {
+    "AppHeartbeat",
+    "ContainerHeartbeat",
+    "FunctionGetInputs",
+    "FunctionGetDynamicConcurrency",
+}
 
 _ERRORS = {
     "denied": (Status.PERMISSION_DENIED, "this token may not do that"),

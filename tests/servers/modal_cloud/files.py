@@ -8,8 +8,9 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
-from modal_cloud.state import State, Volume
 from modal_proto import api_pb2
+
+from modal_cloud.state import State, Volume
 
 _BLOCK = 8 << 20
 
@@ -89,8 +90,7 @@ class Files:
             raise GRPCError(Status.NOT_FOUND, f"no file {request.path}")
         size = len(self._state.content[digest])
         urls = [
-            f"{self._state.doors_url}/content/{digest}/{start}"
-            for start in range(0, size, _BLOCK)
+            f"{self._state.doors_url}/content/{digest}/{start}" for start in range(0, size, _BLOCK)
         ]
         return api_pb2.VolumeGetFile2Response(get_urls=urls, size=size, start=0, len=size)
 
@@ -106,7 +106,9 @@ class Files:
             found = self._state.named_secrets.get(request.deployment_name)
             if found is None:
                 raise GRPCError(Status.NOT_FOUND, f"no secret {request.deployment_name}")
-            lacking = [key for key in request.required_keys if key not in self._state.secrets[found]]
+            lacking = [
+                key for key in request.required_keys if key not in self._state.secrets[found]
+            ]
             if lacking:
                 raise GRPCError(
                     Status.FAILED_PRECONDITION, f"{request.deployment_name} lacks {lacking}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from grpclib import GRPCError, Status
-from modal_cloud.state import Function, State
 from modal_proto import api_pb2
+
+from modal_cloud.state import Function, State
 
 _WEB = (api_pb2.WEBHOOK_TYPE_ASGI_APP,)
 
@@ -43,9 +44,12 @@ class Functions:
         function.metadata[definition_id] = metadata
         if data:
             function.data[definition_id] = data
-        return api_pb2.FunctionCreateResponse(
+        answer = api_pb2.FunctionCreateResponse(
             function_id=function.function_id, function=definition, handle_metadata=metadata
         )
+        if "function_data" in answer.DESCRIPTOR.fields_by_name:  # since 1.6
+            answer.function_data.CopyFrom(data or _as_data(definition))
+        return answer
 
     async def ClassCreate(self, request: Any) -> Any:
         class_id = request.existing_class_id or self._state.new_id("cs")
@@ -102,3 +106,18 @@ class Functions:
             if each.webhook_config.type in _WEB:
                 known.web_url = f"{self._state.doors_url}/web/{name}/{method}"
         return metadata
+
+
+def _as_data(definition: Any) -> Any:
+    """A definition in the form that holds several; with one of them, as Modal answers."""
+    data = api_pb2.FunctionData(
+        module_name=definition.module_name,
+        function_name=definition.function_name,
+        function_type=definition.function_type,
+        timeout_secs=definition.timeout_secs,
+        autoscaler_settings=definition.autoscaler_settings,
+        method_definitions=definition.method_definitions,
+        is_class=definition.is_class,
+    )
+    data.ranked_functions.add(rank=0).function.CopyFrom(definition)
+    return data

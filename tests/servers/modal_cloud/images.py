@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from modal_cloud.state import State
 from modal_proto import api_pb2
+
+from modal_cloud.state import State
 
 
 class Images:

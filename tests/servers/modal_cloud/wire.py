@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from grpclib import GRPCError, Status
-from modal_cloud.faults import Faults
 from modal_proto.api_grpc import ModalClientBase
+
+from modal_cloud.faults import Faults
 
 
 def servicer(handlers: Sequence[object], faults: Faults) -> ModalClientBase:

@@ -1,24 +1,28 @@
-"""A Modal of our own on loopback, and a small function."""
+"""A Modal of our own on loopback, and small functions to deploy to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from modal_cloud import Cloud
+from safetensors.numpy import save_file
 
 from bentofn.adapters.modal.adapter import ModalAdapter
+from bentofn.adapters.protocol import Deployed, FunctionSettings, FunctionSpec
 from bentofn.packager.build import build
 from bentofn.packager.build_inputs import BuildOptions
 from bentofn.packager.home import Home
+from bentofn.packager.modelsources.importing import import_source
+from bentofn.packager.store import Store
 
-SERVICE = '''\
+GREETER = """\
 import os
 
 import bentofn
-
-STARTED = []
 
 
 @bentofn.service(name="greeter")
@@ -34,6 +38,10 @@ class Greeter:
     def started(self):
         self.seen.append("startup")
 
+    @bentofn.on_shutdown
+    def ended(self):
+        print("shutdown", flush=True)
+
     @bentofn.api(examples=[{"name": "you"}])
     def greet(self, name: str = "nobody") -> str:
         print("greeting", name, flush=True)
@@ -42,21 +50,84 @@ class Greeter:
     @bentofn.api
     def told(self) -> dict:
         return {"seen": self.seen, "secret": os.environ.get("SECRET", "")}
-'''
+
+    @bentofn.api
+    async def count(self, to: int):
+        for number in range(to):
+            yield f"{number} "
+"""
+
+ADDER = """\
+import bentofn
+from safetensors.numpy import load_file
+
+
+@bentofn.service(name="adder")
+class Adder:
+    model = bentofn.models.BentoModel("offset:1")
+
+    def __init__(self):
+        self.offset = int(load_file(f"{self.model.path}/model.safetensors")["offset"][0])
+        self.sizes = []
+
+    @bentofn.api(batchable=True, max_batch_size=8)
+    def add(self, numbers: list[int]) -> list[int]:
+        self.sizes.append(len(numbers))
+        print("batch of", len(numbers), flush=True)
+        return [number + self.offset for number in numbers]
+"""
+
+Spec = Callable[..., FunctionSpec]
+Apply = Callable[..., Deployed]
 
 
 @pytest.fixture(scope="session")
 def modal_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home with ``greeter:1`` in it, and ``greeter:2`` of other code."""
+    """A home with ``greeter:1``, ``greeter:2`` of other code, and ``adder:1``, which has a model."""
     folder = tmp_path_factory.mktemp("modal")
     home = Home(folder / "home")
-    for version, word in (("1", "Hello"), ("2", "Good day")):
-        project = folder / version
+    weights = folder / "weights"
+    weights.mkdir()
+    save_file({"offset": np.array([40])}, weights / "model.safetensors")
+    import_source(Store(home), str(weights), "offset", "1")
+    sources = {
+        "greeter:1": GREETER,
+        "greeter:2": GREETER.replace("Hello", "Good day"),
+        "adder:1": ADDER,
+    }
+    for tag, source in sources.items():
+        name, version = tag.split(":")
+        project = folder / f"{name}-{version}"
         project.mkdir()
-        (project / "service.py").write_text(SERVICE.replace("Hello", word))
-        (project / "bentofile.yaml").write_text("service: service:Greeter\n")
+        (project / "service.py").write_text(source)
+        (project / "bentofile.yaml").write_text(
+            f"service: service:{name.title()}\npython:\n  packages: [safetensors, numpy]\n"
+        )
         build(project, home, BuildOptions(version=version), lambda _: None)
     return home
+
+
+@pytest.fixture(scope="session")
+def sent_before() -> dict[str, bytes]:
+    """Content that Modal has already, whoever sent it; kept from test to test."""
+    return {}
+
+
+@pytest.fixture
+def cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent_before: dict[str, bytes]
+) -> Iterator[Cloud]:
+    """A workspace with nothing in it, that Modal's client of this process comes to."""
+    from modal.client import _Client
+
+    with Cloud(tmp_path / "containers") as running:
+        running.state.content = sent_before
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("MODAL_CONFIG_PATH", str(tmp_path / "none.toml"))
+        monkeypatch.setattr(_Client, "_client_from_env", None)
+        yield running
+        print(*(line for *_, line in running.state.lines), sep="")
 
 
 @pytest.fixture
@@ -66,13 +137,20 @@ def adapter(modal_home: Home, cloud: Cloud) -> ModalAdapter:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """An empty workspace, that Modal's client of this process comes to."""
-    from modal.client import _Client
+def spec() -> Spec:
+    """Makes the spec of a function that is called as its bento is."""
 
-    with Cloud(tmp_path / "containers") as running:
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("MODAL_CONFIG_PATH", str(tmp_path / "none.toml"))
-        monkeypatch.setattr(_Client, "_client_from_env", None)
-        yield running
+    def make(bento: str = "greeter:1", **settings: Any) -> FunctionSpec:
+        return FunctionSpec(bento.partition(":")[0], bento, FunctionSettings(**settings))
+
+    return make
+
+
+@pytest.fixture
+def deploy(adapter: ModalAdapter, spec: Spec) -> Apply:
+    """Deploys a bento with settings."""
+
+    def apply(bento: str = "greeter:1", **settings: Any) -> Deployed:
+        return adapter.apply(spec(bento, **settings), lambda _: None)
+
+    return apply

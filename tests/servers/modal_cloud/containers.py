@@ -63,7 +63,7 @@ class Container:
             *_command(root), env={**variables, **_own_variables(state, task_id)},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        reading = asyncio.ensure_future(_read(state, app.app_id, task_id, process))
+        reading = asyncio.ensure_future(_read(state, app.app_id, function_id, task_id, process))
         return cls(state, app.app_id, task_id, checkpoint_id, root, process, reading)
 
     @property
@@ -91,9 +91,23 @@ class Container:
         await self.reading
 
 
-async def _read(state: State, app_id: str, task_id: str, process: Any) -> None:
+async def _read(
+    state: State, app_id: str, function_id: str, task_id: str, process: asyncio.subprocess.Process
+) -> None:
+    assert process.stdout is not None
     async for line in process.stdout:
         state.say(app_id, task_id, line.decode(errors="replace"))
+    code = await process.wait()
+    # What it had, and what waits for it, will not be answered any more.
+    failed = api_pb2.GenericResult(
+        status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE,
+        exception=f"the container ended with exit code {code}",
+    )
+    for call in state.calls.values():
+        if call.function_id == function_id and not call.outputs:
+            call.outputs.append(api_pb2.FunctionGetOutputsItem(result=failed))
+    async with state.changed:
+        state.changed.notify_all()
 
 
 def _build(state: State, root: Path, definition: Any) -> dict[str, str]:
@@ -148,7 +162,7 @@ def _layout(state: State, app: Any) -> Any:
 
 def _own_variables(state: State, task_id: str) -> dict[str, str]:
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",
         "MODAL_SERVER_URL": state.server_url,
         "MODAL_IS_REMOTE": "1",

@@ -42,13 +42,12 @@ class Functions:
         metadata.definition_id = definition_id
         function.definitions[definition_id] = definition
         function.metadata[definition_id] = metadata
-        if data:
-            function.data[definition_id] = data
+        function.data[definition_id] = data or _as_data(definition)
         answer = api_pb2.FunctionCreateResponse(
             function_id=function.function_id, function=definition, handle_metadata=metadata
         )
         if "function_data" in answer.DESCRIPTOR.fields_by_name:  # since 1.6
-            answer.function_data.CopyFrom(data or _as_data(definition))
+            answer.function_data.CopyFrom(function.data[definition_id])
         return answer
 
     async def ClassCreate(self, request: Any) -> Any:
@@ -73,8 +72,13 @@ class Functions:
             raise GRPCError(Status.NOT_FOUND, f"no function {request.object_tag}")
         function_id = app.live.function_ids[request.object_tag]
         definition_id = app.live.definition_ids[function_id]
-        metadata = self._state.functions[function_id].metadata[definition_id]
-        return api_pb2.FunctionGetResponse(function_id=function_id, handle_metadata=metadata)
+        function = self._state.functions[function_id]
+        answer = api_pb2.FunctionGetResponse(
+            function_id=function_id, handle_metadata=function.metadata[definition_id]
+        )
+        if "function" in answer.DESCRIPTOR.fields_by_name:  # since 1.6
+            answer.function.CopyFrom(function.data[definition_id])
+        return answer
 
     def _of(self, app_id: str, name: str, existing: str) -> Function:
         if existing:

@@ -83,7 +83,7 @@ Apply = Callable[..., Deployed]
 
 @pytest.fixture(scope="session")
 def modal_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home with ``greeter:1``, ``greeter:2`` of other code, and ``adder:1``, which has a model."""
+    """A home with ``greeter:1``, ``greeter:2`` of other code, and ``adder:1`` with a model."""
     folder = tmp_path_factory.mktemp("modal")
     home = Home(folder / "home")
     weights = folder / "weights"

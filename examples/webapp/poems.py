@@ -13,10 +13,10 @@ _STANZAS: tuple[tuple[tuple[str, ...], ...], ...] = (
             "Somebody left {about} outside the door,",
             "All morning the window was full of {about},",
             "They told us that {about} would come in spring,",
-            "There was a word for {about} in my mother's house,",
+            "There was a word for {about} in my mother’s house,",
         ),
         (
-            "between a photograph and last year's seeds,",
+            "between a photograph and last year’s seeds,",
             "wrapped in the paper of an older day,",
             "and nobody asked what it wanted from us,",
             "quiet as snow that has not decided,",

@@ -20,7 +20,7 @@ class Poet:
     """Writes poems."""
 
     @bentofn.api(examples=[{"about": "rain", "pace": 1000}])
-    async def write(self, about: Subject, edition: int = 0, pace: Pace = 9) -> AsyncIterator[str]:
+    async def write(self, about: Subject, edition: int = 0, pace: Pace = 14) -> AsyncIterator[str]:
         """Write a poem, word by word. The same subject and edition give the same poem."""
         for word in words_of(about, edition):
             yield word

@@ -51,26 +51,28 @@ async function write(subject) {
   try {
     const pieces = stream("/write", { about: subject, edition }, mine.signal, (kind) => (start = kind));
     for await (const piece of pieces) {
-      first ||= performance.now() - began;
+      if (!first) {
+        first = performance.now() - began;
+        show(arrival(start, first));
+      }
       words += piece.split(/\s+/).filter(Boolean).length;
       poem.append(Object.assign(document.createElement("span"), { textContent: piece }));
-      show(sentence(start, first, words));
     }
+    show(`${arrival(start, first)} ${words} words.`);
     edition += 1;
   } catch (error) {
     if (running !== mine) return;
-    if (error.name === "AbortError") show(`${sentence(start, first, words)} Stopped.`);
+    if (error.name === "AbortError") show(first ? `${arrival(start, first)} Stopped after ${words} words.` : "Stopped.");
     else show(reason(error), true);
   } finally {
     if (running === mine) busy(false);
   }
 }
 
-function sentence(start, first, words) {
-  if (!words) return "";
+function arrival(start, first) {
   const how = { warm: "by an instance that was there", cold: "by an instance that was started for it" };
   const who = how[start] ?? (start ? `by an instance that was ${start} for it` : "");
-  return `First word after ${Math.round(first)} ms ${who}. ${words} words.`;
+  return `First word after ${Math.round(first)} ms ${who}.`;
 }
 
 function reason(error) {

@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from playwright.sync_api import Browser, Page, expect
 from bentofn.adapters.local import daemon
 from bentofn.packager.home import Home
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "webapp"
+REPOSITORY = Path(__file__).resolve().parents[3]
+EXAMPLE = REPOSITORY / "examples" / "webapp"
+GUIDE = REPOSITORY / "docs" / "web-apps.md"
 POEM = "#poem"
 
 pytestmark = pytest.mark.slow
@@ -37,12 +39,25 @@ class Site:
         function: The platform's port.
         page: The page's port.
         said: What the README's commands printed.
+        environment: The variables that they were given.
     """
 
     folder: Path
     function: int
     page: int
     said: str
+    environment: Mapping[str, str]
+
+    def blocks(self, document: Path, language: str) -> list[str]:
+        """A document's blocks of code, for these ports."""
+        return blocks_of(document, language, self.function, self.page)
+
+    def run(self, *command: str) -> str:
+        """What a command prints in the example's folder."""
+        options: Any = {"cwd": self.folder, "env": self.environment, "text": True}
+        done = subprocess.run(command, capture_output=True, timeout=300, check=False, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return str(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -55,37 +70,33 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     endpoint = daemon.start(home, 0)
     page = free_port()
 
-    def moved(text: str) -> str:
-        return text.replace(":3600", f":{endpoint.port}").replace("8000", str(page))
-
     index = example / "page" / "index.html"
-    index.write_text(moved(index.read_text()))
-    blocks = re.findall(r"^```sh\n(.*?)^```", (example / "README.md").read_text(), re.M | re.S)
+    index.write_text(index.read_text().replace(":3600", f":{endpoint.port}"))
+    blocks = blocks_of(example / "README.md", "sh", endpoint.port, page)
     (serve,) = (block for block in blocks if "http.server" in block)
-    commands = moved("".join(block for block in blocks if block is not serve))
     environment = {
         **os.environ,
         "BENTOFN_HOME": str(home.path),
         "PAGE_ORIGIN": f"http://localhost:{page}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    options: Any = {"cwd": example, "env": environment, "text": True, "stderr": subprocess.STDOUT}
-    served = subprocess.Popen(moved(f"exec {serve}"), shell=True, stdout=subprocess.PIPE, **options)
+    served = subprocess.Popen(["bash", "-c", f"exec {serve}"], cwd=example, env=environment)
     try:
-        done = subprocess.run(
-            ["bash", "-euxo", "pipefail", "-c", commands],
-            stdout=subprocess.PIPE,
-            timeout=300,
-            check=False,
-            **options,
-        )
-        assert done.returncode == 0, done.stdout
+        site = Site(example, endpoint.port, page, "", environment)
+        commands = "".join(block for block in blocks if block is not serve)
+        said = site.run("bash", "-euo", "pipefail", "-c", commands)
         wait_for(page)
-        yield Site(example, endpoint.port, page, done.stdout)
+        yield replace(site, said=said)
     finally:
         served.kill()
-        served.communicate()
+        served.wait()
         daemon.stop(home)
+
+
+def blocks_of(document: Path, language: str, function: int, page: int) -> list[str]:
+    """The blocks of code of a document, for other ports than it names."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.M | re.S)
+    return [each.replace(":3600", f":{function}").replace("8000", str(page)) for each in found]
 
 
 def free_port() -> int:
@@ -130,8 +141,7 @@ def open_page(chromium: Browser, site: Site) -> Iterator[Callable[[str], Page]]:
 def poem_of(site: Site, about: str) -> str:
     """What the function answers without a browser."""
     code = f"import poems; print(''.join(poems.words_of({about!r}, 0)), end='')"
-    run = [sys.executable, "-c", code]
-    return subprocess.run(run, cwd=site.folder, check=True, capture_output=True, text=True).stdout
+    return site.run(sys.executable, "-c", code)
 
 
 def test_the_commands_of_the_readme_print_a_poem_and_a_client(site: Site) -> None:
@@ -160,7 +170,7 @@ def test_a_poem_can_be_stopped_and_another_begun(open_page: Any) -> None:
     poem = page.locator(POEM)
     expect(poem).to_contain_text(" ", timeout=30_000)
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_role("status")).to_contain_text("Stopped.")
+    expect(page.get_by_role("status")).to_contain_text("Stopped")
     stopped = poem.text_content()
     page.get_by_role("button", name="a borrowed bicycle").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
@@ -191,6 +201,38 @@ def test_the_function_says_which_origins_it_allows(site: Site, host: str, is_all
         allowed = answer.getheader("Access-Control-Allow-Origin")
         assert allowed == (origin if is_allowed else None)
         assert answer.getheader("Vary") == "Origin"
+
+
+def test_a_page_can_read_what_the_platform_refuses(site: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", site.function, timeout=30)
+    connection.putrequest("POST", "/poet/write")
+    origin = f"http://localhost:{site.page}"
+    for name, value in (("Origin", origin), ("Content-Length", str(1 << 40))):
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert answer.getheader("Access-Control-Allow-Origin") == origin
+    connection.close()
+
+
+def test_the_examples_of_the_guide_run(site: Site, open_page: Any, compile_typescript: Any) -> None:
+    (commands,) = site.blocks(GUIDE, "sh")
+    (python,) = site.blocks(GUIDE, "python")
+    (typescript,) = site.blocks(GUIDE, "ts")
+    site.run("bash", "-euo", "pipefail", "-c", commands)
+    (site.folder / "example.py").write_text(python)
+    assert site.run(sys.executable, "example.py") == poem_of(site, "rain")
+    (site.folder / "example.ts").write_text(typescript)
+    compiled = compile_typescript(site.folder)
+    assert compiled.returncode == 0, compiled.stdout
+    for name in ("poet.js", "example.js"):
+        shutil.copy(site.folder / name, site.folder / "page")
+    script = '<!doctype html><body><script type="module" src="example.js"></script>'
+    (site.folder / "page" / "typed.html").write_text(script)
+    page = open_page()
+    page.goto(f"http://localhost:{site.page}/typed.html")
+    expect(page.locator("body")).to_have_text(poem_of(site, "rain"), timeout=60_000)
 
 
 def test_what_the_function_refuses_is_shown(open_page: Any) -> None:

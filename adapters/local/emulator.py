@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
 
-from bentofn.adapters.local import proxy
+from bentofn.adapters.local import proxy, websockets
 from bentofn.adapters.local.console.guard import why_not
 from bentofn.adapters.local.console.pages import Console
 from bentofn.adapters.local.control import PREFIX, Control
+from bentofn.adapters.local.front.front import Front
+from bentofn.adapters.local.front.request import Request
 from bentofn.adapters.local.platform import Platform
 from bentofn.adapters.local.replies import error_response
 from bentofn.packager.files import remove_tree
@@ -47,28 +47,63 @@ class Emulator:
         """End what would go on for as long as somebody listens."""
         self._console.close()
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer any request; what no code expected is a 500 without its details."""
-        raw, question, query = request.raw_path.partition("?")
-        name, _, rest = raw.removeprefix("/").partition("/")
-        if self._console.answers(raw):
+    async def answer(self, request: Request, _: asyncio.Transport) -> bool:
+        """Answer a request for a function; False for all others."""
+        name, path = _split(request.target)
+        if self._is_other(request.target, name):
+            return False
+        try:
+            function = self._platform.get(name)
+        except UserError as error:
+            await request.error(404, _told(error, request.headers))
+            return True
+        await proxy.answer(request, function, path, function.profile.limits.payload)
+        return True
+
+    async def answer_other(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request for anything else, or for a websocket.
+
+        What no code expected is a 500 without its details.
+        """
+        raw = request.raw_path
+        if self._console.answers(raw.partition("?")[0]):
             return await self._console.answer(request)
         if raw.startswith(PREFIX):
             return await self._control.answer(request)
         face = self._platform.lambda_face
-        if face.takes(raw):
+        if face.takes(raw.partition("?")[0]):
             return await face.answer(request)
-        path = f"/{rest}{question}{query}"
+        name, path = _split(raw)
         own, _, qualifier = unquote(name).partition(":")
         if face.has(own):
             return await face.answer_url(request, own, qualifier or None, path)
         try:
             function = self._platform.get(name)
         except UserError as error:
-            # It lists the functions, which is for who may read the console.
-            listed = str(error) if not why_not(request.headers) else "There is no such function."
-            return error_response(404, listed)
-        return await proxy.answer(request, function, path, function.profile.limits.payload)
+            return error_response(404, _told(error, request.headers))
+        return await websockets.answer(request, function, path, function.profile.limits.payload)
+
+    def _is_other(self, target: str, name: str) -> bool:
+        face, path = self._platform.lambda_face, target.partition("?")[0]
+        return (
+            path.startswith(PREFIX)
+            or self._console.answers(path)
+            or face.takes(path)
+            or face.has(unquote(name).partition(":")[0])
+        )
+
+
+def _told(unknown: UserError, headers: Mapping[str, str]) -> str:
+    """What is said of a function that there is not: its sentence lists those that there are, which
+    is for who may read the console."""
+    return "There is no such function." if why_not(headers) else str(unknown)
+
+
+def _split(target: str) -> tuple[str, str]:
+    """A function's name, and path and query below it."""
+    raw, question, query = target.partition("?")
+    name, _, rest = raw.removeprefix("/").partition("/")
+    return name, f"/{rest}{question}{query}"
 
 
 def bind(port: int) -> socket.socket:
@@ -115,41 +150,19 @@ async def serve(
     if leash is not None:
         loop.add_reader(leash, ended.set)
     emulator = Emulator(platform, token)
-    # A body belongs to the service as it came, compressed or not.
-    server = web.Server(
-        emulator.answer,
-        handler_cancellation=True,
-        access_log=None,
-        auto_decompress=False,
-        logger=_faults_of_ours(),
-    )
-    runner = web.ServerRunner(server, shutdown_timeout=platform.profile.timeouts.stop_grace)
-    await runner.setup()
-    site = web.SockSite(runner, listener, backlog=BACKLOG)
+    front = Front(emulator.answer, emulator.answer_other)
     try:
         await platform.recover()
-        await site.start()
+        await front.listen(listener, BACKLOG)
         on_ready()
         await ended.wait()
         if leash is not None:
             loop.remove_reader(leash)
     finally:
-        if site in runner.sites:
-            await site.stop()
+        front.refuse_connections()
         emulator.close()
         await platform.close()
-        await runner.cleanup()
-
-
-def _faults_of_ours() -> logging.Logger:
-    """A log without what callers do wrong, with which they could fill the disk."""
-    logger = logging.getLogger(__name__)
-    logger.addFilter(_is_no_callers)
-    return logger
-
-
-def _is_no_callers(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+        await front.close(platform.profile.timeouts.stop_grace)
 
 
 def private_directory(path: Path) -> Path:

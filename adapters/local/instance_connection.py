@@ -9,7 +9,8 @@ from typing import cast
 
 import aiohttp
 import httptools
-from multidict import CIMultiDict
+
+from bentofn.runtime.http.exchange import LENGTHS, Header
 
 _MOST_UNREAD = 1 << 18
 """Bytes of an answer that nobody has taken, from which on no more is read."""
@@ -26,13 +27,11 @@ class Answer:
 
     Args:
         status: HTTP's.
-        reason: Its phrase.
-        headers: Its headers.
+        headers: Its headers, their names in lower case.
     """
 
-    def __init__(self, status: int, reason: str, headers: CIMultiDict[str]) -> None:
+    def __init__(self, status: int, headers: list[Header]) -> None:
         self.status = status
-        self.reason = reason
         self.headers = headers
         self.is_whole = False
         """Whether all of the body is here."""
@@ -42,6 +41,13 @@ class Answer:
         self._news = asyncio.Event()
         self._resume: Callable[[], None] | None = None
         self._release: Callable[[], None] | None = None
+
+    def header(self, name: bytes) -> bytes:
+        """A header's value; empty if there is none."""
+        for each, value in self.headers:
+            if each == name:
+                return value
+        return b""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes.
@@ -169,7 +175,7 @@ class InstanceConnection(asyncio.Protocol):
         if waiting is not None and not waiting.done():
             waiting.set_exception(_broken(error))
         elif answer is not None and not answer.is_whole:
-            lasts = "content-length" in answer.headers or "transfer-encoding" in answer.headers
+            lasts = any(name in LENGTHS for name, _ in answer.headers)
             answer.end(_broken(error) if lasts or error is not None else None)
 
     def data_received(self, data: bytes) -> None:
@@ -195,15 +201,10 @@ class InstanceConnection(asyncio.Protocol):
             self._answer.end(wrong)
         self.close()
 
-    def on_status(self, reason: bytes) -> None:
-        """The parser's: a part of the reason phrase."""
-        self._reason += reason
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser's: a header, or a trailer, which is dropped."""
         if self._answer is None:
-            text = value.decode("utf-8", "surrogateescape")
-            self._headers.add(name.decode("utf-8", "surrogateescape"), text)
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The parser's: the body, if any, follows."""
@@ -212,7 +213,7 @@ class InstanceConnection(asyncio.Protocol):
         if status < 200:
             self._begin()
             return
-        answer = Answer(status, self._reason.decode("latin-1"), self._headers)
+        answer = Answer(status, self._headers)
         answer.attach(self._resume, self._release)
         self._answer = answer
         if self._is_head or status in _NO_BODY:
@@ -235,8 +236,7 @@ class InstanceConnection(asyncio.Protocol):
             self._end()
 
     def _begin(self) -> None:
-        self._reason = b""
-        self._headers: CIMultiDict[str] = CIMultiDict()
+        self._headers: list[Header] = []
         self._keeps = False
 
     def _end(self) -> None:

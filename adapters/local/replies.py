@@ -7,6 +7,7 @@ import json
 from aiohttp import web
 
 from bentofn.adapters.local.tickets import Refused
+from bentofn.runtime.http.exchange import Reply, json_reply
 
 
 def error_response(status: int, sentence: str) -> web.Response:
@@ -18,17 +19,16 @@ def error_response(status: int, sentence: str) -> web.Response:
     )
 
 
-def refusal_response(refusal: Refused) -> web.Response:
+def refusal_reply(refusal: Refused) -> Reply:
     """A refusal in the backend's own words, where it has some for this."""
+    reply = json_reply(refusal.status, {"error": refusal.reason})
     rule = refusal.overflow
-    response = error_response(refusal.status, refusal.reason)
     if rule is None:
-        return response
+        return reply
     if rule.answer:
-        response.body = rule.answer.encode()
-        response.headers["Content-Type"] = rule.content_type
-    response.headers.update(rule.headers)
-    return response
+        reply = Reply(refusal.status, rule.answer.encode(), rule.content_type)
+    headers = [(name.encode(), value.encode()) for name, value in rule.headers.items()]
+    return reply._replace(headers=tuple(headers))
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:

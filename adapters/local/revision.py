@@ -43,6 +43,7 @@ from bentofn.adapters.local.services import Services
 from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tickets import Refused, Ticket
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus
+from bentofn.runtime.http.interrupt import Deadlines
 
 
 class Revision:
@@ -93,6 +94,8 @@ class Revision:
         """Paths of the service's tasks."""
         self.room = max(1, rules.concurrency * rules.max_instances)
         """Requests that its instances take at a time, all together."""
+        self.deadlines = Deadlines(spec.settings.timeout)
+        """Of requests that an instance has."""
         self._isolation = isolation
         self._pool = Pool(rules, f"{label}v{version}-{os.urandom(2).hex()}-")
         self._instances = Instances(
@@ -219,6 +222,7 @@ class Revision:
         await self._instances.close()
         if self._timer is not None:
             self._timer.cancel()
+        self.deadlines.close()
         await self.launcher.close()
         if self.services is not None:
             await self.services.close(patience)

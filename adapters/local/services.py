@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bentofn.adapters.local.bentos import LocalBento
+from bentofn.adapters.local.front.front import Front
+from bentofn.adapters.local.front.request import Request
 from bentofn.adapters.local.isolation.limits import MEBI
 from bentofn.adapters.local.replies import error_response
 from bentofn.adapters.protocol import FunctionSpec, InstanceStatus, Progress
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from bentofn.adapters.local.functions import Function
 
 _BACKLOG = 2048
+_NOT_YOURS = "Only the bento's own services may ask it."
 _LARGEST = 1 << 30
 """Bytes that the arguments of one call may hold: they never leave the machine."""
 
@@ -60,7 +63,7 @@ class Services:
         _make_private(directory)
         self._sockets = {name: directory / f"{i}.sock" for i, name in enumerate(names)}
         self._listeners = {name: _listener(path) for name, path in self._sockets.items()}
-        self._serving: list[asyncio.Task[asyncio.Server]] = []
+        self._serving: list[tuple[Front, asyncio.Task[None]]] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -75,24 +78,30 @@ class Services:
             name: The service's name.
             function: What runs it, with its revision.
         """
-        from bentofn.adapters.local import proxy  # which forwards to functions, which have services
+        # They forward to functions, which have services.
+        from bentofn.adapters.local import proxy, websockets
 
         self.functions[name] = function
 
-        async def answer(request: web.BaseRequest) -> web.StreamResponse:
-            if not self._may_ask(request):
-                return error_response(403, "Only the bento's own services may ask it.")
-            return await proxy.answer(request, function, request.raw_path, _LARGEST)
+        async def answer(request: Request, transport: asyncio.Transport) -> bool:
+            if self._may_ask(request.headers, transport):
+                await proxy.answer(request, function, request.target, _LARGEST)
+            else:
+                await request.error(403, _NOT_YOURS)
+            return True
 
-        server = web.Server(answer, handler_cancellation=True, access_log=None)
-        loop = asyncio.get_running_loop()
-        opening = loop.create_unix_server(server, sock=self._listeners[name], backlog=_BACKLOG)
-        self._serving.append(loop.create_task(opening))
+        async def talk(request: web.BaseRequest) -> web.StreamResponse:
+            if not self._may_ask(request.headers, request.transport):
+                return error_response(403, _NOT_YOURS)
+            return await websockets.answer(request, function, request.raw_path, _LARGEST)
 
-    def _may_ask(self, request: web.BaseRequest) -> bool:
-        transport = request.transport
+        front = Front(answer, talk)
+        opening = front.listen(self._listeners[name], _BACKLOG)
+        self._serving.append((front, asyncio.get_running_loop().create_task(opening)))
+
+    def _may_ask(self, headers: Mapping[str, str], transport: asyncio.BaseTransport | None) -> bool:
         connection = transport.get_extra_info("socket") if transport is not None else None
-        given = request.headers.get(HEADER, "").encode(errors="replace")
+        given = headers.get(HEADER, "").encode(errors="replace")
         known = hmac.compare_digest(given, self._secret.encode())
         return known and connection is not None and is_own_user(connection)
 
@@ -144,8 +153,9 @@ class Services:
         await asyncio.gather(*(each.tasks.close(patience) for each in functions))
         revisions = [each.live for each in functions if each.live is not None]
         await asyncio.gather(*(revision.close(patience) for revision in revisions))
-        for task in self._serving:
-            (await task).close()
+        for front, opening in self._serving:
+            await opening
+            await front.close(patience)
         for listener in self._listeners.values():
             listener.close()
         remove_tree(self._directory)

@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 import aiohttp
-from aiohttp import web
 from multidict import CIMultiDict
 
+from bentofn.adapters.local.front.request import Request, replaced
 from bentofn.adapters.local.journal.request_ids import FORWARDED_REQUEST_ID
-from bentofn.adapters.local.replies import read_body
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.tickets import Assignment, Refused, Ticket
 from bentofn.adapters.local.upstream import Unreachable
+from bentofn.runtime.http.exchange import Header
 from bentofn.runtime.tasks.routes import ACTIONS, MAX_BODY, Question, answer, lasting
-from bentofn.runtime.tasks.store import Replay, TaskRequest
+from bentofn.runtime.tasks.store import Headers, Replay, TaskRequest
 from bentofn.runtime.tasks.tasks import Interrupted, Tasks, failure
 
 TASK = "X-Bentofn-Task"
@@ -103,10 +103,10 @@ class FunctionTasks:
     async def answer(
         self,
         asked: tuple[str, str],
-        request: web.BaseRequest,
+        request: Request,
         payload_limit: int,
         trace: Mapping[str, str],
-    ) -> web.Response:
+    ) -> Replay:
         """Answer a request that :meth:`question` knows.
 
         Args:
@@ -122,19 +122,13 @@ class FunctionTasks:
         if tasks is None:
             raise Refused(503, "The function is being stopped.")
         action, route = asked
-        body = await read_body(request, payload_limit) if action == "submit" else b""
-        told = CIMultiDict(request.headers)
-        told.update(trace)
-        headers = lasting(tuple((n.lower(), v) for n, v in told.items()))
+        body = await request.body(payload_limit) if action == "submit" else b""
+        headers = lasting(_text(replaced(request.headers.pairs, trace)))
+        query = request.target.partition("?")[2]
         try:
-            replay = await answer(
-                tasks, Question(action, route, request.url.raw_query_string, headers, body)
-            )
+            return await answer(tasks, Question(action, route, query, headers, body))
         except sqlite3.Error as error:
             raise Refused(503, f"The tasks cannot be kept or read: {error}.") from error
-        return web.Response(
-            status=replay.status, headers=CIMultiDict(replay.headers), body=replay.body
-        )
 
     async def _run(self, request: TaskRequest) -> Replay:
         revision = self._live()
@@ -203,5 +197,11 @@ async def _transfer(
             body += chunk
             if len(body) > MAX_BODY:
                 return failure(f"The result is larger than {MAX_BODY} bytes, the limit of a task.")
-        kept = lasting(tuple((n.lower(), v) for n, v in response.headers.items()))
-        return Replay(response.status, kept, bytes(body))
+        return Replay(response.status, lasting(_text(response.headers)), bytes(body))
+
+
+def _text(headers: Sequence[Header]) -> Headers:
+    return tuple(
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        for name, value in headers
+    )

@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from bentofn.adapters.local.instance_connection import Answer, InstanceConnection
+from bentofn.runtime.http.exchange import Header
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _WITH_BODY = ("POST", "PUT", "PATCH")
@@ -76,6 +77,13 @@ class Upstream:
             aiohttp.ClientError: The instance did not answer, and may have read it.
             ValueError: The request holds a line break where none may be.
         """
+        fields = [(name.encode("latin-1"), _encoded(value)) for name, value in headers.items()]
+        return await self.forward(method, path, fields, body)
+
+    async def forward(
+        self, method: str, path: str, headers: Sequence[Header], body: bytes
+    ) -> Answer:
+        """Send a request, as :meth:`send` does, with headers that are bytes already."""
         if self._closed:
             raise Unreachable  # it ended between the choice and the sending
         data = _written(method, path, headers, body)
@@ -165,14 +173,19 @@ class Upstream:
             await self._websockets.close()
 
 
-def _written(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+def _written(method: str, path: str, headers: Sequence[Header], body: bytes) -> bytes:
     """A request as it is sent."""
-    lines = [f"{method} {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-    if "Host" not in headers:
-        lines.append("Host: instance")
+    fields = [*headers]
+    if not any(name.lower() == b"host" for name, _ in headers):
+        fields.append((b"host", b"instance"))
     if body or method in _WITH_BODY:
-        lines.append(f"Content-Length: {len(body)}")
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
+        fields.append((b"content-length", b"%d" % len(body)))
+    head = b"%b %b HTTP/1.1\r\n" % (method.encode(), _encoded(path))
+    head += b"".join([b"%b: %b\r\n" % each for each in fields])
+    if head.count(b"\n") != len(fields) + 1 or head.count(b"\r") != len(fields) + 1:
         raise ValueError("the request's head holds a line break where none may be")
-    return text.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
+    return b"%b\r\n%b" % (head, body)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -8,13 +8,20 @@ import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from bentofn.adapters.local.exchange import Exchange
+from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.headers import INSTANCE, START, request_headers
+from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.journal.request_ids import REQUEST_ID, request_id_of
+from bentofn.adapters.local.replies import error_response
+from bentofn.adapters.local.tickets import Assignment, Refused
 from bentofn.adapters.url import Cors
 
 _HANDSHAKE = (
-    "Sec-WebSocket-Key",
-    "Sec-WebSocket-Version",
-    "Sec-WebSocket-Extensions",
-    "Sec-WebSocket-Protocol",
+    b"sec-websocket-key",
+    b"sec-websocket-version",
+    b"sec-websocket-extensions",
+    b"sec-websocket-protocol",
 )
 """Headers of the caller's own handshake (RFC 6455, section 4.1); the instance gets others."""
 
@@ -22,13 +29,118 @@ _NOT_SENT = (1005, 1006, 1015)
 """Codes that no endpoint may send. Source: RFC 6455, section 7.4.1."""
 
 
-def is_websocket(request: web.BaseRequest) -> bool:
-    """Whether a request asks for a websocket."""
-    return (
-        request.method == "GET"
-        and request.headers.get("Upgrade", "").lower() == "websocket"
-        and "upgrade" in request.headers.get("Connection", "").lower()
+async def answer(
+    request: web.BaseRequest, function: Function, path: str, message_limit: int
+) -> web.StreamResponse:
+    """Connect a caller that asks for a websocket with an instance.
+
+    Args:
+        request: The caller's request.
+        function: A deployed function.
+        path: Path and query that the function's service sees.
+        message_limit: Bytes that a message may hold.
+    """
+    record = Record(
+        function.journal,
+        function.name,
+        request_id_of(request.headers),
+        request.method,
+        path.partition("?")[0],
+        0,
+        request.headers,
     )
+    conversation = _Conversation(request, function, path, message_limit, record)
+    url = function.deployment.spec.settings.url if function.deployment else None
+    try:
+        if not may_open(request.headers, request.host, url.cors if url else None):
+            raise Refused(403, "The function's URL allows no page of this origin (url.cors).")
+        await conversation.run()
+    except Refused as refusal:
+        conversation.refuse(refusal)
+    finally:
+        record.close()
+    assert conversation.response is not None
+    return conversation.response
+
+
+class _Conversation(Exchange):
+    """A request for a websocket, and that.
+
+    Args:
+        request: The caller's request.
+        function: A deployed function.
+        path: Path and query that the function's service sees.
+        message_limit: Bytes that a message may hold.
+        record: The request's in the journal.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        function: Function,
+        path: str,
+        message_limit: int,
+        record: Record,
+    ) -> None:
+        super().__init__(function, record)
+        self.response: web.StreamResponse | None = None
+        self._request = request
+        self._path = path
+        self._message_limit = message_limit
+
+    async def transfer(self, assignment: Assignment) -> None:
+        """See :class:`Exchange`."""
+        request, limit = self._request, self._message_limit
+        try:
+            instance = await assignment.upstream.open_websocket(
+                self._path, self._headers(), _offered_protocols(request.headers), limit
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            self.count()
+            raise Refused(
+                error.status if error.status >= 400 else 400,
+                f"The function takes no websocket at this path (it answered {error.status}).",
+            ) from None
+        self.count()
+        async with instance:
+            chosen = (instance.protocol,) if instance.protocol else ()
+            caller = web.WebSocketResponse(protocols=chosen, max_msg_size=limit)
+            self._sign(caller, assignment)
+            await caller.prepare(request)
+            self.response = caller
+            await relay(caller, instance)
+            self.record.answered(caller.status)
+
+    async def cut(self, assignment: Assignment, refusal: Refused) -> None:
+        """See :class:`Exchange`."""
+        self.record.answered(refusal.status)
+        if self.response is None:
+            self._sign(self.refuse(refusal), assignment)
+        elif self._request.transport is not None:
+            self._request.transport.abort()
+
+    def refuse(self, refusal: Refused) -> web.StreamResponse:
+        """Answer with the platform's refusal, which is the connection's last word."""
+        self.record.refused(refusal.status, refusal.reason)
+        self.response = error_response(refusal.status, refusal.reason)
+        self.response.headers[REQUEST_ID] = self.record.request_id
+        self.response.force_close()
+        return self.response
+
+    def _sign(self, response: web.StreamResponse, assignment: Assignment) -> None:
+        response.headers[REQUEST_ID] = self.record.request_id
+        response.headers[START] = assignment.start
+        response.headers[INSTANCE] = assignment.instance
+
+    def _headers(self) -> CIMultiDict[str]:
+        """What the instance is sent, without the caller's own handshake."""
+        theirs = [(name.lower(), value) for name, value in self._request.raw_headers]
+        peer, name = self._request.remote or "127.0.0.1", self.function.name
+        return CIMultiDict(
+            (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+            for name, value in request_headers(theirs, peer, name, self.record)
+            if name not in _HANDSHAKE
+        )
 
 
 def may_open(headers: CIMultiDictProxy[str], host: str, allowed: Cors | None) -> bool:
@@ -48,14 +160,7 @@ def may_open(headers: CIMultiDictProxy[str], host: str, allowed: Cors | None) ->
     return origin in allowed.origins or origin.partition("://")[2] == host
 
 
-def without_handshake(headers: CIMultiDict[str]) -> CIMultiDict[str]:
-    """Headers of a caller's request, without those of its handshake."""
-    for name in _HANDSHAKE:
-        headers.popall(name, None)
-    return headers
-
-
-def offered_protocols(headers: CIMultiDictProxy[str]) -> list[str]:
+def _offered_protocols(headers: CIMultiDictProxy[str]) -> list[str]:
     """The subprotocols that the caller speaks."""
     offers = headers.getall("Sec-WebSocket-Protocol", [])
     return [name.strip() for offer in offers for name in offer.split(",") if name.strip()]

@@ -221,7 +221,7 @@ class Cycle(Direct):
             end += b"content-length: %d\r\n" % length
         line = status_line(status)
         self.wire.transport.write(b"%b%b%b\r\n%b" % (line, fields, end, body))
-        self._complete()
+        self.finish()
 
     async def send(self, message: Message) -> None:
         """ASGI's channel to write to.
@@ -288,9 +288,10 @@ class Cycle(Direct):
                     raise RuntimeError("The response is not as long as its Content-Length.")
             self.wire.transport.write(body)
         if not more:
-            self._complete()
+            self.finish()
 
-    def _complete(self) -> None:
+    def finish(self) -> None:
+        """The response was written to its end, by whomever."""
         self.done = True
         if self._news is not None:
             self._news.set()

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from itertools import takewhile
 from types import TracebackType
+from typing import Protocol
 
 from bentofn.runtime.http.exchange import ClientLeftError, Exchange
 
@@ -57,6 +58,13 @@ class _Interrupt:
             raise self.error from error
 
 
+class Ends(Protocol):
+    """What a limit ends."""
+
+    def fire(self) -> None:
+        """End it."""
+
+
 class Deadlines:
     """Limits of the same length, which therefore end in the order in which they began.
 
@@ -68,21 +76,21 @@ class Deadlines:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._due: dict[Deadline, float] = {}
+        self._due: dict[Ends, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> Deadline:
         """A limit that runs from its entry on."""
         return Deadline(self)
 
-    def add(self, deadline: Deadline) -> None:
+    def add(self, deadline: Ends) -> None:
         """A limit begins."""
         loop = asyncio.get_running_loop()
         self._due[deadline] = loop.time() + self._seconds
         if self._timer is None:
             self._timer = loop.call_later(self._seconds, self._look)
 
-    def remove(self, deadline: Deadline) -> None:
+    def remove(self, deadline: Ends) -> None:
         """A limit is lifted, or was."""
         self._due.pop(deadline, None)
 

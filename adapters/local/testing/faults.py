@@ -22,6 +22,7 @@ from bentofn.adapters.local.lambda_.invocation import (
 )
 from bentofn.adapters.local.tickets import Assignment, Refused
 from bentofn.adapters.local.upstream import Unreachable, Upstream
+from bentofn.runtime.http.exchange import Header
 
 FaultKind = Literal["throttle", "slow_start", "refused", "cut"]
 """``throttle``: a request finds no room. ``slow_start``: a start takes longer. ``refused``: an
@@ -110,12 +111,12 @@ class _Severed(Upstream):
         self._upstream = upstream
         self._kind = kind
 
-    async def send(
-        self, method: str, path: str, headers: CIMultiDict[str] | Mapping[str, str], body: bytes
+    async def forward(
+        self, method: str, path: str, headers: Sequence[Header], body: bytes
     ) -> Answer:
         if self._kind == "refused":
             raise Unreachable
-        (await self._upstream.send(method, path, headers, body)).close()
+        (await self._upstream.forward(method, path, headers, body)).close()
         raise aiohttp.ServerDisconnectedError(_LOST)
 
     async def open_websocket(

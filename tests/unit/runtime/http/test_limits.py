@@ -20,7 +20,7 @@ from bentofn.runtime import asgi
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.http import tasks as module
 from bentofn.runtime.http.app import ServiceApp
-from bentofn.runtime.http.connection import MAX_HEAD
+from bentofn.runtime.http.protocol import MAX_HEAD
 
 from .conftest import OpenApp
 

@@ -89,7 +89,7 @@ class _Forwarding(Exchange):
         """See :class:`Exchange`."""
         request, record = self._request, self.record
         theirs = request.headers
-        headers = request_headers(theirs.pairs, request.peer, self.function.name, record.request_id)
+        headers = request_headers(theirs.pairs, request.peer, self.function.name, record)
         answer = await assignment.upstream.forward(request.method, self._path, headers, self.body)
         async with answer:
             self.count(answer)

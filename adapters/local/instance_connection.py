@@ -38,7 +38,7 @@ class Answer:
         self._chunks: deque[bytes] = deque()
         self._unread = 0
         self._error: Exception | None = None
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None
         self._resume: Callable[[], None] | None = None
         self._release: Callable[[], None] | None = None
 
@@ -67,7 +67,7 @@ class Answer:
                 raise self._error
             if self._resume is not None:
                 self._resume()
-            self._news.clear()
+            self._news = asyncio.Event()
             await self._news.wait()
 
     async def read(self) -> bytes:
@@ -99,14 +99,18 @@ class Answer:
         """A part of the body came; returns whether that is enough for now."""
         self._chunks.append(chunk)
         self._unread += len(chunk)
-        self._news.set()
+        self._tell()
         return self._unread > _MOST_UNREAD
 
     def end(self, error: Exception | None = None) -> None:
         """No more comes."""
         self.is_whole = error is None
         self._error = error
-        self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set()
 
     def attach(self, resume: Callable[[], None], release: Callable[[], None]) -> None:
         """Say how more is read, and what is to happen at its end."""

@@ -47,6 +47,7 @@ class Pool:
         self.draining = False
         self.members = Members(rules.concurrency)
         self._prefix = prefix
+        self._minimum = min(rules.min_instances, rules.max_instances)
         self._autoscaler = rules.scaling.autoscaler(rules.bounds)
         self._scale = Scale(0)
         self._queue = Waiting(rules.overflow, self.members)
@@ -107,8 +108,9 @@ class Pool:
                 self.draining = True
             case Tick():
                 self._wake_at = math.inf
-        self._expire(now)
-        self._dispatch(fresh)
+        if self._queue:
+            self._expire(now)
+            self._dispatch(fresh)
         if isinstance(event, RequestArrived) and self.rules.overflow.counts == "all":
             self._refuse_overflow(event.request, len(self._queue))
         self._decide(now)
@@ -229,9 +231,11 @@ class Pool:
         return backoff.retry_at if self._queue else max(backoff.retry_at, backoff.hold_until)
 
     def _kept(self) -> int:
-        return 0 if self.draining else min(self.rules.min_instances, self.rules.max_instances)
+        return 0 if self.draining else self._minimum
 
     def _scale_out(self, now: float) -> None:
+        if self.members.active >= max(self._granted, self._kept()):
+            return
         # What drains gets no more requests: it needs instances only for those that wait.
         wanted = self._granted if now >= self._gate and (self._queue or not self.draining) else 0
         kept = self._kept() if now >= self._backoff.hold_until else 0
@@ -263,6 +267,8 @@ class Pool:
 
     def _shrink(self) -> None:
         """Let go what is more than the rule wants: first what serves nobody yet, then idle ones."""
+        if self.members.active <= self._scale.most:
+            return
         least = max(self._kept(), int(self._wanted_once))
         spare = self.members.active - max(least, self._scale.most)
         if spare <= 0 or self.draining:
@@ -298,7 +304,9 @@ class Pool:
         if idle is not None and self.members.count("ready") > kept:
             times.append(self._expires(idle))
         # Only an earlier time is told: a Tick that comes too early does no harm.
-        next_time = min([t for t in times if t > now], default=math.inf)
-        if next_time < self._wake_at:
-            self._wake_at = next_time
-            self._commands.append(WakeAt(next_time))
+        told = self._wake_at
+        for time in times:
+            if now < time < self._wake_at:
+                self._wake_at = time
+        if self._wake_at < told:
+            self._commands.append(WakeAt(self._wake_at))

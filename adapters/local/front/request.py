@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, overload
 
 from bentofn.adapters.local.tickets import Refused
 from bentofn.runtime.http.cycle import Cycle
 from bentofn.runtime.http.exchange import Header, json_reply
 
 _FIELD = b"%b: %b\r\n"
+_T = TypeVar("_T")
 
 
 class Headers(Mapping[str, str]):
@@ -26,6 +28,17 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._first[name.lower().encode()].decode("utf-8", "surrogateescape")
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+
+    @overload
+    def get(self, name: str, /, default: str | _T) -> str | _T: ...
+
+    def get(self, name: str, /, default: _T | None = None) -> str | _T | None:
+        """As a mapping's, for which those that are missing are exceptions."""
+        value = self._first.get(name.lower().encode())
+        return default if value is None else value.decode("utf-8", "surrogateescape")
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self._first)
@@ -62,13 +75,12 @@ class Request:
         Raises:
             Refused: It holds more than ``limit`` bytes (413), or breaks HTTP's framing (400).
         """
-        too_large = Refused(413, f"The body is larger than {limit} bytes, the platform's limit.")
         if self.content_length > limit:
-            raise too_large
+            raise _too_large(limit)
         whole = self.cycle.whole_body()
         if whole is not None:
             if len(whole) > limit:
-                raise too_large
+                raise _too_large(limit)
             return whole
         body = bytearray()
         while True:
@@ -77,7 +89,7 @@ class Request:
                 raise Refused(400, "The body cannot be read: it is not framed as it says.")
             body += message["body"]
             if len(body) > limit:
-                raise too_large
+                raise _too_large(limit)
             if not message["more_body"]:
                 return bytes(body)
 
@@ -115,6 +127,10 @@ class Request:
         """Send the platform's own answer, in the shape of a service's error."""
         reply = json_reply(status, {"error": sentence})
         await self.respond(status, [(b"content-type", reply.media_type.encode())], reply.body)
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"The body is larger than {limit} bytes, the platform's limit.")
 
 
 def replaced(headers: Sequence[Header], by: Mapping[str, str]) -> list[Header]:

@@ -24,6 +24,6 @@ def written(method: bytes, target: bytes, version: str, headers: Iterable[Header
 
 def asks_for_websocket(headers: Sequence[Header]) -> bool:
     """Whether a request that may be answered in another protocol is to become a websocket."""
-    found = dict(headers)
-    tokens = [each.strip() for each in found.get(b"connection", b"").lower().split(b",")]
-    return b"upgrade" in tokens and found.get(b"upgrade", b"").lower() == b"websocket"
+    connection = b",".join([value for name, value in headers if name == b"connection"])
+    tokens = [each.strip() for each in connection.lower().split(b",")]
+    return b"upgrade" in tokens and dict(headers).get(b"upgrade", b"").lower() == b"websocket"

@@ -43,10 +43,7 @@ class HttpProtocol(asyncio.Protocol):
         self.writable: asyncio.Event | None = None
         self._loop = loop or asyncio.get_running_loop()
         self._keep_alive = keep_alive
-        self._parser: Any = httptools.HttpRequestParser(self)
-        if hasattr(self._parser, "set_dangerous_leniencies"):  # httptools before 0.6.3 has none
-            # What follows a request that ends the connection is no error of that request.
-            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._new_parser()
         self._url = b""
         self._headers: list[Header] = []
         self._expects = False
@@ -256,9 +253,17 @@ class HttpProtocol(asyncio.Protocol):
         if self.change(method, self._url, version, self._headers):
             self._timer.cancel()
             return
-        # The parser has left its body out: it is to read it as one that asks for no upgrade.
+        # The parser has left its body out: one is to read it as one that asks for no upgrade.
+        self._parser = self._new_parser()
         headers = [each for each in self._headers if each[0] != b"upgrade"]
         self.data_received(written(method, self._url, version, headers) + rest)
+
+    def _new_parser(self) -> Any:
+        parser: Any = httptools.HttpRequestParser(self)
+        if hasattr(parser, "set_dangerous_leniencies"):  # httptools before 0.6.3 has none
+            # What follows a request that ends the connection is no error of that request.
+            parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def _refuse(self, reply: Reply) -> None:
         """Read no more, and say so once all is answered that was read."""

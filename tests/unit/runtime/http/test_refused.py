@@ -135,6 +135,15 @@ async def test_an_upgrade_that_is_not_known_is_a_request_like_any(
     assert "need wsproto" in caplog.text
 
 
+async def test_an_upgrade_that_is_not_known_may_be_the_last_request() -> None:
+    async with serving(Echo()) as (connect, _):
+        client = await connect()
+        head = ("Connection: Upgrade", "Upgrade: h2c", "Connection: close")
+        _, headers, body = await client.ask(post("/echo", b"body", *head))
+        assert (body, headers["connection"]) == (b"POST /echo body", "close")
+        assert await client.is_over()
+
+
 @pytest.mark.parametrize("websockets", [False, True])
 async def test_another_protocol_is_refused_behind_a_request_that_runs(websockets: bool) -> None:
     app = Echo()

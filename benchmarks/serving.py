@@ -23,7 +23,7 @@ from services import report
 from serving import workloads
 from serving.environments import versions
 from serving.load import put, write_script
-from serving.peers import EXAMPLE, ONE_THREAD, PEERS, Contender, contenders, ours, peer_python
+from serving.peers import EXAMPLE, ONE_THREAD, PEERS, Contender, contenders, our_python, ours, peer_python
 from serving.processes import serving
 from serving.record import Record, Sample
 from serving.workloads import Workload
@@ -53,6 +53,7 @@ class Bench:
 
     Args:
         home: Where ours is built.
+        python: The interpreter that ours is installed for.
         folder: Scratch.
         record: The samples.
         rounds: Samples of each figure.
@@ -63,6 +64,7 @@ class Bench:
     """
 
     home: Home
+    python: Path
     folder: Path
     record: Record
     rounds: int
@@ -91,7 +93,7 @@ class Bench:
 
     def _contenders(self, workload: Workload) -> list[Contender]:
         """Everybody who serves a workload, ours first."""
-        found = [ours(workload, self.home, self.folder)]
+        found = [ours(workload, self.home, self.folder, self.python)]
         for peer in PEERS:
             if self.takes(peer.name):
                 found += contenders(peer, workload, self.home, self.folder)
@@ -218,6 +220,7 @@ def main() -> None:
         home = Home(Path(os.environ.get("BENTOFN_BENCH_HOME", f"{folder}/home")))
         bench = Bench(
             home,
+            our_python(home),
             Path(folder),
             Record(options.record),
             1 if options.quick else options.rounds,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import shutil
-import sys
+import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from services import report
 
 from bentofn.commands.init import write_template
 from bentofn.packager.build import BuildOptions, build
+from bentofn.packager.environment.uv import uv_binary
 from bentofn.packager.home import Home
 from bentofn.packager.modelstore import local_path
 from serving.environments import cache, environment
@@ -22,8 +25,9 @@ from serving.workloads import Workload
 MODELS = ("safetensors", "tokenizers", "numpy")
 """What the models import beside torch, which is the one that bentofn's own run takes."""
 
+CHECKOUT = Path(__file__).parents[2]
 APPS = Path(__file__).with_name("apps")
-EXAMPLE = Path(__file__).parents[2] / "examples" / "embeddings"
+EXAMPLE = CHECKOUT / "examples" / "embeddings"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 ENTRY = {"mlp": "Predict", "embeddings": "Embed", "echo": "Echo"}
 """Each workload's class, where a peer is told it by name."""
@@ -132,6 +136,20 @@ def peer_python(peer: Peer, home: Home) -> Path:
     return environment(folder / peer.name.replace(", ", "-"), packages, home, report=report)
 
 
+def our_python(home: Home) -> Path:
+    """The interpreter of an environment with this checkout's wheel, as a user installs it.
+
+    Raises:
+        UserError: A dependency cannot be had.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [uv_binary(), "build", "--quiet", "--wheel", "--out-dir", folder, str(CHECKOUT)]
+        subprocess.run(command, check=True)
+        wheel = next(Path(folder).glob("*.whl"))
+        mark = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        return environment(cache() / "own", [str(wheel)], home, mark=mark, report=report)
+
+
 def contenders(peer: Peer, workload: Workload, home: Home, scratch: Path) -> list[Contender]:
     """A peer's ways to serve a workload; writes their files.
 
@@ -162,8 +180,15 @@ def contenders(peer: Peer, workload: Workload, home: Home, scratch: Path) -> lis
     ]
 
 
-def ours(workload: Workload, home: Home, scratch: Path) -> Contender:
-    """bentofn: the workload's bento, without a snapshot."""
+def ours(workload: Workload, home: Home, scratch: Path, python: Path) -> Contender:
+    """bentofn: the workload's bento, without a snapshot.
+
+    Args:
+        workload: The workload.
+        home: Where it is built.
+        scratch: Where the project is written.
+        python: From :func:`our_python`.
+    """
     project = scratch / f"bentofn-{workload.name}"
     if workload.name == "embeddings":
         write_template("embeddings", project)
@@ -171,7 +196,7 @@ def ours(workload: Workload, home: Home, scratch: Path) -> Contender:
         shutil.copytree(APPS / "bentofn" / workload.name, project)
         shutil.copy(APPS / "model.py", project)
     tag = build(project, home, BuildOptions(), report).tag
-    program = Path(sys.executable).with_name("bentofn")
+    program = python.with_name("bentofn")
     return Contender(
         "bentofn",
         lambda port: [str(program), "serve", tag, "--port", str(port)],

@@ -101,7 +101,7 @@ def serving(
         process = subprocess.Popen(
             [*contained, "taskset", "-c", str(core), *command(port)],
             cwd=folder,
-            env={**os.environ, **environment, "PORT": str(port)},
+            env={**_surroundings(), **environment, "PORT": str(port)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -110,6 +110,11 @@ def serving(
         yield Server(process, port, (time.perf_counter() - began) * 1000)
     finally:
         _end(process)
+
+
+def _surroundings() -> dict[str, str]:
+    """This process's variables, without the one that has modules compiled anew at every start."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _await(process: subprocess.Popen[bytes], port: int, request: Request, log: Path) -> None:

@@ -23,7 +23,16 @@ from services import report
 from serving import workloads
 from serving.environments import versions
 from serving.load import put, write_script
-from serving.peers import EXAMPLE, ONE_THREAD, PEERS, Contender, contenders, our_python, ours, peer_python
+from serving.peers import (
+    EXAMPLE,
+    ONE_THREAD,
+    PEERS,
+    Contender,
+    contenders,
+    our_python,
+    ours,
+    peer_python,
+)
 from serving.processes import serving
 from serving.record import Record, Sample
 from serving.workloads import Workload

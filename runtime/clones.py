@@ -9,13 +9,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from select import POLLIN, poll
 
-import uvicorn
-
 from bentofn.runtime import instance, lifeline
+from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.protocol import Channel, Exited, Fork, Forked, ForkFailed
 
-Start = Callable[[Channel, Callable[[], None]], uvicorn.Config]
+Start = Callable[[Channel, Callable[[], None]], ServerConfig]
 """What a clone does before it serves, given the platform and what drops the clone's privileges."""
 
 

@@ -6,10 +6,9 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 
-import uvicorn
-
 from bentofn.runtime import asgi, lifecycle, lifeline, threads
 from bentofn.runtime.hooks import run_after_restore
+from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.protocol import Channel, Failed, Ready
 
@@ -24,7 +23,7 @@ def main(options: Mapping[str, str]) -> int:
     return live(lambda: start_service(options, control), listener, control)
 
 
-def start_service(options: Mapping[str, str], control: Channel) -> uvicorn.Config:
+def start_service(options: Mapping[str, str], control: Channel) -> ServerConfig:
     """Start a service from its import, up to where it can serve.
 
     Args:
@@ -43,7 +42,7 @@ def start_service(options: Mapping[str, str], control: Channel) -> uvicorn.Confi
 
 
 def live(
-    start: Callable[[], uvicorn.Config],
+    start: Callable[[], ServerConfig],
     listener: socket.socket,
     control: Channel,
     heed: Callable[[socket.socket], bool] = lifeline.heed,

@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-import uvicorn
-
 from bentofn.runtime import asgi, lifecycle, lifeline, rehearsal, renew
 from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused
 
@@ -32,11 +31,11 @@ class Original:
 
     renewable: lifecycle.Renewable
     app: ServiceApp
-    config: uvicorn.Config
+    config: ServerConfig
 
     def configure_copy(
         self, env: Mapping[str, str], threads: int, seal: Callable[[], None]
-    ) -> uvicorn.Config:
+    ) -> ServerConfig:
         """Turn this process, a copy, into an instance of its own.
 
         Args:
@@ -113,7 +112,7 @@ def flush() -> None:
 
 
 def _copyable(
-    app: ServiceApp, config: uvicorn.Config, control: Channel, why_not: WhyNot, sites: Sites
+    app: ServiceApp, config: ServerConfig, control: Channel, why_not: WhyNot, sites: Sites
 ) -> Original | None:
     refusal = why_not([control.fileno()], sites)
     if refusal is not None:

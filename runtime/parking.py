@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import uvicorn
-
 from bentofn.runtime import instance, lifecycle, lifeline, original, template, threads
 from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.http.warmup import send_examples
 from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
 from bentofn.runtime.obstacles import Sites, why_not_snapshot
@@ -194,7 +193,7 @@ class _Orders:
             self.control.send(Rehearsed())
 
 
-def _configure(prepared: Original, request: Restore, system: System) -> uvicorn.Config:
+def _configure(prepared: Original, request: Restore, system: System) -> ServerConfig:
     seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
     if request.parks_again:
         seal = _keep_privileges

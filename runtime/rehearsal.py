@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
-
-import uvicorn
-from uvicorn.server import ServerState
 
 from bentofn.runtime.event_loop import new_event_loop
 from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.serving import ServerConfig, ServerState
 
 _REQUEST = b"GET /livez HTTP/1.1\r\nHost: rehearsal\r\nConnection: close\r\n\r\n"
 
 
-def rehearse(app: ServiceApp, config: uvicorn.Config) -> None:
+def rehearse(app: ServiceApp, config: ServerConfig) -> None:
     """Answer one request; no thread, no loop and no count of it is left.
 
     The service's own methods and hooks are not called.
@@ -32,10 +29,8 @@ def rehearse(app: ServiceApp, config: uvicorn.Config) -> None:
         loop.close()
 
 
-async def _serve_one(app: ServiceApp, config: uvicorn.Config) -> None:
+async def _serve_one(app: ServiceApp, config: ServerConfig) -> None:
     loop = asyncio.get_running_loop()
-    # Any: uvicorn gives the class of the HTTP implementation no common type.
-    protocol_class: Any = config.http_protocol_class
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
@@ -43,10 +38,7 @@ async def _serve_one(app: ServiceApp, config: uvicorn.Config) -> None:
         await app.start(hooks=False)
         try:
             await loop.connect_accepted_socket(
-                lambda: protocol_class(
-                    config=config, server_state=ServerState(), app_state={}, _loop=loop
-                ),
-                theirs,
+                lambda: config.protocol(config, ServerState(), {}), theirs
             )
             await loop.sock_sendall(ours, _REQUEST)
             while await loop.sock_recv(ours, 1 << 16):

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import uvicorn
-
 from bentofn.runtime import asgi, current, lifecycle, lifeline, on_deployment, threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
+from bentofn.runtime.http.serving import BACKLOG, ServerConfig
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.service import Service
 from bentofn.runtime.supervisor.machine import processes_of
@@ -24,7 +23,7 @@ HOST, PORT = "127.0.0.1", 3000
 """Where a service is served by default. BentoML's host is every address of the machine."""
 
 
-def listen(host: str, port: int, backlog: int = asgi.BACKLOG) -> socket.socket:
+def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
     """Open a listening TCP socket.
 
     Args:
@@ -112,7 +111,7 @@ def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None)
         raise UserError(lifecycle.explain(error)) from None
     http = service.config.get("http", {})
     port = http.get("port", PORT) if port is None else port
-    backlog = service.config.get("backlog", asgi.BACKLOG)
+    backlog = service.config.get("backlog", BACKLOG)
     with listen(host or str(http.get("host", HOST)), port, backlog) as listener:
         _answer(service, listener)
 
@@ -166,7 +165,7 @@ def _set_up(service: Service[Any]) -> None:
     on_deployment.run_hooks(service)
 
 
-def _start(service: Service[Any], process: Process) -> uvicorn.Config:
+def _start(service: Service[Any], process: Process) -> ServerConfig:
     os.environ.update(process.env)
     prepared = lifecycle.prepare_service(service)
     tls = service.config.get("ssl", {})

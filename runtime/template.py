@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-import uvicorn
-
 from bentofn.runtime import lifeline, original, threads
 from bentofn.runtime.clones import Nursery
+from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.obstacles.forks import why_not_fork
 from bentofn.runtime.original import Original
@@ -41,7 +40,7 @@ def serve(prepared: Original, control: Channel) -> int:
         os._exit(0)
     request = clone.request
 
-    def start(_: Channel, seal: Callable[[], None]) -> uvicorn.Config:
+    def start(_: Channel, seal: Callable[[], None]) -> ServerConfig:
         return prepared.configure_copy(request.env, request.threads, seal)
 
     return clone.live(start)

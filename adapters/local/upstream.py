@@ -24,9 +24,9 @@ _GONE = (errno.ECONNREFUSED, errno.ENOENT)
 """What Linux says of an AF_UNIX socket at which nobody listens."""
 
 _KEEP = 15.0
-"""Seconds after which an idle connection is not used again. Instances close theirs after
-:data:`bentofn.runtime.asgi.KEEP_ALIVE`, five times as many: no request is sent on one that a
-healthy instance is just closing."""
+"""Seconds after which an idle connection is not used again. Instances close theirs after five times
+as many (:data:`bentofn.runtime.http.serving.KEEP_ALIVE`): no request is sent on one that a healthy
+instance is just closing."""
 
 _ONE_PIECE = 16 << 10
 """Bytes of a request that is written at once and is one piece to the kernel (which makes pieces of

@@ -13,9 +13,10 @@ RUNTIME_REQUIREMENTS = (
     "python-multipart>=0.0.12",
     "starlette>=0.37.2",
     "threadpoolctl>=3.5",
-    "uvicorn>=0.23.2",
     "uvloop>=0.21; platform_python_implementation == 'CPython' and sys_platform != 'win32'",
 )
+
+_WEBSOCKETS = re.compile(rb"\b(mount_)?asgi_app\b|\bmount_gradio_app\b")
 
 _WHERE_NAMED: Mapping[str, Pattern[bytes]] = {
     "a2wsgi>=1.10": re.compile(rb"\bmount_wsgi_app\b"),
@@ -27,7 +28,8 @@ _WHERE_NAMED: Mapping[str, Pattern[bytes]] = {
     "pysimdjson>=7; platform_python_implementation == 'CPython'": re.compile(
         rb"\b(ndarray|NDArray|Tensor)\b"
     ),
-    "wsproto>=1.2": re.compile(rb"\b(mount_)?asgi_app\b|\bmount_gradio_app\b"),
+    "uvicorn>=0.23.2": _WEBSOCKETS,
+    "wsproto>=1.2": _WEBSOCKETS,
 }
 """What the runtime needs besides for what a service's code names."""
 
@@ -48,6 +50,7 @@ _WITH_BENTOML: Mapping[str, str] = {
     "packaging": "packaging",
     "psutil": "psutil",
     "rich": "rich",
+    "uvicorn": "uvicorn",
     "watchfiles": "watchfiles",
     "yaml": "PyYAML",
 }

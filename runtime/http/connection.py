@@ -1,23 +1,21 @@
-"""HTTP/1.1 on one connection: uvicorn's place for it, with less to do for each request.
+"""HTTP/1.1 on one connection of a service, with little to do for each request.
 
-uvicorn listens, counts, stops and speaks websockets. Requests that an :class:`Exchange` answers as
-a whole need neither ASGI's messages nor a timer of their own; all others go ASGI's way.
+Requests that an :class:`Exchange` answers as a whole need neither ASGI's messages nor a timer of
+their own; all others go ASGI's way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, cast
-
-import uvicorn
-from uvicorn.server import ServerState
+from typing import Any
 
 from bentofn.runtime.http.cycle import Cycle
 from bentofn.runtime.http.exchange import Header, Reply, Scope
 from bentofn.runtime.http.heads import asks_for_websocket, written
 from bentofn.runtime.http.protocol import HttpProtocol
 from bentofn.runtime.http.scope import Scopes
+from bentofn.runtime.http.serving import ServerConfig, ServerState
 
 logger = logging.getLogger("bentofn.server")
 
@@ -29,33 +27,32 @@ class Connection(HttpProtocol):
     """One connection.
 
     Args:
-        config: uvicorn's.
+        config: Of the server.
         server_state: Its connections and tasks.
         app_state: What the application's start-up left for its requests.
     """
 
     def __init__(
         self,
-        config: uvicorn.Config,
+        config: ServerConfig,
         server_state: ServerState,
         app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config.timeout_keep_alive, _loop)
+        super().__init__(config.keep_alive)
         self._config = config
-        self._app: Any = config.loaded_app
+        self._app: Any = config.app
         self._server = server_state
         self._state = app_state
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's: it is open."""
-        self._server.connections.add(cast(Any, self))
-        self._scopes = Scopes(transport, self._config, self._state)
+        self._server.connections.add(self)
+        self._scopes = Scopes(transport, self._state)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio's: it is closed."""
-        self._server.connections.discard(cast(Any, self))
+        self._server.connections.discard(self)
         super().connection_lost(exc)
 
     def scope(self, method: bytes, target: bytes, version: str, headers: list[Header]) -> Scope:
@@ -68,23 +65,17 @@ class Connection(HttpProtocol):
         cycle.task = self._loop.create_task(cycle.run(self._app, running))
         running.add(cycle.task)
 
-    def answered(self) -> None:
-        """A response was written to its end: the next request's turn."""
-        self._server.total_requests += 1
-        super().answered()
-
     def refused(self, reply: Reply) -> None:
         """See :class:`HttpProtocol`."""
         logger.warning("A request is refused: %s", reply.body.decode())
 
     def change(self, method: bytes, target: bytes, version: str, headers: list[Header]) -> bool:
-        """See :class:`HttpProtocol`: uvicorn knows websockets, if any."""
-        protocol: Any = self._config.ws_protocol_class
-        if protocol is None or not asks_for_websocket(headers):
+        """See :class:`HttpProtocol`: websockets are known, if any."""
+        if self._config.websocket is None or not asks_for_websocket(headers):
             logger.warning(_NO_UPGRADE)
             return False
-        self._server.connections.discard(cast(Any, self))
-        made = protocol(config=self._config, server_state=self._server, app_state=self._state)
+        self._server.connections.discard(self)
+        made = self._config.websocket(self._server, self._state)
         made.connection_made(self.transport)
         made.data_received(written(method, target, version, headers))
         self.transport.set_protocol(made)

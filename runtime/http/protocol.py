@@ -14,7 +14,7 @@ from bentofn.runtime.http.exchange import Header, Reply, Scope, json_reply, text
 from bentofn.runtime.http.heads import size, written
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request's line and headers; the number of h11, uvicorn's other parser."""
+"""Bytes of a request's line and headers; h11's number."""
 
 _LIMIT = f"The request's line and headers are larger than {MAX_HEAD} bytes; send less of them."
 _TOO_LARGE = json_reply(431, {"error": _LIMIT})

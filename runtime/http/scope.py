@@ -10,7 +10,6 @@ import urllib.parse
 from typing import Any
 
 import httptools
-import uvicorn
 
 from bentofn.runtime.http.exchange import Header
 
@@ -20,21 +19,18 @@ class Scopes:
 
     Args:
         transport: The connection.
-        config: uvicorn's.
         state: What the application's start-up left for its requests.
     """
 
-    def __init__(
-        self, transport: asyncio.BaseTransport, config: uvicorn.Config, state: dict[str, Any]
-    ) -> None:
+    def __init__(self, transport: asyncio.BaseTransport, state: dict[str, Any]) -> None:
         self._state = state
         self._common = {
             "type": "http",
-            "asgi": {"version": config.asgi_version, "spec_version": "2.3"},
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
             "server": _address(transport, "sockname"),
             "client": _address(transport, "peername"),
             "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
-            "root_path": config.root_path,
+            "root_path": "",
         }
 
     def scope(

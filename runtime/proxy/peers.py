@@ -6,9 +6,11 @@ import asyncio
 import os
 import socket
 import struct
+from dataclasses import replace
 from typing import Any
 
-import uvicorn
+from bentofn.runtime.http.connection import Connection
+from bentofn.runtime.http.serving import ServerConfig
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 
@@ -25,13 +27,14 @@ def is_own_user(connection: Any) -> bool:
     return bool(_CREDENTIALS.unpack(data)[1] == os.geteuid())
 
 
-class _Private(asyncio.Protocol):
-    def connection_made(self, transport: Any) -> None:
+class _Private(Connection):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if not is_own_user(transport.get_extra_info("socket")):
-            transport.abort()
+            self.transport.abort()
 
 
-def only_own_user(config: uvicorn.Config) -> None:
-    """Have a server hang up on other users that connect to its AF_UNIX sockets."""
-    config.http_protocol_class = type("Private", (_Private, config.http_protocol_class), {})
+def only_own_user(config: ServerConfig) -> ServerConfig:
+    """The same for a server that hangs up on other users who connect to its AF_UNIX sockets."""
+
+    return replace(config, protocol=_Private)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bentofn.runtime import lifeline
-from bentofn.runtime.asgi import GRACE
+from bentofn.runtime.http.serving import GRACE
 from bentofn.runtime.supervisor.backoff import Backoff
 from bentofn.runtime.supervisor.plan import STARTED_IN
 

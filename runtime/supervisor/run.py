@@ -15,8 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bentofn.runtime import asgi
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.http.serving import BACKLOG
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.obstacles.forks import why_not_fork
 from bentofn.runtime.proxy import addresses
@@ -194,7 +194,7 @@ class _Supervisor:
 def _unix_listener(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
-    listener.listen(asgi.BACKLOG)
+    listener.listen(BACKLOG)
     return listener
 
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import uvicorn
-
 from bentofn.runtime import asgi, current, lifecycle, lifeline, original, rehearsal, threads
 from bentofn.runtime.hooks import run_after_restore
+from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.obstacles.forks import why_not_fork
 from bentofn.runtime.proxy import addresses
@@ -133,7 +132,7 @@ def _be_parent(role: Role, service: Service[Any], env: Mapping[str, str]) -> Non
 def _be_worker(
     role: Role,
     copied: lifecycle.Renewable,
-    config: uvicorn.Config,
+    config: ServerConfig,
     env: Mapping[str, str],
     index: int,
 ) -> int:
@@ -147,20 +146,19 @@ def _be_worker(
     return 0
 
 
-def _configure(role: Role, prepared: lifecycle.Prepared) -> uvicorn.Config:
+def _configure(role: Role, prepared: lifecycle.Prepared) -> ServerConfig:
     config = prepared.service.config
     tls = {} if addresses.ROLE in role.env else config.get("ssl", {})
     app = MergedMetrics(prepared.served, prepared.service, role.everyone)
     return asgi.configure(app, tls, websockets=prepared.app.has_mounts)
 
 
-def _serve(role: Role, config: uvicorn.Config, index: int) -> None:
+def _serve(role: Role, config: ServerConfig, index: int) -> None:
     lifeline.die_with_parent()
-    only_own_user(config)
     listener = socket.socket(fileno=os.dup(role.listen))
     own = socket.socket(fileno=os.dup(role.own[index - 1]))
     ready = partial(Report(READY, role.process.service).send, role.reports)
-    asgi.run(config, listener, ready, also=[own])
+    asgi.run(only_own_user(config), listener, ready, also=[own])
 
 
 def _divide(service: Service[Any], workers: int) -> None:

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import uvicorn
-
 from bentofn.runtime import (
     instance,
     lifecycle,
@@ -23,6 +21,7 @@ from bentofn.runtime import (
     threads,
 )
 from bentofn.runtime.clones import Nursery
+from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.namespaces import isolate
 from bentofn.runtime.obstacles import Sites, why_not_snapshot
@@ -112,7 +111,7 @@ def _park(zygote: Zygote, control: Channel, warmed: Warmed, path: str) -> int:
 def _be_instance(arrival: Arrival, zygote: Zygote, system: System) -> int:
     request, control = arrival.request, arrival.control
 
-    def start() -> uvicorn.Config:
+    def start() -> ServerConfig:
         seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
         return _start(request, zygote, control, seal)
 
@@ -141,7 +140,7 @@ def _be_template(arrival: Arrival, zygote: Zygote, system: System) -> int:
 
 def _start(
     request: Fork | Restore, zygote: Zygote, control: Channel, seal: Callable[[], None]
-) -> uvicorn.Config:
+) -> ServerConfig:
     """Turn this process, a copy of the zygote, into an instance of the bento asked for."""
     with _entered(request, zygote, control) as places:
         seal()

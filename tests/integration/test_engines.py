@@ -476,7 +476,7 @@ def test_describe_names_what_a_start_imports(make_root: Callable[[str, str], Pat
     assert "src/service.py" in answer["files"]
     assert "runtime/bentofn/runtime/template.py" in answer["files"]
     for module in (
-        *("uvicorn/__init__", "uvicorn/server", "uvloop/__init__"),
+        "uvloop/__init__",
         *("threadpoolctl", "prometheus_client/exposition"),
     ):
         assert f"env/{module}.py" in answer["files"]

@@ -19,6 +19,7 @@ import pytest
 
 import bentofn
 from bentofn.runtime import asgi, current
+from bentofn.runtime.http.serving import Server
 
 HERE = Path(__file__).parent
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "llm"
@@ -54,7 +55,7 @@ async def chatting(
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
     ready = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = asgi.Server(asgi.configure(app), ready.set)
+        server = Server(asgi.configure(app), ready.set)
         serving = asyncio.ensure_future(server.serve([listener]))
         await ready.wait()
         try:
@@ -62,7 +63,7 @@ async def chatting(
             writer.write(head + b"content-length: %d\r\n\r\n" % len(text) + text)
             yield writer
         finally:
-            server.should_exit = True
+            server.stop()
             await serving
 
 

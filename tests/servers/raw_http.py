@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bentofn.runtime import asgi
+from bentofn.runtime.http.serving import KEEP_ALIVE, Server
 
 
 class Client:
@@ -70,13 +71,13 @@ class Gated:
 
 @asynccontextmanager
 async def serving(
-    application: Any, keep_alive: float = asgi.KEEP_ALIVE, *, websockets: bool = False
+    application: Any, keep_alive: float = KEEP_ALIVE, *, websockets: bool = False
 ) -> AsyncIterator[Any]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = asgi.configure(application, websockets=websockets)
-        config.timeout_keep_alive = keep_alive
+        config.keep_alive = keep_alive
         ready = asyncio.Event()
-        server = asgi.Server(config, ready.set)
+        server = Server(config, ready.set)
         running = asyncio.ensure_future(server.serve([listener]))
         await ready.wait()
         clients = []
@@ -88,7 +89,7 @@ async def serving(
         yield connect, server
         for client in clients:
             client.writer.close()
-        server.should_exit = True
+        server.stop()
         await asyncio.wait_for(running, 20)
 
 

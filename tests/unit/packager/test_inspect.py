@@ -116,8 +116,8 @@ def add_env(store: Store, *, chunked: bool) -> Entry:
         *package("sympy", "mpmath<2,>=1.1"),
         *package("mpmath"),
         *package("opt_einsum"),
-        *package("uvicorn", "click>=7"),
-        *package("click"),
+        *package("starlette", "anyio>=3"),
+        *package("anyio"),
     ]
     pyc = LayerFile("opt/bento/env/sympy/__pycache__/__init__.cpython-311.pyc", b"pyc")
     if chunked:
@@ -138,7 +138,7 @@ def test_who_wanted_a_file(store: Store, chunked: bool) -> None:
     assert why["torch/__init__.py"] == "Torch-1, required by the project"
     assert why["mpmath/__init__.py"] == "mpmath-1, required by sympy, by torch, by the project"
     assert why["mpmath-1.dist-info/METADATA"] == why["mpmath/__init__.py"]
-    assert why["click/__init__.py"] == "click-1, required by uvicorn, by bentofn's runtime"
+    assert why["anyio/__init__.py"] == "anyio-1, required by starlette, by bentofn's runtime"
     assert why["opt_einsum/__init__.py"] == "opt_einsum-1, in the lock"
     assert env.why == "6 packages, torch required by the project, 2 for bentofn's runtime"
     assert bytecode.files[0].why == "sympy-1 imported on start"

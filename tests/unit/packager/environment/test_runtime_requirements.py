@@ -15,7 +15,7 @@ from bentofn.packager.home import Home
 @pytest.mark.parametrize(
     ("code", "names"),
     [
-        (b"@bentoml.asgi_app(app, path='/v1')", ["wsproto"]),
+        (b"@bentoml.asgi_app(app, path='/v1')", ["uvicorn", "wsproto"]),
         (b"svc.mount_wsgi_app(flask)", ["a2wsgi"]),
         (b"from bentoml import SyncHTTPClient", ["httpx"]),
         (b"llm = bentoml.depends(\n    url='http://x'\n)", ["httpx"]),

@@ -17,7 +17,8 @@ import pytest
 
 import bentofn
 from bentofn.runtime import asgi
-from bentofn.runtime.errors import UserError
+from bentofn.runtime.errors import BentoMLException
+from bentofn.runtime.http.serving import Server
 from bentofn.runtime.service import Service
 
 SERVER = """
@@ -102,19 +103,19 @@ async def client_of(service: Service[Any]) -> AsyncIterator[aiohttp.ClientSessio
     app = service.to_asgi()
     ready = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = asgi.Server(asgi.configure(app), ready.set)
+        server = Server(asgi.configure(app), ready.set)
         serving = asyncio.ensure_future(server.serve([listener]))
         await asyncio.wait(
             [serving, waiting := asyncio.ensure_future(ready.wait())],
             return_when=asyncio.FIRST_COMPLETED,
         )
         waiting.cancel()
-        if not server.started:
-            raise UserError(getattr(server.lifespan, "failure", ""))
+        if serving.done():
+            serving.result()
         port = listener.getsockname()[1]
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             yield session
-        server.should_exit = True
+        server.stop()
         await serving
 
 
@@ -187,14 +188,14 @@ async def test_commands_that_start_nothing(port: int, command: Any, message: str
             result: list[str] = command
             return result
 
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(BentoMLException, match=message):
         async with client_of(Failing):
             pass
 
 
 async def test_a_server_without_the_health_endpoint(hosted: Service[Any]) -> None:
     hosted.config["endpoints"] = {"livez": "/ping"}
-    with pytest.raises(UserError, match=r"has no /ping \(404\)"):
+    with pytest.raises(BentoMLException, match=r"has no /ping \(404\)"):
         async with client_of(hosted):
             pass
 
@@ -202,7 +203,7 @@ async def test_a_server_without_the_health_endpoint(hosted: Service[Any]) -> Non
 async def test_a_port_that_is_taken(hosted: Service[Any], port: int) -> None:
     with (
         socket.create_server(("127.0.0.1", port)),
-        pytest.raises(UserError, match=f"Port {port}, where hosted expects"),
+        pytest.raises(BentoMLException, match=f"Port {port}, where hosted expects"),
     ):
         async with client_of(hosted):
             pass

@@ -266,11 +266,11 @@ async def test_a_request_that_takes_longer_than_idle_connections_live_is_answere
         client = await connect()
         asked = post("/echo", b"late")
         client.writer.write(asked[:-1])
-        (connection,) = await _eventually(lambda: list(server.server_state.connections))
+        (connection,) = await _eventually(lambda: list(server.state.connections))
         loop = asyncio.get_running_loop()
         over = loop.time() + 3 * 0.1
         await _eventually(lambda: loop.time() > over)
-        assert connection in server.server_state.connections
+        assert connection in server.state.connections
         assert (await client.ask(asked[-1:]))[2] == b"late."
         assert await client.is_over()
 
@@ -290,10 +290,10 @@ async def test_a_stop_ends_idle_connections_and_lets_the_others_finish() -> None
         ask = post("/echo", b"late")
         busy.writer.write(ask[:-2])
         for _ in range(1000):
-            if server.server_state.tasks:
+            if server.state.tasks:
                 break
             await asyncio.sleep(0.01)
-        server.should_exit = True
+        server.stop()
         assert await idle.is_over()
         _, headers, body = await busy.ask(ask[-2:])
         assert (headers["connection"], body) == ("close", b"late.")
@@ -313,7 +313,7 @@ async def test_a_connection_that_ended_leaves_nothing_to_the_collector() -> None
             assert (await client.ask(post("/slow", b"a")))[2] == b"a"
             client.writer.close()
             for _ in range(1000):
-                if not server.server_state.connections and kept() == before:
+                if not server.state.connections and kept() == before:
                     break
                 await asyncio.sleep(0.01)
             assert kept() == before

@@ -21,6 +21,7 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.http import tasks as module
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.protocol import MAX_HEAD
+from bentofn.runtime.http.serving import Server
 
 from .conftest import OpenApp
 
@@ -141,13 +142,13 @@ async def served() -> AsyncIterator[int]:
     app: ServiceApp = Limited.to_asgi()
     ready = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = asgi.Server(asgi.configure(app), ready.set)
+        server = Server(asgi.configure(app), ready.set)
         serving = asyncio.ensure_future(server.serve([listener]))
         await ready.wait()
         try:
             yield listener.getsockname()[1]
         finally:
-            server.should_exit = True
+            server.stop()
             await serving
 
 

@@ -13,6 +13,7 @@ from fastapi import FastAPI, WebSocket
 
 import bentofn
 from bentofn.runtime import asgi
+from bentofn.runtime.http.serving import Server
 
 app = FastAPI()
 
@@ -38,16 +39,16 @@ class Talker:
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     service = Talker.to_asgi()
     config = asgi.configure(service, websockets=service.has_mounts)
-    config.timeout_keep_alive = 0.2
+    config.keep_alive = 0.2
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ready = asyncio.Event()
-        server = asgi.Server(config, ready.set)
+        server = Server(config, ready.set)
         serving = asyncio.ensure_future(server.serve([listener]))
         port = listener.getsockname()[1]
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             await ready.wait()
             yield session
-        server.should_exit = True
+        server.stop()
         await serving
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from bentofn.runtime import asgi
 from bentofn.runtime.http.app import ServiceApp
+from bentofn.runtime.http.serving import Server as HTTPServer
 
 _PATIENCE = 20.0
 """Seconds that anything may take on a busy machine."""
@@ -37,14 +38,16 @@ class Server:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.bind(str(place))
             listener.listen(16)
-        self._server = uvicorn.Server(asgi.configure(ServiceApp(service, self.instance)))
-        self._thread = threading.Thread(target=self._server.run, args=([listener],))
+        ready = threading.Event()
+        self._server = HTTPServer(asgi.configure(ServiceApp(service, self.instance)), ready.set)
+        serve = partial(self._server.serve, [listener])
+        self._thread = threading.Thread(target=lambda: asyncio.run(serve()))
         self._thread.start()
-        assert soon(lambda: self._server.started)
+        assert ready.wait(_PATIENCE)
 
     def stop(self) -> None:
         """End it, and its connections."""
-        self._server.should_exit = self._server.force_exit = True
+        self._server.stop(at_once=True)
         self._thread.join()
 
 

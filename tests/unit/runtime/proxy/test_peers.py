@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 import bentofn
 from bentofn.runtime.asgi import configure
+from bentofn.runtime.http.serving import Server
 from bentofn.runtime.proxy.peers import only_own_user
 
 NOBODY = 65534
@@ -59,15 +59,14 @@ def ask(path: str, user: int) -> str:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_another_user_is_hung_up_on() -> None:
     async def run() -> tuple[str, str]:
-        config = configure(Lively.to_asgi())
-        only_own_user(config)
-        server = uvicorn.Server(config)
+        config = only_own_user(configure(Lively.to_asgi()))
+        server = Server(config, lambda: None)
         with listening() as listener:
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            serving = asyncio.create_task(server.serve([listener]))
             path = listener.getsockname()
             own = await asyncio.to_thread(ask, path, 0)
             other = await asyncio.to_thread(ask, path, NOBODY)
-            server.should_exit = True
+            server.stop()
             await serving
         return own, other
 

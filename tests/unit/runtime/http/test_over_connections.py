@@ -11,10 +11,10 @@ import aiohttp
 import numpy as np
 import pytest
 import pytest_asyncio
-import uvicorn
 
 import bentofn
 from bentofn.runtime import asgi
+from bentofn.runtime.http.serving import Server
 
 CHUNK = 1 << 16
 CHUNKS = 2000
@@ -87,15 +87,13 @@ class Live:
 async def served() -> AsyncIterator[tuple[aiohttp.ClientSession, Live]]:
     app = Live.to_asgi()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = asgi.configure(app)
-        config.timeout_graceful_shutdown = 5
-        server = uvicorn.Server(config)
+        server = Server(asgi.configure(app), lambda: None)
         serving = asyncio.ensure_future(server.serve([listener]))
         async with aiohttp.ClientSession(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
             async with client.get("/readyz") as ready:
                 assert (ready.status, await ready.text()) == (200, "\n")
             yield client, app.instance  # type: ignore[misc]
-        server.should_exit = True
+        server.stop()
         await serving
 
 

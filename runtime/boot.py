@@ -3,7 +3,7 @@
     python -I -S -u <root>/runtime/bentofn/runtime/boot.py PROCESS [--NAME VALUE]...
 
 It decides what may be imported (the project's code, the runtime, the bento's environment and the
-standard library, nothing of the host's) and hands over. Nothing but ``os`` and ``sys`` is imported
+standard library, nothing of the host's) and hands over. Nothing but built-in modules is imported
 here: every module costs a cold start.
 """
 
@@ -12,6 +12,7 @@ here: every module costs a cold start.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -118,6 +119,7 @@ def main(argv: list[str]) -> int:
     except UsageError as error:
         print(f"boot.py: {error}", file=sys.stderr)
         return 2
+    gc.disable()  # until the service is imported
     where = places(options, os.path.abspath(__file__))
     set_import_path(where)
     if "source" not in options:

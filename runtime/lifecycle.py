@@ -112,7 +112,19 @@ def load(options: Mapping[str, str]) -> Service[Any]:
         UserError: The service cannot be imported.
     """
     target = options.get("service") or target_of(BentoRoot(Path(options["root"])))
-    return load_service(target, Path(options["source"]))
+    return import_service(target, Path(options["source"]))
+
+
+def import_service(target: str, directory: Path) -> Service[Any]:
+    """The same as :func:`load_service`, in less time where it imports much."""
+    # Imports make many objects and little garbage: the collector would walk them for nothing, 150
+    # of 1,100 ms for torch's. What is imported stays, and nothing later has to walk it either.
+    gc.disable()
+    try:
+        return load_service(target, directory)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def prepare(options: Mapping[str, str]) -> Prepared:
@@ -123,15 +135,9 @@ def prepare(options: Mapping[str, str]) -> Prepared:
             not answered.
         Exception: Whatever the service's own constructor raises.
     """
-    # Imports make many objects and little garbage: the collector would walk them for nothing.
-    gc.disable()
     current.become_worker()
     request_logs.install()  # before the service's own log handlers take hold of the outputs
-    try:
-        service = load(options)
-    finally:
-        gc.enable()
-    return prepare_service(service)
+    return prepare_service(load(options))
 
 
 def prepare_service(service: Service[Any]) -> Prepared:

@@ -6,6 +6,7 @@ It is what ``/var/runtime/bootstrap.py`` is on Lambda: the client runs unmodifie
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import sys
@@ -24,6 +25,7 @@ def main(options: Mapping[str, str]) -> int:
     Args:
         options: ``handler``, as ``module.function``, and ``client``, the directory of awslambdaric.
     """
+    gc.enable()  # the handler may be any code
     lifeline.die_with_parent()
     isolate(Namespaces.find(), os.environ)()
     if os.getpid() == 1:

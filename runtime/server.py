@@ -14,7 +14,6 @@ from bentofn.runtime import asgi, current, lifecycle, lifeline, on_deployment, t
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.serving import BACKLOG, ServerConfig
-from bentofn.runtime.loading import load_service
 from bentofn.runtime.service import Service
 from bentofn.runtime.supervisor.machine import processes_of
 from bentofn.runtime.supervisor.plan import INHERITED, Process
@@ -73,7 +72,7 @@ def serve(target: str, directory: Path, host: str | None, port: int | None) -> N
     Raises:
         UserError: The service does not start, or the port cannot be bound.
     """
-    _serve(lambda: load_service(target, directory), host, port)
+    _serve(lambda: lifecycle.import_service(target, directory), host, port)
 
 
 def serve_service(service: Service[Any], host: str | None, port: int | None) -> None:

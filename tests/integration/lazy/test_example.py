@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from instances import eventually
 
 from bentofn.adapters.local import daemon
 from bentofn.commands.init import write_template
@@ -83,5 +84,10 @@ def test_a_cold_machine_answers_after_a_quarter(
     answer = np.array(json.loads(bentofn("invoke", "embeddings", texts, home=node.path).stdout))
     assert np.allclose(np.linalg.norm(answer, axis=1), 1)
     assert answer[0] @ answer[1] > answer[0] @ answer[2]
-    got = json.loads(bentofn("get", built.tag, "--json", home=node.path).stdout)
-    assert got["fetched_before_first_answer"] <= GZIP_IMAGE / 4
+
+    def fetched() -> int | None:  # counted by another process, which hears of the answer later
+        got = json.loads(bentofn("get", built.tag, "--json", home=node.path).stdout)
+        first: int | None = got["fetched_before_first_answer"]
+        return first
+
+    assert eventually(fetched) <= GZIP_IMAGE / 4

@@ -72,6 +72,12 @@ def _later(settings: FunctionSettings) -> Any:
     ]
 
 
+def _profile(settings: FunctionSettings) -> str:
+    tuning = settings.tuning.get(settings.profile, {})
+    own = ", ".join(f"{name}: {value}" for name, value in sorted(tuning.items()))
+    return f"{settings.profile} with {own}" if own else settings.profile
+
+
 FIELDS: tuple[Field, ...] = (
     Field("memorySize", "framework", "MiB of an instance", lambda s: s.memory),
     Field("timeout", "framework", "seconds of a request", lambda s: s.timeout),
@@ -142,7 +148,7 @@ FIELDS: tuple[Field, ...] = (
     Field("snapshot none", "bentofn", "plain starts", lambda s: s.snapshot == "none"),
     Field("schedules", "bentofn", "dates, windows, once only", _later),
     Field("regions", "bentofn", "where it may run", lambda s: list(s.regions)),
-    Field("as", "bentofn", "the backend whose rules it runs by", lambda s: s.profile),
+    Field("as", "bentofn", "the backend whose rules it runs by", _profile),
 )
 """All of them, in the order of the documentation."""
 

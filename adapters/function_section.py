@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bentofn.adapters.registry import targets
 from bentofn.adapters.schedules import read_schedules
 from bentofn.adapters.secret import read_secrets
 from bentofn.adapters.settings import Architecture, FunctionSettings
+from bentofn.adapters.tuning import read_tuning
 from bentofn.adapters.url import Cors, Url
 from bentofn.adapters.yamltree import Node, Overlay
 from bentofn.runtime.errors import UserError
@@ -108,21 +109,27 @@ def read_function(
             "a function's name is at most 64 letters, digits, - and _, not - or _ first"
         )
     framework.only(FUNCTION_KEYS)
-    ours.only([*CUSTOM_KEYS, "targets"])
-    own = _of_target(ours["targets"], surroundings.target)
+    keys = [*CUSTOM_KEYS, *_profiles()]
+    ours.only([*keys, "targets"])
+    own = _of_target(ours["targets"], surroundings.target, keys)
     node = Overlay(own, framework, FUNCTION_KEYS, _ADDED)
-    custom = Overlay(own, ours, CUSTOM_KEYS, _ADDED)
+    custom = Overlay(own, ours, keys, _ADDED)
     settings = _settings(node, custom, surroundings)
     return _source(custom, surroundings.directory), settings
 
 
-def _of_target(overrides: Node, target: str) -> Node:
+def _profiles() -> list[str]:
+    """The profiles that are a backend's."""
+    return [name for name in profile_names() if name != PLAIN]
+
+
+def _of_target(overrides: Node, target: str, keys: Sequence[str]) -> Node:
     """What is said for one target alone; what is said for others is only looked through."""
     named = overrides.keys()
     if named:
         overrides.no_typo([*targets(), target])
     for each in named:
-        overrides[each].only([*FUNCTION_KEYS, *CUSTOM_KEYS])
+        overrides[each].only([*FUNCTION_KEYS, *keys])
     return overrides[target]
 
 
@@ -163,8 +170,9 @@ def _settings(node: Node, custom: Node, surroundings: Surroundings) -> FunctionS
         regions=custom["regions"].texts(default=()),
         description=node["description"].text(default=""),
         tags={**shared["tags"].strings(), **node["tags"].strings()},
-        profile=custom["as"].choice(PLAIN, *(name for name in profile_names() if name != PLAIN)),
+        profile=custom["as"].choice(PLAIN, *_profiles()),
         aws=_aws(node, custom, surroundings),
+        tuning=read_tuning(custom, _profiles()) if surroundings.target == LOCAL else {},
     )
 
 

@@ -53,6 +53,7 @@ class FunctionSettings:
         tags: Labels of what is made for it.
         profile: Whose rules target local runs it by: a platform profile's name.
         aws: What is AWS's own.
+        tuning: By profile, what the function sets of its constants, by the backend's names.
     """
 
     memory: int | None = None
@@ -83,6 +84,7 @@ class FunctionSettings:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aws: AwsSettings = field(default_factory=AwsSettings)
+    tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

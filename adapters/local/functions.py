@@ -11,6 +11,7 @@ from pathlib import Path
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.constants import PLAIN
 from bentofn.adapters.local.core.profile import Profile, load_profile
+from bentofn.adapters.local.core.tuning import profile_of
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.journal.events import Deployed
@@ -171,7 +172,7 @@ class Function:
             spec,
             bento,
             version,
-            load_profile(spec.settings.profile),
+            profile_of(spec.settings),
             self._make_directory(),
             self._isolate(spec),
             self._log,

@@ -7,7 +7,7 @@ import dataclasses
 from bentofn.adapters.changes import changes_between
 from bentofn.adapters.load import Load
 from bentofn.adapters.local.bentos import known_bento
-from bentofn.adapters.local.core.profile import load_profile
+from bentofn.adapters.local.core.tuning import profile_of
 from bentofn.adapters.local.price import cost_of
 from bentofn.adapters.local.rules import problems_of
 from bentofn.adapters.local.state import State
@@ -31,7 +31,7 @@ def make_plan(home: Home, state: State, spec: FunctionSpec, load: Load | None) -
     changes = changes_between(live.spec if live else None, spec)
     if live is not None and live.digest != bento.digest and live.spec.bento == spec.bento:
         changes = (Change("bento", live.digest, bento.digest), *changes)
-    profile = load_profile(spec.settings.profile)
+    profile = profile_of(spec.settings)
     return Plan(
         target="local",
         function=spec.name,

@@ -14,7 +14,8 @@ from pathlib import Path
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.clock import SystemClock
 from bentofn.adapters.local.core.conformity import differences_of
-from bentofn.adapters.local.core.profile import Profile, load_profile
+from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.core.tuning import profile_of
 from bentofn.adapters.local.engines import Restorer
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.orphans import end_orphans
@@ -114,7 +115,7 @@ class Platform:
             function.deployment = deployment
             try:
                 bento = await self._resolve(deployment.spec)
-                load_profile(deployment.spec.settings.profile)
+                profile_of(deployment.spec.settings)
             except (UserError, OSError) as error:
                 function.trouble = f"Its bento is not usable: {error}"
                 print(f"{function.name}: {function.trouble}", file=sys.stderr)
@@ -305,9 +306,8 @@ class Platform:
         return self.functions[name]
 
     def _isolate(self, spec: FunctionSpec) -> Isolation:
-        cells = self._confinement.cells(
-            Limits.of(spec.settings, load_profile(spec.settings.profile)), f"{spec.name}-"
-        )
+        limits = Limits.of(spec.settings, profile_of(spec.settings))
+        cells = self._confinement.cells(limits, f"{spec.name}-")
         return Isolation(cells, (self._sockets, *private_paths(self._home)))
 
     def _socket_directory(self) -> Path:
@@ -348,7 +348,7 @@ class Platform:
 
 def _differences(spec: FunctionSpec, bento: LocalBento) -> str:
     """See :func:`bentofn.adapters.local.core.conformity.differences_of`."""
-    profile, contract = load_profile(spec.settings.profile), bento.manifest.contract
+    profile, contract = profile_of(spec.settings), bento.manifest.contract
     return differences_of(spec.name, profile, spec.settings, contract, MACHINE_LIMIT)
 
 

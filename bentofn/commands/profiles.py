@@ -35,8 +35,8 @@ def lines(profile: Profile) -> Iterator[str]:
         yield f"[{table}]"
         for name, constant in constants.items():
             note = f" ({constant.note})" if constant.note else ""
-            value = constant.value
-            yield f"  {name} = {value!r}  {constant.certainty}  {constant.source}{note}"
+            value, setting = constant.value, f", set by {constant.setting}" * bool(constant.setting)
+            yield f"  {name} = {value!r}  {constant.certainty}  {constant.source}{note}{setting}"
 
 
 def document(profile: Profile) -> Mapping[str, Any]:

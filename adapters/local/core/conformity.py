@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bentofn.adapters.local.core.profile import Profile
+from bentofn.adapters.local.core.tuning import BUFFER, tunable
 from bentofn.adapters.protocol import FunctionSettings
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import ServiceContract
@@ -84,9 +85,11 @@ class _Subject:
 def _configuration(subject: _Subject) -> Iterator[Problem]:
     name, settings = subject.profile.name, subject.settings
     instance, timeouts = subject.profile.instance, subject.profile.timeouts
+    scaling = subject.profile.scaling
     for key, value, least, most in (
         ("memorySize", settings.memory, instance.memory_min, instance.memory_max),
         ("timeout", settings.timeout, None, timeouts.request_max),
+        ("idleTimeout", settings.idle_timeout, scaling.idle_min, scaling.idle_max),
         ("cpu", settings.cpu, None, None if instance.memory_per_cpu else instance.cpu_max),
     ):
         if value is not None and most is not None and value > most:
@@ -179,6 +182,16 @@ def _idle_timeout(subject: _Subject) -> Iterator[Problem]:
         yield Problem("differs", f"idleTimeout: {name} decides itself how long an instance stays")
 
 
+def _buffer(subject: _Subject) -> Iterator[Problem]:
+    asked = subject.settings.buffer_instances
+    if asked and BUFFER not in tunable(subject.profile.constants):
+        yield Problem(
+            "ignored",
+            f"{BUFFER}: {subject.profile.name} keeps none beside busy ones; minInstances keeps "
+            "some always",
+        )
+
+
 def _instances(subject: _Subject) -> Iterator[Problem]:
     limit, theirs = subject.machine_limit, subject.profile.scaling.max_instances
     settings = subject.settings
@@ -202,5 +215,6 @@ _CHECKS: tuple[Callable[[_Subject], Iterator[Problem]], ...] = (
     _batching,
     _streaming,
     _idle_timeout,
+    _buffer,
     _instances,
 )

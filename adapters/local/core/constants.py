@@ -36,12 +36,16 @@ class Constant:
         certainty: A key of :data:`CERTAINTIES`.
         source: Where it stands, or why it was chosen.
         note: What else is to be known of it.
+        setting: The name by which a function may set it; empty where it may not.
+        choices: What it may be, the usual first; empty for any number, or true or false.
     """
 
     value: Any
     certainty: str
     source: str
     note: str = ""
+    setting: str = ""
+    choices: tuple[str, ...] = ()
 
 
 Tables = Mapping[str, Mapping[str, Constant]]
@@ -75,4 +79,5 @@ def read_tables(name: str) -> Tables:
 def _constant(raw: Mapping[str, Any], sources: Mapping[str, str]) -> Constant:
     given = dict(raw)
     given["source"] = sources.get(given["source"], given["source"])
+    given["choices"] = tuple(given.get("choices", ()))
     return Constant(**given)

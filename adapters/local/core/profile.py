@@ -72,6 +72,8 @@ class ScalingTable:
         idle_timeout: Seconds without a request after which an instance is stopped, where the rule
             leaves that open.
         idle_settable: Whether a function may say otherwise.
+        idle_min: Seconds at least.
+        idle_max: Seconds at most.
         account: Requests at a time of all functions together, where they share a limit, in which
             a function's reserved concurrency is its own part.
     """
@@ -80,6 +82,8 @@ class ScalingTable:
     max_instances: int
     idle_timeout: float
     idle_settable: bool = True
+    idle_min: float | None = None
+    idle_max: float | None = None
     account: int | None = None
 
 
@@ -240,7 +244,11 @@ def load_profile(name: str) -> Profile:
     Raises:
         UserError: There is none of this name.
     """
-    tables = read_tables(name)
+    return build_profile(name, read_tables(name))
+
+
+def build_profile(name: str, tables: Tables) -> Profile:
+    """A profile of its constants."""
     values = {table: _values(constants) for table, constants in tables.items()}
     scaling, price = values["scaling"], values["price"]
     own = {key: scaling.pop(key) for key in tuple(scaling) if key in _SCALING}
@@ -258,7 +266,7 @@ def load_profile(name: str) -> Profile:
     )
 
 
-_SCALING = {"max_instances", "idle_timeout", "idle_settable", "account"}
+_SCALING = {"max_instances", "idle_timeout", "idle_settable", "idle_min", "idle_max", "account"}
 """What of the table is no constant of the rule's."""
 
 

@@ -138,6 +138,54 @@ functions:
         assert FunctionSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
+def test_a_function_sets_constants_of_the_profiles_it_may_run_by(tmp_path: Path) -> None:
+    text = """
+service: s
+provider: aws
+functions: {a: {handler: a.b}}
+custom:
+  bentofn:
+    functions:
+      a:
+        as: runpod
+        bufferInstances: 2
+        runpod: {scalerType: REQUEST_COUNT, scalerValue: 3}
+        cloud-run: {startupCpuBoost: false}
+        targets:
+          local:
+            runpod: {scalerValue: 5}
+"""
+    settings = read(tmp_path, text).functions["a"].settings
+    assert settings.buffer_instances == 2
+    assert settings.tuning == {
+        "runpod": {"scalerValue": 5.0},
+        "cloud-run": {"startupCpuBoost": False},
+    }
+    spec = FunctionSpec("a", "b:1", settings)
+    assert FunctionSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    elsewhere = read_spec(write(tmp_path, text), {}, "modal").functions["a"]
+    assert elsewhere.settings.tuning == {}
+
+
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        ("runpod: {scalerType: FAST}", "runpod.scalerType: it must be one of QUEUE_DELAY, REQUEST"),
+        ("runpod: {scalerValue: 0}", "runpod.scalerValue: it must be a number over 0"),
+        ("runpod: {delay: 1}", "there is no key 'delay'"),
+        ("knative: {activationScale: 1.5}", "knative.activationScale: it must be a whole number"),
+        ("cloud-run: {startupCpuBoost: 3}", "startupCpuBoost: it must be true or false"),
+        ("lambda: {memory: 3}", "there is no key 'memory'"),
+    ],
+)
+def test_a_constant_that_cannot_be_set_so(tmp_path: Path, section: str, sentence: str) -> None:
+    functions = "functions: {a: {handler: a.b}}"
+    ours = f"custom: {{bentofn: {{functions: {{a: {{{section}}}}}}}}}"
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, f"service: s\nprovider: aws\n{functions}\n{ours}")
+    assert sentence in str(caught.value)
+
+
 def test_dead_letters_may_go_to_what_the_file_makes_itself(tmp_path: Path) -> None:
     text = """
 service: s

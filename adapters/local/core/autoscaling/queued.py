@@ -1,4 +1,5 @@
-"""RunPod's two rules: how long the first has waited, or how many there are for each worker.
+"""RunPod's two rules: how long the first has waited, or how many there are for each worker; a
+function says which.
 
 Source: https://docs.runpod.io/serverless/endpoints/endpoint-configurations
 """
@@ -7,8 +8,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
-from bentofn.adapters.local.core.autoscaling.base import Bounds, Metrics, Scale
+from bentofn.adapters.local.core.autoscaling.base import Autoscaler, Bounds, Metrics, Scale
+
+
+@dataclass(frozen=True)
+class QueuedRule:
+    """One of the two.
+
+    Args:
+        scaler: Which.
+        value: Its limit: seconds, or requests.
+    """
+
+    scaler: Literal["QUEUE_DELAY", "REQUEST_COUNT"]
+    value: float
+
+    def autoscaler(self, bounds: Bounds) -> Autoscaler:
+        """See :class:`bentofn.adapters.local.core.autoscaling.base.ScalingRule`."""
+        if self.scaler == "QUEUE_DELAY":
+            return QueueDelayRule(self.value).autoscaler(bounds)
+        return RequestCountRule(max(1, round(self.value))).autoscaler(bounds)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bentofn.adapters.local.core.autoscaling.demand import DemandRule
 from bentofn.adapters.local.core.autoscaling.environments import EnvironmentRule
 from bentofn.adapters.local.core.autoscaling.hpa import HpaRule
 from bentofn.adapters.local.core.autoscaling.kpa import KpaRule
-from bentofn.adapters.local.core.autoscaling.queued import QueueDelayRule, RequestCountRule
+from bentofn.adapters.local.core.autoscaling.queued import QueuedRule
 from bentofn.adapters.local.core.autoscaling.ray import RayRule
 from bentofn.adapters.local.core.autoscaling.tracking import TrackingRule
 
@@ -21,8 +21,7 @@ _RULES = {
     "concurrency": ConcurrencyRule,
     "kpa": KpaRule,
     "hpa": HpaRule,
-    "queue-delay": QueueDelayRule,
-    "request-count": RequestCountRule,
+    "queued": QueuedRule,
     "ray": RayRule,
     "tracking": TrackingRule,
 }

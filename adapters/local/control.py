@@ -58,13 +58,15 @@ class Control:
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     spec, wait = FunctionSpec.from_json(asked["spec"]), bool(asked["wait"])
                     return await _stream(
-                        request, lambda report: self._platform.apply(spec, report, wait=wait)
+                        request,
+                        lambda report: self._platform.deployments.apply(spec, report, wait=wait),
                     )
                 case "POST", "activate":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     version = int(asked["version"])
                     return await _stream(
-                        request, lambda report: self._platform.activate(name, version, report)
+                        request,
+                        lambda report: self._platform.deployments.activate(name, version, report),
                     )
                 case "POST", "tick":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from bentofn.adapters.local.isolation.memory import peak_of_all
 from bentofn.adapters.local.isolation.policy import Tenancy
 from bentofn.adapters.local.kept_output import Budget
 from bentofn.adapters.local.lambda_.failures import RuntimeFailed
+from bentofn.adapters.local.lambda_.freezing import Freezer
 from bentofn.adapters.local.lambda_.messages import (
     Answered,
     Broken,
@@ -67,7 +67,7 @@ class Runtime:
         self._failure: RuntimeFailed | None = None
         self._peak = 0
         self._request = ""
-        self._frozen = False
+        self._freezer = Freezer(lambda: self.pid)
         self._life: asyncio.Task[int] | None = None
         self._tenancy: Tenancy | None = None
 
@@ -150,7 +150,7 @@ class Runtime:
 
     def restore(self) -> None:
         """Let it go on from its snapshot point."""
-        self._thaw()
+        self._freezer.thaw()
         self._tell(self._api.restore())
 
     async def perform(self, offer: Offer, stream: ResponseStream | None = None) -> Answered:
@@ -175,7 +175,7 @@ class Runtime:
             self._streams[offer.request_id] = stream
         self._request = offer.request_id if self._setup.function.workers == 1 else ""
         self._idle.clear()
-        self._thaw()
+        self._freezer.thaw()
         try:
             self._tell(self._api.offer(offer))
             answered = await answer
@@ -272,20 +272,10 @@ class Runtime:
         self._rest()
 
     def _rest(self) -> None:
-        """Stop it until there is work: on Lambda nothing runs between two invocations."""
-        if self._api.idle and not (self._answers or self._frozen or self.ended):
+        """Stop it until there is work."""
+        if self._api.idle and not (self._answers or self._freezer.frozen or self.ended):
             self.drain()
-            self._signal(signal.SIGSTOP)
-            self._frozen = True
-
-    def _thaw(self) -> None:
-        if self._frozen:
-            self._signal(signal.SIGCONT)
-            self._frozen = False
-
-    def _signal(self, signum: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signum)
+            self._freezer.freeze()
 
     def _write(self, stream: str, line: str) -> None:
         self._setup.log(self.name, stream, line, self._request)

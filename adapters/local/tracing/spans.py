@@ -140,18 +140,15 @@ class Spans:
     def _queued(self, event: RequestQueued) -> None:
         request = self._requests.get(event.number)
         if request is not None:
-            request.queue = request.tracer.start_span(
-                "queue", request.context, start_time=request.began
-            )
+            began = time.time_ns() if _drop(request) else request.began
+            request.queue = request.tracer.start_span("queue", request.context, start_time=began)
 
     def _assigned(self, event: RequestAssigned) -> None:
         request = self._requests.get(event.number)
         if request is None:
             return
+        _drop(request)
         now = time.time_ns()
-        if request.inference is not None:  # the instance was dead before it had read the request
-            request.inference.set_status(StatusCode.ERROR, "The instance had ended.")
-            request.inference.end(now)
         start = self._starts.get((event.function, event.instance))
         if request.queue is not None:
             if start is not None and event.start != "warm":
@@ -228,6 +225,16 @@ class Spans:
             self._starts[key] = _Start(event.kind, now - int(event.took * 1e9), now)
         elif event.state == "gone":
             self._starts.pop(key, None)
+
+
+def _drop(request: _Request) -> bool:
+    """End the work of an instance that had ended before it read the request, if one had it."""
+    span, request.inference = request.inference, None
+    if span is None:
+        return False
+    span.set_status(StatusCode.ERROR, "The instance had ended.")
+    span.end()
+    return True
 
 
 def _end(span: Span, status: int, reason: str, now: int) -> None:

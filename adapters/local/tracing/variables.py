@@ -53,14 +53,13 @@ def start(environ: Mapping[str, str], journal: Journal) -> Spans | None:
         # Names that are wrong fail the import already: OTEL_PROPAGATORS is read there.
         from bentofn.adapters.local.tracing.spans import Spans
 
-        exporters = [_exporter(name) for name in names]
+        return Spans(journal, [_exporter(name) for name in names])
     except Exception as error:
         missing = isinstance(error, (ModuleNotFoundError, LookupError))
         help = "; install it with: pip install 'bentofn[otel]'" if missing else ""
         told = str(error).strip().rstrip(".") or type(error).__name__
         print(f"No traces are made: {told}{help}.", file=sys.stderr, flush=True)
         return None
-    return Spans(journal, exporters)
 
 
 def _exporter(name: str) -> SpanExporter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -161,11 +162,16 @@ def test_a_second_instance_after_a_dead_one_has_an_inference_of_its_own(traced: 
     request = traced.record()
     request.assigned("i1", "warm")
     request.assigned("i2", "warm")
+    request.queued()
+    request.assigned("i3", "warm")
     request.answered(200)
     traced.spans.close()
-    spans = [s for s in traced._exporter.get_finished_spans() if s.name == "inference"]
-    found = [((s.attributes or {})["faas.instance"], s.status.is_ok) for s in spans]
-    assert found == [("i1", False), ("i2", True)]
+    *spans, last = traced._exporter.get_finished_spans()
+    assert last.name == "request"
+    spans.sort(key=begin)
+    found = [((s.attributes or {}).get("faas.instance"), s.status.is_ok) for s in spans]
+    assert found == [("i1", False), ("i2", False), (None, True), ("i3", True)]
+    assert all(end(each) <= begin(later) for each, later in itertools.pairwise(spans))
 
 
 def test_requests_of_one_id_at_a_time_are_told_apart(traced: Traced) -> None:

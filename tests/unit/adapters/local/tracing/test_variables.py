@@ -56,3 +56,15 @@ def test_an_exporter_that_is_not_installed_is_named(capsys: pytest.CaptureFixtur
         "No traces are made: OpenTelemetry's exporter nobodys is not installed; install it with: "
         "pip install 'bentofn[otel]'.\n"
     )
+
+
+def test_a_variable_that_is_wrong_leaves_the_platform_without_traces(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {**ENDPOINT, "OTEL_BSP_MAX_QUEUE_SIZE": "0"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    journal = Journal()
+    assert start(variables, journal) is None
+    assert journal.traces is None
+    assert capsys.readouterr().err.startswith("No traces are made: max_queue_size")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bentofn.adapters.local.front.guest import Guest
 from bentofn.adapters.local.front.request import Request
 from bentofn.runtime.http.cycle import Cycle
-from bentofn.runtime.http.exchange import Header, Scope
+from bentofn.runtime.http.exchange import Header, Scope, json_reply
 from bentofn.runtime.http.heads import asks_for_websocket, written
 from bentofn.runtime.http.protocol import HttpProtocol
 
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bentofn.platform")
 
-KEEP_ALIVE = 75.0
-"""Seconds that a connection may be idle, nginx's number; for as long a head may be coming."""
-
 _MOST_DROPPED = 64 << 20
 """Bytes of a body that are read on after its answer, for callers that read that only then."""
+
+_STALLED = json_reply(408, {"error": "Nothing more of the request's body came; send it at once."})
 
 
 class FrontConnection(HttpProtocol):
@@ -33,8 +32,10 @@ class FrontConnection(HttpProtocol):
     """
 
     def __init__(self, front: Front) -> None:
-        super().__init__(KEEP_ALIVE)
+        super().__init__(front.keep_alive)
         self._front = front
+        self._stalled: Cycle | None = None
+        """A request of whose body nothing came since the timer was last set."""
         self._guest: Guest | None = None
         self._dropped = 0
         self._peer = ""
@@ -73,6 +74,7 @@ class FrontConnection(HttpProtocol):
     def on_body(self, body: bytes) -> None:
         """The parser's: a part of the body."""
         super().on_body(body)
+        self._stalled = None
         if self._cycle is not None and self._cycle.done:
             self._dropped += len(body)
             if self._dropped > _MOST_DROPPED:
@@ -95,8 +97,9 @@ class FrontConnection(HttpProtocol):
     async def _answer(self, cycle: Cycle) -> None:
         task = cycle.task
         assert task is not None
+        request = Request(cycle, self._peer, self._front.bodies)
         try:
-            if not await self._front.answer(Request(cycle, self._peer), self.transport):
+            if not await self._front.answer(request, self.transport):
                 await self._pass_on(cycle)
         except asyncio.CancelledError:
             self.transport.abort()  # the caller has left, or the platform ends
@@ -106,10 +109,21 @@ class FrontConnection(HttpProtocol):
                 self.transport.abort()
             elif not cycle.disconnected:
                 cycle.keep_alive = False
-                await Request(cycle, self._peer).error(500, "The platform failed; see its log.")
+                await request.error(500, "The platform failed; see its log.")
         finally:
+            request.close()
             self._front.running.discard(task)
             cycle.task = None
+
+    def _close_when_idle(self) -> None:
+        """Close it, too, where a body is awaited of which nothing comes for that long."""
+        cycle = self._unanswered[0] if self._unanswered else None
+        awaits = cycle is not None and not (cycle.is_whole or cycle.done or self._is_paused)
+        if awaits and cycle is self._stalled:
+            self._refuse(_STALLED)
+            return
+        self._stalled = cycle if awaits else None
+        super()._close_when_idle()
 
     async def _pass_on(self, cycle: Cycle) -> None:
         """Have the guest answer."""

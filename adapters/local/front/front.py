@@ -6,9 +6,13 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
+from bentofn.adapters.local.front.bodies import Bodies, quarter_of_memory
 from bentofn.adapters.local.front.connection import FrontConnection
 from bentofn.adapters.local.front.guest import Handler, guests
 from bentofn.adapters.local.front.request import Request
+
+KEEP_ALIVE = 75.0
+"""Seconds; nginx's number."""
 
 Answer = Callable[[Request, asyncio.Transport], Awaitable[bool]]
 """Answers a request, or says that it is the guest's: False, with nothing sent."""
@@ -20,10 +24,21 @@ class Front:
     Args:
         answer: Answers requests.
         guest: Answers those that it does not, and takes websockets.
+        keep_alive: Seconds that a connection may be idle; for as long a head may be coming, and a
+            body be silent.
+        room: Bytes that large bodies may hold in memory together; None takes a quarter of it.
     """
 
-    def __init__(self, answer: Answer, guest: Handler) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        guest: Handler,
+        keep_alive: float = KEEP_ALIVE,
+        room: int | None = None,
+    ) -> None:
         self.answer = answer
+        self.keep_alive = keep_alive
+        self.bodies = Bodies(quarter_of_memory() if room is None else room)
         self.guests = guests(guest)
         self.connections: set[FrontConnection] = set()
         self.running: set[asyncio.Task[None]] = set()

@@ -92,6 +92,8 @@ class Guest(asyncio.Transport):
         finally:
             feeding.cancel()
             self._cycle = None
+        if cycle.disconnected:
+            return  # it was not to be read to its end
         if not self._is_fed:  # its handler is still in the midst of it
             cycle.keep_alive = False
         cycle.finish()
@@ -128,6 +130,7 @@ class Guest(asyncio.Transport):
         """The connection is the guest's no more."""
         self._is_closed = True
         self.handler.connection_lost(error)
+        self.answered()  # as far as it ever will be
 
     def close(self) -> None:
         """asyncio's: the handler wants no more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar, overload
 
+from bentofn.adapters.local.front.bodies import Bodies
 from bentofn.adapters.local.tickets import Refused
 from bentofn.runtime.http.cycle import Cycle
 from bentofn.runtime.http.exchange import Header, json_reply
@@ -53,11 +54,14 @@ class Request:
     Args:
         cycle: Both, as the connection has them.
         peer: The caller's address.
+        bodies: Counts what is kept of bodies.
     """
 
-    __slots__ = ("cycle", "headers", "method", "peer", "target")
+    __slots__ = ("_bodies", "_kept", "cycle", "headers", "method", "peer", "target")
 
-    def __init__(self, cycle: Cycle, peer: str) -> None:
+    def __init__(self, cycle: Cycle, peer: str, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._kept = 0
         self.cycle = cycle
         self.peer = peer
         self.method: str = cycle.scope["method"]
@@ -73,7 +77,8 @@ class Request:
         """Read the whole body.
 
         Raises:
-            Refused: It holds more than ``limit`` bytes (413), or breaks HTTP's framing (400).
+            Refused: It holds more than ``limit`` bytes (413), breaks HTTP's framing (400), or finds
+                no room in memory (503).
         """
         if self.content_length > limit:
             raise _too_large(limit)
@@ -87,11 +92,20 @@ class Request:
             message = await self.cycle.receive()
             if message["type"] != "http.request":
                 raise Refused(400, "The body cannot be read: it is not framed as it says.")
-            body += message["body"]
-            if len(body) > limit:
+            piece: bytes = message["body"]
+            if len(body) + len(piece) > limit:
                 raise _too_large(limit)
+            self._bodies.take(len(piece))
+            self._kept += len(piece)
+            body += piece
             if not message["more_body"]:
                 return bytes(body)
+
+    def close(self) -> None:
+        """It is over, and its body is kept no longer."""
+        if self._kept:
+            self._bodies.release(self._kept)
+            self._kept = 0
 
     async def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Send a whole response.

@@ -219,7 +219,7 @@ class _Connection(asyncio.Protocol):
             return
         request.method = self._parser.get_method().decode("latin-1")
         self._in_body = True
-        if _BROWSERS.isdisjoint(request.headers) and self._server.began(request):
+        if _is_a_runtimes(request) and self._server.began(request):
             request.in_pieces = True
             request.limit = MAX_STREAM
         if request.headers.get("expect", "").lower() == "100-continue" and self._transport:
@@ -265,8 +265,7 @@ class _Connection(asyncio.Protocol):
     def _complete(self, *, complete: bool) -> None:
         request, self._request = self._request, None
         assert request is not None
-        host = request.headers.get("host", HOST)
-        if not (_BROWSERS.isdisjoint(request.headers) and is_local(host)):
+        if not _is_a_runtimes(request):
             self._refuse(HTTPStatus.FORBIDDEN)
             return
         self._waiting = request.number
@@ -278,6 +277,11 @@ class _Connection(asyncio.Protocol):
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Length: 0\r\n"
             self._transport.write(f"{head}Connection: close\r\n\r\n".encode())
             self._transport.close()
+
+
+def _is_a_runtimes(request: _Request) -> bool:
+    host = request.headers.get("host", HOST)
+    return _BROWSERS.isdisjoint(request.headers) and is_local(host)
 
 
 def _head(reply: Reply) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from raw_http import Client, post
 
-from bentofn.adapters.local.front.front import Front
+from bentofn.adapters.local.front.front import KEEP_ALIVE, Front
 from bentofn.adapters.local.front.request import Request
 from bentofn.adapters.local.replies import read_body
 from bentofn.adapters.local.tickets import Refused
@@ -29,11 +29,11 @@ EMPTY_CHUNK = b"0\r\n\r\n"
 class Server:
     """A front that answers what is below ``/own``, its guest all else."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_alive: float, room: int | None) -> None:
         self.gate = asyncio.Event()
         self.began = asyncio.Event()
         self.left = asyncio.Event()
-        self.front = Front(self.own, self.guest)
+        self.front = Front(self.own, self.guest, keep_alive, room)
 
     async def own(self, request: Request, _: asyncio.Transport) -> bool:
         if not request.target.startswith("/own"):
@@ -94,8 +94,10 @@ Connect = Callable[[], Awaitable[Client]]
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Server, Connect, int]]:
-    server = Server()
+async def serving(
+    keep_alive: float = KEEP_ALIVE, room: int | None = None
+) -> AsyncIterator[tuple[Server, Connect, int]]:
+    server = Server(keep_alive, room)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         await server.front.listen(listener, BACKLOG)
@@ -284,3 +286,63 @@ async def test_at_the_end_nobody_waits_for_ever(path: str) -> None:
         await soon(server.began)
         await asyncio.wait_for(server.front.close(0.0), 20)
         await soon(server.left)
+
+
+@pytest.mark.parametrize("path", ["/own", "/page"])
+@pytest.mark.parametrize("half", [b"Content-Length: 9\r\n\r\nhalf", b"Content-Length: 9\r\n\r\n"])
+async def test_half_a_body_is_not_awaited_for_ever(
+    path: str, half: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(keep_alive=0.2) as (server, connect, _):
+        client = await connect()
+        status, _, _ = await client.ask(f"POST {path} HTTP/1.1\r\nHost: a\r\n".encode() + half)
+        assert status == 408
+        assert await client.is_over()
+
+        async def nothing_runs() -> None:
+            while server.front.running:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(nothing_runs(), 20)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("path", ["/own", "/page"])
+async def test_a_body_that_comes_slowly_is_awaited(path: str) -> None:
+    async with serving(keep_alive=0.2) as (_, connect, _):
+        client = await connect()
+        client.writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n".encode()
+        )
+        for _ in range(9):
+            client.writer.write(b"a")
+            await asyncio.sleep(0.1)
+        status, _, body = await client.answer()
+        assert (status, body[-9:]) == (200, b"a" * 9)
+
+
+async def test_an_answer_may_take_longer_than_a_connection_is_idle() -> None:
+    async with serving(keep_alive=0.1) as (server, connect, _):
+        client = await connect()
+        client.writer.write(post("/own/waits", b"a"))
+        await asyncio.sleep(0.5)
+        server.gate.set()
+        assert (await client.answer())[0] == 200
+
+
+async def test_bodies_for_which_there_is_no_memory_are_refused() -> None:
+    head = b"POST /own HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n"
+    async with serving(room=150_000) as (server, connect, _):
+        slow, other = await connect(), await connect()
+        slow.writer.write(head + BIG[:-1])
+
+        async def holds(size: int) -> None:
+            while server.front.bodies.held != size:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(holds(len(BIG) - 1), 20)
+        assert (await other.ask(head, BIG[:-1]))[0] == 503
+        assert (await (await connect()).ask(post("/own", b"small")))[0] == 200
+        slow.writer.write(BIG[-1:])
+        assert (await slow.answer())[2] == b"POST " + BIG
+        await asyncio.wait_for(holds(0), 20)

@@ -12,6 +12,8 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.http.openapi import EXTENSION
 
 _COMPONENTS = "#/components/schemas/"
+_NAME = "x-bentoml-name"
+"""What BentoML writes beside an operation, and bentofn does not."""
 _TENSORS = {"numpy-array", "torch-tensor", "tf-tensor"}
 _FORM = "multipart/form-data"
 _STREAM = "text/event-stream"
@@ -93,16 +95,20 @@ def _operation(
     answers: Mapping[str, Any] = operation["responses"]["200"].get("content", {})
     given_as, given = next(iter(answers.items()), ("", dict[str, Any]()))
     return Operation(
-        name=str(operation.get("operationId") or path.strip("/")),
+        name=str(operation.get(_NAME) or operation.get("operationId") or path.strip("/")),
         route=path,
         doc=str(operation.get("description") or ""),
         input={**taken, "$defs": definitions},
         output={**_own(given.get("schema", {})), "$defs": definitions},
-        # A document of BentoML's does not say it: its inputs are objects of parameters.
-        is_root=marks.get("root", "properties" not in taken and media_type != "application/json"),
+        is_root=_is_root_of_bentoml(taken) if _NAME in operation else bool(marks.get("root")),
         is_stream=marks.get("stream", given_as == _STREAM),
         is_task=is_task,
     )
+
+
+def _is_root_of_bentoml(schema: Schema) -> bool:
+    """Whether a body is one value and no object of parameters: BentoML names its models so."""
+    return "properties" not in schema or str(schema.get("title")).endswith("IODescriptor")
 
 
 def _own(node: Any) -> Any:

@@ -94,7 +94,7 @@ def _member(name: str, typed: Typed) -> str:
         takes = f"path: {{ {fields} }}, {takes}"
     if operation.is_task:
         kind = "any" if operation.is_stream else answer_of(operation.output)
-        gives = "unknown" if operation.is_stream else type_of(typed.output)
+        gives = "unknown" if operation.is_stream else _answer_type(typed)
         given = _task_input(typed)
         return (
             f"{doc}  get {name}(): TaskMethod<{given}, {gives}> {{\n"
@@ -105,13 +105,17 @@ def _member(name: str, typed: Typed) -> str:
         gives = _CHUNKS.get(chunk) or type_of(typed.output)
         returned, sends, kind = f"AsyncGenerator<{gives}, void, undefined>", "stream", chunk
     else:
-        answer = answer_of(operation.output)
-        gives = "Blob" if answer == "bytes" else type_of(typed.output)
-        returned, sends, kind = f"Promise<{gives}>", "call", answer
+        returned, sends = f"Promise<{_answer_type(typed)}>", "call"
+        kind = answer_of(operation.output)
     return (
         f"{doc}  {name}({takes}options: CallOptions = {{}}): {returned} {{\n"
         f'    return this.#connection.{sends}({path}, "{body}", {call}, "{kind}", options);\n  }}\n'
     )
+
+
+def _answer_type(typed: Typed) -> str:
+    is_blob = answer_of(typed.operation.output) == "bytes"
+    return "Blob" if is_blob else type_of(typed.output)
 
 
 def _input(typed: Typed) -> tuple[str, str, str]:

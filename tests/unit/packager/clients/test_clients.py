@@ -130,6 +130,14 @@ def test_two_types_of_one_name_stay_apart() -> None:
     assert source.count("-> Item:") == 4
 
 
+def test_bytes_are_a_blob_also_as_the_result_of_a_task() -> None:
+    data = {"type": "string", "format": "binary"}
+    found = (operation("a", {}, data), operation("b", {}, data, is_task=True))
+    source = typescript_client(Described("x", found))
+    assert "a(options: CallOptions = {}): Promise<Blob>" in source
+    assert "get b(): TaskMethod<void, Blob>" in source
+
+
 def test_a_document_of_another_server_is_read() -> None:
     body = {"type": "object", "properties": {"image": {"type": "string", "format": "binary"}}}
     document = {

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ class SmallFunctions:
     def __init__(self) -> None:
         self.deployments: dict[str, list[Deployment]] = {}
         self.handlers: dict[str, Handler] = {}
+        self.throttles: Counter[str] = Counter()
         self.ran: list[tuple[str, int | None, Invocation]] = []
 
     def deploy(self, name: str, handler: Handler, url: Url | None = None, **settings: Any) -> None:
@@ -59,6 +61,9 @@ class SmallFunctions:
 
     async def versions(self, name: str) -> Sequence[Deployment]:
         return self.deployments[name]
+
+    def throttled(self, name: str) -> None:
+        self.throttles[name] += 1
 
     async def run(self, name: str, version: int | None, invocation: Invocation) -> InvocationResult:
         self.ran.append((name, version, invocation))
@@ -112,12 +117,14 @@ def _client(url: str, key: str) -> Any:
 
 
 @asynccontextmanager
-async def serve(functions: SmallFunctions, home: Path) -> AsyncIterator[Served]:
+async def serve(
+    functions: SmallFunctions, home: Path, concurrency: int = 1000
+) -> AsyncIterator[Served]:
     """Serve functions' API and URLs until the end of the block."""
     clock = ManualClock(START)
     journal = Journal(clock.now)
     address, chance = "http://127.0.0.1", random.Random(0)
-    face = LambdaFace(functions, clock, journal, home, address, SECRETS, chance)
+    face = LambdaFace(functions, clock, journal, home, address, SECRETS, concurrency, chance)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if face.takes(request.raw_path):

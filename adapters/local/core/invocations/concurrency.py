@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Literal
 
 LEAST_UNRESERVED = 100
-"""How much concurrency must be left to functions that reserve none."""
+"""How much concurrency must be left to functions that reserve none, in an account that has it."""
 
 RATE = 10
 """Invocations with a caller that waits that a function may begin in a second, for each that it may
@@ -28,6 +28,8 @@ class Concurrency:
 
     def __init__(self, account: int) -> None:
         self.account = account
+        self.least = min(LEAST_UNRESERVED, account)
+        """How much must be left to functions that reserve none."""
         self._reserved: dict[str, int] = {}
         self._running: Counter[str] = Counter()
         self._begun: dict[str, tuple[float, float]] = {}
@@ -46,7 +48,7 @@ class Concurrency:
     def fits(self, function: str, amount: int) -> bool:
         """Whether enough is left to others if this much is a function's own."""
         others = sum(a for name, a in self._reserved.items() if name != function)
-        return not amount or self.account - others - amount >= LEAST_UNRESERVED
+        return not amount or self.account - others - amount >= self.least
 
     def reserved(self, function: str) -> int | None:
         """What is a function's own, if anything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from bentofn.adapters.local.clock import Clock
 from bentofn.adapters.local.functions import Function
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.lambda_.account import account_concurrency
 from bentofn.adapters.local.lambda_.api.credentials import load_credentials
 from bentofn.adapters.local.lambda_.api.face import PROFILE, LambdaFace
 from bentofn.adapters.local.lambda_.invocation import (
@@ -60,6 +62,10 @@ class DeployedFunctions:
     async def versions(self, name: str) -> Sequence[Deployment]:
         """See Functions."""
         return await asyncio.to_thread(self._state.versions, name)
+
+    def throttled(self, name: str) -> None:
+        """See Functions."""
+        self._functions[name].stats.refused += 1
 
     async def run(self, name: str, version: int | None, invocation: Invocation) -> InvocationResult:
         """See Functions."""
@@ -158,9 +164,10 @@ def local_face(
         address: Where the platform answers, without a slash at the end.
 
     Raises:
-        UserError: What is kept in the home is damaged.
+        UserError: What is kept in the home is damaged, or the account's concurrency is none.
         OSError: The home cannot be written.
     """
     keys = load_credentials(home)
     secrets = {keys.access_key: keys.secret}
-    return LambdaFace(functions, clock, journal, home.invocations, address, secrets)
+    concurrency = account_concurrency(os.environ)
+    return LambdaFace(functions, clock, journal, home.invocations, address, secrets, concurrency)

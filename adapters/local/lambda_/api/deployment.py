@@ -7,8 +7,7 @@ from typing import Any
 
 from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.local.lambda_.api import documents
-from bentofn.adapters.local.lambda_.api.errors import LambdaError, validation
-from bentofn.adapters.local.lambda_.api.management import TOO_LITTLE_LEFT
+from bentofn.adapters.local.lambda_.api.errors import LambdaError, too_little_left, validation
 from bentofn.adapters.local.lambda_.api.names import LATEST, Name, arn
 from bentofn.adapters.local.lambda_.api.registry import Registry
 from bentofn.adapters.protocol import FunctionSpec
@@ -25,8 +24,9 @@ def check(registry: Registry, spec: FunctionSpec) -> None:
         UserError: It reserves more concurrency than is left, or its CORS rules are over a limit.
     """
     reserved = spec.settings.reserved_concurrency
-    if reserved is not None and not registry.concurrency.fits(spec.name, reserved):
-        raise UserError(f"Function {spec.name!r}: {TOO_LITTLE_LEFT}")
+    concurrency = registry.concurrency
+    if reserved is not None and not concurrency.fits(spec.name, reserved):
+        raise UserError(f"Function {spec.name!r}: {too_little_left(concurrency.least)}")
     url = spec.settings.url
     for wrong in _wrong(url.cors) if url is not None and url.cors is not None else ():
         raise UserError(f"Function {spec.name!r}: {wrong.message}")

@@ -84,6 +84,14 @@ def throttled(reason: str) -> LambdaError:
     return LambdaError(429, "TooManyRequestsException", "Rate Exceeded.", reason)
 
 
+def too_little_left(least: int) -> str:
+    """What is said to who reserves more than may be, with how much must be left."""
+    return (
+        "Specified ReservedConcurrentExecutions for function decreases account's "
+        f"UnreservedConcurrentExecution below its minimum value of [{least}]."
+    )
+
+
 def too_large(limit: int) -> LambdaError:
     """A request's payload is over the limit of its kind."""
     message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"

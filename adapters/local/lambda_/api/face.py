@@ -41,6 +41,7 @@ class LambdaFace:
         address: Where the platform answers, without a slash at the end.
         secrets: Access key to secret, of those who may call URLs with ``aws_iam`` and read what
             functions have in their environment.
+        concurrency: Invocations of all functions at a time.
         chance: Draws the versions of weighted aliases.
 
     Raises:
@@ -55,17 +56,15 @@ class LambdaFace:
         directory: Path,
         address: str,
         secrets: Mapping[str, str],
+        concurrency: int,
         chance: random.Random | None = None,
     ) -> None:
         self._functions = functions
-        profile = load_profile(PROFILE)
-        assert profile.scaling.account is not None
-        concurrency = Concurrency(profile.scaling.account)
-        self.registry = Registry(directory / "state.db", concurrency)
+        self.registry = Registry(directory / "state.db", Concurrency(concurrency))
         self.invoker = Invoker(functions, self.registry, journal, chance or random.Random())
         self.asynchronous = Asynchronous(self.invoker, self.registry, clock, journal, directory)
         management = Management(functions, self.invoker, self.registry, address)
-        limits = profile.limits
+        limits = load_profile(PROFILE).limits
         self._api = InvokeApi(self.invoker, self.asynchronous, management, limits, secrets)
         self._urls = FunctionUrls(self.invoker, secrets, limits.payload)
 

@@ -21,6 +21,9 @@ class Functions(Protocol):
     async def versions(self, name: str) -> Sequence[Deployment]:
         """All deployments of a function, from the first to the live one."""
 
+    def throttled(self, name: str) -> None:
+        """A call of one was refused before it came to an environment."""
+
     async def run(self, name: str, version: int | None, invocation: Invocation) -> InvocationResult:
         """Run one.
 

@@ -121,6 +121,7 @@ class Invoker:
                 self._journal, name.function, invocation.request_id, "INVOKE", "/", size, told
             )
             record.refused(429, _REASONS[throttle])
+            self._functions.throttled(name.function)
             raise throttled(_REASONS[throttle])
         number = version_number(version)
         try:

@@ -14,6 +14,7 @@ from bentofn.adapters.local.lambda_.api.errors import (
     invalid,
     not_found,
     section,
+    too_little_left,
     validation,
 )
 from bentofn.adapters.local.lambda_.api.functions import Functions
@@ -24,10 +25,6 @@ from bentofn.adapters.local.state import Deployment
 
 Document = dict[str, Any]
 
-TOO_LITTLE_LEFT = (
-    "Specified ReservedConcurrentExecutions for function decreases account's "
-    "UnreservedConcurrentExecution below its minimum value of [100]."
-)
 _UNQUALIFIED = (
     "This operation is permitted on Lambda functions only. Aliases and versions do not support "
     "this operation. Please specify either a function name or an unqualified function ARN."
@@ -136,7 +133,7 @@ class Management:
             constraint = "Member must have value greater than or equal to 0"
             raise validation(amount, "reservedConcurrentExecutions", constraint)
         if not await self._registry.set_reserved(name.function, amount):
-            raise invalid(TOO_LITTLE_LEFT)
+            raise invalid(too_little_left(self._registry.concurrency.least))
         return {"ReservedConcurrentExecutions": amount}
 
     async def delete_concurrency(self, name: Name) -> None:

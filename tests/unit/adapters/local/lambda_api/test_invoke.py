@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from small_functions import HandlerError, Served, call, refused
+from small_functions import HandlerError, Served, SmallFunctions, call, refused, serve
 
 from bentofn.adapters.local.journal.events import RequestRefused
+from bentofn.adapters.local.lambda_.account import CONCURRENCY, account_concurrency
 from bentofn.adapters.local.tickets import Refused
+from bentofn.runtime.errors import UserError
 
 
 def echo(event: Any, _: Any) -> Any:
@@ -229,10 +232,33 @@ async def test_functions_share_the_accounts_concurrency(served: Served) -> None:
             error = await refused(client.invoke, FunctionName=name)
             assert error.response["Error"]["Code"] == "TooManyRequestsException"
             assert error.response["Reason"] == "ConcurrentInvocationLimitExceeded"
+        assert served.functions.throttles == {"a": 1, "b": 1}
         held.append(asyncio.create_task(caller.post(invocations("own"))))
         await run(1)
         release.set()
         assert {answer.status_code for answer in await asyncio.gather(*held)} == {200}
+
+
+async def test_a_new_account_has_little_and_none_to_reserve(
+    functions: SmallFunctions, tmp_path: Path
+) -> None:
+    async with serve(functions, tmp_path, concurrency=10) as served:
+        functions.deploy("f", echo)
+        client = served.client()
+        reserve = client.put_function_concurrency
+        error = await refused(reserve, FunctionName="f", ReservedConcurrentExecutions=1)
+        assert "below its minimum value of [10]" in error.response["Error"]["Message"]
+        assert await call(reserve, FunctionName="f", ReservedConcurrentExecutions=0)
+        limits = (await call(client.get_account_settings))["AccountLimit"]
+        assert limits["ConcurrentExecutions"] == 10
+
+
+def test_the_accounts_concurrency_is_the_environments() -> None:
+    assert account_concurrency({}) == 1000
+    assert account_concurrency({CONCURRENCY: "10"}) == 10
+    for wrong in ("0", "ten", "-1", "", "\u0661"):
+        with pytest.raises(UserError, match="a whole number, 1 or more"):
+            account_concurrency({CONCURRENCY: wrong})
 
 
 async def test_a_function_runs_on_when_its_caller_has_gone(served: Served) -> None:

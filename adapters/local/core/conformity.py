@@ -171,6 +171,18 @@ def _streaming(subject: _Subject) -> Iterator[Problem]:
         )
 
 
+def _invoke_mode(subject: _Subject) -> Iterator[Problem]:
+    url, name = subject.settings.url, subject.profile.name
+    streams = url is not None and url.invoke_mode == "RESPONSE_STREAM"
+    if streams and not subject.profile.instance.streaming:
+        yield Problem(
+            "differs",
+            f"url.invokeMode RESPONSE_STREAM: {name} does not stream from Python; its URL sends "
+            "what the handler returned as it is, status and headers as JSON too, of which BUFFERED "
+            "makes a response",
+        )
+
+
 def _idle_timeout(subject: _Subject) -> Iterator[Problem]:
     scaling = subject.profile.scaling
     if subject.settings.idle_timeout is None or scaling.idle_settable:
@@ -214,6 +226,7 @@ _CHECKS: tuple[Callable[[_Subject], Iterator[Problem]], ...] = (
     _services,
     _batching,
     _streaming,
+    _invoke_mode,
     _idle_timeout,
     _buffer,
     _instances,

@@ -9,6 +9,7 @@ from bentofn.adapters.local.core.conformity import problems
 from bentofn.adapters.local.core.constants import profile_names
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.protocol import FunctionSettings
+from bentofn.adapters.url import Url
 from bentofn.runtime.manifest import APIContract, ServiceContract
 
 PLAIN_API = APIContract("a", "/a", {}, {})
@@ -54,6 +55,12 @@ def test_lambda_does_not_batch_nor_stream_and_says_so() -> None:
         ("ignored", "embed"),
         ("differs", "tell"),
     ]
+
+
+def test_a_url_that_streams_what_does_not_is_told() -> None:
+    settings = FunctionSettings(memory=1024, url=Url(invoke_mode="RESPONSE_STREAM"))
+    assert kinds("lambda", settings) == ["differs"]
+    assert kinds("cloud-run", settings) == []
 
 
 def test_lambda_has_cpu_by_memory() -> None:

@@ -11,7 +11,7 @@ from bentofn.commands.output import Report, json_option, print_json, progress
 from bentofn.packager.clients.contract import read_contract
 from bentofn.packager.clients.header import MARK
 from bentofn.packager.clients.interface import Described
-from bentofn.packager.clients.openapi import fetch_document
+from bentofn.packager.clients.openapi import MALFORMED, fetch_document
 from bentofn.packager.clients.python import python_client
 from bentofn.packager.clients.typescript import typescript_client
 from bentofn.packager.files import atomic_write
@@ -40,7 +40,12 @@ def client(source: str, lang: str, output: Path | None, only: str | None, as_jso
         described = _described(source, only, Home.default(), report)
     if not described.operations:
         raise UserError(f"{described.name} has no endpoints, so there is nothing to call.")
-    text = _WRITERS[lang](described)
+    try:
+        text = _WRITERS[lang](described)
+    except MALFORMED as error:
+        if not _is_url(source):
+            raise
+        raise UserError(f"What {source} says of its endpoints cannot be read: {error}.") from error
     if output is not None:
         _write(output, text)
     names = sorted(each.name for each in described.operations)
@@ -61,7 +66,7 @@ def client(source: str, lang: str, output: Path | None, only: str | None, as_jso
 
 
 def _described(source: str, only: str | None, home: Home, report: Report) -> Described:
-    if source.startswith(("http://", "https://")):
+    if _is_url(source):
         return fetch_document(source)
     store = Store(home)
     if Path(source).is_dir():
@@ -80,6 +85,10 @@ def _described(source: str, only: str | None, home: Home, report: Report) -> Des
     if deployed is not None and bento.startswith("/"):
         return read_contract(BentoManifest.read(BentoRoot(Path(bento)).manifest).contract)
     return read_contract(store.bento(store.get("bento", bento)).contract)
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
 
 
 def _write(path: Path, text: str) -> None:

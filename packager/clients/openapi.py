@@ -22,6 +22,10 @@ _LARGEST = 32 * 1024 * 1024
 """Bytes that a document may have."""
 
 
+MALFORMED = (ValueError, RecursionError, TypeError, AttributeError, LookupError)
+"""What comes of a document that is none, or whose schemas are none."""
+
+
 def fetch_document(url: str) -> Described:
     """Read the document of a service that answers at a URL.
 
@@ -46,7 +50,7 @@ def fetch_document(url: str) -> Described:
         raise UserError(f"{address} cannot be read: {error}; is the service running?") from error
     try:
         return read_document(json.loads(content))
-    except (ValueError, RecursionError, TypeError, AttributeError, LookupError) as error:
+    except MALFORMED as error:
         raise UserError(
             f"{address} is no OpenAPI document of a service: {type(error).__name__} {error}; check "
             "the URL."
@@ -57,7 +61,7 @@ def read_document(document: Mapping[str, Any]) -> Described:
     """The endpoints of a document.
 
     Raises:
-        LookupError, TypeError, AttributeError, RecursionError: It is none of a service.
+        MALFORMED: It is none of a service.
     """
     schemas: Mapping[str, Any] = document.get("components", {}).get("schemas", {})
     definitions = {name: _own(schema) for name, schema in schemas.items()}

@@ -85,7 +85,7 @@ class Types:
                 found[key] = self._taken(schema[key], f"{hint}Item", definitions)
             elif schema.get(key) is True:
                 found[key] = {}
-        if isinstance(schema.get("properties"), Mapping):
+        if "properties" in schema:
             found["properties"] = {
                 name: self._taken(each, hint + pascal_case(name), definitions)
                 for name, each in sorted(schema["properties"].items())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +73,52 @@ def test_a_client_takes_the_place_of_an_earlier_one_and_of_nothing_else(
     assert refused.returncode == 1
     assert "was not written by this command" in refused.stderr
     assert target.read_text() == "// my own\n"
+
+
+def document(schema: Any) -> bytes:
+    content = {"application/json": {"schema": schema}}
+    post = {"requestBody": {"content": content}, "responses": {"200": {}}}
+    return json.dumps({"info": {"title": "x"}, "paths": {"/a": {"post": post}}}).encode()
+
+
+def deep(levels: int) -> Any:
+    schema: Any = {}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[]", b"{", b'{"paths": 3}'),
+        *map(document, (1, {"properties": [1]}, {"properties": {"a": {"$ref": "#/x"}}})),
+        document({"properties": {"a": {"type": "object", "properties": {"b": 1}, "required": 1}}}),
+        document({"properties": {"a": deep(450)}}),
+    ],
+)
+def test_documents_that_are_none_are_refused_in_one_sentence(
+    content: bytes, bentofn: Run, tmp_path: Path
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        done = bentofn("client", url, "--lang", "python", home=tmp_path, check=False)
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 1
+    assert len([line for line in done.stderr.splitlines() if line]) == 1, done.stderr
+    assert done.stderr.startswith("Error: ")
 
 
 def test_what_has_nothing_to_call_is_refused(home: Path, bentofn: Run, tmp_path: Path) -> None:

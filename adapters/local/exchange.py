@@ -59,26 +59,19 @@ class Exchange:
             revision = self.function.live
             if revision is None:
                 raise Refused(503, self.function.trouble or "The function is being stopped.")
-            if await self._try(revision):
-                return
-        raise Refused(502, "The function's instances end before they can be asked.")
-
-    async def _try(self, revision: Revision) -> bool:
-        """Ask one instance; False if it was dead already and has not seen the request."""
-        ticket = revision.submit(self.record)
-        cancelled = True
-        try:
-            assignment = await ticket.assigned
+            ticket = revision.submit(self.record)
+            cancelled = True
             try:
+                assignment = await ticket.assigned
                 await self._ask(revision, ticket, assignment)
-                reached = True
-            except Unreachable:
+                cancelled = False
+                return
+            except Unreachable:  # it was dead already, and has not seen the request
                 revision.lost(assignment.instance)
-                reached = False
-            cancelled = False
-        finally:
-            revision.release(ticket, cancelled=cancelled)
-        return reached
+                cancelled = False
+            finally:
+                revision.release(ticket, cancelled=cancelled)
+        raise Refused(502, "The function's instances end before they can be asked.")
 
     async def _ask(self, revision: Revision, ticket: Ticket, assignment: Assignment) -> None:
         interruption = Interruption(revision, ticket)

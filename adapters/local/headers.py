@@ -70,6 +70,8 @@ def request_headers(
     id = record.request_id.encode()
     before = b"".join([value + b", " for name, value in theirs if name == b"x-forwarded-for"])
     host = b"".join([value for name, value in theirs if name == b"host"])
+    if not host:
+        headers.append((b"host", b"instance"))  # HTTP/1.0's need none
     headers += (
         (b"x-request-id", id),
         (b"x-bentofn-request-id", id),

@@ -33,6 +33,7 @@ class Answer:
     def __init__(self, status: int, headers: list[Header]) -> None:
         self.status = status
         self.headers = headers
+        self._first = dict(reversed(headers))
         self.is_whole = False
         """Whether all of the body is here."""
         self._chunks: deque[bytes] = deque()
@@ -44,10 +45,7 @@ class Answer:
 
     def header(self, name: bytes) -> bytes:
         """A header's value; empty if there is none."""
-        for each, value in self.headers:
-            if each == name:
-                return value
-        return b""
+        return self._first.get(name, b"")
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes.
@@ -179,7 +177,7 @@ class InstanceConnection(asyncio.Protocol):
         if waiting is not None and not waiting.done():
             waiting.set_exception(_broken(error))
         elif answer is not None and not answer.is_whole:
-            lasts = any(name in LENGTHS for name, _ in answer.headers)
+            lasts = any(answer.header(name) for name in LENGTHS)
             answer.end(_broken(error) if lasts or error is not None else None)
 
     def data_received(self, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 
 from bentofn.adapters.local.core.members import PooledInstance
@@ -64,7 +65,8 @@ class Instances:
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._instances: dict[str, Instance] = {}
-        self._upstreams: dict[str, Upstream] = {}
+        self._warm: dict[str, Assignment] = {}
+        """How requests reach those that serve."""
         self._kinds: dict[str, str] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._stops: set[asyncio.Task[None]] = set()
@@ -91,10 +93,8 @@ class Instances:
 
     def assignment(self, name: str, *, started: bool) -> Assignment:
         """How a request reaches one; ``started`` says that it waited for this one's start."""
-        instance = self._instances[name]
-        environment = instance if isinstance(instance, LambdaEnvironment) else None
-        kind = self._kinds[name] if started else "warm"
-        return Assignment(name, kind, self._upstreams[name], environment)
+        warm = self._warm[name]
+        return dataclasses.replace(warm, start=self._kinds[name]) if started else warm
 
     def status(self, pooled: PooledInstance, version: int) -> InstanceStatus:
         """How one stands."""
@@ -138,13 +138,14 @@ class Instances:
             return
         self._instances[name] = instance
         self._kinds[name] = kind
-        self._upstreams[name] = Upstream(instance.socket_path)
+        environment = instance if isinstance(instance, LambdaEnvironment) else None
+        self._warm[name] = Assignment(name, "warm", Upstream(instance.socket_path), environment)
         took = self._loop.time() - began
         self._stats.starts[kind] += 1
         self._stats.last_start_ms = round(took * 1000, 1)
         self._stats.last_failure = ""
         self._log.write(name, "platform", f"ready, {kind}, after {took * 1000:.0f} ms")
-        trouble = instance.trouble if isinstance(instance, LambdaEnvironment) else ""
+        trouble = environment.trouble if environment is not None else ""
         self._report_first(UserError(trouble) if trouble else None)
         self.told.ready(name, kind, took)
         self._feed(InstanceReady(name, self._launcher.keeps(instance), kind))
@@ -162,7 +163,7 @@ class Instances:
         self.told.gone(name, reason)
         told = f"The instance that had the request ended: {reason}."
         self._feed(InstanceExited(name, told, answer))
-        await self._upstreams.pop(name).close()
+        await self._warm.pop(name).upstream.close()
         del self._kinds[name]
 
     def _failed(self, name: str, error: BaseException) -> None:

@@ -253,12 +253,12 @@ class Revision:
 
     def _obey(self, command: Command) -> None:
         match command:
+            case Dispatch(request, name, started):
+                self._assign(request, name, started=started)
             case StartInstance(name):
                 self._instances.start(name)
             case StopInstance(name, keep):
                 self._instances.stop(name, keep=keep)
-            case Dispatch(request, name, started):
-                self._assign(request, name, started=started)
             case Refuse(request, status, reason, overflow):
                 rule = self._pool.rules.overflow if overflow else None
                 self._refuse(request, Refused(status, reason, rule))

@@ -78,12 +78,14 @@ class Upstream:
             ValueError: The request holds a line break where none may be.
         """
         fields = [(name.encode("latin-1"), _encoded(value)) for name, value in headers.items()]
+        if "Host" not in headers:
+            fields.append((b"host", b"instance"))
         return await self.forward(method, path, fields, body)
 
     async def forward(
         self, method: str, path: str, headers: Sequence[Header], body: bytes
     ) -> Answer:
-        """Send a request, as :meth:`send` does, with headers that are bytes already."""
+        """Send a request, as :meth:`send` does, with headers that are bytes already, and whole."""
         if self._closed:
             raise Unreachable  # it ended between the choice and the sending
         data = _written(method, path, headers, body)
@@ -175,16 +177,14 @@ class Upstream:
 
 def _written(method: str, path: str, headers: Sequence[Header], body: bytes) -> bytes:
     """A request as it is sent."""
-    fields = [*headers]
-    if not any(name.lower() == b"host" for name, _ in headers):
-        fields.append((b"host", b"instance"))
+    lines = [b"%b %b HTTP/1.1" % (method.encode(), _encoded(path))]
+    lines += [b"%b: %b" % each for each in headers]
     if body or method in _WITH_BODY:
-        fields.append((b"content-length", b"%d" % len(body)))
-    head = b"%b %b HTTP/1.1\r\n" % (method.encode(), _encoded(path))
-    head += b"".join([b"%b: %b\r\n" % each for each in fields])
-    if head.count(b"\n") != len(fields) + 1 or head.count(b"\r") != len(fields) + 1:
+        lines.append(b"content-length: %d" % len(body))
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
         raise ValueError("the request's head holds a line break where none may be")
-    return b"%b\r\n%b" % (head, body)
+    return b"%b\r\n\r\n%b" % (head, body)
 
 
 def _encoded(text: str) -> bytes:

@@ -64,6 +64,11 @@ class Members:
         """Seconds that a start took, on average; None before the first."""
         return self._start_seconds / self._starts if self._starts else None
 
+    @property
+    def has_unused(self) -> bool:
+        """Whether one is idle, or stops once it is."""
+        return bool(self._idle or self._retiring)
+
     def count(self, state: str) -> int:
         """Instances in this state."""
         return self._states[state]

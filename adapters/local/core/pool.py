@@ -116,9 +116,7 @@ class Pool:
         self._decide(now)
         if isinstance(event, RequestArrived) and self.rules.overflow.counts == "excess":
             self._refuse_overflow(event.request, self._excess)
-        self._scale_out(now)
-        self._scale_in(now)
-        self._wake(now)
+        self._settle(now)
         return self._commands
 
     def _arrived(self, request: int, now: float) -> None:
@@ -195,16 +193,18 @@ class Pool:
             self._refuse(request, self.rules.overflow.status, reason, overflow=True)
 
     def _dispatch(self, fresh: str | None) -> None:
-        while self._queue:
-            instance = self.members.free()
+        members, queue = self.members, self._queue
+        while queue:
+            instance = members.free()
             if instance is None:
                 return
-            while self._queue and self.members.takes_more(instance):
-                request = self._queue.take()
-                self.members.assign(instance, request)
-                self._runs_on[request] = instance.id
-                self._commands.append(Dispatch(request, instance.id, instance.id == fresh))
-            self.members.used(instance)
+            name = instance.id
+            while queue and members.takes_more(instance):
+                request = queue.take()
+                members.assign(instance, request)
+                self._runs_on[request] = name
+                self._commands.append(Dispatch(request, name, name == fresh))
+            members.used(instance)
 
     def _decide(self, now: float) -> None:
         members = self.members
@@ -233,9 +233,17 @@ class Pool:
     def _kept(self) -> int:
         return 0 if self.draining else self._minimum
 
+    def _settle(self, now: float) -> None:
+        """Come to the number of instances that is wanted, if that is not how many there are."""
+        members, active = self.members, self.members.active
+        if active < self._granted or active < self._kept():
+            self._scale_out(now)
+        is_spare = members.has_unused or active > self._scale.most
+        if is_spare or self.draining:
+            self._scale_in(now)
+        self._wake(now)
+
     def _scale_out(self, now: float) -> None:
-        if self.members.active >= max(self._granted, self._kept()):
-            return
         # What drains gets no more requests: it needs instances only for those that wait.
         wanted = self._granted if now >= self._gate and (self._queue or not self.draining) else 0
         kept = self._kept() if now >= self._backoff.hold_until else 0
@@ -267,8 +275,6 @@ class Pool:
 
     def _shrink(self) -> None:
         """Let go what is more than the rule wants: first what serves nobody yet, then idle ones."""
-        if self.members.active <= self._scale.most:
-            return
         least = max(self._kept(), int(self._wanted_once))
         spare = self.members.active - max(least, self._scale.most)
         if spare <= 0 or self.draining:
@@ -294,14 +300,14 @@ class Pool:
     def _wake(self, now: float) -> None:
         if now >= self._wake_at:
             self._wake_at = math.inf
-        active, kept = self.members.active, self._kept()
+        members, kept = self.members, self._kept()
+        active = members.active
         times = [self._autoscaler.wake(now), self._queue.expiry]
         if self._granted > active:
             times.append(self._gate)
         if kept > active:
             times.append(self._backoff.hold_until)
-        idle = self.members.longest_idle()
-        if idle is not None and self.members.count("ready") > kept:
+        if active > kept and (idle := members.longest_idle()) and members.count("ready") > kept:
             times.append(self._expires(idle))
         # Only an earlier time is told: a Tick that comes too early does no harm.
         told = self._wake_at

@@ -52,10 +52,12 @@ class Waiting:
         while self._arrivals:
             yield self.take()
 
-    def expired(self, now: float) -> Iterator[int]:
+    def expired(self, now: float) -> list[int]:
         """Those that have waited for too long; they wait no more."""
-        while now >= self.expiry:
-            yield self.take()
+        expired = []
+        while self._impatient and now >= self.expiry:
+            expired.append(self.take())
+        return expired
 
     @property
     def expiry(self) -> float:

@@ -10,6 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+REBOUND = "rebound.example"
+"""A name of a stranger's that leads to this machine."""
+
 
 @contextmanager
 def chromium_browser() -> Iterator[Browser]:
@@ -18,7 +21,10 @@ def chromium_browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("there is no chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"],
+        )
         yield browser
         browser.close()
 

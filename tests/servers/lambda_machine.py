@@ -6,13 +6,18 @@ Needs Linux and root: everything is mounted in a namespace of the process's own.
 
 from __future__ import annotations
 
+import compileall
+import contextlib
 import os
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +45,31 @@ def why_not() -> str:
         return "util-linux (unshare, setpriv) is not here"
     done = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
     return "" if done.returncode == 0 else "this machine lets nobody mount"
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """A function under AWS's emulator.
+
+    Args:
+        address: Where the emulator listens.
+        pid: Its process.
+    """
+
+    address: str
+    pid: int
+
+    @property
+    def url(self) -> str:
+        """Where it is invoked."""
+        return f"http://{self.address}/2015-03-31/functions/function/invocations"
+
+    def cpu(self) -> float:
+        """Milliseconds of CPU that the function's process has used."""
+        children = Path(f"/proc/{self.pid}/task").glob("*/children")
+        [runtime] = " ".join(each.read_text() for each in children).split()
+        spent = Path(f"/proc/{runtime}/task").glob("*/schedstat")
+        return sum(int(each.read_text().split()[0]) for each in spent) / 1e6
 
 
 @dataclass(frozen=True)
@@ -86,6 +116,8 @@ class Machine:
         lines += ["mount -t tmpfs t /var", "mkdir /var/lang /var/runtime /var/task /var/tools"]
         lines += [f"mount --move /mnt/{n} {place}" for n, (_, place) in enumerate(binds)]
         lines += ["cp /mnt/tools/* /var/tools" if tools else "true"]
+        # What is installed beside the interpreter here is not on Lambda.
+        lines += ["mount -t tmpfs -o ro t /var/lang/lib/python3.*/site-packages"]
         lines += [f"mount -o remount,bind,ro {place}" for _, place in binds]
         lines += ["mount -o remount,ro /var", "umount /mnt"]
         lines += [f"mount -t tmpfs -o size={self.scratch}m,mode=1777 t /tmp", "cd /var/task"]
@@ -95,6 +127,61 @@ class Machine:
         api = f'"{API}=${API}"'  # whoever starts it may say where the Runtime API is
         run = f"{shlex.join([*user, 'env', '-i', *given])} {api} {shlex.join(command)}"
         return ["unshare", "-m", "sh", "-c", "\n".join([*lines, f"exec {run}"])]
+
+    @contextlib.contextmanager
+    def emulated(self, rie: Path, handler: str, variables: Mapping[str, str]) -> Iterator[str]:
+        """The URL at which AWS's emulator invokes the function; its INIT begins with the first.
+
+        Args:
+            rie: The emulator's program.
+            handler: ``module.function``.
+            variables: The function's environment.
+        """
+        address, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        command = [
+            *(f"/var/tools/{rie.name}", "--runtime-interface-emulator-address", address),
+            *("--runtime-api-address", api, *client_command(handler)),
+        ]
+        process = subprocess.Popen(
+            self.command(command, variables, [rie]),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline and process.poll() is None:
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) == 0:
+                        break
+                time.sleep(0.01)
+            yield Emulated(address, process.pid)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def client_command(handler: str) -> list[str]:
+    """What runs a handler, as Lambda's own runtime does."""
+    return ["/var/lang/bin/python3", "-m", "awslambdaric", handler]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def lambdas_own(client: Path, folder: Path) -> Path:
+    """What Lambda's Python runtimes bring of what our client's folder holds, compiled as theirs."""
+    for pattern in ("awslambdaric", "simplejson", "snapshot_restore_py.py", "runtime_client*"):
+        for found in client.glob(pattern):
+            (shutil.copytree if found.is_dir() else shutil.copy)(found, folder / found.name)
+    folder.chmod(0o755)
+    compileall.compile_dir(folder, quiet=2, stripdir=str(folder), prependdir="/var/runtime")
+    return folder
 
 
 def unpack(package: LambdaPackage, folder: Path) -> tuple[Path, Path]:

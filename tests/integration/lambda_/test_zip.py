@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +27,6 @@ from bentofn.packager.home import Home
 from bentofn.packager.lambda_.package import package
 from bentofn.packager.lambda_.parts import LambdaPackage
 
-PATH = "/2015-03-31/functions/function/invocations"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 SERVICE = """
@@ -126,51 +121,8 @@ def machine(
     opt, task = lambda_machine.unpack(packaged, tmp_path_factory.mktemp("function"))
     python = find_python(PYTHON)
     client = client_directory(home, PYTHON, python)
-    alone = tmp_path_factory.mktemp("runtime")  # Lambda's own runtime has no more than these
-    for name in ("awslambdaric", "simplejson", "snapshot_restore_py.py"):
-        found = client / name
-        (shutil.copytree if found.is_dir() else shutil.copy)(found, alone / name)
-    for found in client.glob("runtime_client*"):
-        shutil.copy(found, alone)
-    alone.chmod(0o755)
+    alone = lambda_machine.lambdas_own(client, tmp_path_factory.mktemp("runtime"))
     return Machine(opt, task, python.parent.parent, alone)
-
-
-@pytest.fixture
-def emulate(machine: Machine, rie: Path, packaged: LambdaPackage) -> Iterator[Callable[[], str]]:
-    """Starts AWS's emulator with the function; gives its address."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def emulate() -> str:
-        address, api = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        command = [
-            *("/var/tools/aws-lambda-rie-" + rie.name.rpartition("-")[2],),
-            *("--runtime-interface-emulator-address", address, "--runtime-api-address", api),
-            *("/var/lang/bin/python3", "-m", "awslambdaric", packaged.handler),
-        ]
-        variables = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024"}
-        running.append(
-            subprocess.Popen(machine.command(command, variables, [rie]), start_new_session=True)
-        )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) == 0:
-                    return f"http://{address}{PATH}"
-            time.sleep(0.02)
-        raise AssertionError("the emulator does not listen")
-
-    yield emulate
-    for process in running:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def ask(url: str, event: Any) -> Any:
@@ -188,11 +140,12 @@ def check_surroundings(found: dict[str, Any]) -> None:
 
 
 def test_it_answers_under_awss_emulator_from_what_it_may_only_read(
-    emulate: Callable[[], str],
+    machine: Machine, rie: Path, packaged: LambdaPackage
 ) -> None:
-    url = emulate()
-    assert ask(url, {"api": "greet", "body": {"name": "Ada"}}) == "Hello Ada, there"
-    found = ask(url, {"api": "surroundings", "body": {}})
+    variables = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024"}
+    with machine.emulated(rie, packaged.handler, variables) as emulated:
+        assert ask(emulated.url, {"api": "greet", "body": {"name": "Ada"}}) == "Hello Ada, there"
+        found = ask(emulated.url, {"api": "surroundings", "body": {}})
     check_surroundings(found)
     assert found["compiled"] == [], "these were compiled while the function started"
     assert not found["powertools"]
@@ -204,7 +157,7 @@ async def test_it_is_restored_by_snapstart(machine: Machine, packaged: LambdaPac
         "greet", packaged.handler, PYTHON, memory=1024, timeout=20.0, snap_start=True
     )
     variables = function.environment(Path("/var/task"), Path("/var/runtime"))
-    python = ["/var/lang/bin/python3", "-m", "awslambdaric", packaged.handler]
+    python = lambda_machine.client_command(packaged.handler)
     log: list[tuple[str, ...]] = []
     setup = Setup(
         function,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 import time
@@ -20,12 +19,9 @@ import numpy as np
 from lambdas import EVENT, MEMORY, PYTHON, Packaged, fetch_emulator, invoke, package_all
 from table import Row, Table, arguments, ratios
 
-from lambda_machine import client_command  # isort: skip - lambdas says where it is
-
 from bentofn.adapters.local.lambda_.configuration import Configuration
 from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
 from bentofn.adapters.local.lambda_.invocation import Invocation
-from bentofn.adapters.local.lambda_.setup import Setup
 from bentofn.adapters.local.lambda_.snapstart import SnapStart
 
 TOLERANCE = 1e-4
@@ -70,13 +66,7 @@ async def measure_restores(
     function = Configuration(
         "embeddings", packaged.handler, PYTHON, memory=int(MEMORY), timeout=60.0, snap_start=True
     )
-    variables = function.environment(Path("/var/task"), Path("/var/runtime"))
-    setup = Setup(
-        function,
-        packaged.machine.command(client_command(packaged.handler), variables),
-        {"PATH": os.environ["PATH"]},
-        lambda *line, request="": None,
-    )
+    setup = packaged.machine.setup(function, [])
     snapshots = SnapStart(setup)
     values = []
     try:

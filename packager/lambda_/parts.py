@@ -9,7 +9,7 @@ from typing import Literal
 
 from bentofn.packager.containerize.image import Image
 
-Profile = Literal["zip", "image"]
+Profile = Literal["zip", "zip-fetched", "image"]
 
 FUNCTION = "function"
 """Name of the part that holds the code; the others are layers, in this order."""
@@ -18,15 +18,15 @@ LAYERS = ("environment", "bytecode", "runtime", "models")
 
 @dataclass(frozen=True)
 class Part:
-    """A zip archive.
+    """A zip archive, or a file that is fetched.
 
     Args:
-        name: :data:`FUNCTION`, or one of :data:`LAYERS`.
-        digest: ``sha256:`` and the hex digest of the archive; Lambda's ``CodeSha256`` is the same
+        name: :data:`FUNCTION`, one of :data:`LAYERS`, or a path.
+        digest: ``sha256:`` and the hex digest of it; Lambda's ``CodeSha256`` is the same
             hash in base64.
-        size: Bytes of the archive.
+        size: Bytes of it.
         unzipped: Bytes of the files in it, which is what Lambda's limit counts.
-        path: The archive, named by its digest. It is there as long as nothing collects the store's
+        path: It, named by its digest. It is there as long as nothing collects the store's
             garbage: hold :meth:`bentofn.packager.store.Store.using` while it is sent.
     """
 
@@ -47,6 +47,10 @@ class LambdaPackage:
         runtime: Lambda's name of the runtime, such as ``python3.12``.
         architecture: ``x86_64`` or ``arm64``.
         parts: Of a zip, the function first and then its layers; an image has none.
+        fetched: Files that the function fetches from S3 when it is initialised, compressed, named
+            by their paths below ``/opt``. Each is to be an object of the prefix that the variable
+            ``BENTOFN_FETCH`` says (``s3://BUCKET/PREFIX``), named by its digest's hex; the
+            function may read them, has SnapStart and 512 MB of ``/tmp``.
         image: The image, to be pushed with :func:`bentofn.packager.containerize.push.push_image`.
         environment: The variables that the bento declares a value for.
     """
@@ -56,6 +60,7 @@ class LambdaPackage:
     runtime: str
     architecture: Literal["x86_64", "arm64"]
     parts: tuple[Part, ...] = ()
+    fetched: tuple[Part, ...] = ()
     image: Image | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 

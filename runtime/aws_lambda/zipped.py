@@ -35,6 +35,10 @@ def start(function: str) -> Handler:
     sys.path[:] = [each for each in sys.path if each != here["runtime"]]
     boot.set_import_path(here)
     sys.path.append(f"{root}/{LIBRARIES}")
+    if os.path.exists(f"{function}/fetched.json"):  # noqa: PTH110 - pathlib costs a cold start
+        from bentofn.runtime.aws_lambda.fetched import fetch
+
+        fetch(function)
     os.chdir(source)
     from bentofn.runtime.aws_lambda import handler
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -16,11 +17,18 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bentofn.adapters.local.lambda_.configuration import Configuration
+from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
+from bentofn.adapters.local.lambda_.invocation import Invocation
+from bentofn.adapters.local.lambda_.setup import Setup
+from bentofn.adapters.local.lambda_.snapstart import SnapStart
 from bentofn.packager.lambda_.parts import LambdaPackage
 
 USER = 993  # Lambda's own differs; what counts is that it owns nothing
@@ -159,6 +167,44 @@ class Machine:
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def setup(self, function: Configuration, log: list[str]) -> Setup:
+        """What our own environments of the function are made with.
+
+        Args:
+            function: It.
+            log: Takes what it writes.
+        """
+        variables = function.environment(Path("/var/task"), Path("/var/runtime"))
+        return Setup(
+            function,
+            self.command(client_command(function.handler), variables),
+            {"PATH": os.environ["PATH"]},
+            lambda instance, stream, line, request="": log.append(line),
+        )
+
+    @contextlib.asynccontextmanager
+    async def restored(
+        self, function: Configuration, log: list[str]
+    ) -> AsyncIterator[Callable[[Any], Awaitable[Any]]]:
+        """Asks an environment of a function that SnapStart restored."""
+        setup = self.setup(function, log)
+        snapshots = SnapStart(setup)
+        environment = LambdaEnvironment(setup, "restored", snapshots.take)
+
+        async def ask(event: Any) -> Any:
+            body, deadline = json.dumps(event).encode(), time.time() + function.timeout
+            result = await environment.invoke(Invocation(str(uuid.uuid4()), body, deadline))
+            assert result.function_error is None, result.payload
+            return json.loads(result.payload)
+
+        try:
+            await environment.ready()
+            assert environment.trouble == "", log
+            yield ask
+        finally:
+            await environment.stop(0.0)
+            await snapshots.close()
 
 
 def client_command(handler: str) -> list[str]:

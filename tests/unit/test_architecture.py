@@ -26,8 +26,11 @@ CLOUD = {
     "runpod",
     "aws_lambda_powertools",
 }
-# What only a function on Lambda loads, from the layer that has it.
-ALLOWED_CLOUD = {("runtime/aws_lambda", "aws_lambda_powertools")}
+# What only a function on Lambda loads, from its layer or from Lambda's own runtime.
+ALLOWED_CLOUD = {
+    ("runtime/aws_lambda", "aws_lambda_powertools"),
+    ("runtime/aws_lambda", "boto3"),  # of Lambda itself
+}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 import urllib.request
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +16,6 @@ from lambda_machine import Machine
 from bentofn.adapters.local.interpreter import find_python
 from bentofn.adapters.local.lambda_.client import client_directory
 from bentofn.adapters.local.lambda_.configuration import Configuration
-from bentofn.adapters.local.lambda_.environment import LambdaEnvironment
-from bentofn.adapters.local.lambda_.invocation import Invocation
-from bentofn.adapters.local.lambda_.setup import Setup
-from bentofn.adapters.local.lambda_.snapstart import SnapStart
 from bentofn.packager.home import Home
 from bentofn.packager.lambda_.package import package
 from bentofn.packager.lambda_.parts import LambdaPackage
@@ -32,7 +25,6 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SERVICE = """
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 
@@ -156,34 +148,11 @@ async def test_it_is_restored_by_snapstart(machine: Machine, packaged: LambdaPac
     function = Configuration(
         "greet", packaged.handler, PYTHON, memory=1024, timeout=20.0, snap_start=True
     )
-    variables = function.environment(Path("/var/task"), Path("/var/runtime"))
-    python = lambda_machine.client_command(packaged.handler)
-    log: list[tuple[str, ...]] = []
-    setup = Setup(
-        function,
-        machine.command(python, variables),
-        {"PATH": os.environ["PATH"]},
-        lambda *line, request="": log.append(line),
-    )
-    snapshots = SnapStart(setup)
-    environment = LambdaEnvironment(setup, "greet-1", snapshots.take)
-    await environment.ready()
-    try:
-        assert environment.trouble == "", log
-
-        async def value(event: Any) -> Any:
-            body, deadline = json.dumps(event).encode(), time.time() + 20
-            result = await environment.invoke(Invocation(str(uuid.uuid4()), body, deadline))
-            assert result.function_error is None, result.payload
-            return json.loads(result.payload)
-
-        assert await value({"api": "greet", "body": {}}) == "Hello you, there"
-        found = await value({"api": "surroundings", "body": {}})
-        check_surroundings(found)
-        assert found["seen"] == ["after"]
-    finally:
-        await environment.stop(0.0)
-        await snapshots.close()
+    async with machine.restored(function, []) as ask:
+        assert await ask({"api": "greet", "body": {}}) == "Hello you, there"
+        found = await ask({"api": "surroundings", "body": {}})
+    check_surroundings(found)
+    assert found["seen"] == ["after"]
 
 
 def test_a_change_of_code_changes_the_function_and_no_layer(

@@ -80,6 +80,10 @@ def _described(source: str, only: str | None, home: Home, report: Report) -> Des
             )
         tag = to_deploy(found[0], {}, home, report).bento
         return read_contract(store.bento(store.get("bento", tag)).contract)
+    if "/" in source or source.startswith("."):
+        raise UserError(
+            f"There is no folder {source}; name a folder, a function, a bento or a URL."
+        )
     deployed = next((each for each in State(home).live() if each.spec.name == source), None)
     bento = source if deployed is None else deployed.spec.bento
     if deployed is not None and bento.startswith("/"):

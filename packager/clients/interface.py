@@ -10,8 +10,8 @@ from bentofn.packager.clients.names import pascal_case
 from bentofn.packager.clients.schemas import Schema, references
 from bentofn.packager.clients.types import TYPES, Types
 
-_PARAMETER = re.compile(r"{([a-zA-Z_]\w*)(?::[a-z]+)?}")
-"""A parameter in a route: https://www.starlette.io/routing/#path-parameters"""
+PARAMETER = re.compile(r"{([a-zA-Z_]\w*)(:[a-z]+)?}")
+"""A parameter in a route, and its type: https://www.starlette.io/routing/#path-parameters"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Operation:
     @property
     def parameters(self) -> list[str]:
         """The names of its route's parameters."""
-        return _PARAMETER.findall(self.route)
+        return [found[1] for found in PARAMETER.finditer(self.route)]
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from importlib import resources
+from typing import NamedTuple
 
 from bentofn.packager.clients.header import header
 from bentofn.packager.clients.interface import (
+    PARAMETER,
     Described,
     Interface,
     Operation,
@@ -15,7 +17,7 @@ from bentofn.packager.clients.interface import (
     build_interface,
 )
 from bentofn.packager.clients.names import identifier, pascal_case, unused
-from bentofn.packager.clients.schemas import answer_of, body_of, chunk_of
+from bentofn.packager.clients.schemas import Body, answer_of, body_of, chunk_of
 from bentofn.packager.clients.typescript_types import (
     comment,
     declaration,
@@ -47,7 +49,7 @@ def typescript_client(described: Described) -> str:
     Raises:
         UserError: One of its schemas refers to what is not there.
     """
-    runtime = (resources.files("bentofn.packager.clients") / _RUNTIME).read_text()
+    runtime = (resources.files("bentofn.packager.clients") / _RUNTIME).read_text("utf-8")
     reserved = {*_GLOBALS, *re.findall(r"\b(?:class|interface|type|function) (\w+)", runtime)}
     client = unused(f"{pascal_case(described.name)}Client", reserved)
     interface = build_interface(described, {*reserved, client})
@@ -87,7 +89,7 @@ def _constructor() -> str:
 def _member(name: str, typed: Typed) -> str:
     operation = typed.operation
     doc = comment(operation.doc, "  ")
-    takes, body, call = _input(typed)
+    body, given, takes, passed = _input(typed)
     path = _path(operation)
     if operation.parameters:
         fields = "; ".join(f"{key(each)}: string | number" for each in operation.parameters)
@@ -95,7 +97,6 @@ def _member(name: str, typed: Typed) -> str:
     if operation.is_task:
         kind = "any" if operation.is_stream else answer_of(operation.output)
         gives = "unknown" if operation.is_stream else _answer_type(typed)
-        given = _task_input(typed)
         return (
             f"{doc}  get {name}(): TaskMethod<{given}, {gives}> {{\n"
             f'    return this.#connection.task({path}, "{body}", "{kind}");\n  }}\n'
@@ -107,9 +108,10 @@ def _member(name: str, typed: Typed) -> str:
     else:
         returned, sends = f"Promise<{_answer_type(typed)}>", "call"
         kind = answer_of(operation.output)
+    call = f'{sends}({path}, "{body}", {passed}, "{kind}", options)'
     return (
         f"{doc}  {name}({takes}options: CallOptions = {{}}): {returned} {{\n"
-        f'    return this.#connection.{sends}({path}, "{body}", {call}, "{kind}", options);\n  }}\n'
+        f"    return this.#connection.{call};\n  }}\n"
     )
 
 
@@ -118,32 +120,35 @@ def _answer_type(typed: Typed) -> str:
     return "Blob" if is_blob else type_of(typed.output)
 
 
-def _input(typed: Typed) -> tuple[str, str, str]:
-    """The parameter of a method, how it travels, and what is passed on."""
+class _Input(NamedTuple):
+    """What a method takes.
+
+    Args:
+        body: How it travels.
+        type: Its type, ``void`` among it where it may be left out.
+        parameter: It as a method's parameter, with a comma, or nothing.
+        passed: What the method passes on.
+    """
+
+    body: Body
+    type: str
+    parameter: str
+    passed: str
+
+
+def _input(typed: Typed) -> _Input:
     body = body_of(typed.operation.input, is_root=typed.operation.is_root)
     if typed.input is None:
-        return "", body, "{}"
+        return _Input(body, "void", "", "{}")
     type_ = _BODIES.get(body) or type_of(typed.input)
-    mark = "?" if _may_be_left_out(typed) else ""
-    return f"input{mark}: {type_}, ", body, "input"
-
-
-def _task_input(typed: Typed) -> str:
-    if typed.input is None:
-        return "void"
-    body = body_of(typed.operation.input, is_root=typed.operation.is_root)
-    type_ = _BODIES.get(body) or type_of(typed.input)
-    return f"{in_parentheses(type_)} | void" if _may_be_left_out(typed) else type_
-
-
-def _may_be_left_out(typed: Typed) -> bool:
-    schema = typed.operation.input
-    return not typed.operation.is_root and not schema.get("required")
+    if typed.operation.is_root or typed.operation.input.get("required"):
+        return _Input(body, type_, f"input: {type_}, ", "input")
+    return _Input(body, f"{in_parentheses(type_)} | void", f"input?: {type_}, ", "input")
 
 
 def _path(operation: Operation) -> str:
     """The path as an expression; its parameters are filled in."""
-    pieces = re.split(r"{([a-zA-Z_]\w*)(:[a-z]+)?}", operation.route)
+    pieces = PARAMETER.split(operation.route)
     written = [json.dumps(pieces[0])]
     for name, kind, rest in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
         several = json.dumps(kind == ":path")

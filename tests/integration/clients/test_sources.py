@@ -129,6 +129,7 @@ def test_what_has_nothing_to_call_is_refused(home: Path, bentofn: Run, tmp_path:
     for source, reason in (
         (str(tmp_path), "has no endpoints"),
         ("nothing-of-this-name", "nothing-of-this-name"),
+        ("./nothing", "There is no folder ./nothing"),
         (f"{endpoint.url}/nothing", "docs.json answered with 404"),
         ("http://127.0.0.1:9", "cannot be read"),
         (f"{endpoint.url}/_bentofn/metrics?", "is no OpenAPI document"),

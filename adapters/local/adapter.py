@@ -24,6 +24,7 @@ from bentofn.adapters.protocol import (
     Version,
 )
 from bentofn.adapters.schedule import ScheduleStatus
+from bentofn.adapters.secret import secret_values
 from bentofn.adapters.versions import choose
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
@@ -62,7 +63,8 @@ class LocalAdapter:
     def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool = True) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         self.plan(spec).check()
-        return self._running().apply(spec, progress, wait=wait)
+        secrets = secret_values(spec.settings.secrets)
+        return self._running().apply(spec, progress, wait=wait, secrets=secrets)
 
     def status(self, name: str | None = None) -> list[FunctionStatus]:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
@@ -120,7 +122,7 @@ class LocalAdapter:
 
     def rollback(self, name: str, version: int | None, progress: Progress) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
-        return self._running().activate(name, choose(self.versions(name), name, version), progress)
+        return self._activate(name, version, progress)
 
     def promote(self, name: str, version: int, weight: float, progress: Progress) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
@@ -129,11 +131,12 @@ class LocalAdapter:
                 f"Target local gives all requests of {name} to one version; promote it with 100 "
                 "percent."
             )
-        return self._running().activate(name, choose(self.versions(name), name, version), progress)
+        return self._activate(name, version, progress)
 
     def destroy(self, name: str) -> None:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
-        self._check_deployed(name, [d.spec.name for d in self._state.live()])
+        if not log_path(self._home.logs, name).exists():  # one that never started has a log
+            self._check_deployed(name, [d.spec.name for d in self._state.live()])
         endpoint = daemon.status(self._home)
         if endpoint is not None:
             Client(endpoint).destroy(name)
@@ -141,6 +144,12 @@ class LocalAdapter:
             self._state.remove(name)
             remove_logs(self._home.logs, name)
             (self._home.schedules / f"{name}.json").unlink(missing_ok=True)
+
+    def _activate(self, name: str, version: int | None, progress: Progress) -> Deployed:
+        number = choose(self.versions(name), name, version)
+        (wanted,) = (each for each in self._state.versions(name) if each.version == number)
+        secrets = secret_values(wanted.spec.settings.secrets)
+        return self._running().activate(name, number, progress, secrets=secrets)
 
     def _running(self) -> Client:
         return Client(daemon.ensure_running(self._home, self._port))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bentofn.adapters.local.daemon import Endpoint
@@ -30,14 +30,25 @@ class Client:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
-    def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
-        """See ``Adapter.apply``."""
-        body = json.dumps({"spec": spec.to_json(), "wait": wait}).encode()
+    def apply(
+        self,
+        spec: FunctionSpec,
+        progress: Progress,
+        *,
+        wait: bool,
+        secrets: Mapping[str, str],
+    ) -> Deployed:
+        """See ``Adapter.apply``; the platform is told the values of secrets, and keeps them in
+        memory only."""
+        asked = {"spec": spec.to_json(), "wait": wait, "secrets": secrets}
+        body = json.dumps(asked).encode()
         return self._deployment("apply", body, progress)
 
-    def activate(self, name: str, version: int, progress: Progress) -> Deployed:
+    def activate(
+        self, name: str, version: int, progress: Progress, *, secrets: Mapping[str, str]
+    ) -> Deployed:
         """Make a version that was deployed before live again."""
-        body = json.dumps({"version": version}).encode()
+        body = json.dumps({"version": version, "secrets": secrets}).encode()
         return self._deployment(f"activate/{name}", body, progress)
 
     def _deployment(self, path: str, body: bytes, progress: Progress) -> Deployed:

@@ -47,6 +47,7 @@ class Control:
         if not hmac.compare_digest(given, self._expected):
             return error_response(401, "This is for bentofn itself; it knows the token.")
         action, _, name = request.path.removeprefix(PREFIX).partition("/")
+        deployments = self._platform.deployments
         try:
             match request.method, action:
                 case "GET", "status":
@@ -57,16 +58,17 @@ class Control:
                 case "POST", "apply":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     spec, wait = FunctionSpec.from_json(asked["spec"]), bool(asked["wait"])
+                    secrets = asked["secrets"]
                     return await _stream(
                         request,
-                        lambda report: self._platform.deployments.apply(spec, report, wait=wait),
+                        lambda report: deployments.apply(spec, secrets, report, wait=wait),
                     )
                 case "POST", "activate":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
-                    version = int(asked["version"])
+                    version, secrets = int(asked["version"]), asked["secrets"]
                     return await _stream(
                         request,
-                        lambda report: self._platform.deployments.activate(name, version, report),
+                        lambda report: deployments.activate(name, version, secrets, report),
                     )
                 case "POST", "tick":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.conformity import differences_of
@@ -16,6 +16,7 @@ from bentofn.adapters.local.lambda_.api.face import LambdaFace
 from bentofn.adapters.local.revision import Revision
 from bentofn.adapters.local.roster import Roster
 from bentofn.adapters.local.schedules.schedules import Schedules, unrun_events
+from bentofn.adapters.local.secrets import with_values
 from bentofn.adapters.local.state import Deployment, State
 from bentofn.adapters.protocol import Deployed, FunctionSpec, Progress
 from bentofn.runtime.errors import UserError
@@ -49,11 +50,14 @@ class Deployments:
         self._face = face
         self._url_of = url_of
 
-    async def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool) -> Deployed:
+    async def apply(
+        self, spec: FunctionSpec, secrets: Mapping[str, str], progress: Progress, *, wait: bool
+    ) -> Deployed:
         """Make a function live as the spec says.
 
         Args:
             spec: The function.
+            secrets: The values of its secrets, by variable.
             progress: Told about each step.
             wait: Whether to wait until fast starts are prepared.
 
@@ -65,19 +69,21 @@ class Deployments:
         spec = dataclasses.replace(spec, bento=bento.tag)
         function = self._roster.obtain(spec.name)
         async with function.deploying:
-            return await self._apply(function, spec, bento, progress, wait)
+            return await self._apply(function, spec, secrets, bento, progress, wait)
 
     async def _apply(
         self,
         function: Function,
         spec: FunctionSpec,
+        secrets: Mapping[str, str],
         bento: LocalBento,
         progress: Progress,
         wait: bool,
     ) -> Deployed:
         now = function.deployment
         differences = _differences(spec, bento)
-        if now and function.live and (now.spec, now.digest) == (spec, bento.digest):
+        same = now is not None and (now.spec, now.digest) == (spec, bento.digest)
+        if same and function.live and function.secrets == secrets:
             if wait and (preparation := function.live.launcher.prepare()) is not None:
                 with contextlib.suppress(UserError):
                     await asyncio.shield(preparation)
@@ -85,16 +91,23 @@ class Deployments:
         self._face.check(spec)
         former = await asyncio.to_thread(self._state.versions, spec.name)
         version = former[-1].version + 1 if former else 1
-        revision = await function.prepare(spec, bento, version, progress, wait=wait)
-        await self._go_live(function, revision, lambda: self._state.add(spec, bento.digest))
+        revision = await function.prepare(
+            with_values(spec, secrets), bento, version, progress, wait=wait
+        )
+        await self._go_live(
+            function, revision, secrets, lambda: self._state.add(spec, bento.digest)
+        )
         return self._deployed(function, differences, changed=True)
 
-    async def activate(self, name: str, version: int, progress: Progress) -> Deployed:
+    async def activate(
+        self, name: str, version: int, secrets: Mapping[str, str], progress: Progress
+    ) -> Deployed:
         """Make a version that was deployed before live again.
 
         Args:
             name: The function.
             version: Its number.
+            secrets: The values of its secrets, by variable.
             progress: Told about each step.
 
         Raises:
@@ -117,21 +130,31 @@ class Deployments:
             progress("Unpacking the bento")
             bento = await self._resolve(wanted.spec)
             differences = _differences(wanted.spec, bento)
-            if version == function.deployment.version and function.live:
+            live = function.live
+            if live is not None and live.version == version and function.secrets == secrets:
                 return self._deployed(function, differences, changed=False)
             self._face.check(wanted.spec)
-            revision = await function.prepare(wanted.spec, bento, version, progress, wait=True)
-            await self._go_live(function, revision, lambda: self._state.activate(name, version))
+            revision = await function.prepare(
+                with_values(wanted.spec, secrets), bento, version, progress, wait=True
+            )
+            await self._go_live(
+                function, revision, secrets, lambda: self._state.activate(name, version)
+            )
             return self._deployed(function, differences, changed=True)
 
     async def _go_live(
-        self, function: Function, revision: Revision, record: Callable[[], Deployment]
+        self,
+        function: Function,
+        revision: Revision,
+        secrets: Mapping[str, str],
+        record: Callable[[], Deployment],
     ) -> None:
         """Have a revision that is known to start take the live one's place.
 
         Args:
             function: The function.
             revision: What takes the requests.
+            secrets: The values of its secrets.
             record: Writes it down.
         """
 
@@ -141,6 +164,7 @@ class Deployments:
             except BaseException:
                 await revision.close(0.0)
                 raise
+            function.secrets = dict(secrets)
             function.switch(revision, deployment)
             await function.follow_tasks()
             self._schedules.follow(function)

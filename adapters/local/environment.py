@@ -23,13 +23,15 @@ MACHINE_LIMIT = max(16, 4 * (os.cpu_count() or 1))
 def instance_environment(
     spec: FunctionSpec, bento: LocalBento, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """The environment of a function's processes.
+    """The environment of a function's processes, without its secrets.
 
     The bento's variables override the machine's, and the spec's override the bento's.
     """
+    given = spec.settings.environment.items()
+    open_ones = {name: value for name, value in given if name not in spec.settings.secrets}
     inherited = {name: environ[name] for name in INHERITED if name in environ}
     own = {"BENTOFN_FUNCTION": spec.name, "BENTOFN_ROOT": str(bento.root.path)}
-    return {**inherited, **bento.manifest.envs, **spec.settings.environment, **own}
+    return {**inherited, **bento.manifest.envs, **open_ones, **own}
 
 
 def thread_count(spec: FunctionSpec, bento: LocalBento) -> int:

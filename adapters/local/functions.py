@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -56,6 +56,8 @@ class Function:
         self.stats = Stats()
         self.deploying = asyncio.Lock()
         self.deployment: Deployment | None = None
+        self.secrets: Mapping[str, str] = {}
+        """Values of the live version's secrets by variable; they are nowhere else."""
         self.live: Revision | None = None
         self.trouble = ""
         self._log = log
@@ -145,6 +147,7 @@ class Function:
     def forget(self) -> None:
         """The function is not deployed any more; what it runs is for :meth:`close`."""
         self.deployment = None
+        self.secrets = {}
         self.stats = Stats()
 
     def revision(self, spec: FunctionSpec, bento: LocalBento, version: int) -> Revision:

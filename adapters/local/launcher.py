@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -28,6 +29,7 @@ from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.secrets import secrets_of
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.obtain import Subject
@@ -67,6 +69,7 @@ class Launcher:
         self._log = log
         self._shared = shared
         self._environment = instance_environment(spec, bento)
+        self._secrets = secrets_of(spec)
         self._python: Path | None = None
         self._plain: Engine | None = None
         self._zygote: ZygoteEngine | None = None
@@ -123,7 +126,7 @@ class Launcher:
         Raises:
             UserError: It does not serve.
         """
-        spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name}, threads)
+        spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name, **self._secrets}, threads)
         choice = self._choice
         if choice.current is None:
             await (choice.demand() if choice.must_restore else self.recall())
@@ -227,7 +230,9 @@ class Launcher:
 
     async def run_deployment_hook(self) -> None:
         """See :func:`bentofn.adapters.local.deployment.run_deployment_hook`."""
-        await run_deployment_hook(await self._how_to_launch(), self._start_timeout)
+        launch = await self._how_to_launch()
+        launch = dataclasses.replace(launch, env={**launch.env, **self._secrets})
+        await run_deployment_hook(launch, self._start_timeout)
 
     async def close(self) -> None:
         """Stop all that the engines run and remove their sockets."""

@@ -29,6 +29,7 @@ from bentofn.adapters.local.lazy_logs import write_lazy_logs
 from bentofn.adapters.local.logs import remove_logs
 from bentofn.adapters.local.roster import Roster
 from bentofn.adapters.local.schedules.schedules import Schedules
+from bentofn.adapters.local.secrets import with_values
 from bentofn.adapters.local.state import State
 from bentofn.adapters.local.testing.control import JOURNAL_SIZE
 from bentofn.adapters.local.testing.faults import Faults
@@ -38,6 +39,7 @@ from bentofn.adapters.protocol import (
     FunctionStatus,
 )
 from bentofn.adapters.schedule import ScheduleStatus
+from bentofn.adapters.secret import secret_values
 from bentofn.packager.home import Home
 from bentofn.packager.roots.trees import TreeProvider
 from bentofn.packager.snapshot.store import SnapshotStore
@@ -116,20 +118,29 @@ class Platform:
                 function.trouble = f"Its bento is not usable: {error}"
                 print(f"{function.name}: {function.trouble}", file=sys.stderr)
                 continue
-            revision = function.revision(deployment.spec, bento, deployment.version)
-            function.switch(revision, deployment)
+            try:
+                # Their values went with the former platform; this one may know them too.
+                function.secrets = secret_values(deployment.spec.settings.secrets)
+            except UserError as error:
+                function.trouble = f"{str(error).rstrip('.')}, or deploy it again."
+                print(f"{function.name}: {function.trouble}", file=sys.stderr)
+                continue
+            spec = with_values(deployment.spec, function.secrets)
+            function.switch(function.revision(spec, bento, deployment.version), deployment)
             await function.follow_tasks()
             self._schedules.follow(function)
         await self.lambda_face.recover()
         self._background = asyncio.create_task(self._prepare_starts())
 
     async def destroy(self, name: str) -> None:
-        """Remove a function and all that was made for it.
+        """Remove a function and all that was made for it, or what failed deployments left of one.
 
         Raises:
             UserError: There is none of this name.
         """
-        function = self.get(name)
+        function = self.functions.get(name)
+        if function is None or (function.deployment is None and not self.log_of(name).exists()):
+            function = self.get(name)
         async with function.deploying:
             await asyncio.to_thread(self._state.remove, name)
             function.forget()

@@ -53,7 +53,8 @@ class World(abc.ABC):
         """The function, always by the same name.
 
         Args:
-            revision: From 1; each has another bento, which answers ``revision`` to ``{}``.
+            revision: From 1; each differs in its bento or its variables, and answers its number
+                to ``{}``.
         """
 
     @abc.abstractmethod

@@ -23,6 +23,7 @@ from bentofn.adapters.local.lambda_.invocation import (
     InvocationResult,
 )
 from bentofn.adapters.local.revision import Revision
+from bentofn.adapters.local.secrets import with_values
 from bentofn.adapters.local.state import Deployment, State
 from bentofn.adapters.local.tickets import Refused, Ticket
 from bentofn.adapters.protocol import FunctionSpec
@@ -123,7 +124,7 @@ class DeployedFunctions:
             bento = await self._resolve(found[0].spec)
             if function.live is None:
                 raise Refused(503, "The function is being stopped.")
-            return function.revision(found[0].spec, bento, version)
+            return function.revision(with_values(found[0].spec, function.secrets), bento, version)
         except (UserError, OSError) as error:
             why = str(error).rstrip(".")
             raise Refused(

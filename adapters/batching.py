@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass
 
 from bentofn.adapters.yamltree import Node
+
+VARIABLE = "BENTOFN_BATCHING"
+"""What the runtime reads it from; see :mod:`bentofn.runtime.batching.deployed`."""
 
 
 @dataclass(frozen=True)
@@ -14,12 +19,13 @@ class Batching:
     Args:
         enabled: Whether requests are joined at all.
         max_batch_size: Items of a batch at most; None for what the endpoint declares.
-        max_latency_ms: Milliseconds that an answer may take; None for what the endpoint declares.
+        max_latency_ms: Milliseconds after which a waiting request is refused; None for what the
+            endpoint declares.
     """
 
     enabled: bool = True
     max_batch_size: int | None = None
-    max_latency_ms: float | None = None
+    max_latency_ms: int | None = None
 
 
 def read_batching(node: Node) -> Batching | None:
@@ -36,5 +42,10 @@ def read_batching(node: Node) -> Batching | None:
     return Batching(
         True,
         node["maxBatchSize"].optional_integer(least=2),
-        node["maxLatencyMs"].optional_number(above=0),
+        node["maxLatencyMs"].optional_integer(least=1),
     )
+
+
+def batching_environment(batching: Batching | None) -> dict[str, str]:
+    """The variables by which the runtime in an instance learns of it."""
+    return {} if batching is None else {VARIABLE: json.dumps(dataclasses.asdict(batching))}

@@ -84,8 +84,10 @@ def _variable(inside: str, where: str, scope: Scope) -> object:
         kind, _, name = source.partition(":")
         if kind == "env":
             value: object = scope.environ.get(name)
-        elif kind in ("self", "sls", "param", "opt"):
+        elif kind in ("self", "sls", "param"):
             value = _of_file(kind, name, where, scope)
+        elif kind == "opt":
+            value = None  # an option of the framework's command line
         elif source.startswith("${"):
             return resolve(source, where, scope)
         elif len(source) > 1 and source[0] == source[-1] and source[0] in "'\"":
@@ -115,7 +117,7 @@ def _variable(inside: str, where: str, scope: Scope) -> object:
 
 
 def _of_file(kind: str, name: str, where: str, scope: Scope) -> object:
-    """What the file says; an option of the framework's command line is never given."""
+    """What the file itself says."""
     if kind == "self":
         return _at(name.split("."), where, scope)
     stage = _at(["provider", "stage"], where, scope) or "dev"

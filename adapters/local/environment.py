@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from bentofn.adapters.batching import batching_environment
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.protocol import FunctionSpec
 
@@ -31,6 +32,7 @@ def instance_environment(
     open_ones = {name: value for name, value in given if name not in spec.settings.secrets}
     inherited = {name: environ[name] for name in INHERITED if name in environ}
     own = {"BENTOFN_FUNCTION": spec.name, "BENTOFN_ROOT": str(bento.root.path)}
+    own |= batching_environment(spec.settings.batching)
     return {**inherited, **bento.manifest.envs, **open_ones, **own}
 
 

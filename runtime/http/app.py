@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bentofn.runtime.batching.deployed import as_deployed
 from bentofn.runtime.context import Context, current_context
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import Hook, marked
@@ -65,7 +67,8 @@ class ServiceApp:
         self.version = running_version()
         state = service.context.state
         self._endpoints = [
-            Endpoint(build_spec(method), instance, state) for method in service.apis.values()
+            Endpoint(build_spec(as_deployed(method, os.environ)), instance, state)
+            for method in service.apis.values()
         ]
         self.specs = [endpoint.spec for endpoint in self._endpoints]
         self._posts, templates = self._route_table()

@@ -136,3 +136,28 @@ def test_what_a_plan_refuses_a_deployment_refuses_with_the_same_sentence(
         project.run("plan", str(project.folder))
     finally:
         file.write_text(SERVERLESS)
+
+
+def test_a_secret_reaches_the_function_and_is_written_nowhere(
+    project: Project, bentofn: Bentofn
+) -> None:
+    service = SERVICE.replace("import bentofn\n", "import os\n\nimport bentofn\n")
+    told = service.replace('"WORD"', 'os.environ.get("SECRET", "nothing")')
+    (project.folder / "service.py").write_text(told)
+    file = project.folder / "serverless.yml"
+    file.write_text(SERVERLESS.replace("as: cloud-run", "secrets: {SECRET: 'env:GREETER_TOKEN'}"))
+    try:
+        planned = project.run("plan", str(project.folder)).stdout
+        assert "+ secrets.SECRET: set" in planned
+        project.deploy()
+        assert project.greeting() == "hunter2"
+        assert project.deploy()["changed"] is False
+        missing = bentofn("deploy", str(project.folder), home=project.home, check=False)
+        assert "environment variable GREETER_TOKEN is not set" in missing.stderr
+        written = [path for path in project.home.rglob("*") if path.is_file()]
+        database = project.home / "deployments.db"
+        assert database in written
+        holding = [path for path in written if b"hunter2" in path.read_bytes()]
+        assert {path.name for path in holding} <= {database.name}  # its variable TOKEN
+    finally:
+        file.write_text(SERVERLESS)

@@ -153,6 +153,9 @@ def _services(subject: _Subject) -> Iterator[Problem]:
 
 def _batching(subject: _Subject) -> Iterator[Problem]:
     batched = [api.name for api in subject.contract.apis if api.batchable]
+    said = subject.settings.batching
+    if said is not None and not said.enabled:
+        return
     if batched and not subject.profile.instance.batching:
         yield Problem(
             "ignored",

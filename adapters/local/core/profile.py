@@ -182,7 +182,7 @@ class Profile:
         """
         asked = settings.concurrency or _queued(contract)
         return PoolRules(
-            concurrency=self._concurrency(asked, contract),
+            concurrency=self._concurrency(asked, _largest_batch(settings, contract)),
             min_instances=settings.min_instances,
             max_instances=self._max_instances(settings, machine_limit),
             overflow=self.overflow,
@@ -217,10 +217,9 @@ class Profile:
             return self.scaling.idle_timeout
         return settings.idle_timeout
 
-    def _concurrency(self, asked: int | None, contract: ServiceContract) -> int:
+    def _concurrency(self, asked: int | None, batch: int) -> int:
         if not self.instance.batching:
             return self.instance.concurrency
-        batch = max((api.max_batch_size for api in contract.apis if api.batchable), default=1)
         wanted = asked or max(self.instance.concurrency, batch)
         return min(wanted, self.instance.concurrency_max or wanted)
 
@@ -272,6 +271,15 @@ _SCALING = {"max_instances", "idle_timeout", "idle_settable", "idle_min", "idle_
 
 def _values(constants: Mapping[str, Constant]) -> dict[str, Any]:
     return {name: constant.value for name, constant in constants.items()}
+
+
+def _largest_batch(settings: FunctionSettings, contract: ServiceContract) -> int:
+    """Items of the largest batch that can form."""
+    declared = max((api.max_batch_size for api in contract.apis if api.batchable), default=1)
+    said = settings.batching
+    if said is None or declared == 1:
+        return declared
+    return (said.max_batch_size or declared) if said.enabled else 1
 
 
 def _queued(contract: ServiceContract) -> int | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from bentofn.adapters.batching import Batching
 from bentofn.adapters.local.core.billing import Size
 from bentofn.adapters.local.core.constants import CERTAINTIES, profile_names
 from bentofn.adapters.local.core.profile import load_profile
@@ -25,6 +26,19 @@ def test_an_instance_takes_a_whole_batch() -> None:
     assert PLAIN.pool_rules(FunctionSettings(), contract(large, small)).concurrency == 500
     assert PLAIN.pool_rules(FunctionSettings(), contract(small)).concurrency == usual
     assert PLAIN.pool_rules(FunctionSettings(concurrency=2), contract(large)).concurrency == 2
+
+
+def test_an_instance_takes_the_batch_that_the_deployment_says() -> None:
+    api = APIContract("a", "/a", {}, {}, batchable=True, max_batch_size=500)
+    usual = PLAIN.instance.concurrency
+    for said, expected in (
+        (Batching(max_batch_size=900), 900),
+        (Batching(max_batch_size=2), usual),
+        (Batching(enabled=False), usual),
+        (Batching(max_latency_ms=10), 500),
+    ):
+        settings = FunctionSettings(batching=said)
+        assert PLAIN.pool_rules(settings, contract(api)).concurrency == expected
 
 
 def test_a_queue_in_front_gives_an_instance_what_the_service_says() -> None:

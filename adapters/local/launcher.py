@@ -209,9 +209,10 @@ class Launcher:
         return self._zygote if self._may_share else None
 
     def keeps(self, instance: Instance) -> bool:
-        """Whether what an instance becomes while it serves can be kept for later starts."""
+        """Whether what an instance becomes while it serves can be kept for later starts; not with
+        secrets in its memory."""
         engine = self._choice.current
-        return isinstance(engine, CriuEngine) and engine.keeps(instance)
+        return not self._secrets and isinstance(engine, CriuEngine) and engine.keeps(instance)
 
     async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
         """Stop an instance.

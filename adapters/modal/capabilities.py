@@ -45,7 +45,7 @@ CAPABILITIES = Capabilities(
         Capability("provider.region", "ignored", "regions says where it runs here"),
         Capability("provider.deploymentBucket", "ignored", _AWS),
         Capability("logRetentionInDays", "ignored", "the workspace's plan says it"),
-        Capability("package", "ignored", "the image is made of the bento's layers"),
+        Capability("packaging", "ignored", "the image is made of the bento's layers"),
         Capability("secrets env", "native", "a Secret of the app"),
         Capability("secrets file", "native", "a Secret of the app"),
         Capability("secrets ssm", "refused", _STORE),

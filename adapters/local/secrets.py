@@ -1,4 +1,4 @@
-"""Values of secrets on their way from who deploys to the instances: they are kept in memory only."""
+"""Values of secrets on their way to the instances: they are kept in memory only."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ versions are installed once (``serving/peers.py`` says where); their services st
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from serving.peers import (
     ours,
     peer_python,
 )
-from serving.processes import serving
+from serving.processes import Request, Server, forget, serving
 from serving.record import Record, Sample
 from serving.workloads import Workload
 from table import Row, Table, ratios
@@ -88,7 +89,8 @@ class Bench:
 
     def measure(self, workload: Workload) -> None:
         """Measure everybody, in turn, round by round, except for what the record has."""
-        left = [each for each in self._contenders(workload) if self._lacks(workload, each.name)]
+        everybody = self._contenders(workload)
+        left = [each for each in everybody if self._lacks(workload, each.name)]
         for contender in left:
             self._start(workload, contender, None)  # writes bytecode, fills the page cache
         for number in range(self.rounds):
@@ -99,6 +101,8 @@ class Bench:
             if workload.name == "mlp" and not self.record.has(workload.name, FLOOR, number, ()):
                 milliseconds = self._torch_and_weights(workload)
                 self.record.add(Sample(workload.name, FLOOR, number, milliseconds))
+        for contender in everybody:
+            self._weigh(workload, contender)
 
     def _contenders(self, workload: Workload) -> list[Contender]:
         """Everybody who serves a workload, ours first."""
@@ -115,28 +119,45 @@ class Bench:
         )
 
     def _start(self, workload: Workload, contender: Contender, number: int | None) -> None:
-        server_core, load_core = self.cores
         requests = workload.requests(contender.route, contender.batches)
-        with serving(
-            contender.command,
-            contender.environment,
-            contender.folder,
-            server_core,
-            requests[0],
-        ) as server:
-            megabytes = server.proportional_megabytes()
+        with self._serving(contender, requests[0]) as server:
             server.check(requests)
             if number is None:
                 return
             script = self.folder / "load.lua"
             write_script(script, requests[0].route, [each.body for each in requests])
             loads = {
-                count: put(server.port, script, count, self.seconds, load_core)
+                count: put(server.port, script, count, self.seconds, self.cores[1])
                 for count in self.counts
             }
             server.check(requests)
-        sample = (workload.name, contender.name, number, server.first_answer, megabytes, loads)
-        self.record.add(Sample(*sample))
+        sample = Sample(workload.name, contender.name, number, server.first_answer, loads=loads)
+        self.record.add(sample)
+
+    def _weigh(self, workload: Workload, contender: Contender) -> None:
+        """Take the memory of idle servers, after the rounds: it leaves the page cache changed."""
+        request = workload.requests(contender.route, contender.batches)[0]
+        files: set[Path] = set()
+        for number in range(self.rounds):
+            if self.record.is_weighed(workload.name, contender.name, number):
+                continue
+            report(f"{workload.case}, memory {number + 1}: {contender.name}")
+            files = files or self._files(contender, request)
+            forget(files)
+            with self._serving(contender, request) as server:
+                megabytes = server.proportional_megabytes()
+            self.record.weighed(workload.name, contender.name, number, megabytes)
+
+    def _files(self, contender: Contender, request: Request) -> set[Path]:
+        with self._serving(contender, request) as server:
+            return server.mapped_files()
+
+    def _serving(
+        self, contender: Contender, request: Request
+    ) -> contextlib.AbstractContextManager[Server]:
+        return serving(
+            contender.command, contender.environment, contender.folder, self.cores[0], request
+        )
 
     def _torch_and_weights(self, workload: Workload) -> float:
         fastapi = next(peer for peer in PEERS if peer.name == "fastapi")

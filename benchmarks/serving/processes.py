@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,29 @@ class Server:
     def proportional_megabytes(self) -> float:
         """Memory of the process tree; what is shared is divided among those who share it."""
         return sum(_pss(pid) for pid in _tree(self.process.pid)) / 1e6
+
+    def mapped_files(self) -> set[Path]:
+        """The files that the process tree maps."""
+        found: set[str] = set()
+        for pid in _tree(self.process.pid):
+            with contextlib.suppress(OSError):
+                lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+                found |= {line.split(maxsplit=5)[-1] for line in lines if "/" in line}
+        return {Path(each) for each in found if Path(each).is_file()}
+
+
+def forget(files: Iterable[Path]) -> None:
+    """Drop files from the page cache.
+
+    How many of their pages a process maps depends on how they came there: the kernel maps what was
+    written in large pieces by 2 MiB, needed or not. Read again, they are alike for everybody.
+    """
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Sample:
         contender: Its name.
         round: Counted from 0.
         first_answer: Milliseconds from the start to the first right answer.
-        megabytes: Of the idle process tree.
+        megabytes: Of the idle process tree; 0 before it was weighed.
         loads: What it did, by the number of connections.
     """
 
@@ -52,6 +52,15 @@ class Record:
         if self._path is not None:
             with self._path.open("a") as file:
                 file.write(json.dumps(asdict(sample)) + "\n")
+
+    def weighed(self, workload: str, contender: str, number: int, megabytes: float) -> None:
+        """Add the memory to the sample of a round."""
+        found = self._samples[workload, contender, number]
+        self.add(replace(found, megabytes=megabytes))
+
+    def is_weighed(self, workload: str, contender: str, number: int) -> bool:
+        """Whether that was done."""
+        return self._samples[workload, contender, number].megabytes > 0
 
     def has(self, workload: str, contender: str, number: int, counts: Collection[int]) -> bool:
         """Whether a round was measured, with these numbers of connections."""

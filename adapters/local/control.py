@@ -58,14 +58,14 @@ class Control:
                 case "POST", "apply":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     spec, wait = FunctionSpec.from_json(asked["spec"]), bool(asked["wait"])
-                    secrets = asked["secrets"]
+                    secrets = asked.get("secrets", {})
                     return await _stream(
                         request,
                         lambda report: deployments.apply(spec, secrets, report, wait=wait),
                     )
                 case "POST", "activate":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
-                    version, secrets = int(asked["version"]), asked["secrets"]
+                    version, secrets = int(asked["version"]), asked.get("secrets", {})
                     return await _stream(
                         request,
                         lambda report: deployments.activate(name, version, secrets, report),

@@ -94,7 +94,7 @@ def deploy(
         functions = declared(source, only, given, home, report, target)
         for function in functions:
             try:
-                spec = to_deploy(function, given, home, report)
+                spec = to_deploy(function, given, home, report, target)
                 spec = _overridden(spec, cast(Snapshot | None, snapshot), profile)
                 deployed.append(adapter.apply(spec, report, wait=wait))
             except UserError as error:

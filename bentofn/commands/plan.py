@@ -52,7 +52,8 @@ def plan(
     with progress() as report:
         functions = declared(source, only, given, home, report, target)
         plans = [
-            adapter.plan(to_deploy(each, given, home, report), load=expected) for each in functions
+            adapter.plan(to_deploy(each, given, home, report, target), load=expected)
+            for each in functions
         ]
     if as_json:
         print_json([each.to_json() for each in plans])

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from bentofn.adapters.build_target import build_target
+from bentofn.adapters.function_section import default_settings
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.adapters.spec import DeploymentSpec, FunctionDeclaration, default_spec, load_spec
 from bentofn.commands.output import Report
 from bentofn.packager.build import BuildOptions, build
+from bentofn.packager.environment.target import host_platform
 from bentofn.packager.home import Home
 from bentofn.packager.store import Store
 from bentofn.runtime.arguments import VARIABLE, with_arguments
@@ -51,7 +54,11 @@ def declared(
 
 
 def to_deploy(
-    function: FunctionDeclaration, arguments: Arguments, home: Home, report: Report
+    function: FunctionDeclaration,
+    arguments: Arguments,
+    home: Home,
+    report: Report,
+    target: str = "local",
 ) -> FunctionSpec:
     """What is deployed for a function; its project is built.
 
@@ -60,11 +67,12 @@ def to_deploy(
         arguments: As for :func:`declared`; a bento that is built already gets them too.
         home: Where bentos are.
         report: Told about each step and each warning.
+        target: Where it is deployed to.
 
     Raises:
         UserError: There is no such bento, or the project cannot be built.
     """
-    spec = function.spec(_tag(function, arguments, home, report))
+    spec = function.spec(_tag(function, arguments, home, report, target))
     spec = _with_arguments(spec, arguments, home)
     _warn_of_missing_variables(spec, home, report)
     return spec
@@ -91,7 +99,9 @@ def _declared(
         found = load_spec(project, target=target)
         if found is not None:
             return found
-        tag = _build(project, arguments, home, report)
+        machine = build_target(default_settings(target), target, host_platform())
+        options = BuildOptions(arguments=arguments, platform=machine.platform)
+        tag = _build(project, options, home, report)
         return default_spec(tag.split(":")[0], bento=tag, target=target)
     if project.is_file():
         raise UserError(
@@ -103,19 +113,25 @@ def _declared(
     return default_spec(entry.name, bento=entry.tag, target=target)
 
 
-def _tag(function: FunctionDeclaration, arguments: Arguments, home: Home, report: Report) -> str:
+def _tag(
+    function: FunctionDeclaration, arguments: Arguments, home: Home, report: Report, target: str
+) -> str:
     if function.project is not None:
-        gpu = function.settings.gpu is not None
-        return _build(function.project, arguments, home, report, gpu=gpu)
+        machine = build_target(function.settings, target, host_platform())
+        options = BuildOptions(
+            gpu=function.settings.gpu is not None or None,
+            arguments=arguments,
+            platform=machine.platform,
+            python=machine.python,
+        )
+        return _build(function.project, options, home, report)
     assert function.bento is not None
     return Store(home).get("bento", function.bento).tag
 
 
-def _build(
-    project: Path, arguments: Arguments, home: Home, report: Report, *, gpu: bool = False
-) -> str:
+def _build(project: Path, options: BuildOptions, home: Home, report: Report) -> str:
     report(f"Building {project.absolute().name}")
-    built = build(project, home, BuildOptions(gpu=gpu or None, arguments=arguments), report)
+    built = build(project, home, options, report)
     for warning in built.warnings:
         report(f"Warning: {warning}")
     return built.tag

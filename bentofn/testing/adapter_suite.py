@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from bentofn._testing.world import Failing, Failure, InterruptedWorld, World
+from bentofn.adapters.aws_words import OTHER_KEYS
 from bentofn.adapters.capabilities import ANY_OTHER
 from bentofn.adapters.fields import NAMES
 from bentofn.adapters.load import Load
@@ -59,8 +60,10 @@ class AdapterSuite:
         adapter = world.adapter()
         table = adapter.capabilities
         assert table.target == adapter.name
-        fields = [entry.field for entry in table.entries if entry.field != ANY_OTHER]
-        assert sorted(fields) == sorted(NAMES)
+        fields = [entry.field for entry in table.entries]
+        assert len(fields) == len({*fields})
+        assert {*NAMES} - {*fields} == set()
+        assert {*fields} - {*NAMES, *OTHER_KEYS, ANY_OTHER} == set()
         unexplained = [
             entry.field for entry in table.entries if entry.support == "refused" and not entry.how
         ]

@@ -116,3 +116,18 @@ def test_a_build_that_finds_nothing_changed_loads_nothing_that_makes_layers() ->
     making = {"containerize", "erofs", "layers", "lazy", "modelstore", "registry", "roots"}
     packager = (name.split(".")[2] for name in own(modules) if name.count(".") > 1)
     assert making.isdisjoint(packager)
+
+
+def test_asking_what_targets_do_loads_no_sdk_of_theirs() -> None:
+    modules = loaded(
+        """
+from pathlib import Path
+from bentofn.adapters.registry import get_adapter, targets
+from bentofn.packager.home import Home
+
+for name in targets():
+    assert get_adapter(name, Home(Path("nowhere"))).capabilities.target == name
+"""
+    )
+    sdks = {"boto3", "botocore", "modal", "modal_proto", "grpclib", "google"}
+    assert {name.partition(".")[0] for name in modules} & sdks == set()

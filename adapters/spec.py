@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +44,6 @@ _TOP_KEYS = [
 
 
 @dataclass(frozen=True)
-class Provider:
-    """The framework's ``provider`` section.
-
-    Args:
-        name: The framework's provider, usually ``aws``.
-        raw: The whole section, for the adapter of that provider. Never printed.
-    """
-
-    name: str = "aws"
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
 class FunctionDeclaration:
     """A function of the file, before its bento is known.
 
@@ -65,14 +52,12 @@ class FunctionDeclaration:
         project: The project's folder to build, or None where ``bento`` is given.
         bento: ``name[:version]`` in the store, or None.
         settings: How it runs.
-        raw: The framework's section as written, for the adapters. Never printed.
     """
 
     name: str
     project: Path | None
     bento: str | None
     settings: FunctionSettings
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def spec(self, bento: str) -> FunctionSpec:
         """The function to deploy, made from this bento (``name:version``)."""
@@ -85,13 +70,11 @@ class DeploymentSpec:
 
     Args:
         service: The name of the whole.
-        provider: The ``provider`` section.
         functions: The functions by name, in the file's order.
         path: The file, or None where there was none.
     """
 
     service: str
-    provider: Provider
     functions: Mapping[str, FunctionDeclaration]
     path: Path | None = None
 
@@ -128,7 +111,7 @@ def default_spec(
     """
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:64] or "service"
     declaration = FunctionDeclaration(name, project, bento, default_settings(target))
-    return DeploymentSpec(name, Provider(), {name: declaration})
+    return DeploymentSpec(name, {name: declaration})
 
 
 def read_spec(
@@ -164,12 +147,10 @@ def read_spec(
     for name in functions.keys():  # noqa: SIM118 - a Node is no mapping
         node, own = functions[name], custom["functions"][name]
         source, settings = read_function(name, node, own, surroundings)
-        declared[name] = FunctionDeclaration(name, *source, settings, node.value or {})
+        declared[name] = FunctionDeclaration(name, *source, settings)
     if not declared:
         raise UserError(f"{path.name}: it declares no function; add one under functions.")
-    name = provider["name"].text(default="aws") if provider.is_mapping else provider.text()
-    raw = provider.value if provider.is_mapping else {}
-    return DeploymentSpec(service, Provider(name, raw), declared, path)
+    return DeploymentSpec(service, declared, path)
 
 
 def _parse(path: Path) -> Any:

@@ -118,7 +118,8 @@ def _print_deployed(deployed: Deployed) -> None:
     click.echo(f"{deployed.name}  {deployed.bento}  {what}, snapshot {deployed.snapshot}")
     if deployed.note:
         click.echo(f"  {deployed.note}")
-    click.echo(f"  {deployed.url}")
+    if deployed.url:
+        click.echo(f"  {deployed.url}")
 
 
 def _overridden(spec: FunctionSpec, snapshot: Snapshot | None, profile: str | None) -> FunctionSpec:

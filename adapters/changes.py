@@ -8,10 +8,17 @@ from typing import Any
 
 from bentofn.adapters.fields import FIELDS
 from bentofn.adapters.plan import Change
+from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.settings import FunctionSettings, FunctionSpec
 
 SET, CHANGED = "set", "changed"
 """What stands in the place of values that are never shown."""
+
+_BY_NAME = {
+    "environment", "events.schedule", "schedules",
+    *(field.name for field in FIELDS if field.name.startswith("secrets ")),
+}  # fmt: skip
+"""Fields whose members are told one by one."""
 
 
 def changes_between(before: FunctionSpec | None, after: FunctionSpec) -> tuple[Change, ...]:
@@ -29,16 +36,20 @@ def changes_between(before: FunctionSpec | None, after: FunctionSpec) -> tuple[C
             *(Change(each.path, None, each.after) for each in stated if each.after is not None),
         )
     replaced = (Change("bento", before.bento, after.bento),) if before.bento != after.bento else ()
-    return (*replaced, *settings_changes(before.settings, after.settings))
+    found = (*replaced, *settings_changes(before.settings, after.settings))
+    if not found and before != after:
+        return (Change("settings", SET, CHANGED),)  # of what has no field of its own
+    return found
 
 
 def settings_changes(before: FunctionSettings, after: FunctionSettings) -> Iterator[Change]:
     """What differs between settings, by field, and by variable for the environment."""
     yield from hidden_changes("environment", before.environment, after.environment)
     yield from hidden_changes("secrets", before.secrets, after.secrets)
+    yield from hidden_changes("schedules", _schedules(before), _schedules(after))
     for field in FIELDS:
         old, new = field.value(before), field.value(after)
-        if old != new and not field.name.startswith(("environment", "secrets ")):
+        if old != new and field.name not in _BY_NAME:
             yield Change(field.name, _shown(old), _shown(new))
     yield from hidden_changes("", before.aws.others, after.aws.others)
 
@@ -61,6 +72,10 @@ def hidden_changes(
             yield Change(full, SET, None)
         elif before[name] != after[name]:
             yield Change(full, SET, CHANGED)
+
+
+def _schedules(settings: FunctionSettings) -> dict[str, Schedule]:
+    return {schedule.name: schedule for schedule in settings.schedules}
 
 
 def _shown(value: Any) -> Any:

@@ -17,7 +17,7 @@ from bentofn.adapters.secret import read_secrets
 from bentofn.adapters.settings import Architecture, FunctionSettings
 from bentofn.adapters.tuning import read_tuning
 from bentofn.adapters.url import Cors, Url
-from bentofn.adapters.yamltree import Node, Overlay
+from bentofn.adapters.yamltree import Node, Overlay, as_json
 from bentofn.runtime.errors import UserError
 
 LOCAL = "local"
@@ -151,7 +151,7 @@ def _settings(node: Node, custom: Node, surroundings: Surroundings) -> FunctionS
         url=_url(node["url"], surroundings.target),
         reserved_concurrency=node["reservedConcurrency"].optional_integer(least=0),
         event_rules=read_event_rules(node, surroundings.functions),
-        events=tuple(node["events"].value or ()),
+        events=tuple(as_json(node["events"].value) or ()),
         schedules=read_schedules(node["events"], custom["schedules"]),
         idle_timeout=custom["idleTimeout"].optional_number(above=0),
         min_instances=minimum,

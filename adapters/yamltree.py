@@ -82,7 +82,7 @@ class Node:
 
     def plain(self) -> Any:
         """The whole value with the variables replaced, as JSON can hold it."""
-        return _plain(self.resolved())
+        return as_json(self.resolved())
 
     def only(self, known: Sequence[str], what: str = "key") -> None:
         """Refuse keys that are not known, naming the nearest one that is."""
@@ -219,9 +219,10 @@ class Overlay(Node):
         return upper
 
 
-def _plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """What YAML read, as JSON can hold it."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): as_json(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [as_json(each) for each in value]
     return value.isoformat() if isinstance(value, date) else value  # YAML reads 2012-10-17 as one

@@ -18,21 +18,18 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from bentofn._testing.applying import Apply, files_with, secretive
 from bentofn._testing.world import Failing, Failure, InterruptedWorld, World
 from bentofn.adapters.aws_words import OTHER_KEYS
 from bentofn.adapters.capabilities import ANY_OTHER
 from bentofn.adapters.fields import NAMES
 from bentofn.adapters.load import Load
-from bentofn.adapters.protocol import Deployed, FunctionSpec
-from bentofn.adapters.secret import Secret
 from bentofn.runtime.errors import UserError
 
-__all__ = ["AdapterSuite", "Failing", "Failure", "InterruptedWorld", "World"]
+__all__ = ["AdapterSuite", "Apply", "Failing", "Failure", "InterruptedWorld", "World"]
 
 _VALUE = "hunter2-value-of-a-variable"
 _SECRET = "hunter3-value-of-a-secret"
@@ -263,7 +260,7 @@ class AdapterSuite:
         """Neither in plans, results and errors nor in what is logged; secrets are not kept."""
         caplog.set_level(logging.INFO)
         monkeypatch.setenv(_VARIABLE, _SECRET)
-        spec = _secretive(world)
+        spec = secretive(world, _VALUE, _VARIABLE)
         seen = [repr(spec), json.dumps(world.adapter().plan(spec).to_json())]
         for call in range(_MOST_CALLS):
             with world.failing(call, "denied") as failing:
@@ -273,63 +270,4 @@ class AdapterSuite:
         seen += [repr(world.adapter().plan(spec)), repr(world.adapter().status())]
         seen += [repr(world.adapter().versions(spec.name)), *capfd.readouterr(), caplog.text]
         assert [text for text in seen if _VALUE in text or _SECRET in text] == []
-        assert list(_files_with(world.home.path, _SECRET.encode())) == []
-
-
-class Apply:
-    """Applies revisions, each with a new adapter.
-
-    Args:
-        world: Where.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def __call__(self, revision: int) -> Deployed:
-        """Apply a revision, which must succeed."""
-        return self._world.adapter().apply(self._world.spec(revision), self._world.report)
-
-    def outcome(self, revision: int) -> str:
-        """Apply a revision: ``applied``, ``refused`` with one sentence, or ``interrupted``."""
-        try:
-            self(revision)
-        except UserError as error:
-            sentence = str(error)
-        except InterruptedWorld:
-            return "interrupted"
-        else:
-            return "applied"
-        assert sentence
-        assert "\n" not in sentence
-        return "refused"
-
-    def of(self, spec: FunctionSpec, said: list[str]) -> Deployed | str:
-        """Apply a spec; what is reported is added to ``said``, an error is its own text."""
-
-        def report(line: str) -> None:
-            said.append(line)
-            self._world.report(line)
-
-        try:
-            return self._world.adapter().apply(spec, report)
-        except UserError as error:
-            return f"{error} {error.__cause__}"
-
-
-def _secretive(world: World) -> FunctionSpec:
-    """The function with a variable and, where the target takes one, a secret."""
-    spec = world.spec(1)
-    environment = {**spec.settings.environment, "SUITE_TOKEN": _VALUE}
-    settings = dataclasses.replace(spec.settings, environment=environment)
-    if world.adapter().capabilities.of("secrets env").support != "refused":
-        secrets = {"SUITE_SECRET": Secret("env", _VARIABLE)}
-        settings = dataclasses.replace(settings, secrets=secrets)
-    return dataclasses.replace(spec, settings=settings)
-
-
-def _files_with(folder: Path, value: bytes) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # it may go meanwhile
-            if path.is_file() and value in path.read_bytes():
-                yield path
+        assert list(files_with(world.home.path, _SECRET.encode())) == []

@@ -4,15 +4,20 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bentofn.adapters.aws_words import AwsSettings
+from bentofn.adapters.batching import Batching
 from bentofn.adapters.capabilities import ANY_OTHER, Capabilities, Capability
 from bentofn.adapters.changes import changes_between
 from bentofn.adapters.fields import FIELDS, NAMES, stated
 from bentofn.adapters.load import Load
 from bentofn.adapters.plan import Change, Cost, CostPart, Plan, Problem, in_order
+from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.secret import Secret
 from bentofn.adapters.settings import FunctionSettings, FunctionSpec
+from bentofn.adapters.url import Cors, Url
 from bentofn.runtime.errors import UserError
 
 BEFORE = FunctionSpec(
@@ -59,6 +64,29 @@ def test_what_differs_is_named_and_values_of_variables_are_not_shown() -> None:
         Change("vpc", None, "set"),
     )
     assert "hunter" not in str(changes)
+
+
+SETTINGS = st.builds(
+    FunctionSettings,
+    memory=st.none() | st.integers(128, 512),
+    environment=st.dictionaries(st.sampled_from("AB"), st.sampled_from("xy")),
+    events=st.sampled_from([(), ({"sqs": "a"},), ({"sqs": "b"},)]),
+    schedules=st.sampled_from(
+        [(), (Schedule("s", "rate(1 day)"),), (Schedule("s", "rate(1 day)", input="{}"),)]
+    ),
+    url=st.none() | st.builds(Url, cors=st.none() | st.builds(Cors)),
+    aws=st.builds(AwsSettings, stage=st.sampled_from(["dev", "prod"])),
+    batching=st.none() | st.builds(Batching),
+)
+
+
+@given(SETTINGS, SETTINGS)
+def test_there_are_changes_just_where_specs_differ(
+    before: FunctionSettings, after: FunctionSettings
+) -> None:
+    changes = changes_between(FunctionSpec("f", "b:1", before), FunctionSpec("f", "b:1", after))
+    assert bool(changes) == (before != after)
+    assert all(each.before != each.after for each in changes)
 
 
 def test_a_plan_with_a_refusal_is_not_ok_and_says_all_that_keeps_it() -> None:

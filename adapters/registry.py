@@ -30,9 +30,12 @@ def get_adapter(target: str, home: Home) -> Adapter:
     try:
         factory = known[target].load()
     except ImportError as error:
+        package = known[target].dist
+        ours = package is None or package.name == "bentofn"
+        wanted = f"bentofn[{target}]" if package is None or ours else package.name
         raise UserError(
             f"The adapter of target {target!r} cannot be imported ({error}); "
-            f"install it with: pip install 'bentofn[{target}]'."
+            f"install what it needs with: pip install --upgrade '{wanted}'."
         ) from error
     adapter: Adapter = factory(home)
     return adapter

@@ -15,6 +15,9 @@ from bentofn.commands.functions import adapter_of, target_option
 from bentofn.commands.output import human_size, json_option, print_json, progress
 from bentofn.packager.home import Home
 
+_SHOWN = 3
+"""Members of a list that are shown."""
+
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
 
 
@@ -91,7 +94,8 @@ def _difference(change: Change) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) or "none"
+        more = f" and {len(value) - _SHOWN} more" if len(value) > _SHOWN else ""
+        return ", ".join(map(_text, value[:_SHOWN])) + more or "none"
     if isinstance(value, dict):
         return ", ".join(f"{key}={_text(each)}" for key, each in value.items() if each is not None)
     return "yes" if value is True else str(value)

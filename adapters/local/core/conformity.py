@@ -207,6 +207,14 @@ def _buffer(subject: _Subject) -> Iterator[Problem]:
         )
 
 
+def _on_cold(subject: _Subject) -> Iterator[Problem]:
+    if subject.settings.on_cold == "hold" and subject.profile.overflow.at_zero == "refuse":
+        yield Problem(
+            "refused",
+            f"{subject.profile.name} refuses requests while no instance serves; onCold is hold.",
+        )
+
+
 def _instances(subject: _Subject) -> Iterator[Problem]:
     limit, theirs = subject.machine_limit, subject.profile.scaling.max_instances
     settings = subject.settings
@@ -231,6 +239,7 @@ _CHECKS: tuple[Callable[[_Subject], Iterator[Problem]], ...] = (
     _streaming,
     _invoke_mode,
     _idle_timeout,
+    _on_cold,
     _buffer,
     _instances,
 )

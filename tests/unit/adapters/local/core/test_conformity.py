@@ -57,6 +57,12 @@ def test_lambda_does_not_batch_nor_stream_and_says_so() -> None:
     ]
 
 
+def test_requests_cannot_wait_where_the_backend_refuses_at_zero() -> None:
+    hold = FunctionSettings(on_cold="hold")
+    assert kinds("sagemaker-inference-components", hold) == ["refused"]
+    assert kinds("cloud-run", hold) == []
+
+
 def test_a_url_that_streams_what_does_not_is_told() -> None:
     settings = FunctionSettings(memory=1024, url=Url(invoke_mode="RESPONSE_STREAM"))
     assert kinds("lambda", settings) == ["differs"]

@@ -22,7 +22,7 @@ from bentofn.runtime.errors import ServiceUnavailable
 
 logger = logging.getLogger("bentofn.server")
 
-_PATIENCE = 0.025
+_PATIENCE = 0.1
 """Seconds, about, that a request is waited for before it is watched whether its client leaves."""
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from bentofn.packager.containerize.bento_layers import image_layers
 from bentofn.packager.containerize.tree import read_entries
@@ -16,6 +18,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.lambda_.fetched import deflate, target_of
 from bentofn.packager.lambda_.function import SOURCE, function_files
 from bentofn.packager.lambda_.parts import FUNCTION, Part
+from bentofn.packager.lambda_.system import glibc_of, wheel_of
 from bentofn.packager.lambda_.zipped import LEVEL, ZipEntry, write_zip
 from bentofn.packager.layer_cache import cached_layer, find_layer, layer_key
 from bentofn.packager.store import Descriptor, Store
@@ -35,6 +38,25 @@ _OPT = f"{ARCHIVE_PREFIX.partition('/')[0]}/"
 """Lambda unpacks layers to /opt, which their paths need not say."""
 
 Layers = Sequence[Descriptor]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is in some layers.
+
+    Args:
+        sizes: Path below ``/opt`` to bytes.
+        libraries: Package to the C library that it needs.
+    """
+
+    sizes: dict[str, int]
+    libraries: dict[str, tuple[int, int]]
+
+    @classmethod
+    def from_plain(cls, raw: Mapping[str, Any]) -> Listing:
+        """The inverse of :func:`dataclasses.asdict`, of what :mod:`json` gives back."""
+        libraries = {name: (major, minor) for name, (major, minor) in raw["libraries"].items()}
+        return cls(dict(raw["sizes"]), libraries)
 
 
 @dataclass(frozen=True)
@@ -95,17 +117,22 @@ class Contents:
 
         return self._zip(name, [_named(layers), sorted(fetched)], entries)
 
-    def sizes(self, layers: Layers) -> dict[str, int]:
-        """Path below ``/opt`` to bytes, of all files of some layers."""
-        folder = self.home.cache / "lambda-sizes"
-        path = folder / f"{layer_key('lambda-sizes', _named(layers))}.json"
-        try:
-            found: dict[str, int] = json.loads(path.read_bytes())
-        except (FileNotFoundError, ValueError):
-            self.report("Reading the sizes of all files")
-            found = {entry.path: entry.size for entry in self._entries(layers, _OPT)}
-            self.home.directory(folder)
-            atomic_write(path, canonical_json(found))
+    def listing(self, layers: Layers) -> Listing:
+        """What is in some layers."""
+        folder = self.home.cache / "lambda-listings"
+        path = folder / f"{layer_key('lambda-listing', ZIP_RULES, _named(layers))}.json"
+        with suppress(FileNotFoundError, ValueError, KeyError):
+            return Listing.from_plain(json.loads(path.read_bytes()))
+        self.report("Reading what is in the layers")
+        found = Listing({}, {})
+        for entry in self._entries(layers, _OPT):
+            found.sizes[entry.path] = entry.size
+            package = wheel_of(entry.path)
+            library = glibc_of(entry.content.read().decode()) if package else None
+            if package and library:
+                found.libraries[package] = library
+        self.home.directory(folder)
+        atomic_write(path, canonical_json(asdict(found)))
         return found
 
     def fetched(self, layers: Layers, paths: AbstractSet[str]) -> tuple[Part, ...]:

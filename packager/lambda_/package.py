@@ -23,6 +23,7 @@ from bentofn.packager.lambda_.function import HANDLER
 from bentofn.packager.lambda_.libraries import libraries_layer
 from bentofn.packager.lambda_.parts import LAYERS, LambdaPackage, Part, Profile
 from bentofn.packager.lambda_.rules import architecture_of, check_zip, runtime_of
+from bentofn.packager.lambda_.system import too_new
 from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_KIND
@@ -92,11 +93,11 @@ def _zip(home: Home, store: Store, entry: Entry, profile: Profile, report: Repor
     config = store.config(entry)
     chosen: frozenset[str] = frozenset()
     fetched: tuple[Part, ...] = ()
+    every = [layer for group in groups.values() for layer in group]
+    listing = contents.listing(every)
     if profile == "zip-fetched":
-        every = [layer for group in groups.values() for layer in group]
-        sizes = contents.sizes(every)
         try:
-            chosen = choose(sizes, contents.function(config, code, target, ()).unzipped)
+            chosen = choose(listing.sizes, contents.function(config, code, target, ()).unzipped)
         except UserError as error:
             raise UserError(f"Lambda would refuse {entry.tag} as a zip: {error}") from error
         fetched = contents.fetched(every, chosen)
@@ -110,4 +111,5 @@ def _zip(home: Home, store: Store, entry: Entry, profile: Profile, report: Repor
         (function, *layers),
         fetched=fetched,
         environment=bento.envs,
+        problems=tuple(too_new(listing.libraries, bento.python)),
     )

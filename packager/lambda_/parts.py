@@ -53,6 +53,7 @@ class LambdaPackage:
             function may read them, has SnapStart and 512 MB of ``/tmp``.
         image: The image, to be pushed with :func:`bentofn.packager.containerize.push.push_image`.
         environment: The variables that the bento declares a value for.
+        problems: Why it would not run on Lambda although Lambda takes it, one sentence each.
     """
 
     kind: Literal["Zip", "Image"]
@@ -63,6 +64,7 @@ class LambdaPackage:
     fetched: tuple[Part, ...] = ()
     image: Image | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     @property
     def function(self) -> Part:

@@ -165,6 +165,7 @@ def test_a_change_of_code_changes_the_function_and_no_layer(
         "function", "environment", "bytecode", "runtime", "models",
     ]  # fmt: skip
     assert packaged.function.size < 20_000
+    assert packaged.problems == ()
 
 
 def test_another_home_makes_the_same_bytes(

@@ -99,10 +99,18 @@ def package_all(folder: Path) -> list[Packaged]:
     plain = _plain(folder / "plain", opt, task, materialise(home, entry))
     hand = _by_hand(folder / "by hand", plain.parent / "opt")
     model = next((opt / "bento" / "models").glob("*onnx/*"))
-    shared = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": MEMORY}
+    shared = {
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": MEMORY,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    }
     place = f"/opt/{model.relative_to(opt)}"
     return [
-        Packaged("bentofn", Machine(opt, task, prefix, own), made.handler, shared),
+        Packaged(
+            "bentofn",
+            Machine(opt, task, prefix, own),
+            made.handler,
+            {**shared, **made.environment},
+        ),
         Packaged(
             "the same, plain",
             Machine(plain.parent / "opt", plain, prefix, own),

@@ -127,8 +127,12 @@ def import_service(target: str, directory: Path) -> Service[Any]:
         gc.freeze()
 
 
-def prepare(options: Mapping[str, str]) -> Prepared:
+def prepare(options: Mapping[str, str], *, warm: bool = True) -> Prepared:
     """Bring the service of a boot process to its snapshot point.
+
+    Args:
+        options: Those of the process.
+        warm: Whether it answers its examples.
 
     Raises:
         UserError: The service cannot be imported, an annotation cannot be served or an example is
@@ -137,10 +141,10 @@ def prepare(options: Mapping[str, str]) -> Prepared:
     """
     current.become_worker()
     request_logs.install()  # before the service's own log handlers take hold of the outputs
-    return prepare_service(load(options))
+    return prepare_service(load(options), warm=warm)
 
 
-def prepare_service(service: Service[Any]) -> Prepared:
+def prepare_service(service: Service[Any], *, warm: bool = True) -> Prepared:
     """Bring a service that is imported to its snapshot point; raises as :func:`prepare` does."""
     show_services_logs()
     routes = [each.route for each in service.apis.values()]
@@ -153,7 +157,8 @@ def prepare_service(service: Service[Any]) -> Prepared:
     app = ServiceApp(service, instance, serves=True)
     for dependency in service.dependencies.values():
         dependency.get()
-    warm_up(app)
+    if warm:
+        warm_up(app)
     end_before_copy(instance)
     return Prepared(service, instance, app)
 

@@ -47,16 +47,18 @@ class Listing:
     Args:
         sizes: Path below ``/opt`` to bytes.
         libraries: Package to the C library that it needs.
+        has_plugins: Whether a package has plugins for pydantic.
     """
 
     sizes: dict[str, int]
     libraries: dict[str, tuple[int, int]]
+    has_plugins: bool = False
 
     @classmethod
     def from_plain(cls, raw: Mapping[str, Any]) -> Listing:
         """The inverse of :func:`dataclasses.asdict`, of what :mod:`json` gives back."""
         libraries = {name: (major, minor) for name, (major, minor) in raw["libraries"].items()}
-        return cls(dict(raw["sizes"]), libraries)
+        return cls(dict(raw["sizes"]), libraries, bool(raw["has_plugins"]))
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,17 @@ class Contents:
         with suppress(FileNotFoundError, ValueError, KeyError):
             return Listing.from_plain(json.loads(path.read_bytes()))
         self.report("Reading what is in the layers")
-        found = Listing({}, {})
+        sizes: dict[str, int] = {}
+        libraries: dict[str, tuple[int, int]] = {}
+        has_plugins = False
         for entry in self._entries(layers, _OPT):
-            found.sizes[entry.path] = entry.size
-            package = wheel_of(entry.path)
-            library = glibc_of(entry.content.read().decode()) if package else None
-            if package and library:
-                found.libraries[package] = library
+            sizes[entry.path] = entry.size
+            if entry.path.endswith(".dist-info/entry_points.txt"):
+                has_plugins |= b"[pydantic]" in entry.content.read()
+            elif package := wheel_of(entry.path):
+                library = glibc_of(entry.content.read().decode())
+                libraries |= {} if library is None else {package: library}
+        found = Listing(sizes, libraries, has_plugins)
         self.home.directory(folder)
         atomic_write(path, canonical_json(asdict(found)))
         return found

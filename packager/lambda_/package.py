@@ -33,6 +33,9 @@ from bentofn.runtime.errors import UserError
 KINDS = {"env": "environment", "bytecode": "bytecode", "runtime": "runtime", "model": "models"}
 """Kind of a bento's layer to the part that it goes into."""
 
+_NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Spares a start the search for pydantic's plugins in the metadata of every package."""
+
 Report = Callable[[str], None]
 
 
@@ -110,6 +113,6 @@ def _zip(home: Home, store: Store, entry: Entry, profile: Profile, report: Repor
         architecture_of(bento),
         (function, *layers),
         fetched=fetched,
-        environment=bento.envs,
+        environment={**({} if listing.has_plugins else _NO_PLUGINS), **bento.envs},
         problems=tuple(too_new(listing.libraries, bento.python)),
     )

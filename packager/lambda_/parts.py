@@ -52,7 +52,8 @@ class LambdaPackage:
             ``BENTOFN_FETCH`` says (``s3://BUCKET/PREFIX``), named by its digest's hex; the
             function may read them, has SnapStart and 512 MB of ``/tmp``.
         image: The image, to be pushed with :func:`bentofn.packager.containerize.push.push_image`.
-        environment: The variables that the bento declares a value for.
+        environment: The variables that the bento declares a value for, and some that spare a start
+            what it need not do.
         problems: Why it would not run on Lambda although Lambda takes it, one sentence each.
     """
 

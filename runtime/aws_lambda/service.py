@@ -28,7 +28,8 @@ def make_handler() -> Handler:
     """Start the service and give what Lambda calls.
 
     Under SnapStart it is started up to its snapshot point, and what each environment must have of
-    its own follows the restore.
+    its own follows the restore. On demand, an environment is started because an event waits, and
+    the examples would only make it wait longer.
 
     Raises:
         UserError: There is no bento, or its service cannot be served.
@@ -41,7 +42,9 @@ def make_handler() -> Handler:
     os.environ.setdefault("LAMBDA_TASK_ROOT", str(root.source))
     cpus = _cpus()
     threads.allow(os.environ, cpus)
-    prepared = lifecycle.prepare({"service": lifecycle.target_of(root), "source": str(root.source)})
+    how = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+    options = {"service": lifecycle.target_of(root), "source": str(root.source)}
+    prepared = lifecycle.prepare(options, warm=how != "on-demand")
     lifecycle.settle()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -51,7 +54,7 @@ def make_handler() -> Handler:
         run_after_restore(prepared.instance, registered=False)
         loop.run_until_complete(lifespan.startup())
 
-    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    if how == "snap-start":
         importlib.import_module("bentofn.runtime.aws_lambda.batches")  # not at the first batch
         _after_restore(renew.find(prepared.instance), go_on)
     else:

@@ -44,8 +44,10 @@ class Greeter:
     def after(self) -> None:
         seen.append("after")
 
-    @bentofn.api
+    @bentofn.api(examples=[{"name": "Example"}])
     def greet(self, name: str = "you") -> str:
+        if name == "Example":
+            seen.append("example")
         return f"Hello {name}, {self.word}"  # change
 
     @bentofn.api
@@ -134,7 +136,11 @@ def check_surroundings(found: dict[str, Any]) -> None:
 def test_it_answers_under_awss_emulator_from_what_it_may_only_read(
     machine: Machine, rie: Path, packaged: LambdaPackage
 ) -> None:
-    variables = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024"}
+    variables = {
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        **packaged.environment,
+    }
     with machine.emulated(rie, packaged.handler, variables) as emulated:
         assert ask(emulated.url, {"api": "greet", "body": {"name": "Ada"}}) == "Hello Ada, there"
         found = ask(emulated.url, {"api": "surroundings", "body": {}})
@@ -152,7 +158,7 @@ async def test_it_is_restored_by_snapstart(machine: Machine, packaged: LambdaPac
         assert await ask({"api": "greet", "body": {}}) == "Hello you, there"
         found = await ask({"api": "surroundings", "body": {}})
     check_surroundings(found)
-    assert found["seen"] == ["after"]
+    assert found["seen"] == ["example", "after"]
 
 
 def test_a_change_of_code_changes_the_function_and_no_layer(

@@ -31,6 +31,7 @@ bench: .venv/installed-dev  ## Measure, and write the tables to benchmarks/resul
 	$(BIN)/python benchmarks/artifact.py
 	$(BIN)/python benchmarks/import_cost.py
 	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/deploy.py
 	$(BIN)/python benchmarks/render.py
 
 clean:  ## Remove what the targets above made

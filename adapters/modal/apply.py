@@ -44,6 +44,7 @@ def apply(home: Home, session: Session, desired: Desired, progress: Progress) ->
                 environment_name=session.environment or None,
                 tag=desired.record.tag,
             )
+    with explained(f"{desired.name!r} is deployed; asking Modal how it stands", session.calls):
         live = find_live(session, desired.name)
     if live is None or live.now is None or live.now.tag != desired.record.tag:
         raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,4 +83,5 @@ def _is_of_client(error: BaseException) -> bool:
     """Whether Modal's client, or what it speaks through, raised it."""
     origins = ("modal", "grpclib", "synchronicity", "aiohttp")
     module = type(error).__module__.partition(".")[0]
-    return module in origins or isinstance(error, OSError | asyncio.TimeoutError)
+    unreachable = ConnectionError | asyncio.TimeoutError | socket.gaierror
+    return module in origins or isinstance(error, unreachable)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bentofn.adapters.modal.errors import explained
 from bentofn.adapters.modal.live import Live, find_live
 from bentofn.adapters.modal.session import Session
@@ -69,6 +71,8 @@ def rollback(session: Session, function: str, version: int | None, progress: Pro
 def destroy(session: Session, function: str) -> None:
     """Stop a function's app, which ends its containers, and remove its volume.
 
+    An app that a failed deployment began is stopped too.
+
     Raises:
         UserError: There is nothing of the function, or a call failed.
     """
@@ -78,9 +82,22 @@ def destroy(session: Session, function: str) -> None:
         live = find_live(session, function)
         if live is not None:
             session.ask("AppStop", api_pb2.AppStopRequest(app_id=live.app_id))
+        begun = list(_begun(session, function))
+        for app_id in begun:
+            session.ask("AppStop", api_pb2.AppStopRequest(app_id=app_id))
         had_volume = remove_volume(session, function)
-    if live is None and not had_volume:
+    if live is None and not begun and not had_volume:
         raise _unknown(function)
+
+
+def _begun(session: Session, function: str) -> Iterator[str]:
+    """The apps of a function's name that were made and never deployed."""
+    from modal_proto import api_pb2
+
+    request = api_pb2.AppListRequest(environment_name=session.environment)
+    for app in session.ask("AppList", request).apps:
+        if app.state == api_pb2.APP_STATE_INITIALIZING and app.description == function:
+            yield app.app_id
 
 
 def require_live(session: Session, function: str) -> Live:

@@ -32,24 +32,26 @@ class Faults:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, Any]] = []
-        self._at = -1
+        self._name = ""
+        self._left = 0
         self._kind: Kind = "denied"
         self._victim = ""
 
     def clear(self) -> None:
         """Forget the calls, and let all succeed."""
         self.seen.clear()
-        self._at, self._victim = -1, ""
+        self._name = self._victim = ""
 
-    def at(self, number: int, kind: Kind) -> None:
+    def at(self, name: str, occurrence: int, kind: Kind) -> None:
         """Have a call fail, and every later one of its name, so that trying again does not help.
 
         Args:
-            number: Which, from 0, of those that are seen from now on.
+            name: Which.
+            occurrence: Which of those of its name that are seen from now on, from 0.
             kind: How.
         """
         self.clear()
-        self._at, self._kind = number, kind
+        self._name, self._left, self._kind = name, occurrence, kind
 
     @property
     def victim(self) -> str:
@@ -63,8 +65,10 @@ class Faults:
             yield
             return
         self.seen.append((name, message))
-        if len(self.seen) - 1 == self._at:
-            self._victim = name
+        if name == self._name:
+            self._left -= 1
+            if self._left < 0:
+                self._victim = name
         if name != self._victim:
             yield
         elif self._kind == "slow":

@@ -28,17 +28,23 @@ def servicer(handlers: Sequence[object], faults: Faults) -> ModalClientBase:
 
 
 def _method(name: str, handler: object | None, faults: Faults) -> Any:
+    done: dict[str, Any] = {}
+
     async def method(self: Any, stream: Any) -> None:
         request = await stream.recv_message()
         if handler is None:
             raise GRPCError(Status.UNIMPLEMENTED, f"this cloud has no {name}")
         async with faults.meet(name, request):
-            answer = getattr(handler, name)(request)
-            if inspect.isasyncgen(answer):
-                async for message in answer:
-                    await stream.send_message(message)
-                return
-            message = await answer
+            # What a client tries again has the same key, and is done once.
+            key = str(stream.metadata.get("x-idempotency-key", ""))
+            if key not in done:
+                answer = getattr(handler, name)(request)
+                if inspect.isasyncgen(answer):
+                    async for message in answer:
+                        await stream.send_message(message)
+                    return
+                done[key] = await answer
+            message = done[key] if key else done.pop(key)
         await stream.send_message(message)
 
     return method

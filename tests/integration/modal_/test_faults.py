@@ -1,0 +1,149 @@
+"""Every single call of a deployment fails in every way: what was live stays, and nothing is left.
+
+The specs differ from one to the next, so that each is a deployment of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections import Counter
+from typing import Any, get_args
+
+import pytest
+from modal_cloud import Cloud
+from modal_cloud.faults import Kind
+
+from bentofn.adapters.modal.adapter import ModalAdapter
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.packager.home import Home
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.store import Store
+from bentofn.runtime.errors import UserError
+
+KINDS = [
+    pytest.param(each, marks=() if each in ("denied", "throttled") else pytest.mark.slow)
+    for each in get_args(Kind)
+]
+"""Where the client tries again, it takes its time."""
+
+
+def silent(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def bento(modal_home: Home, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """``adder``, of whose packages and runtime one file each is left: there are enough calls."""
+    root = materialise(modal_home, Store(modal_home).get("bento", "adder:1"))
+    small = tmp_path_factory.mktemp("small") / "adder"
+    for name in ("src", "models"):
+        shutil.copytree(root / name, small / name)
+    shutil.copy(root / "bento.json", small)
+    for name in ("env", "runtime"):
+        (small / name).mkdir()
+        (small / name / "one.py").write_text(f"# {name}\n")
+    return str(small)
+
+
+def spots(cloud: Cloud) -> list[tuple[str, int]]:
+    """The calls that were seen, each by its name and which of that name it was.
+
+    Of more than two of a name the first and the last are taken, since those between are alike.
+    """
+    counted = Counter(cloud.names())
+    return [(name, at) for name, count in counted.items() for at in sorted({0, count - 1})]
+
+
+def tag_of(cloud: Cloud, name: str) -> str | None:
+    app = cloud.state.app_named(name)
+    return None if app is None or app.live is None else app.live.tag
+
+
+def has_published(cloud: Cloud) -> bool:
+    return "AppPublish" in cloud.names()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_old_version_serves_and_the_next_deployment_goes_on(
+    adapter: ModalAdapter, cloud: Cloud, bento: str, kind: Kind
+) -> None:
+    numbers = itertools.count()
+
+    def changed() -> FunctionSpec:
+        settings = FunctionSettings(environment={"NUMBER": str(next(numbers))})
+        return FunctionSpec("adder", bento, settings)
+
+    adapter.apply(changed(), silent)
+    cloud.faults.clear()
+    adapter.apply(changed(), silent)
+    tried = spots(cloud)
+    for name, occurrence in tried:
+        before = tag_of(cloud, "adder")
+        spec = changed()
+        cloud.faults.at(name, occurrence, kind)
+        if kind == "slow":
+            assert adapter.apply(spec, silent).changed
+            assert cloud.faults.victim == name
+            continue
+        with pytest.raises(UserError, match=f" failed at Modal's {name}: ") as failed:
+            adapter.apply(spec, silent)
+        assert str(failed.value).endswith(".")
+        if not has_published(cloud) or (name == "AppPublish" and kind != "half"):
+            assert tag_of(cloud, "adder") == before, name
+        else:
+            assert tag_of(cloud, "adder") != before, name
+            cloud.faults.clear()
+            assert not adapter.apply(spec, silent).changed  # it is as was asked for
+        assert cloud.state.leftovers() == [], name
+    cloud.faults.clear()
+    assert adapter.apply(changed(), silent).changed
+    adapter.destroy("adder")
+    assert cloud.state.leftovers() == []
+    assert cloud.state.volumes == {}
+
+
+@pytest.mark.parametrize("kind", ["denied", pytest.param("half", marks=pytest.mark.slow)])
+def test_of_a_first_deployment_that_fails_destroying_finds_all(
+    adapter: ModalAdapter, cloud: Cloud, bento: str, kind: Kind
+) -> None:
+    adapter.apply(FunctionSpec("first", bento), silent)
+    tried = spots(cloud)
+    adapter.destroy("first")
+    for number, (name, occurrence) in enumerate(tried):
+        function = f"adder-{number}"
+        cloud.state.images.clear()
+        cloud.state.content.clear()
+        cloud.faults.at(name, occurrence, kind)
+        try:
+            adapter.apply(FunctionSpec(function, bento), silent)
+        except UserError as error:
+            assert f" failed at Modal's {name}: " in str(error)
+        else:  # a stream that breaks off after all was said has said all
+            assert (name, kind) == ("ImageJoinStreaming", "half")
+        if not has_published(cloud) or (name == "AppPublish" and kind != "half"):
+            assert tag_of(cloud, function) is None, name
+        made = bool(cloud.state.leftovers()) or tag_of(cloud, function) is not None
+        cloud.faults.clear()
+        if made:
+            adapter.destroy(function)
+        assert cloud.state.leftovers() == [], name
+        assert cloud.state.volumes == {}, name
+
+
+def test_a_deployment_that_was_cut_off_is_gone_on_with(
+    adapter: ModalAdapter, cloud: Cloud, bento: str
+) -> None:
+    def cut_off(line: str) -> None:
+        if "deploying" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        adapter.apply(FunctionSpec("adder", bento), cut_off)
+    assert tag_of(cloud, "adder") is None
+    (volume,) = cloud.state.volumes.values()
+    before: Any = dict(volume.files)
+    cloud.faults.clear()
+    assert adapter.apply(FunctionSpec("adder", bento), silent).version == 1
+    assert volume.files == before
+    assert cloud.requests("VolumePutFiles") == []

@@ -7,10 +7,13 @@ up, and destroying the function removes it.
 
 from __future__ import annotations
 
+import dataclasses
+import time
+
 from bentofn.adapters.modal.app import made
 from bentofn.adapters.modal.desired import Desired
 from bentofn.adapters.modal.errors import explained
-from bentofn.adapters.modal.live import Live, find_files, find_live, read_record
+from bentofn.adapters.modal.live import Deployment, Live, find_files, find_live, read_record
 from bentofn.adapters.modal.session import Session
 from bentofn.adapters.modal.weights import fill_volume
 from bentofn.adapters.protocol import Deployed, Progress
@@ -44,14 +47,33 @@ def apply(home: Home, session: Session, desired: Desired, progress: Progress) ->
                 environment_name=session.environment or None,
                 tag=desired.record.tag,
             )
-    with explained(f"{desired.name!r} is deployed; asking Modal how it stands", session.calls):
-        live = find_live(session, desired.name)
-    if live is None or live.now is None or live.now.tag != desired.record.tag:
+    return _read_back(session, desired, live)
+
+
+def _read_back(session: Session, desired: Desired, former: Live | None) -> Deployed:
+    """What is told of an app that Modal has taken, whether or not it says how it stands now.
+
+    Raises:
+        UserError: Somebody else's deployment came after ours.
+    """
+    live = None
+    note = ""
+    try:
+        with explained("It is deployed; asking Modal how it stands", session.calls):
+            live = find_live(session, desired.name)
+    except UserError as error:
+        note = str(error)
+    if live is None or live.now is None:
+        number = former.newest + 1 if former is not None else 1
+        now = Deployment(number, desired.record.tag, time.time())
+        live = Live("", [now], number, now, former.url if former is not None else "")
+    elif live.now.tag != desired.record.tag:
         raise UserError(
             f"Modal took the app {desired.name!r} and serves another version of it; somebody else "
             "may have deployed at the same time. Try again."
         )
-    return deployed(desired, live, changed=True)
+    done = deployed(desired, live, changed=True)
+    return dataclasses.replace(done, note=f"{done.note} {note}".strip())
 
 
 def is_unchanged(session: Session, desired: Desired, live: Live) -> bool:

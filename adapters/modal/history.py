@@ -32,14 +32,13 @@ def versions_of(live: Live) -> list[Version]:
             digest=each.digest,
             created=each.created,
             weight=1.0 if each is live.now else 0.0,
-            note=f"as version {each.repeats}" if each.repeats else "",
         )
-        for each in reversed(live.history)
+        for each in live.versions
     ]
 
 
 def rollback(session: Session, function: str, version: int | None, progress: Progress) -> Deployed:
-    """Have an earlier version serve again; Modal makes a new version of it.
+    """Have another version serve; in Modal's history it is a new entry that repeats it.
 
     Raises:
         UserError: There is no such function or version, or a call failed.
@@ -64,7 +63,6 @@ def rollback(session: Session, function: str, version: int | None, progress: Pro
         digest=live.now.digest,
         changed=changed,
         snapshot="modal",
-        note=f"as version {number}" if changed else "",
     )
 
 

@@ -19,19 +19,17 @@ OURS = "bentofn.function"
 
 @dataclass(frozen=True)
 class Deployment:
-    """An entry of an app's history.
+    """A version of an app.
 
     Args:
-        number: Its version.
-        tag: Of the record, also where it repeats an earlier version.
+        number: Its number.
+        tag: Of its record.
         deployed: When, in seconds since the epoch.
-        repeats: The version that it rolled back to; 0 if none.
     """
 
     number: int
     tag: str
     deployed: float
-    repeats: int = 0
 
     @property
     def digest(self) -> str:
@@ -51,22 +49,21 @@ class Live:
 
     Args:
         app_id: Modal's name of it.
-        history: Its deployments, the live one first.
+        versions: All that were deployed, the first one first.
+        newest: The number of the newest entry of its history.
+        now: The version that serves; None where the history does not say.
         url: Where it answers; empty without an endpoint.
         records: Tag to the path of its record in the volume.
         files: Of the volume, to their bytes.
     """
 
     app_id: str
-    history: Sequence[Deployment]
+    versions: Sequence[Deployment]
+    newest: int = 0
+    now: Deployment | None = None
     url: str = ""
     records: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def now(self) -> Deployment | None:
-        """The deployment that serves."""
-        return self.history[0] if self.history else None
 
     def bento(self, deployment: Deployment) -> str:
         """``name:version`` of a deployment's bento; its digest's first digits where the record is
@@ -101,11 +98,20 @@ def find_live(session: Session, function: str) -> Live | None:
             "name, or stop that app with: modal app stop."
         )
     request = api_pb2.AppDeploymentHistoryRequest(app_id=app_id)
-    history = _history(session.ask("AppDeploymentHistory", request).app_deployment_histories)
+    history = session.ask("AppDeploymentHistory", request).app_deployment_histories
+    versions = _versions(history)
     layout = session.ask("AppGetLayout", api_pb2.AppGetLayoutRequest(app_id=app_id)).app_layout
     files = find_files(session, function)
     records = {found[0]: path for path in files if (found := bento_of_path(path)) is not None}
-    return Live(app_id, history, _url(layout), records, files)
+    return Live(
+        app_id,
+        versions,
+        newest=max((entry.version for entry in history), default=0),
+        now=_serving(history, versions),
+        url=_url(layout),
+        records=records,
+        files=files,
+    )
 
 
 def find_files(session: Session, function: str) -> dict[str, int]:
@@ -132,18 +138,22 @@ def read_record(session: Session, function: str, live: Live) -> Record | None:
     return Record.from_json(b"".join(volume.read_file(path)))
 
 
-def _history(entries: Sequence[Any]) -> tuple[Deployment, ...]:
-    """An app's history, newest first, with the tags of what was rolled back to."""
-    newest_first = sorted(entries, key=lambda entry: entry.version, reverse=True)
-    tags = {entry.version: entry.tag for entry in newest_first}
+def _versions(history: Sequence[Any]) -> list[Deployment]:
+    """The deployments of an app's history, without those that repeat an earlier one."""
+    return [
+        Deployment(entry.version, entry.tag, entry.deployed_at)
+        for entry in sorted(history, key=lambda entry: int(entry.version))
+        if not entry.rollback_version
+    ]
 
-    def tag(entry: Any) -> str:
-        return str(entry.tag or tags.get(entry.rollback_version, ""))
 
-    return tuple(
-        Deployment(entry.version, tag(entry), entry.deployed_at, entry.rollback_version)
-        for entry in newest_first
-    )
+def _serving(history: Sequence[Any], versions: Sequence[Deployment]) -> Deployment | None:
+    """The version that serves: the newest, or the one that it went back to."""
+    by_number = {entry.version: entry for entry in history}
+    number = max(by_number, default=0)
+    while number in by_number and 0 < by_number[number].rollback_version < number:
+        number = by_number[number].rollback_version
+    return next((each for each in versions if each.number == number), None)
 
 
 def _url(layout: Any) -> str:

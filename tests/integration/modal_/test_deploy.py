@@ -257,11 +257,12 @@ def test_it_is_rolled_back_to_any_version(deploy: Any, adapter: ModalAdapter, cl
     first = deploy("greeter:1")
     deploy("greeter:2")
     back = adapter.rollback("greeter", None, lambda _: None)
-    assert (back.version, back.bento, back.digest) == (3, "greeter:1", first.digest)
+    assert (back.version, back.bento, back.digest) == (1, "greeter:1", first.digest)
     versions = adapter.versions("greeter")
     assert [(v.number, v.bento, v.weight) for v in versions] == [
-        (1, "greeter:1", 0.0), (2, "greeter:2", 0.0), (3, "greeter:1", 1.0),
-    ]  # fmt: skip
+        (1, "greeter:1", 1.0),
+        (2, "greeter:2", 0.0),
+    ]
     assert adapter.promote("greeter", 2, 1.0, lambda _: None).bento == "greeter:2"
     with pytest.raises(UserError, match="no version 9"):
         adapter.rollback("greeter", 9, lambda _: None)

@@ -22,12 +22,7 @@ from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.exchange import ASGIApp
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.lifespan import Lifespan
-
-CORS = "BENTOFN_CORS"
-"""Variable with BentoML's ``http.cors`` as JSON, where the deployment has CORS rules of its own."""
-
-LINKS = "BENTOFN_MODELS"
-"""Variable with JSON: ``name/version`` of each model to the directory that holds its files."""
+from bentofn.runtime.modal_variables import CORS, LINKS
 
 
 class Served:

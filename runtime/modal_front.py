@@ -6,13 +6,28 @@ Source: https://modal.com/docs/guide/dynamic-batching
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from bentofn.runtime.http.cors import with_cors
+from bentofn.runtime.http.exchange import ASGIApp
+from bentofn.runtime.modal_variables import CORS
 
 Call = Callable[[str, bytes], Awaitable[Any]]
 """Takes the path of an endpoint and a body; gives ``status``, ``headers`` and ``body``."""
 
 _OWN = {"content-length", "transfer-encoding", "connection"}
+
+
+def front(call: Call) -> ASGIApp:
+    """The endpoint: an application that passes requests on, by the deployment's CORS rules.
+
+    Args:
+        call: Has the class answer.
+    """
+    return with_cors(Front(call), json.loads(os.environ.get(CORS, "{}")))
 
 
 class Front:
@@ -30,6 +45,9 @@ class Front:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
+        if scope["method"] != "POST":
+            await _say(send, 405, {"allow": "POST"}, b"")
+            return
         body = b""
         while True:
             message = await receive()
@@ -39,15 +57,15 @@ class Front:
             if not message.get("more_body", False):
                 break
         answer = await self._call(scope["path"], body)
-        headers = [
-            (name.encode(), value.encode())
-            for name, value in answer["headers"].items()
-            if name not in _OWN
-        ]
-        headers.append((b"content-length", b"%d" % len(answer["body"])))
-        start = {"type": "http.response.start", "status": answer["status"], "headers": headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": answer["body"]})
+        given = {name: text for name, text in answer["headers"].items() if name not in _OWN}
+        await _say(send, answer["status"], given, answer["body"])
+
+
+async def _say(send: Any, status: int, headers: dict[str, str], body: bytes) -> None:
+    raw = [(name.encode(), text.encode()) for name, text in headers.items()]
+    raw.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _live(receive: Any, send: Any) -> None:

@@ -24,6 +24,7 @@ from bentofn.packager.files import temporary_directory
 from bentofn.packager.home import Home
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import canonical_json
+from bentofn.runtime.modal_variables import CORS
 
 _FRONT_CALLS = 1000
 """Calls that the endpoint of a batched class passes on at a time; it only waits for them."""
@@ -68,7 +69,13 @@ def _app(desired: Desired, root: BentoRoot, file: Path, module: ModuleType) -> A
     if desired.shape.has_front:
         web = modal.asgi_app(requires_proxy_auth=desired.shape.proxy_auth)(getattr(module, WEB))
         front = modal.concurrent(max_inputs=_FRONT_CALLS)(web)
-        app.function(image=image, timeout=desired.options["timeout"])(front)
+        rules = {CORS: desired.environment[CORS]} if CORS in desired.environment else {}
+        app.function(
+            image=image,
+            secrets=[modal.Secret.from_dict(rules)] if rules else [],
+            min_containers=desired.options.get("min_containers") and 1,
+            timeout=desired.options["timeout"],
+        )(front)
     calling = python.add_local_file(file, _REMOTE)
     for call in desired.calls:
         _schedule(app, calling, call, desired.options["timeout"], module)

@@ -16,7 +16,7 @@ CAPABILITIES = Capabilities(
     "modal",
     (
         Capability("memorySize", "native", "memory, which a container may exceed"),
-        Capability("timeout", "native", "timeout, of a call and of a start"),
+        Capability("timeout", "native", "timeout"),
         Capability("environment", "native", "a Secret of the app"),
         Capability("ephemeralStorageSize", "ignored", "a container has 512 GiB"),
         Capability("architecture", "native", "x86_64 only"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bentofn.adapters.batching import batching_environment
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.modal.bento import Bento, model_folder
 from bentofn.adapters.modal.cors import cors_variable
@@ -18,7 +19,7 @@ from bentofn.adapters.secret import secret_values
 from bentofn.packager.config.model import ImageOptions
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json
-from bentofn.runtime.modal_class import CORS, LINKS
+from bentofn.runtime.modal_variables import CORS, LINKS
 
 ROOT = f"/{ARCHIVE_PREFIX}"
 """The bento's root in a container."""
@@ -28,6 +29,9 @@ WEIGHTS = "/opt/bentofn-models"
 
 WAIT_MS = 50
 """Milliseconds that a call waits for others where the spec says no latency."""
+
+START = 300
+"""Seconds that a start may take, which Modal would bound by a request's timeout otherwise."""
 
 _LONGEST_NAME = 64
 
@@ -185,6 +189,7 @@ def _options(settings: FunctionSettings) -> dict[str, Any]:
         "buffer_containers": settings.buffer_instances,
         "scaledown_window": settings.idle_timeout and math.ceil(settings.idle_timeout),
         "timeout": math.ceil(settings.timeout),
+        "startup_timeout": max(START, math.ceil(settings.timeout)),
         "region": list(settings.regions) or None,
         "enable_memory_snapshot": settings.snapshot != "none",
     }
@@ -215,6 +220,7 @@ def _calls(settings: FunctionSettings, bento: Bento) -> tuple[Call, ...]:
 
 def _own_variables(spec: FunctionSpec, bento: Bento) -> dict[str, str]:
     own = {"BENTOFN_FUNCTION": spec.name, "BENTOFN_ROOT": ROOT}
+    own |= batching_environment(spec.settings.batching)
     models = bento.manifest.models
     if models:
         folders = {f"{m.name}/{m.version}": f"{WEIGHTS}/{model_folder(m)}" for m in models}

@@ -85,9 +85,9 @@ _FRONT = '''
 def web():
     """Pass each request on as one call, since a batched class has no endpoint of its own."""
     sys.path.insert(0, ROOT + "/runtime")
-    from bentofn.runtime.modal_front import Front
+    from bentofn.runtime.modal_front import front
 
-    return Front(modal.Cls.from_name(APP, {class_name!r})().call.remote.aio)
+    return front(modal.Cls.from_name(APP, {class_name!r})().call.remote.aio)
 '''
 
 _TICK = '''

@@ -46,22 +46,23 @@ class Calls:
 
 
 @contextmanager
-def explained(what: str, calls: Calls) -> Iterator[None]:
+def explained(what: str, calls: Calls, *, remote: bool = False) -> Iterator[None]:
     """Say what a failing block was to do, which call failed, why, and what to do about it.
 
     Args:
         what: What it does, such as ``Deploying 'hello'``.
         calls: Those that its client makes.
+        remote: Whether it runs code of a container, whose exceptions the client raises here.
 
     Raises:
-        UserError: In place of every exception of the client's.
+        UserError: In place of every exception of the client's, or of the container's.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if not _is_of_client(error):
+        if not (remote or _is_of_client(error)):
             raise
         raise UserError(_sentence(what, error, calls.culprit(error))) from error
 

@@ -29,7 +29,7 @@ def invoke(session: Session, function: str, body: bytes, api: str | None) -> Rep
     import modal
 
     what = f"Calling {function!r}"
-    with explained(what, session.calls):
+    with explained(what, session.calls, remote=True):
         live = require_live(session, function)
         record = read_record(session, function, live)
         route = _route(function, {} if record is None else dict(record.routes), api)
@@ -49,7 +49,7 @@ def invoke(session: Session, function: str, body: bytes, api: str | None) -> Rep
 
 
 def _rest(what: str, session: Session, parts: Iterator[Any]) -> Iterator[bytes]:
-    with explained(what, session.calls):
+    with explained(what, session.calls, remote=True):
         yield from parts
 
 

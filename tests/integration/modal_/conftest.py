@@ -28,6 +28,8 @@ import bentofn
 @bentofn.service(name="greeter")
 class Greeter:
     def __init__(self):
+        if os.environ.get("FAIL"):
+            raise ValueError("no such model")
         self.seen = ["construct"]
 
     @bentofn.after_restore

@@ -14,9 +14,11 @@ import pytest
 from modal_cloud import Cloud
 from modal_cloud.calls import put_call
 
+from bentofn.adapters.batching import Batching
 from bentofn.adapters.modal.adapter import ModalAdapter
 from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.url import Cors, Url
+from bentofn.runtime.errors import UserError
 
 
 def may_mount() -> bool:
@@ -65,6 +67,12 @@ def test_it_is_called_without_an_endpoint(deploy: Any, adapter: ModalAdapter, cl
     assert adapter.invoke("greeter", b'{"to": "x"}', api="count").status == 400
 
 
+def test_a_service_that_does_not_start_says_why(deploy: Any, adapter: ModalAdapter) -> None:
+    deploy(environment={"FAIL": "1"})
+    with pytest.raises(UserError, match="Calling 'greeter' failed: no such model"):
+        adapter.invoke("greeter", b"{}", api="greet")
+
+
 def test_its_models_are_where_the_service_looks(deploy: Any, adapter: ModalAdapter) -> None:
     deploy("adder:1", snapshot="none")
     reply = adapter.invoke("adder", b'{"numbers": [1, 2]}')
@@ -72,8 +80,6 @@ def test_its_models_are_where_the_service_looks(deploy: Any, adapter: ModalAdapt
 
 
 def test_calls_that_modal_joins_are_one_batch_of_the_service(deploy: Any, cloud: Cloud) -> None:
-    from bentofn.adapters.batching import Batching
-
     url = deploy("adder:1", batching=Batching(True, 2, 20_000)).url
 
     def add(number: int) -> Any:
@@ -83,6 +89,7 @@ def test_calls_that_modal_joins_are_one_batch_of_the_service(deploy: Any, cloud:
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(add, [1, 2])) == [[41], [42]]
     assert "batch of 2" in said(cloud)
+    assert httpx.get(f"{url}/add", timeout=60).status_code == 405
 
 
 def test_a_schedule_calls_the_service(deploy: Any, cloud: Cloud) -> None:
@@ -108,11 +115,13 @@ async def outputs(cloud: Cloud, call: Any) -> Any:
     return call.outputs
 
 
-def test_browsers_of_other_origins_may_call_it(deploy: Any) -> None:
-    url = deploy(url=Url(cors=Cors(origins=("https://a.example",)))).url
-    answer = httpx.post(
-        f"{url}/greet", json={}, headers={"Origin": "https://a.example"}, timeout=60
-    )
+@pytest.mark.parametrize("batching", [None, Batching(True, 2, 100)])
+def test_browsers_of_other_origins_may_call_it(deploy: Any, batching: Batching | None) -> None:
+    cors = Cors(origins=("https://a.example",))
+    url = deploy("adder:1", url=Url(cors=cors), batching=batching).url
+    origin = {"Origin": "https://a.example"}
+    answer = httpx.post(f"{url}/add", json={"numbers": [1]}, headers=origin, timeout=60)
+    assert answer.json() == [41]
     assert answer.headers["access-control-allow-origin"] == "https://a.example"
 
 

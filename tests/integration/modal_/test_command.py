@@ -1,0 +1,61 @@
+"""The commands, in processes of their own, with the newest and the oldest client that is taken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from modal_cloud import Cloud
+
+from bentofn.packager.home import Home
+
+
+@pytest.fixture(scope="session")
+def oldest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with the oldest client."""
+    folder = tmp_path_factory.mktemp("oldest")
+    wanted = ["modal==1.5.4", "protobuf<7"]
+    command = ["uv", "pip", "install", "--quiet", "--target", str(folder), *wanted]
+    subprocess.run([sys.executable, "-m", *command, "--python", sys.executable], check=True)
+    return str(folder)
+
+
+@pytest.mark.parametrize("client", ["newest", pytest.param("oldest", marks=pytest.mark.slow)])
+def test_a_function_from_its_plan_to_its_end(
+    bentofn: Any, modal_home: Home, cloud: Cloud, client: str, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue("oldest") if client == "oldest" else ""
+
+    def run(*arguments: str) -> Any:
+        done = bentofn(*arguments, "--target", "modal", "--json", home=modal_home, PYTHONPATH=path)
+        return json.loads(done.stdout)
+
+    plan = run("plan", "greeter:1")
+    assert json.dumps(plan).count('"create"') >= 1
+    deployed = run("deploy", "greeter:1")
+    assert '"version": 1' in json.dumps(deployed)
+    assert '"changed": false' in json.dumps(run("deploy", "greeter:1")).lower()
+    run("deploy", "greeter:2")
+    assert [each["bento"] for each in run("versions", "greeter")] == ["greeter:1", "greeter:2"]
+    assert '"greeter:1"' in json.dumps(run("rollback", "greeter"))
+    assert '"state": "zero"' in json.dumps(run("status"))
+    assert run("destroy", "greeter") == {"destroyed": ["greeter"]}
+    assert cloud.state.volumes == {}
+    assert cloud.state.leftovers() == []
+
+
+def test_commands_that_need_no_modal_import_none(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from bentofn.adapters.registry import get_adapter\n"
+        "from bentofn.packager.home import Home\n"
+        "from pathlib import Path\n"
+        f"adapter = get_adapter('modal', Home(Path({str(tmp_path)!r})))\n"
+        "assert adapter.capabilities.target == 'modal'\n"
+        "assert not {'modal', 'grpclib', 'synchronicity'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

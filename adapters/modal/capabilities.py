@@ -60,7 +60,7 @@ CAPABILITIES = Capabilities(
         Capability("minInstances", "native", "min_containers"),
         Capability("maxInstances", "native", "max_containers"),
         Capability("bufferInstances", "native", "buffer_containers"),
-        Capability("idleTimeout", "native", "scaledown_window, 2 to 3600 s"),
+        Capability("idleTimeout", "native", "scaledown_window"),
         Capability("onCold queue", "refused", "declare the endpoint with @bentofn.task"),
         Capability("onCold hold", "native", "requests wait"),
         Capability("onCold error", "refused", "Modal has requests wait; leave it out"),

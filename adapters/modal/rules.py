@@ -57,12 +57,6 @@ def _violation(field: str, sentence: str) -> Problem:
 
 def _scaling(spec: FunctionSpec) -> Iterator[Problem]:
     settings = spec.settings
-    idle = settings.idle_timeout
-    if idle is not None and not 2 <= idle <= 3600:
-        yield _violation(
-            "idleTimeout",
-            f"Modal's scaledown_window is 2 to 3600 seconds; idleTimeout is {idle:g}.",
-        )
     most = settings.max_instances
     if most is not None and most < settings.min_instances:
         yield _violation("maxInstances", "maxInstances is less than minInstances; raise it.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def test_a_function_from_its_plan_to_its_end(
     path = request.getfixturevalue("oldest") if client == "oldest" else ""
 
     def run(*arguments: str) -> Any:
-        done = bentofn(*arguments, "--target", "modal", "--json", home=modal_home, PYTHONPATH=path)
+        done = bentofn(
+            *arguments, "--target", "modal", "--json", home=modal_home.path, PYTHONPATH=path
+        )
         return json.loads(done.stdout)
 
     plan = run("plan", "greeter:1")
@@ -46,6 +49,8 @@ def test_a_function_from_its_plan_to_its_end(
     assert run("destroy", "greeter") == {"destroyed": ["greeter"]}
     assert cloud.state.volumes == {}
     assert cloud.state.leftovers() == []
+    wanted = "1.5.4" if client == "oldest" else version("modal")
+    assert cloud.faults.clients == {wanted}
 
 
 def test_commands_that_need_no_modal_import_none(tmp_path: Path) -> None:

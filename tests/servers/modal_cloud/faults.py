@@ -32,6 +32,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, Any]] = []
+        self.clients: set[str] = set()
         self._name = ""
         self._left = 0
         self._kind: Kind = "denied"

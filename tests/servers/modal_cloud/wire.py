@@ -34,6 +34,7 @@ def _method(name: str, handler: object | None, faults: Faults) -> Any:
         request = await stream.recv_message()
         if handler is None:
             raise GRPCError(Status.UNIMPLEMENTED, f"this cloud has no {name}")
+        faults.clients.add(str(stream.metadata.get("x-modal-client-version", "")))
         async with faults.meet(name, request):
             # What a client tries again has the same key, and is done once.
             key = str(stream.metadata.get("x-idempotency-key", ""))

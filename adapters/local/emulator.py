@@ -90,12 +90,12 @@ class Emulator:
     def _is_other(self, target: str, name: str) -> bool:
         """Whether a request is not for a function that is asked in HTTP."""
         face = self._platform.lambda_face
-        return (
-            target.startswith(PREFIX)
-            or self._console.answers(target.partition("?")[0])
-            or face.takes(target)
-            or face.has(unquote(name).partition(":")[0])
-        )
+        if target.startswith(PREFIX) or face.takes(target):
+            return True
+        if name in self._platform.functions:
+            return face.has(name)
+        path = target.partition("?")[0]
+        return self._console.answers(path) or face.has(unquote(name).partition(":")[0])
 
 
 def _told(unknown: UserError, headers: Mapping[str, str]) -> str:

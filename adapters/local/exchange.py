@@ -101,7 +101,8 @@ class Exchange:
         size = answer.header(_BATCH_SIZE) if answer is not None else b""
         if answer is not None and size.isdigit():
             self.record.batch_size = int(size)
-            take_batch_seconds(self.record, answer.header(_BATCH_SECONDS))
+            if seconds := answer.header(_BATCH_SECONDS):
+                take_batch_seconds(self.record, seconds)
             stats.largest_batch = max(stats.largest_batch, int(size))
 
 

@@ -124,6 +124,7 @@ class InstanceConnection(asyncio.Protocol):
 
     def __init__(self, freed: Callable[[InstanceConnection], None]) -> None:
         self._freed = freed
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._answered: asyncio.Future[Answer] | None = None
         self._answer: Answer | None = None
@@ -146,9 +147,9 @@ class InstanceConnection(asyncio.Protocol):
         Raises:
             aiohttp.ClientError: The connection ended before.
         """
-        if self._transport is None or not self.is_open:
+        if self._transport is None or self._transport.is_closing():
             raise aiohttp.ServerDisconnectedError
-        self._answered = asyncio.get_running_loop().create_future()
+        self._answered = self._loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = is_head
         self._answer = None

@@ -118,9 +118,12 @@ class _Forwarding(Exchange):
 
     def _check_size(self, answer: Answer) -> None:
         """Refuse an answer that the backend would not pass on; of one that is streamed, none is."""
-        profile, size = self.function.profile, answer.header(b"content-length")
+        profile = self.function.profile
         limit = profile.limits.response
-        if limit is not None and size.isdigit() and int(size) > limit:
+        if limit is None:
+            return
+        size = answer.header(b"content-length")
+        if size.isdigit() and int(size) > limit:
             raise Refused(
                 500,
                 f"The answer holds {int(size)} bytes; on {profile.name} it holds {limit} at most.",

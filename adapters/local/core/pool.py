@@ -47,10 +47,14 @@ class Pool:
         self.draining = False
         self.members = Members(rules.concurrency)
         self._prefix = prefix
-        self._minimum = min(rules.min_instances, rules.max_instances)
         self._autoscaler = rules.scaling.autoscaler(rules.bounds)
         self._scale = Scale(0)
+        self._granted = 0
+        """Instances that the rule wants, as far as there may be so many."""
+        self._kept = min(rules.min_instances, rules.max_instances)
+        """Instances that are kept without requests."""
         self._queue = Waiting(rules.overflow, self.members)
+        self._waiting = self._queue.arrivals
         self._runs_on: dict[int, str] = {}
         self._arrivals = 0
         self._started = 0
@@ -67,12 +71,12 @@ class Pool:
     @property
     def queued(self) -> int:
         """Requests that wait."""
-        return len(self._queue)
+        return len(self._waiting)
 
     @property
     def empty(self) -> bool:
         """Whether there is neither a request nor an instance."""
-        return not (self._queue or self.instances)
+        return not (self._waiting or self.instances)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take an event in and say what to do, in this order.
@@ -106,16 +110,17 @@ class Pool:
                     self._start(now)
             case Drain():
                 self.draining = True
+                self._kept = 0
             case Tick():
                 self._wake_at = math.inf
-        if self._queue:
+        if self._waiting:
             self._expire(now)
             self._dispatch(fresh)
-        if isinstance(event, RequestArrived) and self.rules.overflow.counts == "all":
-            self._refuse_overflow(event.request, len(self._queue))
+        if self._waiting and isinstance(event, RequestArrived):
+            self._refuse_overflow(event.request, "all", len(self._waiting))
         self._decide(now)
-        if isinstance(event, RequestArrived) and self.rules.overflow.counts == "excess":
-            self._refuse_overflow(event.request, self._excess)
+        if self._waiting and isinstance(event, RequestArrived):
+            self._refuse_overflow(event.request, "excess", self._excess)
         self._settle(now)
         return self._commands
 
@@ -174,11 +179,11 @@ class Pool:
     def _excess(self) -> int:
         """Requests that wait for more than the instances that there may be."""
         granted = max(self._granted, self.members.active)
-        return self.members.in_flight + len(self._queue) - granted * self.rules.concurrency
+        return self.members.in_flight + len(self._waiting) - granted * self.rules.concurrency
 
-    def _refuse_overflow(self, request: int, waiting: int) -> None:
+    def _refuse_overflow(self, request: int, counts: str, waiting: int) -> None:
         rule = self.rules.overflow
-        if request in self._queue and waiting > rule.queue_limit:
+        if rule.counts == counts and request in self._queue and waiting > rule.queue_limit:
             self._queue.discard(request)
             limit = rule.queue_limit
             reason = f"{limit} requests already wait for this function, its limit; try again later."
@@ -193,13 +198,13 @@ class Pool:
             self._refuse(request, self.rules.overflow.status, reason, overflow=True)
 
     def _dispatch(self, fresh: str | None) -> None:
-        members, queue = self.members, self._queue
-        while queue:
+        members, queue, waiting = self.members, self._queue, self._waiting
+        while waiting:
             instance = members.free()
             if instance is None:
                 return
             name = instance.id
-            while queue and members.takes_more(instance):
+            while waiting and members.takes_more(instance):
                 request = queue.take()
                 members.assign(instance, request)
                 self._runs_on[request] = name
@@ -209,7 +214,7 @@ class Pool:
     def _decide(self, now: float) -> None:
         members = self.members
         metrics = Metrics(
-            len(self._queue),
+            len(self._waiting),
             members.in_flight,
             members.count("ready"),
             members.count("starting"),
@@ -219,24 +224,18 @@ class Pool:
         )
         self._autoscaler.observe(metrics, now)
         self._scale = self._autoscaler.desired(now)
-
-    @property
-    def _granted(self) -> int:
-        return min(self._scale.least, self.rules.max_instances)
+        self._granted = min(self._scale.least, self.rules.max_instances)
 
     @property
     def _gate(self) -> float:
         """When instances may be started that the rule wants."""
         backoff = self._backoff
-        return backoff.retry_at if self._queue else max(backoff.retry_at, backoff.hold_until)
-
-    def _kept(self) -> int:
-        return 0 if self.draining else self._minimum
+        return backoff.retry_at if self._waiting else max(backoff.retry_at, backoff.hold_until)
 
     def _settle(self, now: float) -> None:
         """Come to the number of instances that is wanted, if that is not how many there are."""
         members, active = self.members, self.members.active
-        if active < self._granted or active < self._kept():
+        if active < self._granted or active < self._kept:
             self._scale_out(now)
         is_spare = members.has_unused or active > self._scale.most
         if is_spare or self.draining:
@@ -245,8 +244,8 @@ class Pool:
 
     def _scale_out(self, now: float) -> None:
         # What drains gets no more requests: it needs instances only for those that wait.
-        wanted = self._granted if now >= self._gate and (self._queue or not self.draining) else 0
-        kept = self._kept() if now >= self._backoff.hold_until else 0
+        wanted = self._granted if now >= self._gate and (self._waiting or not self.draining) else 0
+        kept = self._kept if now >= self._backoff.hold_until else 0
         for _ in range(max(wanted, kept) - self.members.active):
             if not self._start(now):
                 return
@@ -262,20 +261,20 @@ class Pool:
 
     def _scale_in(self, now: float) -> None:
         members = self.members
-        if self.draining and not self._queue:
+        if self.draining and not self._waiting:
             for instance in members.starting():
                 self._stop(instance)
         for instance in members.retired():
             self._stop(instance)
         self._shrink()
         while (idle := members.longest_idle()) is not None:
-            if members.count("ready") <= self._kept() or now < self._expires(idle):
+            if members.count("ready") <= self._kept or now < self._expires(idle):
                 return
             self._stop(idle, keep=self._is_kept(idle))
 
     def _shrink(self) -> None:
         """Let go what is more than the rule wants: first what serves nobody yet, then idle ones."""
-        least = max(self._kept(), int(self._wanted_once))
+        least = max(self._kept, int(self._wanted_once))
         spare = self.members.active - max(least, self._scale.most)
         if spare <= 0 or self.draining:
             return
@@ -300,7 +299,7 @@ class Pool:
     def _wake(self, now: float) -> None:
         if now >= self._wake_at:
             self._wake_at = math.inf
-        members, kept = self.members, self._kept()
+        members, kept = self.members, self._kept
         active = members.active
         times = [self._autoscaler.wake(now), self._queue.expiry]
         if self._granted > active:

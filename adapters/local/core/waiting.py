@@ -22,34 +22,35 @@ class Waiting:
         self._rule = rule
         self._members = members
         self._impatient = rule.wait < math.inf or rule.wait_starts > 0
-        self._arrivals: OrderedDict[int, float] = OrderedDict()
+        self.arrivals: OrderedDict[int, float] = OrderedDict()
+        """When each came."""
 
     def __len__(self) -> int:
-        return len(self._arrivals)
+        return len(self.arrivals)
 
     def __contains__(self, request: int) -> bool:
-        return request in self._arrivals
+        return request in self.arrivals
 
     @property
     def oldest(self) -> float | None:
         """When the request came that waits longest; None where none waits."""
-        return next(iter(self._arrivals.values()), None)
+        return next(iter(self.arrivals.values()), None)
 
     def add(self, request: int, now: float) -> None:
         """A request waits from now on."""
-        self._arrivals[request] = now
+        self.arrivals[request] = now
 
     def discard(self, request: int) -> None:
         """A request waits no more, if it did."""
-        self._arrivals.pop(request, None)
+        self.arrivals.pop(request, None)
 
     def take(self) -> int:
         """The request that waits longest; it waits no more."""
-        return self._arrivals.popitem(last=False)[0]
+        return self.arrivals.popitem(last=False)[0]
 
     def take_all(self) -> Iterator[int]:
         """All of them, in order."""
-        while self._arrivals:
+        while self.arrivals:
             yield self.take()
 
     def expired(self, now: float) -> list[int]:
@@ -62,9 +63,9 @@ class Waiting:
     @property
     def expiry(self) -> float:
         """When the next one has waited for too long; infinite where that cannot be."""
-        if not (self._impatient and self._arrivals):
+        if not (self._impatient and self.arrivals):
             return math.inf
         members = self._members
         starting = members.count("starting") > 0
         patience = self._rule.patience(members.average_start, starting=starting)
-        return next(iter(self._arrivals.values())) + patience
+        return next(iter(self.arrivals.values())) + patience

@@ -3,6 +3,9 @@
 Every event has ``at``, the platform's time in seconds since the epoch, which may run faster than
 the clock on the wall, and ``function``, whose it is. What is physical (how long a request waited or
 an instance took to start) is told in seconds of the system's monotonic clock, whatever the speed.
+
+Nobody changes an event. They are not frozen all the same: three are made for each request, and a
+frozen one takes four times as long.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ GONE = 499
 """Status of a request whose caller went away before the answer, as in nginx's logs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Happened:
     """Anything.
 
@@ -32,7 +35,7 @@ class Happened:
     function: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestArrived(Happened):
     """A request came in; RequestAnswered or RequestRefused ends it, whatever else happens.
 
@@ -51,7 +54,7 @@ class RequestArrived(Happened):
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestQueued(Happened):
     """A request has to wait for an instance."""
 
@@ -59,7 +62,7 @@ class RequestQueued(Happened):
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestAssigned(Happened):
     """An instance gets a request; one that was dead already is followed by another.
 
@@ -76,7 +79,7 @@ class RequestAssigned(Happened):
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestAnswered(Happened):
     """A request has its answer: the instance's, or the platform's in its place.
 
@@ -108,7 +111,7 @@ class RequestAnswered(Happened):
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class RequestRefused(Happened):
     """The platform refused a request, by a limit of the function's or because nothing starts.
 
@@ -124,7 +127,7 @@ class RequestRefused(Happened):
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class InstanceChanged(Happened):
     """An instance is in another state.
 
@@ -145,7 +148,7 @@ class InstanceChanged(Happened):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Deployed(Happened):
     """A version gets the function's requests from now on; also of each when the platform starts.
 
@@ -158,12 +161,12 @@ class Deployed(Happened):
     profile: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Destroyed(Happened):
     """The function is not deployed any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Invoked(Happened):
     """An asynchronous invocation was taken in or tried.
 
@@ -178,7 +181,7 @@ class Invoked(Happened):
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Retried(Happened):
     """An asynchronous invocation is to be tried again.
 
@@ -193,7 +196,7 @@ class Retried(Happened):
     after: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class DeadLettered(Happened):
     """An asynchronous invocation was given up.
 
@@ -208,7 +211,7 @@ class DeadLettered(Happened):
     where: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Fired(Happened):
     """A schedule was due.
 
@@ -227,7 +230,7 @@ class Fired(Happened):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Cost(Happened):
     """Something was billed.
 

@@ -104,7 +104,7 @@ def response_headers(
         prefix = cors.PREFIX.encode()
         headers = [each for each in headers if not each[0].startswith(prefix)]
         headers += encoded(cors.response_headers(allowed, origin))
-    if not any(name == b"date" for name, _ in headers):
+    if b"date" not in dict(headers):
         headers.append((b"date", _date(int(time.time()))))  # RFC 9110, section 6.6.1
     headers += (
         (b"X-Request-Id", request_id.encode()),

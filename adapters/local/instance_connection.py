@@ -129,6 +129,8 @@ class InstanceConnection(asyncio.Protocol):
         self._answered: asyncio.Future[Answer] | None = None
         self._answer: Answer | None = None
         self._parser: httptools.HttpResponseParser | None = None
+        self._former: httptools.HttpResponseParser | None = None
+        """The parser of the answer before, which can read another."""
         self._is_paused = self._is_head = self._keeps = False
         self._head = 0
 
@@ -150,7 +152,7 @@ class InstanceConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise aiohttp.ServerDisconnectedError
         self._answered = self._loop.create_future()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = self._former or httptools.HttpResponseParser(self)
         self._is_head = is_head
         self._answer = None
         self._head = 0
@@ -173,7 +175,7 @@ class InstanceConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """asyncio's: it has ended."""
-        self._transport = None
+        self._transport = self._former = None
         answer, waiting = self._answer, self._answered
         if waiting is not None and not waiting.done():
             waiting.set_exception(_broken(error))
@@ -255,6 +257,8 @@ class InstanceConnection(asyncio.Protocol):
 
     def _release(self) -> None:
         answer, self._answer = self._answer, None
+        # After HEAD's it would wait for a body.
+        self._former = None if self._is_head else self._parser
         self._answered = self._parser = None
         if answer is not None and answer.is_whole and self._keeps and self.is_open:
             self._resume()

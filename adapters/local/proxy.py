@@ -91,7 +91,7 @@ class _Forwarding(Exchange):
         theirs = request.headers
         headers = request_headers(theirs.pairs, request.peer, self.function.name, record)
         answer = await assignment.upstream.forward(request.method, self._path, headers, self.body)
-        async with answer:
+        try:
             self.count(answer)
             self._check_size(answer)
             passed = response_headers(
@@ -104,6 +104,8 @@ class _Forwarding(Exchange):
             else:
                 await self._stream(answer, passed)
             record.answered(answer.status)
+        finally:
+            answer.close()
 
     async def _stream(self, answer: Answer, headers: list[Header]) -> None:
         """Send an answer as it comes."""

@@ -91,8 +91,8 @@ async def test_a_kept_connection_that_has_ended_unnoticed() -> None:
     kept: list[socket.socket] = []
 
     def answer_and_keep(connection: socket.socket) -> None:
-        answer(connection)
         kept.append(connection.dup())
+        answer(connection)
 
     async with upstream(answer_and_keep) as sends:
         assert await (await sends.send("POST", "/", {}, BODY)).read() == b"ok"
@@ -105,8 +105,8 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again() -> None:
     now, kept = [0.0], []
 
     def answer_and_stay(connection: socket.socket) -> None:
-        answer(connection)
         kept.append(connection.dup())
+        answer(connection)
 
     async with upstream(answer_and_stay, answer, clock=lambda: now[0]) as sends:
         assert await (await sends.send("POST", "/", {}, BODY)).read() == b"ok"

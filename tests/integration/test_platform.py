@@ -568,7 +568,7 @@ def test_a_deploy_whose_caller_goes_leaves_nothing(
 ) -> None:
     endpoint = daemon.start(home, 0)
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port)
-    body = json.dumps({"spec": spec(roots["slow"]).to_json(), "wait": True})
+    body = json.dumps({"spec": spec(roots["slow"]).to_json(), "secrets": {}, "wait": True})
     token = {"Authorization": f"Bearer {endpoint.token}"}
     connection.request("POST", "/_bentofn/apply", body, token)
     eventually(lambda: len(processes_of(home, roots)) == 2)

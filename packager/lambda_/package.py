@@ -90,7 +90,12 @@ def _zip(home: Home, store: Store, entry: Entry, profile: Profile, report: Repor
     code: list[Descriptor] = []
     groups: dict[str, list[Descriptor]] = {name: [] for name in LAYERS}
     for layer in store.descriptors(entry):
-        kind = layer.annotations[LAYER_KIND]
+        kind = layer.annotations.get(LAYER_KIND, "")
+        if kind not in (*KINDS, "code"):
+            raise UserError(
+                f"{entry.tag} has a layer of kind {kind!r}, which this bentofn does not know; use "
+                "the bentofn that built it."
+            )
         (code if kind == "code" else groups[KINDS[kind]]).append(layer)
     groups["runtime"].append(libraries_layer(home, store, target))
     config = store.config(entry)

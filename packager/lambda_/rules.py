@@ -68,8 +68,8 @@ def _problems(package: LambdaPackage) -> Iterator[str]:
         parts = ", ".join(f"{part.name} {part.unzipped / 1e6:.0f}" for part in package.parts)
         yield (
             f"its files hold {package.unzipped / 1e6:.0f} MB ({parts}), and a function with its "
-            f"layers may hold {MAX_UNZIPPED / 1e6:.0f}; leave torch out (docs/onnx.md), have what is "
-            "too much fetched (zip-fetched, with SnapStart), or deploy it as an image."
+            f"layers may hold {MAX_UNZIPPED / 1e6:.0f}; leave torch out (docs/onnx.md), have the "
+            "rest fetched (zip-fetched, with SnapStart), or deploy it as an image."
         )
     if len(package.layers) > MAX_LAYERS:
         yield f"it has {len(package.layers)} layers, and a function may have {MAX_LAYERS}."

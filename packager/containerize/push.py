@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from bentofn.packager.containerize.blob import Blob
 from bentofn.packager.containerize.image import Image
 from bentofn.packager.registry.blobs import has_blob, mount_blob, send_chunks, send_manifest
+from bentofn.packager.registry.credentials import Credentials
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.registry.transfer import transport_of
 from bentofn.packager.registry.transport import Transport
@@ -39,6 +40,7 @@ def push_image(
     report: Report,
     *,
     insecure: bool = False,
+    credentials: Credentials | None = None,
     wait: Wait = time.sleep,
 ) -> Pushed:
     """Send an image.
@@ -49,6 +51,7 @@ def push_image(
         tags: The tags that it gets there.
         report: Told each blob that is sent.
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
+        credentials: For the registry; None for what Docker's configuration has for it.
         wait: Waits so many seconds between two attempts.
 
     Raises:
@@ -61,7 +64,12 @@ def push_image(
         if origin.registry == reference.registry and origin.repository != reference.repository
     }
     transport = transport_of(
-        reference, "pull,push", insecure, wait, also_pull=sorted(set(mounts.values()))
+        reference,
+        "pull,push",
+        insecure,
+        wait,
+        also_pull=sorted(set(mounts.values())),
+        credentials=credentials,
     )
     names = {
         layer.blob.descriptor.digest: layer.created_by or "a layer of the base image"

@@ -31,7 +31,7 @@ from bentofn.packager.registry.blobs import (
     send_blob,
     send_manifest,
 )
-from bentofn.packager.registry.credentials import find_credentials
+from bentofn.packager.registry.credentials import Credentials, find_credentials
 from bentofn.packager.registry.fetching import Fetch
 from bentofn.packager.registry.reference import Reference
 from bentofn.packager.registry.referrers import (
@@ -258,8 +258,9 @@ def transport_of(
     insecure: bool,
     wait: Wait = time.sleep,
     also_pull: Sequence[str] = (),
+    credentials: Credentials | None = None,
 ) -> Transport:
-    """A repository, with the credentials that Docker's configuration has for it.
+    """A repository, with the credentials for it.
 
     Args:
         reference: It.
@@ -267,11 +268,13 @@ def transport_of(
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         wait: Waits so many seconds between two attempts.
         also_pull: Repositories of the same registry that are read too.
+        credentials: For the registry; None for what Docker's configuration has for it.
 
     Raises:
         UserError: The configuration or a credential helper is broken.
     """
-    credentials = find_credentials(reference.registry, os.environ)
+    if credentials is None:
+        credentials = find_credentials(reference.registry, os.environ)
     return Transport(
         reference, credentials, actions, insecure=insecure, wait=wait, also_pull=also_pull
     )

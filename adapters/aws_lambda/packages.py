@@ -1,0 +1,76 @@
+"""The bento of a function, packaged as its spec says or as fits best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bentofn.adapters.protocol import FunctionSpec
+from bentofn.packager.home import Home
+from bentofn.packager.lambda_.parts import LambdaPackage, Profile
+from bentofn.packager.store import Store
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.manifest import BentoManifest
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Bento:
+    """A bento of the store.
+
+    Args:
+        tag: ``name:version``.
+        digest: Its digest.
+        manifest: What it says.
+    """
+
+    tag: str
+    digest: str
+    manifest: BentoManifest
+
+
+def find_bento(home: Home, reference: str) -> Bento:
+    """Find a bento.
+
+    Args:
+        home: Whose store.
+        reference: ``name[:version]``.
+
+    Raises:
+        UserError: There is no such bento, or it is a folder.
+    """
+    if reference.startswith("/"):
+        raise UserError(
+            f"Target aws-lambda packages bentos of the store, and {reference} is a folder; name "
+            "it as NAME:VERSION (bentofn list)."
+        )
+    store = Store(home)
+    entry = store.get("bento", reference)
+    return Bento(entry.tag, entry.digest, store.bento(entry))
+
+
+def package_of(home: Home, spec: FunctionSpec, bento: Bento, report: Report) -> LambdaPackage:
+    """Package a bento: as a zip where that fits, since SnapStart takes no other.
+
+    Args:
+        home: The home.
+        spec: The function.
+        bento: Its bento.
+        report: Told what takes time.
+
+    Raises:
+        UserError: Lambda would not take it as what the spec says.
+    """
+    from bentofn.packager.lambda_.package import package
+
+    asked = spec.settings.aws.package
+    profiles: tuple[Profile, ...] = ("zip", "image") if asked == "auto" else (asked,)
+    for profile in profiles:
+        try:
+            return package(home, bento.tag, profile, report)
+        except UserError as error:
+            if profile == profiles[-1]:
+                raise
+            report(f"{error} It is packaged as an image.")
+    raise AssertionError("unreachable")

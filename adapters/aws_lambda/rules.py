@@ -1,0 +1,265 @@
+"""What Lambda would refuse of a function, found before any call.
+
+Sources: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (sizes),
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html (reserved names),
+https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html (CORS),
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html (EFS needs a VPC).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bentofn.adapters.aws_lambda.capabilities import CAPABILITIES
+from bentofn.adapters.aws_lambda.names import function_name
+from bentofn.adapters.aws_lambda.snapstart import obstacles
+from bentofn.adapters.local.core import conformity
+from bentofn.adapters.local.core.profile import load_profile
+from bentofn.adapters.plan import Problem
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.packager.lambda_.parts import LambdaPackage
+from bentofn.packager.lambda_.rules import MAX_LAYERS
+from bentofn.runtime.manifest import BentoManifest
+
+MAX_VARIABLES = 4096
+"""Bytes of all variables, names and values."""
+
+MAX_PAYLOAD = 6
+"""MB of a request or an answer."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+\Z")
+_RESERVED = frozenset(
+    ("_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+     "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
+     "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+     "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+     "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "BENTOFN_FUNCTION")
+)  # fmt: skip
+_TAKEN = ("vpc", "tracing", "kmsKeyArn", "awsKmsKeyArn", "layers", "fileSystemConfig", "onError",
+          "logs")  # fmt: skip
+"""Keys that are the framework's alone and are done."""
+
+_IGNORED = {
+    "condition": "it is CloudFormation's, which is not used",
+    "dependsOn": "it is CloudFormation's, which is not used",
+    "versionFunction": "a version is always published",
+    "build": "the bento is built already",
+    "disableLogs": "logs are always written",
+}
+_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+\Z")
+
+
+def problems_of_spec(spec: FunctionSpec, manifest: BentoManifest) -> list[Problem]:
+    """What of a function's spec does not fit.
+
+    Args:
+        spec: The function.
+        manifest: Its bento's.
+    """
+    settings = spec.settings
+    stated = [
+        each
+        for each in CAPABILITIES.problems(settings)
+        if each.field != "batching" or settings.batching is None or settings.batching.enabled
+    ]
+    said = {each.field for each in stated}
+    profile = load_profile("lambda")
+    theirs = [
+        Problem("violation" if each.kind == "refused" else each.kind, "", each.sentence)
+        for each in conformity.problems(profile, settings, manifest.contract)
+        if not any(each.sentence.startswith((f"{field}:", f"{field} ")) for field in said)
+        and not ("gpu" in said and "GPU" in each.sentence)
+        and not ("concurrency" in said and "concurrency is" in each.sentence)
+    ]
+    own = (_names(spec), _ranges(settings), _variables(settings), _url(settings))
+    rest = (_others(settings), _schedules(spec, manifest), _bento(settings, manifest))
+    found = [problem for check in (*own, *rest) for problem in check]
+    return [*stated, *theirs, *found]
+
+
+def problems_of_package(settings: FunctionSettings, package: LambdaPackage) -> Iterator[Problem]:
+    """What of a function's package does not fit how it is to run.
+
+    Args:
+        settings: How it runs.
+        package: Its code.
+    """
+    for field, why in obstacles(settings, package):
+        if settings.aws.snap_start:
+            yield _violation(field, f"SnapStart {why}; or leave out snapStart.")
+        elif settings.snapshot == "auto" and field == "runtime":
+            yield Problem("differs", field, f"It starts without SnapStart, which {why}.")
+    added = len(settings.aws.others.get("layers") or ())
+    if added and package.kind == "Image":
+        yield _violation("layers", "An image has no layers; leave out layers.")
+    elif added and len(package.layers) + added > MAX_LAYERS:
+        yield _violation(
+            "layers",
+            f"A function has {MAX_LAYERS} layers at most; its bento takes {len(package.layers)}, "
+            f"and layers names {added}.",
+        )
+
+
+def problems_of_region(settings: FunctionSettings, region: str) -> Iterator[Problem]:
+    """What of the region does not fit: commands without a file look in the chain's own.
+
+    Args:
+        settings: How the function runs.
+        region: Where the chain of credentials leads.
+    """
+    asked = settings.aws.region
+    if asked is not None and asked != region:
+        yield _violation(
+            "provider.region",
+            f"provider.region is {asked} and AWS_DEFAULT_REGION, or your profile, says {region}; make them "
+            f"agree, as in AWS_DEFAULT_REGION={asked}.",
+        )
+
+
+def _violation(field: str, sentence: str) -> Problem:
+    return Problem("violation", field, sentence)
+
+
+def _names(spec: FunctionSpec) -> Iterator[Problem]:
+    name = function_name(spec)
+    if not _NAME.match(name):
+        yield _violation(
+            "name",
+            f"Lambda's names are 64 letters, digits, - and _ at most, and {name!r} is "
+            f"{len(name)} long; say name.",
+        )
+    role = spec.settings.aws.role
+    if role is not None and not _ARN.match(role):
+        yield _violation("role", f"role must be the ARN of a role; {role!r} is none.")
+
+
+def _ranges(settings: FunctionSettings) -> Iterator[Problem]:
+    reserved, provisioned = settings.reserved_concurrency, settings.aws.provisioned_concurrency
+    if reserved is not None and provisioned is not None and provisioned > reserved:
+        yield _violation(
+            "provisionedConcurrency",
+            f"provisionedConcurrency {provisioned} is over reservedConcurrency {reserved}.",
+        )
+    for field, arn in (
+        ("destinations", settings.event_rules and settings.event_rules.on_success),
+        ("destinations", settings.event_rules and settings.event_rules.on_failure),
+    ):
+        service = arn.split(":")[2] if arn and _ARN.match(arn) else ""
+        if service and service not in ("sqs", "sns", "lambda", "events", "s3"):
+            yield _violation(field, f"Lambda sends no events to {service} ({arn}).")
+
+
+def _variables(settings: FunctionSettings) -> Iterator[Problem]:
+    names = [*settings.environment, *settings.secrets]
+    for name in names:
+        if name in _RESERVED:
+            yield _violation(f"environment.{name}", f"Lambda sets {name} itself; leave it out.")
+        elif not _VARIABLE.match(name):
+            yield _violation(
+                f"environment.{name}",
+                f"A variable's name is two letters, digits or _ at least, a letter first; "
+                f"{name!r} is not.",
+            )
+    for name in settings.environment.keys() & settings.secrets.keys():
+        yield _violation(f"secrets.{name}", f"{name} is both in environment and in secrets.")
+    size = sum(len(f"{k}{v}".encode()) for k, v in settings.environment.items())
+    if size > MAX_VARIABLES:
+        yield _violation(
+            "environment",
+            f"Lambda takes {MAX_VARIABLES} bytes of variables; environment has {size}.",
+        )
+
+
+def _url(settings: FunctionSettings) -> Iterator[Problem]:
+    cors = settings.url.cors if settings.url is not None else None
+    if cors is None:
+        return
+    if cors.max_age > 86_400:
+        yield _violation("url.cors", "maxAge of a function URL's CORS is 86400 s at most.")
+    for what, given in (("allowedOrigins", cors.origins), ("allowedHeaders", cors.headers)):
+        if len(given) > 100:
+            yield _violation("url.cors", f"{what} of a function URL names 100 at most.")
+    long = [method for method in cors.methods if len(method) > 6]
+    if long or len(cors.methods) > 6:
+        yield _violation(
+            "url.cors",
+            "allowedMethods of a function URL are 6 at most, of 6 letters at most (so not "
+            "OPTIONS, which Lambda answers itself).",
+        )
+    if cors.credentials and "*" in cors.origins:
+        yield _violation("url.cors", "allowCredentials takes named origins, and no '*'.")
+
+
+def _others(settings: FunctionSettings) -> Iterator[Problem]:
+    others = settings.aws.others
+    for field in others:
+        if field in _IGNORED:
+            yield Problem("ignored", field, f"{field}: {_IGNORED[field]}.")
+        elif field not in _TAKEN and CAPABILITIES.of(field).support == "native":
+            yield Problem("refused", field, f"{field}: target aws-lambda does not set it.")
+    vpc, files = others.get("vpc"), others.get("fileSystemConfig")
+    if files and not vpc:
+        yield _violation("fileSystemConfig", "A file system of EFS needs a vpc; add it.")
+    if files and not str(files.get("localMountPath", "")).startswith("/mnt/"):
+        yield _violation("fileSystemConfig", "localMountPath must begin with /mnt/.")
+    for field, value in (("vpc", vpc), ("fileSystemConfig", files)):
+        if value is not None and not _is_plain(value):
+            yield _violation(
+                field, f"{field} must have plain ids and ARNs: there is no CloudFormation here."
+            )
+    for arn in others.get("layers") or ():
+        if not (isinstance(arn, str) and _ARN.match(arn)):
+            yield _violation("layers", f"layers must be ARNs of layers' versions; {arn!r} is none.")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it has none of CloudFormation's functions in it."""
+    if isinstance(value, dict):
+        return all(_is_plain(each) for each in value.values()) and not any(
+            str(key) == "Ref" or str(key).startswith("Fn::") for key in value
+        )
+    if isinstance(value, list | tuple):
+        return all(_is_plain(each) for each in value)
+    return True
+
+
+def _schedules(spec: FunctionSpec, manifest: BentoManifest) -> Iterator[Problem]:
+    apis = [api.name for api in manifest.contract.apis]
+    for each in spec.settings.schedules:
+        if each.api is not None and each.api not in apis:
+            yield _violation(
+                "events.schedule",
+                f"Schedule {each.name!r} calls {each.api!r}; the endpoints are {', '.join(apis)}.",
+            )
+        elif each.api is None and len(apis) != 1:
+            yield _violation(
+                "events.schedule",
+                f"Schedule {each.name!r} names no endpoint; say api, one of {', '.join(apis)}.",
+            )
+        if each.input_path is not None:
+            yield _violation(
+                "events.schedule",
+                f"Schedule {each.name!r}: EventBridge Scheduler has no inputPath; say input.",
+            )
+
+
+def _bento(settings: FunctionSettings, manifest: BentoManifest) -> Iterator[Problem]:
+    machine = {"linux/amd64": "x86_64", "linux/arm64": "arm64"}.get(manifest.platform)
+    if settings.architecture is not None and machine is not None:
+        asked = settings.architecture
+        if asked != machine:
+            platform = "linux/arm64" if asked == "arm64" else "linux/amd64"
+            yield _violation(
+                "architecture",
+                f"architecture is {asked} and {manifest.tag} was built for {manifest.platform}; "
+                f"build it with: bentofn build --platform {platform}.",
+            )
+    runtime = settings.aws.runtime
+    if runtime is not None and runtime != f"python{manifest.python}":
+        yield _violation(
+            "runtime",
+            f"runtime is {runtime} and {manifest.tag} was built for Python {manifest.python}; "
+            f"build it with: bentofn build --python-version {runtime.removeprefix('python')}.",
+        )

@@ -1,0 +1,178 @@
+"""AWS as the adapter asks it: boto3's own chain of credentials, its standard retries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bentofn.adapters.aws_lambda.errors import code_of, refused, unreachable
+from bentofn.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    import botocore.session
+
+Wait = Callable[[float], None]
+
+PATIENCE = 40
+"""Attempts at a call that AWS says will succeed soon, a few seconds apart at the end."""
+
+LONGEST_WAIT = 3.0
+
+_SOON: Mapping[str, tuple[str, ...]] = {
+    # A role is known everywhere only some seconds after it was made.
+    "InvalidParameterValueException": ("cannot be assumed", "does not have permissions"),
+    "ValidationException": ("must allow AWS EventBridge Scheduler to assume",),
+    # A function takes one change at a time.
+    "ResourceConflictException": ("in progress", "at this time", "state: Pending"),
+    "ConflictException": ("being deleted", "DELETING"),
+    "OperationAborted": ("conditional operation",),
+}
+"""Errors that pass by themselves: code to what their messages say then."""
+
+
+class Session:
+    """One account and region.
+
+    Args:
+        chain: Where credentials, region and addresses come from; None for boto3's usual chain.
+        region: The region where the chain says none.
+        wait: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        chain: botocore.session.Session | None = None,
+        region: str | None = None,
+        wait: Wait = time.sleep,
+    ) -> None:
+        try:
+            import boto3
+        except ImportError:
+            raise UserError(
+                "Target aws-lambda needs boto3; install it with: pip install 'bentofn[aws]'."
+            ) from None
+        self._boto = boto3.Session(botocore_session=chain)
+        self.region: str = self._boto.region_name or region or ""
+        self.wait = wait
+        self._clients: dict[str, Any] = {}
+        if not self.region:
+            raise UserError("No AWS region is chosen; set AWS_DEFAULT_REGION, or provider.region.")
+
+    @cached_property
+    def caller(self) -> str:
+        """ARN of whoever asks."""
+        return str(self.ask("sts", "GetCallerIdentity", "the credentials")["Arn"])
+
+    @property
+    def account(self) -> str:
+        """Number of the account."""
+        return self.caller.split(":")[4]
+
+    @property
+    def partition(self) -> str:
+        """``aws``, ``aws-cn``..., which ARNs begin with."""
+        return self.caller.split(":")[1]
+
+    def client(self, service: str) -> Any:
+        """A client of boto3's."""
+        if service not in self._clients:
+            from botocore.config import Config
+
+            config = Config(retries={"mode": "standard"}, user_agent_extra="bentofn")
+            self._clients[service] = self._boto.client(service, self.region, config=config)
+        return self._clients[service]
+
+    def find(self, service: str, operation: str, about: str, **arguments: Any) -> Any:
+        """Ask for something that may not be there; None where it is not.
+
+        Args:
+            service: boto3's name of the service.
+            operation: The call, as AWS writes it.
+            about: The ARN, or the name, of what it is about.
+            arguments: The call's.
+
+        Raises:
+            UserError: AWS refused, or was not reached.
+        """
+        return self._call(service, operation, about, arguments, ABSENT)
+
+    def ask(self, service: str, operation: str, about: str, **arguments: Any) -> Any:
+        """Make a call.
+
+        Raises:
+            UserError: AWS refused, or was not reached.
+        """
+        return self._call(service, operation, about, arguments, ())
+
+    def pages(
+        self, service: str, operation: str, about: str, member: str, **arguments: Any
+    ) -> Iterator[Any]:
+        """All entries of a list; none where what they belong to is not there.
+
+        Args:
+            service: boto3's name of the service.
+            operation: The call, as AWS writes it.
+            about: What it is about.
+            member: The list's name in the answers.
+            arguments: The call's.
+        """
+        marker: dict[str, Any] = {}
+        while True:
+            answer = self.find(service, operation, about, **{**arguments, **marker}) or {}
+            yield from answer.get(member) or ()
+            marker = _next(answer)
+            if not marker:
+                return
+
+    def _call(
+        self,
+        service: str,
+        operation: str,
+        about: str,
+        arguments: Mapping[str, Any],
+        absent: tuple[str, ...],
+    ) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.utils import xform_name
+
+        for attempt in range(1, PATIENCE + 1):
+            try:
+                return getattr(self.client(service), xform_name(operation))(**arguments)
+            except ClientError as error:
+                if code_of(error) in absent:
+                    return None
+                if not _passes(error) or attempt == PATIENCE:
+                    raise refused(error, service, operation, about) from error
+            except BotoCoreError as error:
+                raise unreachable(error, service, operation) from error
+            self.wait(min(0.25 * 2 ** (attempt - 1), LONGEST_WAIT))
+        raise AssertionError("unreachable")
+
+
+ABSENT = (
+    "ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "404",
+    "RepositoryNotFoundException", "ProvisionedConcurrencyConfigNotFoundException",
+    "ImageNotFoundException",
+)  # fmt: skip
+"""Errors which say that there is nothing of the kind."""
+
+
+def _passes(error: Any) -> bool:
+    message = str(error.response.get("Error", {}).get("Message", ""))
+    return any(words in message for words in _SOON.get(code_of(error), ()))
+
+
+def _next(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that ask for the next page."""
+    if answer.get("NextMarker"):
+        return {"Marker": answer["NextMarker"]}
+    if answer.get("IsTruncated") and answer.get("Marker"):
+        return {"Marker": answer["Marker"]}
+    if answer.get("NextContinuationToken"):
+        return {"ContinuationToken": answer["NextContinuationToken"]}
+    for given in ("NextToken", "nextToken"):
+        if answer.get(given):
+            return {given: answer[given]}
+    return {}

@@ -1,0 +1,47 @@
+"""Where SnapStart starts a function, and what keeps it from doing so.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html (Supported features and
+limitations)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bentofn.adapters.protocol import FunctionSettings
+from bentofn.packager.lambda_.parts import LambdaPackage
+
+FIRST_PYTHON = (3, 12)
+MAX_SCRATCH = 512
+"""MiB of /tmp with SnapStart."""
+
+
+def obstacles(settings: FunctionSettings, package: LambdaPackage) -> Iterator[tuple[str, str]]:
+    """What keeps SnapStart from starting a function: the field, and why.
+
+    Args:
+        settings: How it runs.
+        package: Its code.
+    """
+    if package.kind == "Image":
+        yield "image", "takes no images; package it as a zip"
+    version = package.runtime.removeprefix("python").split(".")
+    if tuple(map(int, version)) < FIRST_PYTHON:
+        yield "runtime", f"takes Python from 3.12 on, and the bento's is {'.'.join(version)}"
+    if (settings.scratch or 0) > MAX_SCRATCH:
+        yield (
+            "ephemeralStorageSize",
+            f"takes /tmp of 512 MB at most, and ephemeralStorageSize is {settings.scratch}",
+        )
+    if settings.aws.provisioned_concurrency or settings.min_instances:
+        field = "provisionedConcurrency" if settings.aws.provisioned_concurrency else "minInstances"
+        yield field, f"and provisioned concurrency exclude each other; leave out {field}"
+    if settings.aws.others.get("fileSystemConfig"):
+        yield "fileSystemConfig", "takes no file systems of EFS; leave out fileSystemConfig"
+
+
+def starts_snapped(settings: FunctionSettings, package: LambdaPackage) -> bool:
+    """Whether a function's versions are started from a snapshot of AWS's."""
+    if settings.aws.snap_start:
+        return True
+    return settings.snapshot == "auto" and not any(obstacles(settings, package))

@@ -1,0 +1,219 @@
+"""An AWS of the tests' own: moto's server, what it drops added, and its wire to listen to."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.httpsession import URLLib3Session
+from moto.awslambda.models import LambdaFunction
+from moto.backends import get_backend
+from moto.server import ThreadedMotoServer
+
+from bentofn._testing.world import Failing, Failure, InterruptedWorld
+
+REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+_READS = ("Get", "List", "Describe", "Head", "Filter", "Invoke", "Simulate")
+_XML = ("iam", "s3", "sts")
+_SERVICES = ("lambda", "iam", "s3", "logs", "scheduler", "ecr", "ssm", "secretsmanager")
+_KEPT = ("SnapStart", "LoggingConfig", "DeadLetterConfig", "FileSystemConfigs")
+"""Members of a function's configuration that moto drops."""
+
+
+@dataclass
+class Call:
+    """A call as it went over the wire.
+
+    Args:
+        name: ``lambda.CreateFunction``.
+        arguments: What it was given.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it may change something."""
+        return not self.name.partition(".")[2].startswith(_READS)
+
+
+@dataclass
+class _Arranged:
+    call: int
+    failure: Failure
+    found: Failing
+    made: int = 0
+
+
+@dataclass
+class Aws:
+    """The server.
+
+    Args:
+        address: Its address.
+        calls: All calls that came, the latest last.
+        refusals: Call to the error that it is answered with, once for each entry: code, status,
+            message.
+    """
+
+    address: str
+    calls: list[Call] = field(default_factory=list)
+    refusals: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
+    _arranged: _Arranged | None = None
+    _is_cut: bool = False
+
+    def chain(self) -> botocore.session.Session:
+        """A chain of credentials whose calls are listened to."""
+        found = botocore.session.Session()
+        found.register("provide-client-params.*.*", self._note)
+        found.register("before-send.*.*", self._before_send)
+        return found
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead to it."""
+        return {
+            "AWS_ENDPOINT_URL": self.address,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all calls."""
+        return [call.name for call in self.calls]
+
+    @property
+    def writes(self) -> list[str]:
+        """The names of the calls that may have changed something."""
+        return [call.name for call in self.calls if call.is_write]
+
+    def of(self, name: str) -> list[Mapping[str, Any]]:
+        """The arguments of the calls of one name."""
+        return [call.arguments for call in self.calls if call.name == name]
+
+    @contextlib.contextmanager
+    def failing(self, call: int, failure: Failure) -> Iterator[Failing]:
+        """As :meth:`bentofn._testing.world.World.failing`."""
+        found = Failing()
+        self._arranged = _Arranged(call, failure, found)
+        try:
+            yield found
+        finally:
+            self._arranged, self._is_cut = None, False
+
+    def forget(self) -> None:
+        """Have nothing be there."""
+        for service in _SERVICES:
+            for regions in get_backend(service).values():
+                for backend in regions.values():
+                    backend.reset()
+        self.calls.clear()
+        self.refusals.clear()
+
+    def _note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        if self._is_cut:
+            raise InterruptedWorld
+        service = model.service_model.service_name
+        self.calls.append(Call(f"{service}.{model.name}", dict(params)))
+        if self._arranged is not None:
+            self._arranged.made += 1
+
+    def _before_send(self, request: Any, **_: Any) -> AWSResponse | None:
+        name = self.calls[-1].name
+        if self.refusals.get(name):
+            return _refusal(request.url, name, *self.refusals[name].pop(0))
+        arranged = self._arranged
+        if arranged is None or arranged.made - 1 != arranged.call:
+            return None
+        if arranged.found.call and arranged.failure == "throttled":
+            return None  # once
+        arranged.found.call = name
+        if arranged.failure in ("cut", "lost"):
+            if arranged.failure == "lost":
+                URLLib3Session().send(request)
+            self._is_cut = True
+            raise InterruptedWorld
+        if arranged.failure == "denied":
+            return _refusal(request.url, name, "AccessDeniedException", 403, "Not yours.")
+        return _refusal(request.url, name, "ThrottlingException", 429, "Rate exceeded")
+
+
+class _Body:
+    """A body, as botocore reads it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self._content
+
+
+def _refusal(url: str, call: str, code: str, status: int, message: str) -> AWSResponse:
+    service = call.partition(".")[0]
+    text = json.dumps({"__type": code, "message": message, "Message": message})
+    if service in _XML:
+        error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        text = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
+    return AWSResponse(url, status, {"x-amzn-ErrorType": code}, _Body(text.encode()))
+
+
+@contextlib.contextmanager
+def running_aws() -> Iterator[Aws]:
+    """The server, on a free port of this machine."""
+    with _keeping_configuration():
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        try:
+            host, port = server.get_host_and_port()
+            yield Aws(f"http://{host}:{port}")
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def _keeping_configuration() -> Iterator[None]:
+    """Have functions keep what moto drops."""
+    made, updated, told = (
+        LambdaFunction.__init__,
+        LambdaFunction.update_configuration,
+        LambdaFunction.get_configuration,
+    )
+
+    def init(self: Any, account: str, spec: dict[str, Any], *args: Any, **more: Any) -> None:
+        self.kept = {key: spec[key] for key in _KEPT if key in spec}
+        made(self, account, spec, *args, **more)
+
+    def update(self: Any, spec: dict[str, Any]) -> Any:
+        self.kept = {**self.kept, **{key: spec[key] for key in _KEPT if key in spec}}
+        return updated(self, spec)
+
+    def tell(self: Any, on_create: bool = False) -> dict[str, Any]:
+        return {**told(self, on_create), **self.kept}
+
+    for name, function in (
+        ("__init__", init),
+        ("update_configuration", update),
+        ("get_configuration", tell),
+    ):
+        setattr(LambdaFunction, name, function)
+    try:
+        yield
+    finally:
+        for name, function in (
+            ("__init__", made),
+            ("update_configuration", updated),
+            ("get_configuration", told),
+        ):
+            setattr(LambdaFunction, name, function)

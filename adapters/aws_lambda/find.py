@@ -32,8 +32,8 @@ def find(session: Session, name: str) -> Names:
     if not found:
         raise UserError(
             f"There is no function {name!r} of bentofn's in AWS's region {session.region} "
-            f"(account {session.account}); deploy it, or set AWS_DEFAULT_REGION and AWS_PROFILE to where "
-            "it is."
+            f"(account {session.account}); deploy it, or set AWS_DEFAULT_REGION "
+            "and AWS_PROFILE to where it is."
         )
     if len(found) > 1:
         every = ", ".join(names.function for names in found)

@@ -113,8 +113,8 @@ def problems_of_region(settings: FunctionSettings, region: str) -> Iterator[Prob
     if asked is not None and asked != region:
         yield _violation(
             "provider.region",
-            f"provider.region is {asked} and AWS_DEFAULT_REGION, or your profile, says {region}; make them "
-            f"agree, as in AWS_DEFAULT_REGION={asked}.",
+            f"provider.region is {asked} and AWS_DEFAULT_REGION, or your profile, says {region}; "
+            f"make them agree, as in AWS_DEFAULT_REGION={asked}.",
         )
 
 

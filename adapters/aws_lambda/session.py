@@ -48,13 +48,13 @@ class Session:
         wait: Wait = time.sleep,
     ) -> None:
         try:
-            import boto3
+            import botocore.session
         except ImportError:
             raise UserError(
                 "Target aws-lambda needs boto3; install it with: pip install 'bentofn[aws]'."
             ) from None
-        self._boto = boto3.Session(botocore_session=chain)
-        self.region: str = self._boto.region_name or region or ""
+        self._chain = chain or botocore.session.get_session()
+        self.region: str = self._chain.get_config_variable("region") or region or ""
         self.wait = wait
         self._clients: dict[str, Any] = {}
         if not self.region:
@@ -81,7 +81,7 @@ class Session:
             from botocore.config import Config
 
             config = Config(retries={"mode": "standard"}, user_agent_extra="bentofn")
-            self._clients[service] = self._boto.client(service, self.region, config=config)
+            self._clients[service] = self._chain.create_client(service, self.region, config=config)
         return self._clients[service]
 
     def find(self, service: str, operation: str, about: str, **arguments: Any) -> Any:
@@ -134,8 +134,8 @@ class Session:
         arguments: Mapping[str, Any],
         absent: tuple[str, ...],
     ) -> Any:
+        from botocore import xform_name
         from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.utils import xform_name
 
         for attempt in range(1, PATIENCE + 1):
             try:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import botocore.session
+import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.httpsession import URLLib3Session
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.models import LambdaFunction, LambdaStorage
 from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
@@ -69,12 +72,12 @@ class Aws:
     _arranged: _Arranged | None = None
     _is_cut: bool = False
 
-    def chain(self) -> botocore.session.Session:
+    def chain(self) -> Any:
         """A chain of credentials whose calls are listened to."""
         found = botocore.session.Session()
         found.register("provide-client-params.*.*", self._note)
         found.register("before-send.*.*", self._before_send)
-        return found
+        return _Cached(found)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -150,6 +153,22 @@ class Aws:
         return _refusal(request.url, name, "ThrottlingException", 429, "Rate exceeded")
 
 
+class _Cached:
+    """A chain that makes each client once: making one takes longer than all of its calls."""
+
+    def __init__(self, chain: botocore.session.Session) -> None:
+        self._chain = chain
+        self._clients: dict[str, Any] = {}
+
+    def create_client(self, service: str, region: str, **more: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._chain.create_client(service, region, **more)
+        return self._clients[service]
+
+    def get_config_variable(self, name: str) -> Any:
+        return self._chain.get_config_variable(name)
+
+
 class _Body:
     """A body, as botocore reads it."""
 
@@ -172,6 +191,7 @@ def _refusal(url: str, call: str, code: str, status: int, message: str) -> AWSRe
 @contextlib.contextmanager
 def running_aws() -> Iterator[Aws]:
     """The server, on a free port of this machine."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it logs every request
     with _keeping_configuration():
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
@@ -191,9 +211,9 @@ def _keeping_configuration() -> Iterator[None]:
         LambdaFunction.get_configuration,
     )
 
-    def init(self: Any, account: str, spec: dict[str, Any], *args: Any, **more: Any) -> None:
+    def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **more: Any) -> None:
         self.kept = {key: spec[key] for key in _KEPT if key in spec}
-        made(self, account, spec, *args, **more)
+        made(self, account_id, spec, *args, **more)
 
     def update(self: Any, spec: dict[str, Any]) -> Any:
         self.kept = {**self.kept, **{key: spec[key] for key in _KEPT if key in spec}}
@@ -202,18 +222,24 @@ def _keeping_configuration() -> Iterator[None]:
     def tell(self: Any, on_create: bool = False) -> dict[str, Any]:
         return {**told(self, on_create), **self.kept}
 
-    for name, function in (
-        ("__init__", init),
-        ("update_configuration", update),
-        ("get_configuration", tell),
-    ):
-        setattr(LambdaFunction, name, function)
-    try:
+    def publish(self: Any, name: str, description: str = "") -> Any:
+        function = self.get_function_by_name_or_arn_forbid_qualifier(name)
+        versions = self._functions[function.function_name]["versions"]
+        if versions and not function.code_or_config_updated:
+            return versions[-1]
+        function.code_or_config_updated = False
+        # moto counts the versions that are left, so that numbers come again.
+        function.highest = getattr(function, "highest", 0) + 1
+        version = copy.copy(function)
+        version.set_version(function.highest)
+        version.description = description or function.description
+        versions.append(version)
+        self._arns[version.function_arn] = version
+        return version
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LambdaFunction, "__init__", init)
+        patch.setattr(LambdaFunction, "update_configuration", update)
+        patch.setattr(LambdaFunction, "get_configuration", tell)
+        patch.setattr(LambdaStorage, "publish_version", publish)
         yield
-    finally:
-        for name, function in (
-            ("__init__", made),
-            ("update_configuration", updated),
-            ("get_configuration", told),
-        ):
-            setattr(LambdaFunction, name, function)

@@ -3,17 +3,254 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
-from aws_cloud import Aws
-from conftest import Apply, Spec  # type: ignore[import-not-found]
+import pytest
+from aws_cloud import ACCOUNT, REGION, Aws
 
 from bentofn.adapters.aws_lambda.adapter import AwsLambdaAdapter
+from bentofn.adapters.aws_words import AwsSettings
+from bentofn.adapters.event_rules import EventRules
+from bentofn.adapters.load import Load
+from bentofn.adapters.protocol import Deployed, FunctionSpec
+from bentofn.adapters.schedule import Schedule
+from bentofn.adapters.secret import Secret
+from bentofn.adapters.url import Cors, Url
+from bentofn.runtime.errors import UserError
+
+Apply = Callable[..., Deployed]
+Spec = Callable[..., FunctionSpec]
+
+ALIAS = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:greeter:live"
 
 
-def test_a_function_is_made_with_all_that_it_needs(deploy: Apply, aws: Aws) -> None:
+def only(values: list[Any]) -> Any:
+    [value] = values
+    return value
+
+
+def test_a_function_is_made_with_all_that_it_needs_its_address_last(
+    deploy: Apply, aws: Aws
+) -> None:
     deployed = deploy()
     assert (deployed.version, deployed.bento, deployed.changed) == (1, "greeter:1", True)
     assert deployed.url.startswith("https://")
-    print(aws.names)
-    assert aws.writes[0] == "iam.CreateRole"
-    assert aws.writes[-4:] == []
+    assert [each for each in aws.writes if each != "s3.DeleteObject"] == [
+        "iam.CreateRole",
+        "iam.PutRolePolicy",
+        "logs.CreateLogGroup",
+        "s3.CreateBucket",
+        *["s3.PutObject", "lambda.PublishLayerVersion"] * 3,
+        "s3.PutObject",
+        "lambda.CreateFunction",
+        "lambda.PublishVersion",
+        "lambda.CreateAlias",
+        *["lambda.AddPermission"] * 2,
+        "lambda.CreateFunctionUrlConfig",
+    ]
+    actions = {each["Action"]: each for each in aws.of("lambda.AddPermission")}
+    assert actions["lambda:InvokeFunctionUrl"]["FunctionUrlAuthType"] == "NONE"
+    assert actions["lambda:InvokeFunction"]["InvokedViaFunctionUrl"] is True
+    assert {each["Qualifier"] for each in actions.values()} == {"live"}
+    assert only(aws.of("lambda.CreateFunctionUrlConfig"))["Qualifier"] == "live"
+    created = only(aws.of("lambda.CreateFunction"))
+    assert created["Tags"] == {"bentofn:function": "greeter"}
+    assert len(created["Layers"]) == 3
+
+
+def test_the_role_may_do_no_more_than_write_its_logs(deploy: Apply, aws: Aws) -> None:
+    deploy()
+    document = json.loads(only(aws.of("iam.PutRolePolicy"))["PolicyDocument"])
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/greeter:*"
+    assert document["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": [group],
+        }
+    ]
+
+
+def test_an_unchanged_bento_is_deployed_without_a_write(deploy: Apply, aws: Aws) -> None:
+    deploy()
+    aws.calls.clear()
+    assert not deploy().changed
+    assert aws.writes == []
+
+
+def test_of_a_change_of_code_only_the_code_is_sent(deploy: Apply, aws: Aws) -> None:
+    deploy()
+    aws.calls.clear()
+    assert deploy("greeter:2").version == 2
+    assert aws.writes == [
+        "s3.PutObject",
+        "lambda.UpdateFunctionCode",
+        "lambda.PublishVersion",
+        "lambda.UpdateAlias",
+        "s3.DeleteObject",
+    ]
+    assert aws.of("s3.PutObject")[0]["ChecksumSHA256"]
+
+
+def test_a_plan_says_fields_and_never_values(
+    deploy: Apply, adapter: AwsLambdaAdapter, spec: Spec
+) -> None:
+    deploy(environment={"TOKEN": "first"}, memory=512)
+    new = spec("greeter:2", environment={"TOKEN": "second"}, memory=1024)
+    plan = adapter.plan(new, load=Load(1.0))
+    changes = {each.path: (each.before, each.after) for each in plan.changes}
+    assert changes["bento"] == ("greeter:1", "greeter:2")
+    assert changes["memorySize"] == (512, 1024)
+    assert changes["environment.TOKEN"] == ("set", "changed")
+    assert [each.what for each in plan.uploads if not each.present] == ["function"]
+    assert plan.cost is not None
+    assert plan.cost.per_month > 0
+
+
+def test_what_moto_drops_is_on_the_wire(deploy: Apply, aws: Aws) -> None:
+    others = {
+        "logs": {"logFormat": "JSON", "systemLogLevel": "WARN"},
+        "tracing": "Active",
+        "vpc": {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]},
+        "fileSystemConfig": {
+            "arn": f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}:access-point/fsap-1",
+            "localMountPath": "/mnt/data",
+        },
+    }
+    deploy(aws=AwsSettings(others=others, log_retention=14), timeout=30.2, scratch=1024)
+    created = only(aws.of("lambda.CreateFunction"))
+    assert created["LoggingConfig"] == {
+        "LogFormat": "JSON",
+        "LogGroup": "/aws/lambda/greeter",
+        "SystemLogLevel": "WARN",
+    }
+    assert created["SnapStart"] == {"ApplyOn": "None"}
+    assert created["TracingConfig"] == {"Mode": "Active"}
+    assert created["VpcConfig"] == {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    assert created["FileSystemConfigs"][0]["LocalMountPath"] == "/mnt/data"
+    assert (created["Timeout"], created["EphemeralStorage"]) == (31, {"Size": 1024})
+    assert only(aws.of("logs.PutRetentionPolicy"))["retentionInDays"] == 14
+    assert not deploy(
+        aws=AwsSettings(others=others, log_retention=14), timeout=30.2, scratch=1024
+    ).changed
+
+
+def test_a_url_has_its_cors_and_may_be_closed(deploy: Apply, aws: Aws) -> None:
+    cors = Cors(origins=("https://a.example",), methods=("GET", "POST"), max_age=60)
+    deploy(url=Url(cors=cors))
+    sent = only(aws.of("lambda.CreateFunctionUrlConfig"))
+    assert sent["Cors"]["AllowOrigins"] == ["https://a.example"]
+    assert sent["Cors"]["MaxAge"] == 60
+    aws.calls.clear()
+    deploy(url=Url(authorizer="aws_iam"))
+    assert only(aws.of("lambda.UpdateFunctionUrlConfig"))["AuthType"] == "AWS_IAM"
+    assert len(aws.of("lambda.RemovePermission")) == 2
+    aws.calls.clear()
+    assert deploy(url=None).url == ""
+    assert aws.writes == ["lambda.DeleteFunctionUrlConfig"]
+
+
+def test_schedules_call_the_alias_by_a_role_of_their_own(deploy: Apply, aws: Aws) -> None:
+    schedule = Schedule(
+        "daily",
+        "cron(0 8 * * ? *)",
+        timezone="Europe/Berlin",
+        api="greet",
+        input='{"name": "you"}',
+        retries=3,
+        longest_age=600,
+        window=15,
+    )
+    deploy(schedules=(schedule,))
+    sent = only(aws.of("scheduler.CreateSchedule"))
+    assert sent["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert sent["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
+    target = sent["Target"]
+    assert target["Arn"] == ALIAS
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 600}
+    assert json.loads(target["Input"]) == {"api": "greet", "body": {"name": "you"}}
+    assert target["RoleArn"].endswith("/greeter-eu-central-1-schedules")
+    assert not deploy(schedules=(schedule,)).changed
+    deploy()
+    assert aws.names[-1] == "iam.DeleteRole"
+    assert "scheduler.DeleteSchedule" in aws.names
+
+
+def test_events_that_fail_go_where_the_spec_says(deploy: Apply, aws: Aws) -> None:
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:failed"
+    rules = EventRules(retries=1, age=3600, on_failure=queue, dead_letters=queue)
+    deploy(event_rules=rules, reserved_concurrency=5)
+    sent = only(aws.of("lambda.PutFunctionEventInvokeConfig"))
+    assert (sent["Qualifier"], sent["MaximumRetryAttempts"]) == ("live", 1)
+    assert sent["DestinationConfig"] == {"OnFailure": {"Destination": queue}}
+    assert only(aws.of("lambda.CreateFunction"))["DeadLetterConfig"] == {"TargetArn": queue}
+    assert only(aws.of("lambda.PutFunctionConcurrency"))["ReservedConcurrentExecutions"] == 5
+    policy = json.loads(only(aws.of("iam.PutRolePolicy"))["PolicyDocument"])
+    allowed = {"Effect": "Allow", "Action": ["sqs:SendMessage"], "Resource": [queue]}
+    assert allowed in policy["Statement"]
+
+
+def test_secrets_of_aws_are_read_when_it_is_deployed(
+    deploy: Apply, aws: Aws, adapter: AwsLambdaAdapter, spec: Spec
+) -> None:
+    chain = aws.chain()
+    chain.create_client("ssm", REGION).put_parameter(
+        Name="/app/token", Value="hidden-1", Type="SecureString"
+    )
+    chain.create_client("secretsmanager", REGION).create_secret(
+        Name="app", SecretString='{"key": "hidden-2"}'
+    )
+    secrets = {"TOKEN": Secret("ssm", "/app/token"), "KEY": Secret("secretsmanager", "app#key")}
+    plan = adapter.plan(spec(secrets=secrets))
+    assert "hidden" not in repr(plan)
+    deploy(secrets=secrets)
+    variables = only(aws.of("lambda.CreateFunction"))["Environment"]["Variables"]
+    assert (variables["TOKEN"], variables["KEY"]) == ("hidden-1", "hidden-2")
+
+
+def test_a_role_that_is_not_yet_known_everywhere_is_waited_for(deploy: Apply, aws: Aws) -> None:
+    message = "The role defined for the function cannot be assumed by Lambda."
+    aws.refusals["lambda.CreateFunction"] = [
+        ("InvalidParameterValueException", 400, message) for _ in range(3)
+    ]
+    assert deploy().changed
+    assert len(aws.of("lambda.CreateFunction")) == 4
+
+
+def test_what_is_denied_is_told_with_the_statement_that_allows_it(deploy: Apply, aws: Aws) -> None:
+    aws.refusals["lambda.CreateFunction"] = [("AccessDeniedException", 403, "Not yours.")]
+    with pytest.raises(UserError) as told:
+        deploy()
+    sentence = str(told.value)
+    assert "lambda:CreateFunction" in sentence
+    assert f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:greeter" in sentence
+    assert '"Action": ["lambda:CreateFunction"]' in sentence
+
+
+def test_a_function_that_somebody_else_made_is_left_alone(deploy: Apply, aws: Aws) -> None:
+    deploy()
+    client = aws.chain().create_client("lambda", REGION)
+    client.untag_resource(Resource=ALIAS.removesuffix(":live"), TagKeys=["bentofn:function"])
+    aws.calls.clear()
+    with pytest.raises(UserError, match="that bentofn did not make"):
+        deploy("greeter:2")
+    assert aws.writes == []
+
+
+def test_old_versions_are_removed_and_their_layers_too(deploy: Apply, aws: Aws) -> None:
+    for number in range(13):
+        deploy(environment={"NUMBER": str(number)})
+    assert len(aws.of("lambda.DeleteFunction")) == 3
+    assert "lambda.DeleteLayerVersion" not in aws.names
+
+
+def test_it_is_found_by_its_name_here_and_by_that_in_aws(
+    deploy: Apply, adapter: AwsLambdaAdapter
+) -> None:
+    deploy(aws=AwsSettings(service="shop", stage="prod"))
+    for name in ("greeter", "shop-prod-greeter"):
+        [status] = adapter.status(name)
+        assert (status.name, status.version, status.apis) == ("greeter", 1, {"greet": "/greet"})
+    adapter.destroy("shop-prod-greeter")
+    assert adapter.status() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import textwrap
 import time
@@ -114,3 +115,25 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
         await each.environment.stop(0.0)
         if each.snapshots is not None:
             await each.snapshots.close()
+
+
+@pytest.fixture(scope="module")
+def generate(sam: Path) -> Callable[..., dict[str, Any]]:
+    """What ``sam local generate-event SERVICE TYPE`` prints."""
+
+    def generate(service: str, kind: str, **values: str) -> dict[str, Any]:
+        code = (
+            "import json, sys; from samcli.lib.generated_sample_events.events import Events; "
+            "print(Events().generate_event(*json.loads(sys.argv[1])))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, json.dumps([service, kind, values])],
+            cwd=sam,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    return generate

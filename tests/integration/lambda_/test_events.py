@@ -6,7 +6,6 @@ import base64
 import copy
 import json
 import socket
-import subprocess
 import sys
 import time
 import uuid
@@ -96,28 +95,6 @@ def root(home: Home, bentofn: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     built = json.loads(bentofn("build", str(project), "--json", home=home.path).stdout)
     found: BentoRoot = resolve_bento(home, built["tag"]).root
     return found
-
-
-@pytest.fixture(scope="module")
-def generate(sam: Path) -> Generate:
-    """What ``sam local generate-event SERVICE TYPE`` prints."""
-
-    def generate(service: str, kind: str, **values: str) -> dict[str, Any]:
-        code = (
-            "import json, sys; from samcli.lib.generated_sample_events.events import Events; "
-            "print(Events().generate_event(*json.loads(sys.argv[1])))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code, json.dumps([service, kind, values])],
-            cwd=sam,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    return generate
 
 
 class Function:

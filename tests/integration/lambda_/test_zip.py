@@ -150,6 +150,27 @@ def test_it_answers_under_awss_emulator_from_what_it_may_only_read(
     assert found["seen"] == ["after"]
 
 
+def test_awss_emulator_brings_it_events_of_every_kind(
+    machine: Machine, rie: Path, packaged: LambdaPackage, generate: Callable[..., dict[str, Any]]
+) -> None:
+    request = generate("apigateway", "http-api-proxy", path="greet", method="POST")
+    request |= {"body": '{"name": "Ada"}', "isBase64Encoded": False}
+    request["headers"] = {"content-type": "application/json"}
+    queue = generate("sqs", "receive-message")
+    queue["Records"][0]["body"] = '{"name": "Ada"}'
+    broken = json.loads(json.dumps(queue))
+    broken["Records"].append({**queue["Records"][0], "messageId": "second", "body": "no JSON"})
+    schedule = generate("cloudwatch", "scheduled-event")
+    variables = {**packaged.environment, "BENTOFN_EVENTS": "greet"}
+    with machine.emulated(rie, packaged.handler, variables) as emulated:
+        answer = ask(emulated.url, request)
+        assert (answer["statusCode"], answer["body"]) == (200, "Hello Ada, there")
+        assert ask(emulated.url, queue) == {"batchItemFailures": []}
+        failed = {"batchItemFailures": [{"itemIdentifier": "second"}]}
+        assert ask(emulated.url, broken) == failed
+        assert ask(emulated.url, schedule) == "Hello you, there"
+
+
 async def test_it_is_restored_by_snapstart(machine: Machine, packaged: LambdaPackage) -> None:
     function = Configuration(
         "greet", packaged.handler, PYTHON, memory=1024, timeout=20.0, snap_start=True

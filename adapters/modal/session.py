@@ -7,6 +7,7 @@ command line sends, which is why :mod:`bentofn.adapters.modal.versions` names a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,6 +16,9 @@ from bentofn.adapters.modal.errors import Calls
 from bentofn.adapters.modal.versions import check_client
 
 T = TypeVar("T")
+
+_PAUSES = (0.25, 0.5, 1.0)
+"""Seconds before a stream is asked for again."""
 
 
 class Session:
@@ -112,8 +116,28 @@ def _note_calls(client: Any, calls: Calls, watch: Callable[[str], None]) -> None
 
     async def call_stream(method: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         with noted(method):
-            async for each in stream(method, *args, **kwargs):
+            async for each in _patiently(lambda: stream(method, *args, **kwargs)):
                 yield each
 
     client._unnoted = unary, stream
     client._call_unary, client._call_stream = call_unary, call_stream
+
+
+async def _patiently(start: Callable[[], AsyncIterator[Any]]) -> AsyncIterator[Any]:
+    """A stream, which is asked for again where Modal says that there is too much to do.
+
+    Modal's client does so itself for other calls.
+    """
+    from grpclib import GRPCError, Status
+
+    for pause in (*_PAUSES, None):
+        begun = False
+        try:
+            async for each in start():
+                begun = True
+                yield each
+            return
+        except GRPCError as error:
+            if begun or pause is None or error.status != Status.RESOURCE_EXHAUSTED:
+                raise
+        await asyncio.sleep(pause)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from bentofn.packager.build import build
 from bentofn.packager.build_inputs import BuildOptions
 from bentofn.packager.home import Home
 from bentofn.packager.modelsources.importing import import_source
+from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
 
 GREETER = """\
@@ -107,6 +110,21 @@ def modal_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             f"service: service:{name.title()}\npython:\n  packages: {packages}\n"
         )
         build(project, home, BuildOptions(version=version), lambda _: None)
+    return home
+
+
+@pytest.fixture(scope="session")
+def sparse_home(modal_home: Home) -> Home:
+    """The same bentos with few of their files: enough to be sent, and soon sent."""
+    home = Home(modal_home.path.with_name("sparse"))
+    for tag in ("greeter:1", "greeter:2", "adder:1"):
+        materialise(modal_home, Store(modal_home).get("bento", tag))
+    shutil.copytree(modal_home.path, home.path, symlinks=True, copy_function=os.link)
+    kept = {"starlette/__init__.py", "bentofn/__init__.py"}
+    trees = [tree for tree in home.unpacked.iterdir() if tree.name.startswith(("env", "runtime"))]
+    for file in (file for tree in trees for file in tree.rglob("*") if file.is_file()):
+        if "/".join(file.parts[-2:]) not in kept:
+            file.unlink()
     return home
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
 from collections import Counter
 from typing import Any, get_args
 
@@ -18,8 +17,6 @@ from modal_cloud.faults import Kind
 from bentofn.adapters.modal.adapter import ModalAdapter
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.home import Home
-from bentofn.packager.roots.materialise import materialise
-from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
 KINDS = [
@@ -33,18 +30,10 @@ def silent(_: str) -> None:
     pass
 
 
-@pytest.fixture(scope="module")
-def bento(modal_home: Home, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """``adder``, of whose packages and runtime one file each is left: there are enough calls."""
-    root = materialise(modal_home, Store(modal_home).get("bento", "adder:1"))
-    small = tmp_path_factory.mktemp("small") / "adder"
-    for name in ("src", "models"):
-        shutil.copytree(root / name, small / name)
-    shutil.copy(root / "bento.json", small)
-    for name in ("env", "runtime"):
-        (small / name).mkdir()
-        (small / name / "one.py").write_text(f"# {name}\n")
-    return str(small)
+@pytest.fixture
+def adapter(sparse_home: Home, cloud: Cloud) -> ModalAdapter:
+    """The adapter; nothing that it deploys is run."""
+    return ModalAdapter(sparse_home)
 
 
 def spots(cloud: Cloud) -> list[tuple[str, int]]:
@@ -72,9 +61,10 @@ def outcome(adapter: ModalAdapter, spec: FunctionSpec, cloud: Cloud) -> str:
     return found[1] if found else ""
 
 
-def outcome_of(name: str, cloud: Cloud) -> str:
+def outcome_of(name: str, kind: Kind, cloud: Cloud) -> str:
     """What is to be said; none of a call that was not made, or broke off having said all."""
-    return "" if cloud.faults.victim in ("", "ImageJoinStreaming") else name
+    harmless = kind == "half" and name == "ImageJoinStreaming"
+    return "" if harmless or not cloud.faults.victim else name
 
 
 def has_published(cloud: Cloud) -> bool:
@@ -83,13 +73,13 @@ def has_published(cloud: Cloud) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_old_version_serves_and_the_next_deployment_goes_on(
-    adapter: ModalAdapter, cloud: Cloud, bento: str, kind: Kind
+    adapter: ModalAdapter, cloud: Cloud, kind: Kind
 ) -> None:
     numbers = itertools.count()
 
     def changed() -> FunctionSpec:
         settings = FunctionSettings(environment={"NUMBER": str(next(numbers))})
-        return FunctionSpec("adder", bento, settings)
+        return FunctionSpec("adder", "adder:1", settings)
 
     adapter.apply(changed(), silent)
     cloud.faults.clear()
@@ -103,7 +93,7 @@ def test_the_old_version_serves_and_the_next_deployment_goes_on(
             assert adapter.apply(spec, silent).changed
             assert cloud.faults.victim == name
             continue
-        assert outcome(adapter, spec, cloud) == outcome_of(name, cloud)
+        assert outcome(adapter, spec, cloud) == outcome_of(name, kind, cloud)
         if not has_published(cloud) or (name == "AppPublish" and kind != "half"):
             assert tag_of(cloud, "adder") == before, name
         else:
@@ -120,9 +110,9 @@ def test_the_old_version_serves_and_the_next_deployment_goes_on(
 
 @pytest.mark.parametrize("kind", ["denied", pytest.param("half", marks=pytest.mark.slow)])
 def test_of_a_first_deployment_that_fails_destroying_finds_all(
-    adapter: ModalAdapter, cloud: Cloud, bento: str, kind: Kind
+    adapter: ModalAdapter, cloud: Cloud, kind: Kind
 ) -> None:
-    adapter.apply(FunctionSpec("first", bento), silent)
+    adapter.apply(FunctionSpec("first", "adder:1"), silent)
     tried = spots(cloud)
     adapter.destroy("first")
     for number, (name, occurrence) in enumerate(tried):
@@ -130,7 +120,9 @@ def test_of_a_first_deployment_that_fails_destroying_finds_all(
         cloud.state.images.clear()
         cloud.state.content.clear()
         cloud.faults.at(name, occurrence, kind)
-        assert outcome(adapter, FunctionSpec(function, bento), cloud) == outcome_of(name, cloud)
+        assert outcome(adapter, FunctionSpec(function, "adder:1"), cloud) == outcome_of(
+            name, kind, cloud
+        )
         if not has_published(cloud) or (name == "AppPublish" and kind != "half"):
             assert tag_of(cloud, function) is None, name
         made = bool(cloud.state.leftovers()) or tag_of(cloud, function) is not None
@@ -141,19 +133,17 @@ def test_of_a_first_deployment_that_fails_destroying_finds_all(
         assert cloud.state.volumes == {}, name
 
 
-def test_a_deployment_that_was_cut_off_is_gone_on_with(
-    adapter: ModalAdapter, cloud: Cloud, bento: str
-) -> None:
+def test_a_deployment_that_was_cut_off_is_gone_on_with(adapter: ModalAdapter, cloud: Cloud) -> None:
     def cut_off(line: str) -> None:
         if "deploying" in line:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        adapter.apply(FunctionSpec("adder", bento), cut_off)
+        adapter.apply(FunctionSpec("adder", "adder:1"), cut_off)
     assert tag_of(cloud, "adder") is None
     (volume,) = cloud.state.volumes.values()
     before: Any = dict(volume.files)
     cloud.faults.clear()
-    assert adapter.apply(FunctionSpec("adder", bento), silent).version == 1
+    assert adapter.apply(FunctionSpec("adder", "adder:1"), silent).version == 1
     assert volume.files == before
     assert cloud.requests("VolumePutFiles") == []

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httptools
 import pytest
 from stock_bentoml import stock_python
 
@@ -48,7 +49,11 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def served(python: Path, project: Path) -> Iterator[str]:
     """Serve a project until its block ends; the URL. What it says on stderr goes into a file."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BENTOML_HOME": str(project / "home")}
+    installed = project / "installed"  # what comes with bentofn and not with BentoML
+    installed.mkdir()
+    (installed / "httptools").symlink_to(Path(httptools.__file__).parent)
+    places = os.pathsep.join(map(str, (ROOT, installed)))
+    environment = {**os.environ, "PYTHONPATH": places, "BENTOML_HOME": str(project / "home")}
     environment.pop("PORT", None)
     command = [python, "-m", "bentofn", "serve", ".", "--port", "0"]
     with (

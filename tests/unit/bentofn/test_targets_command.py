@@ -24,10 +24,10 @@ def test_targets_are_listed_with_how_much_they_take() -> None:
 def test_one_target_says_what_it_does_with_each_field_and_why_not() -> None:
     said = CliRunner().invoke(targets, ["local"]).output
     assert re.search(r"^memorySize +native +a limit", said, re.MULTILINE)
-    assert re.search(r"^gpu +refused +target local gives none", said, re.MULTILINE)
+    assert re.search(r"^secrets ssm +refused +its value is in a store", said, re.MULTILINE)
     (document,) = json.loads(CliRunner().invoke(targets, ["local", "--json"]).output)
     supports = {each["field"]: each["support"] for each in document["fields"]}
-    assert (document["target"], supports["gpu"]) == ("local", "refused")
+    assert (document["target"], supports["gpu"]) == ("local", "emulated")
 
 
 def test_an_unknown_target_is_refused() -> None:

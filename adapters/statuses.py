@@ -20,7 +20,8 @@ class Deployed:
         bento: ``name:version``.
         digest: Digest of the bento.
         changed: False where it already was as the spec says.
-        snapshot: The engine that new instances start with: ``criu``, ``template`` or ``none``.
+        snapshot: The engine that new instances start with: ``criu``, ``template``, the target's own
+            (``modal``) or ``none``.
         note: Why it is not the engine that the spec asks for, or what else of the spec the target
             does not do; empty otherwise.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ START = 300
 """Seconds that a start may take, which Modal would bound by a request's timeout otherwise."""
 
 _LONGEST_NAME = 64
+"""Characters of a volume's name."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,10 @@ class Desired:
 
 def volume_name(function: str) -> str:
     """The name of a function's volume, where its weights and its records are."""
-    return f"bentofn.{function}"[:_LONGEST_NAME]
+    name = f"bentofn.{function}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def desire(spec: FunctionSpec, bento: Bento) -> Desired:

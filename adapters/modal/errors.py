@@ -31,11 +31,9 @@ class Calls:
 
     Args:
         failed: Those that failed: name and exception, the latest last.
-        made: How often each was made.
     """
 
     failed: list[tuple[str, BaseException]] = field(default_factory=list)
-    made: dict[str, int] = field(default_factory=dict)
 
     def culprit(self, error: BaseException) -> str:
         """The call whose failure an exception tells of; empty if none failed."""

@@ -1,4 +1,4 @@
-"""A connection to Modal: its client, from the user's own configuration, with its calls noted.
+"""A connection to Modal: its client, from the user's own configuration.
 
 The client's public functions cover an app's deployment, its volumes, logs and calls. What only its
 command line does (history, rolling back, an app's layout) is asked with the same requests that the
@@ -24,17 +24,13 @@ _PAUSES = (0.25, 0.5, 1.0)
 class Session:
     """Modal as this user sees it. Nothing is sent before the first call.
 
-    Args:
-        watch: Told the name of each call before it is made.
-
     Raises:
         UserError: Modal's client is not installed, or a version that is not known to work.
     """
 
-    def __init__(self, watch: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self) -> None:
         check_client()
         self.calls = Calls()
-        self._watch = watch
         self._client: Any = None
 
     @property
@@ -91,19 +87,17 @@ class Session:
         from modal.client import _Client
 
         client = await _Client.from_env()
-        _note_calls(client, self.calls, self._watch)
+        _note_failures(client, self.calls)
         return client
 
 
-def _note_calls(client: Any, calls: Calls, watch: Callable[[str], None]) -> None:
-    """Have a client note its calls, since its exceptions do not say which call failed."""
+def _note_failures(client: Any, calls: Calls) -> None:
+    """Have a client note what fails, since its exceptions do not say which call did."""
     unary, stream = getattr(client, "_unnoted", (client._call_unary, client._call_stream))
 
     @contextmanager
     def noted(method: Any) -> Iterator[None]:
         name = str(method.name).rpartition("/")[2]
-        calls.made[name] = calls.made.get(name, 0) + 1
-        watch(name)
         try:
             yield
         except Exception as error:

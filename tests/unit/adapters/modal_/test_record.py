@@ -7,6 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentofn.adapters.modal.desired import volume_name
 from bentofn.adapters.modal.record import (
     Record,
     bento_of_path,
@@ -64,3 +65,10 @@ def test_equal_values_of_two_variables_cannot_be_told_to_be_equal() -> None:
 def test_records_of_other_formats_are_none() -> None:
     assert Record.from_json(b'{"format": 0}') is None
     assert bento_of_path("/models/x") is None
+
+
+def test_the_longest_names_have_volumes_of_their_own() -> None:
+    one, two = volume_name("f" * 63 + "1"), volume_name("f" * 63 + "2")
+    assert len(one) <= 64
+    assert one != two
+    assert volume_name("hello") == "bentofn.hello"

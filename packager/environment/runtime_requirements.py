@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from re import Pattern
 
 RUNTIME_REQUIREMENTS = (
+    "h11>=0.14",
     "httptools>=0.6",
     "prometheus-client>=0.20",
     "pydantic>=2.7",

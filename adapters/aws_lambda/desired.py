@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -16,15 +17,13 @@ from bentofn.adapters.aws_lambda.snapstart import starts_snapped
 from bentofn.adapters.aws_lambda.urls import url_of
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.packager.lambda_.parts import LambdaPackage
+from bentofn.runtime.aws_lambda.fetched import SOURCE as FETCHED
 
 MEMORY = 1024
 """MiB, the Serverless Framework's default."""
 
 SCRATCH = 512
 """MiB of /tmp, Lambda's default."""
-
-BENTO = "bentofn:bento"
-"""Tag with the digest of the bento that was applied last."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,11 @@ class Desired:
         return digest.removeprefix("sha256:")
 
     @property
+    def fetched_from(self) -> str:
+        """Prefix of the objects that the function fetches; empty where it fetches none."""
+        return _fetched_from(self.names, self.package)
+
+    @property
     def version_description(self) -> str:
         """What a published version says of itself: its bento, by name and digest."""
         return f"{self.bento} {self.digest}"[:256]
@@ -109,7 +113,7 @@ def desire(
     role = None
     if settings.aws.role is None:
         every = [*sends_to, *filter(None, [letters])]
-        role = function_role(names, settings, every, fetches=False)
+        role = function_role(names, settings, every, fetches=bool(package.fetched))
     return Desired(
         names=names,
         bento=bento[0],
@@ -149,6 +153,8 @@ def _configuration(
         **secrets,
         "BENTOFN_FUNCTION": spec.name,
     }
+    if package.fetched:
+        variables[FETCHED] = f"s3://{names.bucket}/{_fetched_from(names, package)}"
     vpc = others.get("vpc") or {}
     files = others.get("fileSystemConfig")
     tracing = others.get("tracing")
@@ -221,6 +227,14 @@ def _destination(given: str, spec: FunctionSpec, names: Names) -> str:
         return given
     prefix = names.function.removesuffix(spec.name) if not spec.settings.aws.name else ""
     return f"{names.arn.rpartition(':')[0]}:{prefix}{given}"
+
+
+def _fetched_from(names: Names, package: LambdaPackage) -> str:
+    """Named by all that is in it: what another version fetches stays as it is."""
+    if not package.fetched:
+        return ""
+    every = "".join(sorted(part.digest for part in package.fetched))
+    return f"{names.prefix}fetched/{hashlib.sha256(every.encode()).hexdigest()[:16]}/"
 
 
 def _least(*numbers: int | None) -> int | None:

@@ -13,6 +13,7 @@ from bentofn.adapters.aws_lambda.role import POLICY, Role
 from bentofn.adapters.aws_lambda.steps import Step
 from bentofn.adapters.aws_lambda.urls import OPEN, PERMISSIONS
 from bentofn.adapters.plan import Change
+from bentofn.runtime.aws_lambda.fetched import SOURCE as FETCHED
 
 KEPT = 10
 """Versions that a rollback can go to, the live one among them."""
@@ -127,10 +128,19 @@ def _versions(wanted: Desired, live: Live) -> Iterator[Step]:
         for arn in versions.values():
             if arn not in used:
                 yield without_layer(layer, arn)
-    yield from without_objects(names, live.objects)
+    needed = tuple(filter(None, (_fetched_from(names, version) for version in users)))
+    yield from without_objects(
+        names, tuple(key for key in live.objects if not key.startswith(needed))
+    )
     yield from without_images(
         names, [each for each in live.images or () if each[7:] not in {user.code for user in users}]
     )
+
+
+def _fetched_from(names: Names, version: LiveVersion) -> str:
+    """Prefix of the objects that a version fetches; empty where it fetches none."""
+    source = str(version.configuration["Environment"]["Variables"].get(FETCHED, ""))
+    return source.removeprefix(f"s3://{names.bucket}/")
 
 
 def _kept(live: Live) -> list[LiveVersion]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bentofn.adapters.aws_lambda.snapstart import obstacles
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.home import Home
 from bentofn.packager.lambda_.parts import LambdaPackage, Profile
@@ -64,13 +65,23 @@ def package_of(home: Home, spec: FunctionSpec, bento: Bento, report: Report) -> 
     """
     from bentofn.packager.lambda_.package import package
 
-    asked = spec.settings.aws.package
-    profiles: tuple[Profile, ...] = ("zip", "image") if asked == "auto" else (asked,)
+    profiles = _profiles(spec, bento)
     for profile in profiles:
         try:
             return package(home, bento.tag, profile, report)
         except UserError as error:
             if profile == profiles[-1]:
                 raise
-            report(f"{error} It is packaged as an image.")
+            report(f"{error} It is tried as {profiles[profiles.index(profile) + 1]}.")
     raise AssertionError("unreachable")
+
+
+def _profiles(spec: FunctionSpec, bento: Bento) -> tuple[Profile, ...]:
+    """The profiles that will do, the one with the fastest start first."""
+    settings, asked = spec.settings, spec.settings.aws.package
+    if asked == "image":
+        return ("image",)
+    snapped = settings.aws.snap_start or settings.snapshot == "auto"
+    obstructed = any(obstacles(settings, f"python{bento.manifest.python}"))
+    zips: tuple[Profile, ...] = ("zip", "zip-fetched") if snapped and not obstructed else ("zip",)
+    return zips if asked == "zip" else (*zips, "image")

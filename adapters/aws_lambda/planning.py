@@ -10,6 +10,7 @@ from bentofn.adapters.aws_lambda.find import names_of
 from bentofn.adapters.aws_lambda.leftovers import leftovers
 from bentofn.adapters.aws_lambda.live import Live, read_live
 from bentofn.adapters.aws_lambda.packages import Bento, find_bento, package_of
+from bentofn.adapters.aws_lambda.permissions import missing
 from bentofn.adapters.aws_lambda.rules import (
     problems_of_package,
     problems_of_region,
@@ -102,8 +103,10 @@ def look(
     secrets = read_values(session, spec.settings.secrets)
     live = read_live(session, names, kind=package.kind)
     wanted = desire(spec, names, (bento.tag, bento.digest), package, secrets)
+    intent = Intent(session, wanted, live)
     problems += _of_live(wanted, live)
-    return in_order(problems), Intent(session, wanted, live)
+    problems += missing(session, wanted, intent.steps)
+    return in_order(problems), intent
 
 
 def _package(
@@ -151,5 +154,5 @@ def _uploads(intent: Intent) -> Iterator[Upload]:
         yield Upload("image", image.size, image.digest in (live.images or ()))
         return
     sent = {step.body.digest for step in intent.steps if step.body is not None}
-    for part in wanted.package.parts:
+    for part in (*wanted.package.parts, *wanted.package.fetched):
         yield Upload(part.name, part.size, part.digest not in sent)

@@ -86,7 +86,13 @@ def problems_of_package(settings: FunctionSettings, package: LambdaPackage) -> I
         settings: How it runs.
         package: Its code.
     """
-    for field, why in obstacles(settings, package):
+    for sentence in package.problems:
+        yield _violation("", sentence)
+    if package.fetched and settings.aws.role is not None:
+        yield Problem(
+            "differs", "role", "The role must allow s3:GetObject of what the function fetches."
+        )
+    for field, why in obstacles(settings, package.runtime, is_image=package.kind == "Image"):
         if settings.aws.snap_start:
             yield _violation(field, f"SnapStart {why}; or leave out snapStart.")
         elif settings.snapshot == "auto" and field == "runtime":

@@ -16,16 +16,19 @@ MAX_SCRATCH = 512
 """MiB of /tmp with SnapStart."""
 
 
-def obstacles(settings: FunctionSettings, package: LambdaPackage) -> Iterator[tuple[str, str]]:
+def obstacles(
+    settings: FunctionSettings, runtime: str, *, is_image: bool = False
+) -> Iterator[tuple[str, str]]:
     """What keeps SnapStart from starting a function: the field, and why.
 
     Args:
         settings: How it runs.
-        package: Its code.
+        runtime: Lambda's name of its Python.
+        is_image: Whether it is packaged as an image.
     """
-    if package.kind == "Image":
-        yield "image", "takes no images; package it as a zip"
-    version = package.runtime.removeprefix("python").split(".")
+    if is_image:
+        yield "packaging", "takes no images; package it as a zip"
+    version = runtime.removeprefix("python").split(".")
     if tuple(map(int, version)) < FIRST_PYTHON:
         yield "runtime", f"takes Python from 3.12 on, and the bento's is {'.'.join(version)}"
     if (settings.scratch or 0) > MAX_SCRATCH:
@@ -44,4 +47,6 @@ def starts_snapped(settings: FunctionSettings, package: LambdaPackage) -> bool:
     """Whether a function's versions are started from a snapshot of AWS's."""
     if settings.aws.snap_start:
         return True
-    return settings.snapshot == "auto" and not any(obstacles(settings, package))
+    return settings.snapshot == "auto" and not any(
+        obstacles(settings, package.runtime, is_image=package.kind == "Image")
+    )

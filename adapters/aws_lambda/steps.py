@@ -240,10 +240,19 @@ def _uploads(wanted: Desired, live: Live) -> Iterator[Step]:
         if part.digest not in live.layers.get(names.layer(part.name), {})
     ]
     own = [] if _has_code(wanted, live) else [wanted.package.function]
-    if (missing or own) and not live.bucket and not names.given_bucket:
+    fetched = [
+        (part, key)
+        for part in wanted.package.fetched
+        if (key := wanted.fetched_from + part.digest.removeprefix("sha256:")) not in live.objects
+    ]
+    if (missing or own or fetched) and not live.bucket and not names.given_bucket:
         yield Step("s3", "CreateBucket", names.bucket_arn, _new_bucket(names.bucket, names.region))
+    for part, key in fetched:
+        yield _object(wanted, part, key)
     for part in (*missing, *own):
-        yield from _object(wanted, live, part)
+        key = names.key(part.digest)
+        if key not in live.objects:
+            yield _object(wanted, part, key)
         if part in missing:
             yield _layer(wanted, part)
 
@@ -254,12 +263,9 @@ def _new_bucket(bucket: str, region: str) -> dict[str, Any]:
     return {"Bucket": bucket, "CreateBucketConfiguration": {"LocationConstraint": region}}
 
 
-def _object(wanted: Desired, live: Live, part: Part) -> Iterator[Step]:
-    key = wanted.names.key(part.digest)
-    if key in live.objects:
-        return
+def _object(wanted: Desired, part: Part, key: str) -> Step:
     digest = bytes.fromhex(part.digest.removeprefix("sha256:"))
-    yield Step(
+    return Step(
         "s3",
         "PutObject",
         f"{wanted.names.bucket_arn}/{key}",

@@ -69,6 +69,13 @@ class Aws:
     address: str
     calls: list[Call] = field(default_factory=list)
     refusals: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
+    forbidden: tuple[str, ...] | None = None
+    """Actions that IAM's simulation denies; None where it may not be asked."""
+    pending: int = 0
+    """How often a version is said to be not ready yet."""
+    failed: str = ""
+    """Why versions cannot be prepared."""
+    _provisioned: int | None = None
     _arranged: _Arranged | None = None
     _is_cut: bool = False
 
@@ -124,6 +131,8 @@ class Aws:
                     backend.reset()
         self.calls.clear()
         self.refusals.clear()
+        self.forbidden = None
+        self.pending, self.failed, self._provisioned = 0, "", None
 
     def _note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if self._is_cut:
@@ -133,10 +142,50 @@ class Aws:
         if self._arranged is not None:
             self._arranged.made += 1
 
+    def _added(self, name: str, url: str) -> AWSResponse | None:
+        """What moto does not have."""
+        if name == "iam.SimulatePrincipalPolicy":
+            return self._simulated(url)
+        if name.endswith("ProvisionedConcurrencyConfig"):
+            return self._concurrency(name, url)
+        arguments = self.calls[-1].arguments
+        if name != "lambda.GetFunctionConfiguration" or "Qualifier" not in arguments:
+            return None
+        if self.pending:
+            self.pending -= 1
+            return _json_answer(url, {"State": "Pending"})
+        if self.failed:
+            return _json_answer(url, {"State": "Failed", "StateReason": self.failed})
+        return None
+
+    def _concurrency(self, name: str, url: str) -> AWSResponse:
+        """Of one function, and ready at once."""
+        arguments = self.calls[-1].arguments
+        if name.startswith("lambda.Put"):
+            self._provisioned = arguments["ProvisionedConcurrentExecutions"]
+        if name.startswith("lambda.Delete"):
+            self._provisioned = None
+            return AWSResponse(url, 204, {}, _Body(b""))
+        if self._provisioned is None:
+            code = "ProvisionedConcurrencyConfigNotFoundException"
+            return _refusal(url, name, code, 404, "There is none.")
+        requested = {"RequestedProvisionedConcurrentExecutions": self._provisioned}
+        return _json_answer(url, {**requested, "Status": "READY"})
+
+    def _simulated(self, url: str) -> AWSResponse:
+        call = self.calls[-1]
+        if self.forbidden is None:
+            return _refusal(url, call.name, "AccessDenied", 403, "Not yours.")
+        text = _simulation(call.arguments["ActionNames"], self.forbidden)
+        return AWSResponse(url, 200, {}, _Body(text.encode()))
+
     def _before_send(self, request: Any, **_: Any) -> AWSResponse | None:
         name = self.calls[-1].name
         if self.refusals.get(name):
             return _refusal(request.url, name, *self.refusals[name].pop(0))
+        added = self._added(name, request.url)
+        if added is not None:
+            return added
         arranged = self._arranged
         if arranged is None or arranged.made - 1 != arranged.call:
             return None
@@ -151,6 +200,24 @@ class Aws:
         if arranged.failure == "denied":
             return _refusal(request.url, name, "AccessDeniedException", 403, "Not yours.")
         return _refusal(request.url, name, "ThrottlingException", 429, "Rate exceeded")
+
+
+def _simulation(actions: list[str], forbidden: tuple[str, ...]) -> str:
+    """The answer of IAM's simulation, which moto does not have."""
+    members = "".join(
+        f"<member><EvalActionName>{each}</EvalActionName><EvalDecision>"
+        f"{'implicitDeny' if each in forbidden else 'allowed'}</EvalDecision></member>"
+        for each in actions
+    )
+    return (
+        "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><EvaluationResults>"
+        f"{members}</EvaluationResults></SimulatePrincipalPolicyResult>"
+        "</SimulatePrincipalPolicyResponse>"
+    )
+
+
+def _json_answer(url: str, content: Mapping[str, Any]) -> AWSResponse:
+    return AWSResponse(url, 200, {}, _Body(json.dumps(content).encode()))
 
 
 class _Cached:

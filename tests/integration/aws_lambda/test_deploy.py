@@ -228,6 +228,22 @@ def test_what_is_denied_is_told_with_the_statement_that_allows_it(deploy: Apply,
     assert '"Action": ["lambda:CreateFunction"]' in sentence
 
 
+def test_what_is_not_allowed_is_found_before_anything_is_done(
+    deploy: Apply, adapter: AwsLambdaAdapter, spec: Spec, aws: Aws
+) -> None:
+    aws.forbidden = ("lambda:PublishVersion", "iam:PassRole")
+    problems = [each.sentence for each in adapter.plan(spec()).problems]
+    [publish] = [each for each in problems if "lambda:PublishVersion" in each]
+    assert f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:greeter" in publish
+    [role] = [each for each in problems if "iam:PassRole" in each]
+    assert "greeter-eu-central-1-lambdaRole" in role
+    with pytest.raises(UserError, match="lambda:PublishVersion"):
+        deploy()
+    assert aws.writes == []
+    aws.forbidden = ()
+    assert deploy().changed
+
+
 def test_a_function_that_somebody_else_made_is_left_alone(deploy: Apply, aws: Aws) -> None:
     deploy()
     client = aws.chain().create_client("lambda", REGION)

@@ -1,0 +1,81 @@
+"""What whoever deploys may not do, asked of IAM before anything is done.
+
+Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from bentofn.adapters.aws_lambda.desired import Desired
+from bentofn.adapters.aws_lambda.errors import action_of, statement
+from bentofn.adapters.aws_lambda.session import Session
+from bentofn.adapters.aws_lambda.steps import Step
+from bentofn.adapters.plan import Problem
+from bentofn.runtime.errors import UserError
+
+_ASSUMED = re.compile(r"arn:([a-z-]+):sts::(\d+):assumed-role/([^/]+)/.+\Z")
+
+
+def missing(session: Session, wanted: Desired, steps: Iterable[Step]) -> Iterator[Problem]:
+    """A violation for each resource of which something is not allowed.
+
+    Nothing is said where IAM may not be asked: the call that is refused then says it.
+
+    Args:
+        session: The account.
+        wanted: The function as it is to be.
+        steps: What is to be done.
+    """
+    principal = _principal(session.caller)
+    if not principal:
+        return
+    for resource, actions in _needed(wanted, steps).items():
+        try:
+            answer = session.ask(
+                "iam",
+                "SimulatePrincipalPolicy",
+                principal,
+                PolicySourceArn=principal,
+                ActionNames=sorted(actions),
+                ResourceArns=[resource],
+            )
+        except UserError:
+            return
+        denied = [
+            each["EvalActionName"]
+            for each in answer["EvaluationResults"]
+            if each["EvalDecision"] != "allowed"
+        ]
+        if denied:
+            yield Problem(
+                "violation",
+                "",
+                f"{session.caller} may not do {', '.join(denied)}; add this statement to its "
+                f"policy: {statement(denied, [resource])}.",
+            )
+
+
+def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:
+    """Resource to what is done to it."""
+    found: dict[str, set[str]] = {}
+    creates = False
+    for step in steps:
+        if not step.operation or step.operation == "push" or not step.about.startswith("arn:"):
+            continue
+        creates |= step.operation in ("CreateFunction", "UpdateFunctionConfiguration")
+        found.setdefault(step.about, set()).add(action_of(step.service, step.operation))
+    if creates:
+        role = str(wanted.configuration["Role"])
+        found.setdefault(role, set()).add("iam:PassRole")
+    return found
+
+
+def _principal(caller: str) -> str:
+    """ARN of the user or role whose policies count; empty where there are none."""
+    assumed = _ASSUMED.match(caller)
+    if assumed is not None:
+        partition, account, role = assumed.groups()
+        return f"arn:{partition}:iam::{account}:role/{role}"
+    return caller if ":user/" in caller else ""

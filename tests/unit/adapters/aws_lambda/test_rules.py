@@ -1,0 +1,135 @@
+"""What Lambda would refuse is found before any call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bentofn.adapters.aws_lambda.rules import (
+    problems_of_package,
+    problems_of_region,
+    problems_of_spec,
+)
+from bentofn.adapters.aws_words import AwsSettings
+from bentofn.adapters.batching import Batching
+from bentofn.adapters.plan import Problem
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.schedule import Schedule
+from bentofn.adapters.secret import Secret
+from bentofn.adapters.url import Cors, Url
+from bentofn.packager.lambda_.parts import LambdaPackage, Part
+from bentofn.runtime.manifest import BentoManifest, ServiceContract
+
+
+def spec_problems(**settings: Any) -> list[Problem]:
+    manifest = BentoManifest("greeter", "1", ServiceContract("g", "s:G"), "3.12", "linux/amd64")
+    return problems_of_spec(
+        FunctionSpec("greeter", "greeter:1", FunctionSettings(**settings)), manifest
+    )
+
+
+def blocking(problems: list[Problem]) -> str:
+    return " ".join(
+        f"[{each.field}] {each.sentence}"
+        for each in problems
+        if each.kind in ("violation", "refused")
+    )
+
+
+def package(kind: Any = "Zip", runtime: str = "python3.12", layers: int = 2) -> LambdaPackage:
+    from pathlib import Path
+
+    parts = tuple(Part(f"p{n}", "sha256:00", 1, 1, Path()) for n in range(layers + 1))
+    return LambdaPackage(kind, "m.handler", runtime, "x86_64", parts)
+
+
+SNAPPED = AwsSettings(snap_start=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "made", "told"),
+    [
+        ({}, package("Image"), "SnapStart takes no images"),
+        ({"scratch": 1024}, package(), "ephemeralStorageSize is 1024"),
+        ({}, package(runtime="python3.11"), "takes Python from 3.12 on"),
+        ({"min_instances": 1}, package(), "provisioned concurrency exclude each other"),
+        (
+            {"aws": AwsSettings(snap_start=True, others={"fileSystemConfig": {"arn": "a"}})},
+            package(),
+            "no file systems of EFS",
+        ),
+        (
+            {"aws": AwsSettings(snap_start=True, provisioned_concurrency=2)},
+            package(),
+            "leave out provisionedConcurrency",
+        ),
+    ],
+)
+def test_what_snapstart_does_not_go_with(
+    settings: dict[str, Any], made: LambdaPackage, told: str
+) -> None:
+    wanted = FunctionSettings(**{"aws": SNAPPED, **settings})
+    assert told in blocking(list(problems_of_package(wanted, made)))
+
+
+def test_snapstart_goes_with_a_zip_of_python_3_12() -> None:
+    assert list(problems_of_package(FunctionSettings(aws=SNAPPED), package())) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"gpu": "L4"}, "Lambda has no GPUs"),
+        ({"memory": 64}, "'memorySize' failed to satisfy constraint"),
+        ({"memory": 20_000}, "'memorySize' failed to satisfy constraint"),
+        ({"timeout": 901.0}, "'timeout' failed to satisfy constraint"),
+        ({"concurrency": 4}, "one request at a time"),
+        ({"batching": Batching(max_batch_size=8)}, "requests are not joined"),
+        ({"url": Url(invoke_mode="RESPONSE_STREAM")}, "when the answer is whole"),
+        ({"url": Url(cors=Cors(methods=("OPTIONS",)))}, "OPTIONS"),
+        ({"url": Url(cors=Cors(credentials=True))}, "named origins"),
+        ({"environment": {"AWS_REGION": "x"}}, "Lambda sets AWS_REGION itself"),
+        ({"environment": {"BIG": "x" * 5000}}, "4096 bytes"),
+        ({"secrets": {"A1": Secret("modal", "x")}}, "write ssm:NAME"),
+        ({"aws": AwsSettings(name="x" * 65)}, "64 letters"),
+        ({"aws": AwsSettings(role="MyRole")}, "must be the ARN"),
+        ({"aws": AwsSettings(others={"fileSystemConfig": {"arn": "a"}})}, "needs a vpc"),
+        ({"aws": AwsSettings(others={"tenancy": {}})}, "does not set it"),
+        ({"aws": AwsSettings(others={"notAField": 1})}, "notAField"),
+        ({"aws": AwsSettings(runtime="python3.13")}, "--python-version 3.13"),
+        ({"architecture": "arm64"}, "--platform linux/arm64"),
+        ({"schedules": (Schedule("s", "rate(1 day)", api="other"),)}, "calls 'other'"),
+        ({"snapshot": "criu"}, "snapshot: auto"),
+        (
+            {"reserved_concurrency": 1, "aws": AwsSettings(provisioned_concurrency=2)},
+            "over reservedConcurrency",
+        ),
+    ],
+)
+def test_what_lambda_refuses(settings: dict[str, Any], told: str) -> None:
+    assert told in blocking(spec_problems(**settings))
+
+
+def test_what_is_only_ignored_keeps_nothing_from_being_deployed() -> None:
+    found = spec_problems(
+        idle_timeout=30.0,
+        cpu=2.0,
+        batching=Batching(enabled=False),
+        aws=AwsSettings(others={"versionFunction": True}),
+    )
+    assert blocking(found) == ""
+    assert {"idleTimeout", "cpu", "versionFunction"} <= {each.field for each in found}
+
+
+def test_a_function_has_five_layers() -> None:
+    layers = [f"arn:aws:lambda:eu-central-1:1:layer:mine:{n}" for n in range(2)]
+    wanted = FunctionSettings(aws=AwsSettings(others={"layers": layers}))
+    assert "5 layers at most" in blocking(list(problems_of_package(wanted, package(layers=4))))
+    assert list(problems_of_package(wanted, package(layers=3))) == []
+
+
+def test_a_file_and_the_credentials_say_one_region() -> None:
+    wanted = FunctionSettings(aws=AwsSettings(region="eu-west-1"))
+    assert "AWS_DEFAULT_REGION=eu-west-1" in blocking(list(problems_of_region(wanted, "us-east-1")))
+    assert list(problems_of_region(wanted, "eu-west-1")) == []

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.errors import action_of, statement
 from bentofn.adapters.aws_lambda.session import Session
-from bentofn.adapters.aws_lambda.steps import Step
+from bentofn.adapters.aws_lambda.steps import PUSH, Step
 from bentofn.adapters.plan import Problem
 from bentofn.runtime.errors import UserError
 
@@ -62,7 +62,7 @@ def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:
     found: dict[str, set[str]] = {}
     creates = False
     for step in steps:
-        if not step.operation or step.operation == "push" or not step.about.startswith("arn:"):
+        if not step.operation or step.operation == PUSH or not step.about.startswith("arn:"):
             continue
         creates |= step.operation in ("CreateFunction", "UpdateFunctionConfiguration")
         found.setdefault(step.about, set()).add(action_of(step.service, step.operation))

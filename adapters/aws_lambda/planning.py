@@ -18,7 +18,7 @@ from bentofn.adapters.aws_lambda.rules import (
 )
 from bentofn.adapters.aws_lambda.secret_values import read_values
 from bentofn.adapters.aws_lambda.session import Session
-from bentofn.adapters.aws_lambda.steps import Step, steps
+from bentofn.adapters.aws_lambda.steps import PUSH, Step, steps
 from bentofn.adapters.load import Load
 from bentofn.adapters.plan import Change, Plan, Problem, Upload, check, in_order
 from bentofn.adapters.protocol import FunctionSpec
@@ -148,10 +148,11 @@ def _changes(intent: Intent) -> tuple[Change, ...]:
 
 
 def _uploads(intent: Intent) -> Iterator[Upload]:
-    wanted, live = intent.wanted, intent.live
+    wanted = intent.wanted
     if wanted.package.image is not None:
         image = wanted.package.image
-        yield Upload("image", image.size, image.digest in (live.images or ()))
+        sends = any(step.operation == PUSH for step in intent.steps)
+        yield Upload("image", image.size, not sends)
         return
     sent = {step.body.digest for step in intent.steps if step.body is not None}
     for part in (*wanted.package.parts, *wanted.package.fetched):

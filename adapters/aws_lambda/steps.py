@@ -23,6 +23,9 @@ from bentofn.packager.lambda_.parts import Part
 
 Until = Literal["", "function", "version", "provisioned"]
 
+PUSH = "push"
+"""In a call's place: the image is sent to its repository."""
+
 VERSION = "Version"
 """Under which name the number of the version that was published is remembered."""
 
@@ -232,7 +235,7 @@ def _uploads(wanted: Desired, live: Live) -> Iterator[Step]:
                 (Change("repository", None, names.repository),),
             )
         if f"sha256:{wanted.code_digest}" not in (live.images or ()):
-            yield Step("ecr", "push", names.repository_arn, {}, "Pushing the image")
+            yield Step("ecr", PUSH, names.repository_arn, {}, "Pushing the image")
         return
     missing = [
         part

@@ -14,15 +14,19 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from moto.awslambda.models import LambdaFunction, LambdaStorage
 from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
-from bentofn._testing.world import Failing, Failure, InterruptedWorld
+from bentofn._testing.world import Failing, InterruptedWorld
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
+SLOW = "slow"
+"""A failure besides the suite's: AWS does it, and its answer comes too late, once."""
+
 _READS = ("Get", "List", "Describe", "Head", "Filter", "Invoke", "Simulate")
 _XML = ("iam", "s3", "sts")
 _SERVICES = ("lambda", "iam", "s3", "logs", "scheduler", "ecr", "ssm", "secretsmanager")
@@ -51,7 +55,7 @@ class Call:
 @dataclass
 class _Arranged:
     call: int
-    failure: Failure
+    failure: str
     found: Failing
     made: int = 0
 
@@ -78,6 +82,8 @@ class Aws:
     """Why versions cannot be prepared."""
     registry: str = ""
     """Address of a registry in ECR's place, whose user is ``me`` with the password ``secret``."""
+    reply: tuple[bytes, str] = (b"{}", "")
+    """What functions answer, and which kind of error that is."""
     _provisioned: int | None = None
     _arranged: _Arranged | None = None
     _is_cut: bool = False
@@ -117,7 +123,7 @@ class Aws:
         return [call.arguments for call in self.calls if call.name == name]
 
     @contextlib.contextmanager
-    def failing(self, call: int, failure: Failure) -> Iterator[Failing]:
+    def failing(self, call: int, failure: str) -> Iterator[Failing]:
         """As :meth:`bentofn._testing.world.World.failing`."""
         found = Failing()
         self._arranged = _Arranged(call, failure, found)
@@ -151,6 +157,12 @@ class Aws:
             return self._simulated(url)
         if name.endswith("ProvisionedConcurrencyConfig"):
             return self._concurrency(name, url)
+        if name == "lambda.Invoke":
+            content, error = self.reply
+            headers = {"X-Amz-Executed-Version": "1", "Content-Length": str(len(content))}
+            if error:
+                headers["X-Amz-Function-Error"] = error
+            return AWSResponse(url, 200, headers, _Body(content))
         if name == "ecr.GetAuthorizationToken":
             login = {"authorizationToken": base64.b64encode(b"me:secret").decode()}
             where = {"proxyEndpoint": f"http://{self.registry}"}
@@ -198,12 +210,17 @@ class Aws:
             return None
         if arranged.found.call and arranged.failure == "throttled":
             return None  # once
+        if arranged.found.call and arranged.failure == SLOW:
+            return None
         arranged.found.call = name
         if arranged.failure in ("cut", "lost"):
             if arranged.failure == "lost":
                 URLLib3Session().send(request)
             self._is_cut = True
             raise InterruptedWorld
+        if arranged.failure == SLOW:
+            URLLib3Session().send(request)
+            raise ReadTimeoutError(endpoint_url=request.url)
         if arranged.failure == "denied":
             return _refusal(request.url, name, "AccessDeniedException", 403, "Not yours.")
         return _refusal(request.url, name, "ThrottlingException", 429, "Rate exceeded")
@@ -251,6 +268,10 @@ class _Body:
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self._content
+
+    def read(self, *_: Any) -> bytes:
+        content, self._content = self._content, b""
+        return content
 
 
 def _refusal(url: str, call: str, code: str, status: int, message: str) -> AWSResponse:

@@ -1,0 +1,127 @@
+"""What is done with a function that is deployed: it is called, its lines are read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aws_cloud import ACCOUNT, REGION, SLOW, Aws
+
+from bentofn.adapters.aws_lambda.adapter import AwsLambdaAdapter
+from bentofn.adapters.aws_words import AwsSettings
+from bentofn.adapters.protocol import Deployed, FunctionSpec
+from bentofn.runtime.errors import UserError
+
+Apply = Callable[..., Deployed]
+Spec = Callable[..., FunctionSpec]
+
+FIRST, SECOND = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+
+
+def test_a_call_goes_to_the_alias(deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws) -> None:
+    deploy()
+    aws.reply = (b'"Hello, you!"', "")
+    reply = adapter.invoke("greeter", b'{"name": "you"}', api="greet")
+    assert (reply.status, b"".join(reply.body)) == (200, b'"Hello, you!"')
+    [sent] = aws.of("lambda.Invoke")
+    assert (sent["FunctionName"], sent["Qualifier"]) == ("greeter", "live")
+    assert json.loads(sent["Payload"]) == {"api": "greet", "body": {"name": "you"}}
+
+
+def test_a_function_that_fails_answers_500_and_says_why(
+    deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws
+) -> None:
+    deploy()
+    error = {"errorMessage": "name: too long", "errorType": "EndpointFailed"}
+    aws.reply = (json.dumps(error).encode(), "Unhandled")
+    reply = adapter.invoke("greeter", b"{}")
+    assert reply.status == 500
+    assert json.loads(b"".join(reply.body))["error"] == "name: too long"
+
+
+def test_what_lambda_would_not_take_is_not_sent(deploy: Apply, adapter: AwsLambdaAdapter) -> None:
+    deploy()
+    with pytest.raises(UserError, match=r"Lambda takes 6\.3"):
+        adapter.invoke("greeter", b'"' + b"x" * (7 << 20) + b'"')
+
+
+def log(aws: Aws, *lines: tuple[int, str]) -> None:
+    """Write lines at milliseconds since the epoch."""
+    client = aws.chain().create_client("logs", REGION)
+    where: dict[str, Any] = {"logGroupName": "/aws/lambda/greeter", "logStreamName": "a[1]b"}
+    client.create_log_stream(**where)
+    client.put_log_events(**where, logEvents=[{"timestamp": t, "message": m} for t, m in lines])
+
+
+def test_lines_belong_to_the_request_that_wrote_them(
+    deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws
+) -> None:
+    deploy()
+    now = int(time.time() * 1000) - 60_000
+    log(
+        aws,
+        (now, f"START RequestId: {FIRST} Version: 1"),
+        (now + 1, "printed"),
+        (now + 2, f"[INFO]\t2026-01-01T00:00:00.000Z\t{FIRST}\tlogged"),
+        (now + 3, f"END RequestId: {FIRST}"),
+        (now + 4, f"REPORT RequestId: {FIRST}\tDuration: 3 ms"),
+        (now + 5, f"START RequestId: {SECOND} Version: 1"),
+        (now + 6, "printed again"),
+    )
+    lines = list(adapter.logs("greeter"))
+    assert [line.stream for line in lines].count("platform") == 4
+    assert [line.line for line in adapter.logs("greeter", request=SECOND)][-1] == "printed again"
+    assert {line.request for line in lines} == {FIRST, SECOND}
+    assert [line.line for line in adapter.logs("greeter", tail=1)] == ["printed again"]
+    later = list(adapter.logs("greeter", since=(now + 4.5) / 1000))
+    assert [line.ts for line in later] == [(now + 5) / 1000, (now + 6) / 1000]
+
+
+def test_following_gives_each_line_once(deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws) -> None:
+    deploy()
+    now = int(time.time() * 1000) - 1000
+    log(aws, (now, "first"))
+    lines = adapter.logs("greeter", follow=True)
+    assert next(lines).line == "first"
+    client = aws.chain().create_client("logs", REGION)
+    client.put_log_events(
+        logGroupName="/aws/lambda/greeter",
+        logStreamName="a[1]b",
+        logEvents=[{"timestamp": now + 1, "message": "second"}],
+    )
+    assert next(lines).line == "second"
+
+
+def test_a_function_with_a_role_of_the_users_is_found(
+    deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws
+) -> None:
+    client = aws.chain().create_client("iam", REGION)
+    role = client.create_role(RoleName="mine", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    aws.calls.clear()
+    deploy(aws=AwsSettings(role=role))
+    assert "iam.CreateRole" not in aws.names
+    assert aws.of("lambda.CreateFunction")[0]["Role"] == role
+    assert [each.name for each in adapter.status()] == ["greeter"]
+    adapter.destroy("greeter")
+    assert adapter.status() == []
+    assert role.endswith(f"{ACCOUNT}:role/mine")
+
+
+@pytest.mark.slow
+def test_an_answer_that_comes_too_late_is_in_nobodys_way(
+    adapter: AwsLambdaAdapter, spec: Spec, aws: Aws
+) -> None:
+    """AWS did it, and botocore's second attempt meets what the first one made."""
+    for call in range(100):
+        with aws.failing(call, SLOW) as failing, contextlib.suppress(UserError):
+            adapter.apply(spec(), lambda _: None)
+        adapter.apply(spec(), lambda _: None)
+        assert adapter.status("greeter")[0].version == 1, failing.call
+        adapter.destroy("greeter")
+        assert adapter.status() == [], failing.call
+        if not failing.call:
+            return

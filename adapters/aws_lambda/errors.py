@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bentofn.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import ClientError
 
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId",
@@ -71,9 +71,9 @@ def refused(error: ClientError, service: str, operation: str, about: str) -> Use
     )
 
 
-def unreachable(error: BotoCoreError, service: str, operation: str) -> UserError:
+def unreachable(error: Exception, service: str, operation: str) -> UserError:
     """The sentence of a call that had no answer."""
-    message = " ".join(str(error).split()).rstrip(".")
+    message = " ".join(str(error).split())[:300].rstrip(".")
     kind = type(error).__name__
     if kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
         return UserError(

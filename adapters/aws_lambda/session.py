@@ -136,6 +136,7 @@ class Session:
     ) -> Any:
         from botocore import xform_name
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         for attempt in range(1, PATIENCE + 1):
             try:
@@ -145,7 +146,7 @@ class Session:
                     return None
                 if not _passes(error) or attempt == PATIENCE:
                     raise refused(error, service, operation, about) from error
-            except BotoCoreError as error:
+            except (BotoCoreError, ResponseParserError) as error:
                 raise unreachable(error, service, operation) from error
             self.wait(min(0.25 * 2 ** (attempt - 1), LONGEST_WAIT))
         raise AssertionError("unreachable")

@@ -1,0 +1,72 @@
+"""The commands deploy to AWS, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aws_cloud import Aws
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+SERVICE = """\
+import bentofn
+
+
+@bentofn.service(name="hello")
+class Hello:
+    @bentofn.api
+    def greet(self, name: str = "you") -> str:
+        return f"Hello, {name}!"
+"""
+
+
+@pytest.fixture
+def run(aws: Aws, tmp_path: Path) -> Run:
+    project = tmp_path / "hello"
+    project.mkdir()
+    (project / "service.py").write_text(SERVICE)
+    (project / "bentofile.yaml").write_text("service: service:Hello\n")
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bentofn", *command, "--target", "aws-lambda"],
+            cwd=tmp_path,
+            env={**os.environ, **aws.environment, "BENTOFN_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_project_without_a_file_is_planned_deployed_and_removed(run: Run) -> None:
+    planned = run("plan", "hello", "--load", "1000/day,0.2s", "--json")
+    assert planned.returncode == 0, planned.stderr
+    [plan] = _listed(json.loads(planned.stdout))
+    assert (plan["target"], plan["ok"], plan["cost"]["currency"]) == ("aws-lambda", True, "USD")
+    deployed = run("deploy", "hello", "--json")
+    assert deployed.returncode == 0, deployed.stderr
+    [made] = _listed(json.loads(deployed.stdout))
+    assert (made["name"], made["version"]) == ("hello", 1)
+    versions = run("versions", "hello", "--json")
+    assert versions.returncode == 0, versions.stderr
+    again = run("plan", "hello")
+    assert again.returncode == 0, again.stderr
+    assert "SnapStart" in again.stdout + again.stderr
+    removed = run("destroy", "hello")
+    assert removed.returncode == 0, removed.stderr
+    gone = run("status", "hello")
+    assert gone.returncode != 0
+    assert "Traceback" not in gone.stderr
+    assert "hello" in gone.stderr
+
+
+def _listed(raw: object) -> list[dict[str, object]]:
+    return raw if isinstance(raw, list) else [raw]  # type: ignore[list-item]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bentofn.adapters.aws_lambda.leftovers import leftovers
-from bentofn.adapters.aws_lambda.live import Live, read_live
+from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.planning import Intent
+from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.run_steps import Runner
 from bentofn.adapters.aws_lambda.versions import snapshot_of
 from bentofn.adapters.protocol import Deployed, Progress

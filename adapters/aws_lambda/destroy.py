@@ -10,11 +10,12 @@ from bentofn.adapters.aws_lambda.leftovers import (
     without_objects,
     without_role,
 )
-from bentofn.adapters.aws_lambda.live import Live, read_live
+from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
+from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.run_steps import Runner
 from bentofn.adapters.aws_lambda.session import Session
-from bentofn.adapters.aws_lambda.steps import Step
+from bentofn.adapters.aws_lambda.step import Step
 
 
 def destroy(session: Session, names: Names) -> None:

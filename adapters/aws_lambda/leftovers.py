@@ -10,7 +10,7 @@ from bentofn.adapters.aws_lambda.desired import Desired, as_json
 from bentofn.adapters.aws_lambda.live import Live, LiveRole, LiveVersion
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
 from bentofn.adapters.aws_lambda.role import POLICY, Role
-from bentofn.adapters.aws_lambda.steps import Step
+from bentofn.adapters.aws_lambda.step import Step
 from bentofn.adapters.aws_lambda.urls import OPEN, PERMISSIONS
 from bentofn.adapters.plan import Change
 from bentofn.runtime.aws_lambda.fetched import SOURCE as FETCHED

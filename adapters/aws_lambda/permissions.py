@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.errors import action_of, statement
 from bentofn.adapters.aws_lambda.session import Session
-from bentofn.adapters.aws_lambda.steps import PUSH, Step
+from bentofn.adapters.aws_lambda.step import PUSH, Step
 from bentofn.adapters.plan import Problem
 from bentofn.runtime.errors import UserError
 

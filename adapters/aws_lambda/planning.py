@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from bentofn.adapters.aws_lambda.desired import Desired, desire
 from bentofn.adapters.aws_lambda.find import names_of
 from bentofn.adapters.aws_lambda.leftovers import leftovers
-from bentofn.adapters.aws_lambda.live import Live, read_live
+from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.packages import Bento, find_bento, package_of
 from bentofn.adapters.aws_lambda.permissions import missing
+from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.rules import (
     problems_of_package,
     problems_of_region,
@@ -18,7 +19,8 @@ from bentofn.adapters.aws_lambda.rules import (
 )
 from bentofn.adapters.aws_lambda.secret_values import read_values
 from bentofn.adapters.aws_lambda.session import Session
-from bentofn.adapters.aws_lambda.steps import PUSH, Step, steps
+from bentofn.adapters.aws_lambda.step import PUSH, Step
+from bentofn.adapters.aws_lambda.steps import steps
 from bentofn.adapters.load import Load
 from bentofn.adapters.plan import Change, Plan, Problem, Upload, check, in_order
 from bentofn.adapters.protocol import FunctionSpec

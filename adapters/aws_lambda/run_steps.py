@@ -9,7 +9,7 @@ from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.ecr import push
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
 from bentofn.adapters.aws_lambda.session import Session
-from bentofn.adapters.aws_lambda.steps import PUSH, VERSION, Made, Step
+from bentofn.adapters.aws_lambda.step import PUSH, VERSION, Made, Step
 from bentofn.adapters.protocol import Progress
 from bentofn.runtime.errors import UserError
 

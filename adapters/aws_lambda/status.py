@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bentofn.adapters.aws_lambda.find import find, find_any
-from bentofn.adapters.aws_lambda.live import read_live
 from bentofn.adapters.aws_lambda.names import Names
+from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.aws_lambda.versions import snapshot_of
 from bentofn.adapters.protocol import FunctionStatus

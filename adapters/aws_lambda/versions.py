@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bentofn.adapters.aws_lambda.live import LiveVersion, read_alias, read_versions
+from bentofn.adapters.aws_lambda.live import LiveVersion
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
+from bentofn.adapters.aws_lambda.reading import read_alias, read_versions
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.protocol import Deployed, Progress, Version
 from bentofn.adapters.versions import choose

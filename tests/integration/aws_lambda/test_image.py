@@ -14,8 +14,8 @@ from bentofn.adapters.aws_lambda.apply import apply
 from bentofn.adapters.aws_lambda.desired import desire
 from bentofn.adapters.aws_lambda.destroy import destroy
 from bentofn.adapters.aws_lambda.find import names_of
-from bentofn.adapters.aws_lambda.live import read_live
 from bentofn.adapters.aws_lambda.planning import Intent
+from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.protocol import Deployed, FunctionSettings, FunctionSpec
 from bentofn.packager.containerize.image import make_image

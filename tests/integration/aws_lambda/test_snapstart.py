@@ -13,8 +13,8 @@ from aws_cloud import ACCOUNT, REGION, Aws
 from bentofn.adapters.aws_lambda.apply import apply
 from bentofn.adapters.aws_lambda.desired import desire
 from bentofn.adapters.aws_lambda.find import names_of
-from bentofn.adapters.aws_lambda.live import read_live
 from bentofn.adapters.aws_lambda.planning import Intent
+from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.protocol import Deployed, FunctionSettings, FunctionSpec
 from bentofn.packager.lambda_.parts import LambdaPackage, Part

@@ -1,0 +1,230 @@
+"""Reads a function as it stands in AWS; nothing here changes anything."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from bentofn.adapters.aws_lambda import schedules, urls
+from bentofn.adapters.aws_lambda.configuration import of_live
+from bentofn.adapters.aws_lambda.live import Live, LiveRole, LiveVersion, LogGroup
+from bentofn.adapters.aws_lambda.names import ALIAS, FUNCTION_TAG, Names
+from bentofn.adapters.aws_lambda.role import POLICY
+from bentofn.adapters.aws_lambda.session import Session
+from bentofn.packager.lambda_.parts import LAYERS
+from bentofn.runtime.errors import UserError
+
+LATEST = "$LATEST"
+
+
+def read_live(session: Session, names: Names, *, kind: str | None = None) -> Live:
+    """Read all that there is of a function.
+
+    Args:
+        session: The account.
+        names: What its parts are called.
+        kind: ``Zip`` or ``Image``, whose uploads are looked for; None for both.
+
+    Raises:
+        UserError: AWS refused, was not reached, or the function is not one of bentofn's.
+    """
+    found: dict[str, Any] = {}
+    function = session.find("lambda", "GetFunction", names.arn, FunctionName=names.function)
+    if function is not None:
+        found["tags"] = function.get("Tags") or {}
+        _check_ours(names, found["tags"])
+        found["latest"] = _version(function["Configuration"])
+        found["reserved"] = (function.get("Concurrency") or {}).get("ReservedConcurrentExecutions")
+        found["versions"] = read_versions(session, names)
+        found |= _alias(session, names)
+    found["role"] = _role(session, names.role, names)
+    found["schedule_role"] = _role(session, names.schedule_role, names)
+    found["log_group"] = _log_group(session, names)
+    found |= _schedules(session, names)
+    if kind != "Image":
+        found["layers"] = _layers(session, names)
+        found |= _objects(session, names)
+    if kind != "Zip":
+        found["images"] = _images(session, names)
+    return Live(**found)
+
+
+def read_versions(session: Session, names: Names) -> tuple[LiveVersion, ...]:
+    """The published versions of a function, the oldest first."""
+    every = session.pages(
+        "lambda",
+        "ListVersionsByFunction",
+        names.arn,
+        "Versions",
+        FunctionName=names.function,
+    )
+    published = [_version(each) for each in every if each["Version"] != LATEST]
+    return tuple(sorted(published, key=lambda version: version.number))
+
+
+def read_alias(session: Session, names: Names) -> tuple[int | None, dict[int, float]]:
+    """The version that the alias names, and the shares of others; None where there is none."""
+    alias = session.find(
+        "lambda", "GetAlias", names.alias_arn, FunctionName=names.function, Name=ALIAS
+    )
+    if alias is None:
+        return None, {}
+    weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return int(alias["FunctionVersion"]), {int(key): value for key, value in weights.items()}
+
+
+def _check_ours(names: Names, tags: Mapping[str, str]) -> None:
+    if tags.get(FUNCTION_TAG) != names.name:
+        raise UserError(
+            f"AWS has a function {names.function!r} in {names.region} that bentofn did not make "
+            f"as {names.name!r}; give yours another name, or delete that one."
+        )
+
+
+def _version(raw: Mapping[str, Any]) -> LiveVersion:
+    number = raw["Version"]
+    kind = raw.get("PackageType") or "Zip"
+    sha = raw.get("CodeSha256") or ""
+    return LiveVersion(
+        number=0 if number == LATEST else int(number),
+        code=base64.b64decode(sha).hex() if kind == "Zip" and sha else sha,
+        configuration=of_live(raw),
+        description=raw.get("Description") or "",
+        architectures=tuple(raw.get("Architectures") or ("x86_64",)),
+        state=raw.get("State") or "Active",
+        reason=raw.get("StateReason") or "",
+        modified=raw.get("LastModified") or "",
+        kind=kind,
+    )
+
+
+def _alias(session: Session, names: Names) -> dict[str, Any]:
+    number, weights = read_alias(session, names)
+    if number is None:
+        return {}
+    which = {"FunctionName": names.function, "Qualifier": ALIAS}
+    about = names.alias_arn
+    url = session.find("lambda", "GetFunctionUrlConfig", about, **which)
+    policy = session.find("lambda", "GetPolicy", about, **which)
+    rules = session.find("lambda", "GetFunctionEventInvokeConfig", about, **which)
+    kept = session.find("lambda", "GetProvisionedConcurrencyConfig", about, **which)
+    return {
+        "alias": number,
+        "weights": weights,
+        "url": None if url is None else urls.of_live(url),
+        "address": "" if url is None else url["FunctionUrl"],
+        "permissions": () if policy is None else urls.statement_names(policy["Policy"]),
+        "event_rules": None if rules is None else _event_rules(rules),
+        "provisioned": None if kept is None else kept["RequestedProvisionedConcurrentExecutions"],
+    }
+
+
+def _event_rules(raw: Mapping[str, Any]) -> dict[str, Any]:
+    found = {
+        key: raw[key]
+        for key in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
+        if raw.get(key) is not None
+    }
+    destinations = {
+        key: value for key, value in (raw.get("DestinationConfig") or {}).items() if value
+    }
+    return {**found, "DestinationConfig": destinations} if destinations else found
+
+
+def _role(session: Session, name: str, names: Names) -> LiveRole | None:
+    about = names.role_arn(name)
+    role = session.find("iam", "GetRole", about, RoleName=name)
+    if role is None:
+        return None
+    raw = role["Role"]
+    if raw["Path"] != names.role_path:
+        raise UserError(
+            f"AWS has a role {name!r} that bentofn did not make for {names.function!r}; give the "
+            "function another name, or delete that role."
+        )
+    policy = session.find("iam", "GetRolePolicy", about, RoleName=name, PolicyName=POLICY)
+    managed = session.pages(
+        "iam", "ListAttachedRolePolicies", about, "AttachedPolicies", RoleName=name
+    )
+    return LiveRole(
+        trust=_document(raw["AssumeRolePolicyDocument"]),
+        policy=None if policy is None else _document(policy["PolicyDocument"]),
+        managed=tuple(sorted(each["PolicyArn"] for each in managed)),
+        boundary=(raw.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", ""),
+    )
+
+
+def _document(raw: Any) -> Mapping[str, Any]:
+    """A policy, which botocore has read already where AWS sent it as it does."""
+    found: Mapping[str, Any] = json.loads(unquote(raw)) if isinstance(raw, str) else raw
+    return found
+
+
+def _log_group(session: Session, names: Names) -> LogGroup | None:
+    groups = session.pages(
+        "logs",
+        "DescribeLogGroups",
+        names.log_group_arn,
+        "logGroups",
+        logGroupNamePrefix=names.log_group,
+    )
+    for each in groups:
+        if each["logGroupName"] == names.log_group:
+            return LogGroup(each.get("retentionInDays"))
+    return None
+
+
+def _schedules(session: Session, names: Names) -> dict[str, Any]:
+    group = names.schedule_group
+    found = session.find("scheduler", "GetScheduleGroup", group, Name=group)
+    if found is None or found.get("State") == "DELETING":
+        return {}
+    listed = session.pages("scheduler", "ListSchedules", group, "Schedules", GroupName=group)
+    every = {
+        each["Name"]: session.find(
+            "scheduler", "GetSchedule", each["Name"], GroupName=group, Name=each["Name"]
+        )
+        for each in listed
+    }
+    there = {name: schedules.of_live(raw) for name, raw in every.items() if raw is not None}
+    return {"group": True, "schedules": there}
+
+
+def _layers(session: Session, names: Names) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for part in LAYERS:
+        layer = names.layer(part)
+        versions = session.pages(
+            "lambda", "ListLayerVersions", layer, "LayerVersions", LayerName=layer
+        )
+        every = {each.get("Description", ""): each["LayerVersionArn"] for each in _oldest(versions)}
+        if every:
+            found[layer] = every
+    return found
+
+
+def _oldest(versions: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(versions, key=lambda each: int(each["Version"]))
+
+
+def _objects(session: Session, names: Names) -> dict[str, Any]:
+    bucket = names.bucket
+    there = session.find("s3", "HeadBucket", names.bucket_arn, Bucket=bucket) is not None
+    if not there:
+        return {}
+    listed = session.pages(
+        "s3", "ListObjectsV2", names.bucket_arn, "Contents", Bucket=bucket, Prefix=names.prefix
+    )
+    return {"bucket": True, "objects": tuple(each["Key"] for each in listed)}
+
+
+def _images(session: Session, names: Names) -> tuple[str, ...] | None:
+    about = names.repository_arn
+    wanted = {"repositoryNames": [names.repository]}
+    if session.find("ecr", "DescribeRepositories", about, **wanted) is None:
+        return None
+    images = session.pages("ecr", "ListImages", about, "imageIds", repositoryName=names.repository)
+    return tuple(sorted({each["imageDigest"] for each in images if "imageDigest" in each}))

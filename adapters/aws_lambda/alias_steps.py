@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from bentofn.adapters.aws_lambda import configuration
 from bentofn.adapters.aws_lambda.desired import Desired
@@ -10,7 +11,7 @@ from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.matching import full_configuration, usable
 from bentofn.adapters.aws_lambda.names import ALIAS, FUNCTION_TAG
 from bentofn.adapters.aws_lambda.step import VERSION, Made, Step, tag_list
-from bentofn.adapters.aws_lambda.urls import OPEN, PERMISSIONS
+from bentofn.adapters.aws_lambda.urls import OPEN, PERMISSIONS, is_same
 from bentofn.adapters.plan import Change
 
 
@@ -37,7 +38,7 @@ def alias_steps(wanted: Desired, live: Live) -> Iterator[Step]:
             "",
             (Change("reservedConcurrency", live.reserved, wanted.reserved),),
         )
-    if wanted.event_rules is not None and wanted.event_rules != live.event_rules:
+    if wanted.event_rules is not None and _full(wanted.event_rules) != _full(live.event_rules):
         before = None if live.event_rules is None else dict(live.event_rules)
         yield Step(
             "lambda",
@@ -68,6 +69,13 @@ def alias_steps(wanted: Desired, live: Live) -> Iterator[Step]:
             "Giving the requests to the new version",
             tuple(_differences(wanted, live)),
         )
+
+
+def _full(rules: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Rules of asynchronous invocations with Lambda's defaults, which it may tell or not."""
+    if rules is None:
+        return None
+    return {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 21_600, **rules}
 
 
 def _tags(wanted: Desired, live: Live) -> Iterator[Step]:
@@ -123,7 +131,7 @@ def url_steps(wanted: Desired, live: Live) -> Iterator[Step]:
                     "",
                     (Change(f"permission {statement}", None, "added"),),
                 )
-    if live.url != wanted.url:
+    if not is_same(wanted.url, live.url):
         operation = "CreateFunctionUrlConfig" if live.url is None else "UpdateFunctionUrlConfig"
         before = None if live.url is None else dict(live.url)
         yield Step(

@@ -14,6 +14,9 @@ from bentofn.adapters.plan import Change
 
 Configuration = Mapping[str, Any]
 
+LOG_LEVEL = "INFO"
+"""Lambda's default of both levels of logs in JSON."""
+
 SNAPPED, NOT_SNAPPED = "PublishedVersions", "None"
 
 _FIELDS = {
@@ -42,6 +45,8 @@ def of_live(raw: Mapping[str, Any]) -> Configuration:
     """
     vpc = raw.get("VpcConfig") or {}
     logging = raw.get("LoggingConfig") or {}
+    if logging.get("LogFormat") == "JSON":
+        logging = {"ApplicationLogLevel": LOG_LEVEL, "SystemLogLevel": LOG_LEVEL, **logging}
     group = logging.get("LogGroup") or f"/aws/lambda/{raw['FunctionName']}"
     found: dict[str, Any] = {
         "Role": raw.get("Role", ""),

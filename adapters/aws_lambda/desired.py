@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bentofn.adapters.aws_lambda.configuration import NOT_SNAPPED, SNAPPED, Configuration
+from bentofn.adapters.aws_lambda.configuration import LOG_LEVEL, NOT_SNAPPED, SNAPPED, Configuration
 from bentofn.adapters.aws_lambda.names import FUNCTION_TAG, Names
 from bentofn.adapters.aws_lambda.role import Role, function_role, schedule_role
 from bentofn.adapters.aws_lambda.schedules import schedule_of
@@ -191,12 +191,9 @@ def _logging(logs: Mapping[str, Any], names: Names) -> dict[str, Any]:
         "LogFormat": str(logs.get("logFormat") or "Text").capitalize().replace("Json", "JSON"),
         "LogGroup": names.log_group,
     }
-    for key, member in (
-        ("applicationLogLevel", "ApplicationLogLevel"),
-        ("systemLogLevel", "SystemLogLevel"),
-    ):
-        if key in logs:
-            found[member] = str(logs[key])
+    if found["LogFormat"] == "JSON":  # as text there are no levels
+        found["ApplicationLogLevel"] = str(logs.get("applicationLogLevel") or LOG_LEVEL)
+        found["SystemLogLevel"] = str(logs.get("systemLogLevel") or LOG_LEVEL)
     return found
 
 

@@ -38,8 +38,12 @@ def read_live(session: Session, names: Names, *, kind: str | None = None) -> Liv
         _check_ours(names, found["tags"])
         found["latest"] = _version(function["Configuration"])
         found["reserved"] = (function.get("Concurrency") or {}).get("ReservedConcurrentExecutions")
-        found["versions"] = read_versions(session, names)
         found |= _alias(session, names)
+        live = found.get("alias") or 0
+        found["versions"] = tuple(
+            read_version(session, names, each.number) if each.number > live else each
+            for each in read_versions(session, names)
+        )
     found["role"] = _role(session, names.role, names)
     found["schedule_role"] = _role(session, names.schedule_role, names)
     found["log_group"] = _log_group(session, names)
@@ -63,6 +67,13 @@ def read_versions(session: Session, names: Names) -> tuple[LiveVersion, ...]:
     )
     published = [_version(each) for each in every if each["Version"] != LATEST]
     return tuple(sorted(published, key=lambda version: version.number))
+
+
+def read_version(session: Session, names: Names, number: int) -> LiveVersion:
+    """A version with its state, which the list of all does not have."""
+    which = {"FunctionName": names.function, "Qualifier": str(number)}
+    about = f"{names.arn}:{number}"
+    return _version(session.ask("lambda", "GetFunctionConfiguration", about, **which))
 
 
 def read_alias(session: Session, names: Names) -> tuple[int | None, dict[int, float]]:

@@ -40,10 +40,11 @@ def _version(wanted: Desired, live: Live) -> Iterator[Step]:
     names = wanted.names
     which = {"FunctionName": names.function}
     if there is not None:
-        if there.state == "Pending":
+        if there.number != live.alias:
             yield Step("lambda", "", names.arn, {VERSION: str(there.number)}, until="version")
         yield from description_steps(wanted, live)
         return
+    yield from _failed(wanted, live)
     yield from upload_steps(wanted, live)
     yield from code_steps(wanted, live)
     checked = (
@@ -60,3 +61,13 @@ def _version(wanted: Desired, live: Live) -> Iterator[Step]:
         keeps=(VERSION, "Version"),
         until="version",
     )
+
+
+def _failed(wanted: Desired, live: Live) -> Iterator[Step]:
+    """Versions whose snapshot failed; with them there, Lambda would publish no other of the same
+    code."""
+    for version in live.versions:
+        if version.state == "Failed" and version.number != live.alias:
+            about = f"{wanted.names.arn}:{version.number}"
+            named = {"FunctionName": wanted.names.function, "Qualifier": str(version.number)}
+            yield Step("lambda", "DeleteFunction", about, named)

@@ -49,6 +49,19 @@ def of_live(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_same(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
+    """Whether two URLs, in that form, are one: headers have no case, and lists no order."""
+    return live is not None and _plain(wanted) == _plain(live)
+
+
+def _plain(url: Mapping[str, Any]) -> dict[str, Any]:
+    cors = {
+        key: sorted(each.lower() for each in value) if isinstance(value, list) else value
+        for key, value in url["Cors"].items()
+    }
+    return {**url, "Cors": cors}
+
+
 def statement_names(policy: str) -> tuple[str, ...]:
     """The names of the statements of a policy, as GetPolicy tells it."""
     return tuple(each.get("Sid", "") for each in json.loads(policy).get("Statement", ()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bentofn.adapters.aws_lambda.live import LiveVersion
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
-from bentofn.adapters.aws_lambda.reading import read_alias, read_versions
+from bentofn.adapters.aws_lambda.reading import read_alias, read_version, read_versions
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.protocol import Deployed, Progress, Version
 from bentofn.adapters.versions import choose
@@ -54,8 +54,9 @@ def _share(
     versions = {each.number: each for each in read_versions(session, names)}
     alias, weights = read_alias(session, names)
     before = _shares(alias, weights)
-    if versions[number].state == "Failed":
-        raise UserError(f"Version {number} of {names.name!r} failed: {versions[number].reason}")
+    chosen = read_version(session, names, number)
+    if chosen.state == "Failed":
+        raise UserError(f"Version {number} of {names.name!r} failed: {chosen.reason}")
     main, others = number, {}
     if weight < 1:
         rest = {each: share for each, share in before.items() if each != number}

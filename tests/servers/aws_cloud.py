@@ -172,9 +172,12 @@ class Aws:
             return None
         if self.pending:
             self.pending -= 1
-            return _json_answer(url, {"State": "Pending"})
+            told = {"FunctionName": arguments["FunctionName"], "Version": arguments["Qualifier"]}
+            return _json_answer(url, {**told, "State": "Pending"})
         if self.failed:
-            return _json_answer(url, {"State": "Failed", "StateReason": self.failed})
+            told = {"FunctionName": arguments["FunctionName"], "Version": arguments["Qualifier"]}
+            state = {"State": "Failed", "StateReason": self.failed}
+            return _json_answer(url, {**told, **state})
         return None
 
     def _concurrency(self, name: str, url: str) -> AWSResponse:

@@ -123,6 +123,7 @@ def test_what_moto_drops_is_on_the_wire(deploy: Apply, aws: Aws) -> None:
     assert created["LoggingConfig"] == {
         "LogFormat": "JSON",
         "LogGroup": "/aws/lambda/greeter",
+        "ApplicationLogLevel": "INFO",
         "SystemLogLevel": "WARN",
     }
     assert created["SnapStart"] == {"ApplyOn": "None"}

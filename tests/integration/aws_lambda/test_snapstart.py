@@ -87,6 +87,11 @@ def test_a_snapshot_that_fails_leaves_the_old_version(deploys: Deploys, aws: Aws
     with pytest.raises(UserError, match=r"Your hook raised an error; the old version serves on"):
         deploys("2")
     assert "lambda.UpdateAlias" not in aws.names
+    aws.calls.clear()
+    with pytest.raises(UserError, match="Your hook raised"):
+        deploys("2")
+    # Lambda would not publish the same code again beside it.
+    assert aws.of("lambda.DeleteFunction")[0]["Qualifier"] == "2"
     aws.failed = ""
     assert deploys("2").changed
 

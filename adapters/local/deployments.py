@@ -69,6 +69,7 @@ class Deployments:
         spec = dataclasses.replace(spec, bento=bento.tag)
         function = self._roster.obtain(spec.name)
         async with function.deploying:
+            function.begin_log()
             return await self._apply(function, spec, secrets, bento, progress, wait)
 
     async def _apply(

@@ -214,6 +214,14 @@ class Function:
             self.trouble = f"Its tasks cannot be kept in {self._tasks_path.parent}: {error}"
             print(f"{self.name}: {self.trouble}", file=sys.stderr)
 
+    def begin_log(self) -> None:
+        """It is being deployed: what is told of it is kept."""
+        self._log.begin()
+
+    def end_log(self) -> None:
+        """It is gone: what is still told of it is not kept."""
+        self._log.end()
+
     def write_log(self, source: str, line: str) -> None:
         """Write a line of the platform's own into its log."""
         self._log.write(source, "platform", line)

@@ -42,6 +42,11 @@ class LogWriter:
         self._path = path
         self._max_bytes = max_bytes
         self._file: TextIO | None = None
+        self._is_ended = False
+
+    def begin(self) -> None:
+        """Take lines, again if it had ended."""
+        self._is_ended = False
 
     def write(self, instance: str, stream: str, line: str, request: str = "") -> None:
         """Append one line.
@@ -52,6 +57,8 @@ class LogWriter:
             line: The text. An instance may have marked it with its request.
             request: The request's id, where the line has no mark.
         """
+        if self._is_ended:
+            return
         marked = _MARKED.match(line)
         if marked is not None:
             request, line = marked[1], line[marked.end() :]
@@ -71,6 +78,11 @@ class LogWriter:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def end(self) -> None:
+        """Close it and let lines pass: those of a removed function's last processes come late."""
+        self._is_ended = True
+        self.close()
 
 
 def remove_logs(directory: Path, function: str) -> None:

@@ -149,6 +149,7 @@ class Platform:
             for each in function.all():
                 await each.tasks.discard()
             await function.close(self.profile.timeouts.stop_grace)
+            function.end_log()
             remove_logs(self._home.logs, name)
             self.journal.publish(Destroyed(self.clock.now(), name))
 

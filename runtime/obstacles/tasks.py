@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -70,8 +71,10 @@ def threads() -> list[Task]:
 
 def children() -> list[Child]:
     """Living children, where Linux lists them (``CONFIG_PROC_CHILDREN``), by name."""
-    lists = _TASKS.glob("*/children")
-    found = [Path("/proc") / pid for tasks in lists for pid in tasks.read_text().split()]
+    found: list[Path] = []
+    for tasks in _TASKS.glob("*/children"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            found += [Path("/proc") / pid for pid in tasks.read_text().split()]
     living = [
         Child(_comm(process), _command(process)) for process in found if not _is_zombie(process)
     ]

@@ -40,9 +40,8 @@ class Shown:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 async def test_the_page_shows_every_endpoint() -> None:
-    async with serving(Shown.to_asgi()) as (_, server):
-        (listener,) = server.servers[0].sockets
-        port = listener.getsockname()[1]
+    async with serving(Shown.to_asgi()) as (connect, _):
+        port = (await connect()).writer.get_extra_info("peername")[1]
         browser = await asyncio.create_subprocess_exec(
             *(str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu"),
             *("--virtual-time-budget=10000", "--dump-dom", f"http://127.0.0.1:{port}/"),

@@ -128,3 +128,16 @@ def test_a_log_is_its_owners(tmp_path: Path) -> None:
     writer.write("i1", "stdout", "secret")
     assert path.stat().st_mode & 0o777 == 0o600
     writer.close()
+
+
+def test_a_log_that_has_ended_keeps_no_line_until_it_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl"
+    writer = LogWriter(path)
+    writer.write("i-1", "stdout", "first")
+    writer.end()
+    path.unlink()
+    writer.write("i-1", "platform", "its exit, told late")
+    assert not path.exists()
+    writer.begin()
+    writer.write("i-2", "stdout", "second")
+    assert [line.line for line in read_logs(path)] == ["second"]

@@ -135,12 +135,12 @@ class LocalAdapter:
 
     def destroy(self, name: str) -> None:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
-        if not log_path(self._home.logs, name).exists():  # one that never started has a log
-            self._check_deployed(name, [d.spec.name for d in self._state.live()])
         endpoint = daemon.status(self._home)
         if endpoint is not None:
             Client(endpoint).destroy(name)
         else:
+            if not log_path(self._home.logs, name).exists():  # one that never started has a log
+                self._check_deployed(name, [d.spec.name for d in self._state.live()])
             self._state.remove(name)
             remove_logs(self._home.logs, name)
             (self._home.schedules / f"{name}.json").unlink(missing_ok=True)

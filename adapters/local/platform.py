@@ -139,7 +139,9 @@ class Platform:
             UserError: There is none of this name.
         """
         function = self.functions.get(name)
-        if function is None or (function.deployment is None and not self.log_of(name).exists()):
+        if function is None or not (
+            function.deployment or function.deploying.locked() or self.log_of(name).exists()
+        ):
             function = self.get(name)
         async with function.deploying:
             await asyncio.to_thread(self._state.remove, name)

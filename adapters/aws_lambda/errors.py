@@ -20,7 +20,6 @@ _ACTIONS: Mapping[str, str] = {
     "lambda:Invoke": "lambda:InvokeFunction",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListObjectsV2": "s3:ListBucket",
-    "s3:DeleteObjects": "s3:DeleteObject",
 }
 """Calls whose permission is called otherwise."""
 

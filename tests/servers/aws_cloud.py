@@ -205,16 +205,15 @@ class Aws:
         name = self.calls[-1].name
         if self.refusals.get(name):
             return _refusal(request.url, name, *self.refusals[name].pop(0))
-        added = self._added(name, request.url)
-        if added is not None:
-            return added
+        return self._failure(name, request) or self._added(name, request.url)
+
+    def _failure(self, name: str, request: Any) -> AWSResponse | None:
+        """What was arranged for this call."""
         arranged = self._arranged
         if arranged is None or arranged.made - 1 != arranged.call:
             return None
-        if arranged.found.call and arranged.failure == "throttled":
+        if arranged.found.call and arranged.failure in ("throttled", SLOW):
             return None  # once
-        if arranged.found.call and arranged.failure == SLOW:
-            return None
         arranged.found.call = name
         if arranged.failure in ("cut", "lost"):
             if arranged.failure == "lost":

@@ -12,10 +12,12 @@ from aws_cloud import ACCOUNT, REGION, Aws
 
 from bentofn.adapters.aws_lambda.apply import apply
 from bentofn.adapters.aws_lambda.desired import desire
-from bentofn.adapters.aws_lambda.find import names_of
+from bentofn.adapters.aws_lambda.destroy import destroy
+from bentofn.adapters.aws_lambda.find import find, names_of
 from bentofn.adapters.aws_lambda.planning import Intent
 from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.session import Session
+from bentofn.adapters.aws_words import AwsSettings
 from bentofn.adapters.protocol import Deployed, FunctionSettings, FunctionSpec
 from bentofn.packager.lambda_.parts import LambdaPackage, Part
 from bentofn.runtime.errors import UserError
@@ -133,3 +135,15 @@ def test_provisioned_environments_are_waited_for_and_exclude_snapshots(
     assert not deploys("1", min_instances=2).changed
     deploys("1")
     assert "lambda.DeleteProvisionedConcurrencyConfig" in aws.names
+
+
+def test_what_is_fetched_from_the_users_bucket_goes_with_the_function(
+    deploys: Deploys, aws: Aws
+) -> None:
+    client = aws.chain().create_client("s3", REGION)
+    client.create_bucket(Bucket="mine", CreateBucketConfiguration={"LocationConstraint": REGION})
+    deploys("1", fetched="weights", aws=AwsSettings(bucket="mine"))
+    assert client.list_objects_v2(Bucket="mine")["KeyCount"] == 1
+    session = Session(aws.chain(), None, lambda _: None)
+    destroy(session, find(session, "greeter"))
+    assert client.list_objects_v2(Bucket="mine")["KeyCount"] == 0

@@ -37,11 +37,15 @@ class World(abc.ABC):
     Attributes:
         home: The home that its adapters are made with.
         failures: Which of them :meth:`failing` can arrange.
+        stride: Every so-many-th call meets each failure, the first failure from the first call on,
+            the second from the second on: with as many as there are failures, each call meets one,
+            in a fraction of the time; with 1 it meets all of them.
         answers: Whether what is deployed there runs, so that it can be invoked.
     """
 
     home: Home
     failures: tuple[Failure, ...] = ("denied", "cut")
+    stride: int = 1
     answers: bool = True
 
     @abc.abstractmethod

@@ -112,7 +112,7 @@ class AdapterSuite:
         apply(1)
         revision = 1
         for failure in world.failures:
-            for call in range(_MOST_CALLS):
+            for call in _calls(world, failure):
                 with world.failing(call, failure) as failing:
                     outcome = apply.outcome(revision + 1)
                 if not failing.call:
@@ -147,7 +147,7 @@ class AdapterSuite:
         """Whichever call fails, nothing of it is in the way or left."""
         name, empty = world.spec(1).name, world.resources()
         for failure, again in itertools.product(world.failures, (True, False)):
-            for call in range(_MOST_CALLS):
+            for call in _calls(world, failure):
                 with world.failing(call, failure) as failing:
                     outcome = apply.outcome(1)
                 if outcome == "refused":
@@ -167,7 +167,7 @@ class AdapterSuite:
         """Whichever call fails."""
         name, empty = world.spec(1).name, world.resources()
         for failure in world.failures:
-            for call in range(_MOST_CALLS):
+            for call in _calls(world, failure):
                 apply(1)
                 with world.failing(call, failure) as failing, contextlib.suppress(*_FAILURES):
                     world.adapter().destroy(name)
@@ -271,3 +271,8 @@ class AdapterSuite:
         seen += [repr(world.adapter().versions(spec.name)), *capfd.readouterr(), caplog.text]
         assert [text for text in seen if _VALUE in text or _SECRET in text] == []
         assert list(files_with(world.home.path, _SECRET.encode())) == []
+
+
+def _calls(world: World, failure: Failure) -> range:
+    """Which calls meet a failure; see :attr:`World.stride`."""
+    return range(world.failures.index(failure) % world.stride, _MOST_CALLS, world.stride)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,10 @@ from bentofn.runtime.errors import UserError
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError",
+          "403")  # fmt: skip
+_SAYS_WHAT = re.compile(r"not authorized to perform: ([\w-]+:\w+)(?: on resource: (\S*[^\s.,]))?")
+"""A call may need more than its own permission, such as iam:PassRole; AWS says which was missing."""
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId",
             "UnrecognizedClientException", "SignatureDoesNotMatch")  # fmt: skip
 _THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown",
@@ -52,12 +56,15 @@ def refused(error: ClientError, service: str, operation: str, about: str) -> Use
     """
     code = code_of(error)
     message = " ".join(str(error.response.get("Error", {}).get("Message", "")).split())
+    message = message.partition(" String measured:")[0]  # all variables with their values
     call = f"{service}:{operation}"
     if code in DENIED:
-        resource = about if about.startswith("arn:") else "*"
+        said = _SAYS_WHAT.search(message)
+        action = said[1] if said is not None else action_of(service, operation)
+        resource = (said[2] if said is not None else None) or about
         remedy = (
             "add this statement to the policy of whoever deploys: "
-            f"{statement([action_of(service, operation)], [resource])}"
+            f"{statement([action], [resource if resource.startswith('arn:') else '*'])}"
         )
     elif code in _EXPIRED:
         remedy = "renew the credentials (aws sts get-caller-identity says whose they are)"
@@ -74,6 +81,12 @@ def unreachable(error: Exception, service: str, operation: str) -> UserError:
     """The sentence of a call that had no answer."""
     message = " ".join(str(error).split())[:300].rstrip(".")
     kind = type(error).__name__
+    if "SSO" in kind or kind == "TokenRetrievalError":
+        return UserError(
+            f"AWS cannot be asked ({service}:{operation}): {message}; log in: aws sso login."
+        )
+    if kind in ("ProfileNotFound", "ConfigParseError", "ConfigNotFound"):
+        return UserError(f"AWS cannot be asked: {message}; correct AWS_PROFILE, or ~/.aws/config.")
     if kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
         return UserError(
             f"AWS cannot be asked ({service}:{operation}): {message}; set AWS_PROFILE, or "

@@ -15,6 +15,7 @@ from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.rules import (
     problems_of_package,
     problems_of_region,
+    problems_of_size,
     problems_of_spec,
 )
 from bentofn.adapters.aws_lambda.secret_values import read_values
@@ -105,6 +106,7 @@ def look(
     secrets = read_values(session, spec.settings.secrets)
     live = read_live(session, names, kind=package.kind)
     wanted = desire(spec, names, (bento.tag, bento.digest), package, secrets)
+    problems += problems_of_size(wanted.configuration["Environment"]["Variables"])
     intent = Intent(session, wanted, live)
     problems += _of_live(wanted, live)
     problems += missing(session, wanted, intent.steps)

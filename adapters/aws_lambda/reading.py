@@ -223,7 +223,9 @@ def _oldest(versions: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _objects(session: Session, names: Names) -> dict[str, Any]:
     bucket = names.bucket
-    there = session.find("s3", "HeadBucket", names.bucket_arn, Bucket=bucket) is not None
+    # The names of buckets are all the world's: in another's, what is sent could be exchanged.
+    owned = {} if names.given_bucket else {"ExpectedBucketOwner": names.account}
+    there = session.find("s3", "HeadBucket", names.bucket_arn, Bucket=bucket, **owned) is not None
     if not there:
         return {}
     listed = session.pages(

@@ -118,7 +118,10 @@ def _statements(
     others = settings.aws.others
     yield _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{names.log_group_arn}:*"])
     for arn in sorted(set(sends_to)):
-        yield _allow([_SENDS[arn.split(":")[2]]], [arn])
+        service = arn.split(":")[2]
+        yield _allow([_SENDS[service]], [f"{arn}/*" if service == "s3" else arn])
+        if service == "s3":
+            yield _allow(["s3:ListBucket"], [arn])
     if fetches:
         yield _allow(["s3:GetObject"], [f"{names.bucket_arn}/{names.prefix}*"])
     if others.get("tracing"):

@@ -8,8 +8,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html (EFS 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bentofn.adapters.aws_lambda.capabilities import CAPABILITIES
 from bentofn.adapters.aws_lambda.names import function_name
@@ -23,7 +24,7 @@ from bentofn.packager.lambda_.rules import MAX_LAYERS
 from bentofn.runtime.manifest import BentoManifest
 
 MAX_VARIABLES = 4096
-"""Bytes of all variables, names and values."""
+"""Bytes of all variables, as JSON."""
 
 MAX_PAYLOAD = 6
 """MB of a request or an answer."""
@@ -124,6 +125,21 @@ def problems_of_region(settings: FunctionSettings, region: str) -> Iterator[Prob
         )
 
 
+def problems_of_size(variables: Mapping[str, str]) -> Iterator[Problem]:
+    """What of variables is too much: Lambda's own error would have their values in it.
+
+    Args:
+        variables: The function's, or those that are known already.
+    """
+    size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > MAX_VARIABLES:
+        yield _violation(
+            "environment",
+            f"Lambda takes {MAX_VARIABLES} bytes of variables, those of secrets and of bentofn "
+            f"among them; these have {size}.",
+        )
+
+
 def _violation(field: str, sentence: str) -> Problem:
     return Problem("violation", field, sentence)
 
@@ -153,6 +169,8 @@ def _ranges(settings: FunctionSettings) -> Iterator[Problem]:
         ("destinations", settings.event_rules and settings.event_rules.on_failure),
     ):
         service = arn.split(":")[2] if arn and _ARN.match(arn) else ""
+        if service == "s3" and arn == (settings.event_rules and settings.event_rules.on_success):
+            yield _violation(field, f"Lambda puts only what failed into a bucket ({arn}).")
         if service and service not in ("sqs", "sns", "lambda", "events", "s3"):
             yield _violation(field, f"Lambda sends no events to {service} ({arn}).")
 
@@ -170,12 +188,7 @@ def _variables(settings: FunctionSettings) -> Iterator[Problem]:
             )
     for name in settings.environment.keys() & settings.secrets.keys():
         yield _violation(f"secrets.{name}", f"{name} is both in environment and in secrets.")
-    size = sum(len(f"{k}{v}".encode()) for k, v in settings.environment.items())
-    if size > MAX_VARIABLES:
-        yield _violation(
-            "environment",
-            f"Lambda takes {MAX_VARIABLES} bytes of variables; environment has {size}.",
-        )
+    yield from problems_of_size(settings.environment)
 
 
 def _url(settings: FunctionSettings) -> Iterator[Problem]:

@@ -19,14 +19,18 @@ def read_values(session: Session, secrets: Mapping[str, Secret]) -> dict[str, st
         UserError: One is not there, or AWS does not let it be read; the sentence holds no value.
     """
     found = secret_values(secrets)
+    for value in found.values():
+        session.hide(value)
     for variable, secret in secrets.items():
         if secret.source == "ssm":
             answer = session.ask(
                 "ssm", "GetParameter", secret.name, Name=secret.name, WithDecryption=True
             )
             found[variable] = answer["Parameter"]["Value"]
+            session.hide(found[variable])
         elif secret.source == "secretsmanager":
             found[variable] = _managed(session, variable, secret.name)
+            session.hide(found[variable])
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -19,6 +20,13 @@ PATIENCE = 40
 """Attempts at a call that AWS says will succeed soon, a few seconds apart at the end."""
 
 LONGEST_WAIT = 3.0
+
+ANSWERS_WITHIN = 60.0
+INVOKED_WITHIN = 910.0
+"""Seconds; a function may take 900, and one that is not waited for so long is called once more."""
+
+_HIDDEN_FROM = 4
+"""Characters of a secret that is looked for in errors: shorter ones are in any sentence."""
 
 _SOON: Mapping[str, tuple[str, ...]] = {
     # A role is known everywhere only some seconds after it was made.
@@ -54,9 +62,15 @@ class Session:
                 "Target aws-lambda needs boto3; install it with: pip install 'bentofn[aws]'."
             ) from None
         self._chain = chain or botocore.session.get_session()
-        self.region: str = self._chain.get_config_variable("region") or region or ""
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            self.region: str = self._chain.get_config_variable("region") or region or ""
+        except BotoCoreError as error:
+            raise unreachable(error, "sts", "GetCallerIdentity") from error
         self.wait = wait
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, float], Any] = {}
+        self._secrets: set[str] = set()
         if not self.region:
             raise UserError("No AWS region is chosen; set AWS_DEFAULT_REGION, or provider.region.")
 
@@ -75,14 +89,30 @@ class Session:
         """``aws``, ``aws-cn``..., which ARNs begin with."""
         return self.caller.split(":")[1]
 
-    def client(self, service: str) -> Any:
-        """A client of boto3's."""
-        if service not in self._clients:
+    def client(self, service: str, operation: str = "") -> Any:
+        """A client of boto3's, for a call."""
+        within = INVOKED_WITHIN if operation == "Invoke" else ANSWERS_WITHIN
+        key = service, within
+        if key not in self._clients:
             from botocore.config import Config
 
-            config = Config(retries={"mode": "standard"}, user_agent_extra="bentofn")
-            self._clients[service] = self._chain.create_client(service, self.region, config=config)
-        return self._clients[service]
+            config = Config(
+                retries={"mode": "standard"},
+                user_agent_extra="bentofn",
+                read_timeout=within,
+                tcp_keepalive=True,
+            )
+            try:
+                made = self._chain.create_client(service, self.region, config=config)
+            except ValueError as error:
+                raise UserError(f"{error}; correct AWS_ENDPOINT_URL, or the region.") from None
+            self._clients[key] = made
+        return self._clients[key]
+
+    def hide(self, value: str) -> None:
+        """Keep a secret out of the sentences of errors; AWS repeats what it was sent."""
+        if len(value) >= _HIDDEN_FROM:
+            self._secrets |= {value, json.dumps(value)[1:-1]}
 
     def find(self, service: str, operation: str, about: str, **arguments: Any) -> Any:
         """Ask for something that may not be there; None where it is not.
@@ -140,16 +170,23 @@ class Session:
 
         for attempt in range(1, PATIENCE + 1):
             try:
-                return getattr(self.client(service), xform_name(operation))(**arguments)
+                return getattr(self.client(service, operation), xform_name(operation))(**arguments)
             except ClientError as error:
                 if code_of(error) in absent:
                     return None
                 if not _passes(error) or attempt == PATIENCE:
-                    raise refused(error, service, operation, about) from error
+                    raise self._told(refused(error, service, operation, about)) from None
             except (BotoCoreError, ResponseParserError) as error:
-                raise unreachable(error, service, operation) from error
+                raise self._told(unreachable(error, service, operation)) from None
             self.wait(min(0.25 * 2 ** (attempt - 1), LONGEST_WAIT))
         raise AssertionError("unreachable")
+
+    def _told(self, error: UserError) -> UserError:
+        """An error without secrets; nor may it be said to come from one that has them."""
+        sentence = str(error)
+        for value in sorted(self._secrets, key=len, reverse=True):
+            sentence = sentence.replace(value, "***")
+        return UserError(sentence)
 
 
 ABSENT = (

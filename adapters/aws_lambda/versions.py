@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from bentofn.adapters.aws_lambda.live import LiveVersion
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
-from bentofn.adapters.aws_lambda.reading import read_alias, read_version, read_versions
+from bentofn.adapters.aws_lambda.reading import read_alias, read_versions
+from bentofn.adapters.aws_lambda.run_steps import Runner
 from bentofn.adapters.aws_lambda.session import Session
+from bentofn.adapters.aws_lambda.step import VERSION, Step
 from bentofn.adapters.protocol import Deployed, Progress, Version
 from bentofn.adapters.versions import choose
 from bentofn.runtime.errors import UserError
@@ -54,9 +56,8 @@ def _share(
     versions = {each.number: each for each in read_versions(session, names)}
     alias, weights = read_alias(session, names)
     before = _shares(alias, weights)
-    chosen = read_version(session, names, number)
-    if chosen.state == "Failed":
-        raise UserError(f"Version {number} of {names.name!r} failed: {chosen.reason}")
+    ready = Step("lambda", "", names.arn, {VERSION: str(number)}, until="version")
+    Runner(session, names, progress).run([ready])
     main, others = number, {}
     if weight < 1:
         rest = {each: share for each, share in before.items() if each != number}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -271,3 +272,44 @@ def test_it_is_found_by_its_name_here_and_by_that_in_aws(
         assert (status.name, status.version, status.apis) == ("greeter", 1, {"greet": "/greet"})
     adapter.destroy("shop-prod-greeter")
     assert adapter.status() == []
+
+
+def test_what_is_sent_goes_to_a_bucket_of_the_account(deploy: Apply, aws: Aws) -> None:
+    deploy()
+    assert {each["ExpectedBucketOwner"] for each in aws.of("s3.HeadBucket")} == {ACCOUNT}
+    aws.calls.clear()
+    aws.chain().create_client("s3", REGION).create_bucket(
+        Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    deploy(aws=AwsSettings(bucket="theirs"))
+    assert "ExpectedBucketOwner" not in aws.of("s3.HeadBucket")[0]
+
+
+def test_a_secret_that_aws_repeats_is_in_no_error(
+    deploy: Apply, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "very-secret")
+    echo = "Value '{TOKEN=very-secret}' at 'environment.variables' failed to satisfy constraint"
+    aws.refusals["lambda.CreateFunction"] = [("InvalidParameterValueException", 400, echo)]
+    with pytest.raises(UserError, match="failed to satisfy") as caught:
+        deploy(secrets={"TOKEN": Secret("env", "TOKEN")})
+    assert "very-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_secrets_that_are_too_long_are_found_before_any_write(
+    deploy: Apply, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "x" * 4096)
+    with pytest.raises(UserError, match="4096 bytes of variables") as caught:
+        deploy(secrets={"TOKEN": Secret("env", "TOKEN")})
+    assert "xxx" not in str(caught.value)
+    assert aws.writes == []
+
+
+def test_what_failed_may_be_put_into_a_bucket(deploy: Apply, aws: Aws) -> None:
+    deploy(event_rules=EventRules(on_failure="arn:aws:s3:::failures"))
+    statements = json.loads(only(aws.of("iam.PutRolePolicy"))["PolicyDocument"])["Statement"]
+    allowed = {each["Action"][0]: each["Resource"] for each in statements}
+    assert allowed["s3:PutObject"] == ["arn:aws:s3:::failures/*"]
+    with pytest.raises(UserError, match="only what failed"):
+        deploy(event_rules=EventRules(on_success="arn:aws:s3:::failures"))

@@ -49,6 +49,22 @@ def test_what_lambda_would_not_take_is_not_sent(deploy: Apply, adapter: AwsLambd
         adapter.invoke("greeter", b'"' + b"x" * (7 << 20) + b'"')
 
 
+def test_a_version_that_is_not_ready_gets_no_requests(
+    deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws
+) -> None:
+    """One that another deployment is still making, as when that one was interrupted."""
+    deploy()
+    deploy("greeter:2")
+    aws.calls.clear()
+    aws.pending = 2
+    adapter.rollback("greeter", 1, lambda _: None)
+    assert aws.names.index("lambda.UpdateAlias") > 2
+    assert aws.pending == 0
+    aws.failed = "Its snapshot failed."
+    with pytest.raises(UserError, match="Its snapshot failed"):
+        adapter.promote("greeter", 2, 1.0, lambda _: None)
+
+
 def log(aws: Aws, *lines: tuple[int, str]) -> None:
     """Write lines at milliseconds since the epoch."""
     client = aws.chain().create_client("logs", REGION)

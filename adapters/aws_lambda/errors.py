@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError",
           "403")  # fmt: skip
 _SAYS_WHAT = re.compile(r"not authorized to perform: ([\w-]+:\w+)(?: on resource: (\S*[^\s.,]))?")
-"""A call may need more than its own permission, such as iam:PassRole; AWS says which was missing."""
+"""A call may need more than its own permission, such as iam:PassRole; AWS says which is missing."""
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId",
             "UnrecognizedClientException", "SignatureDoesNotMatch")  # fmt: skip
 _THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bentofn.adapters.aws_lambda.configuration import LOG_LEVEL, NOT_SNAPPED, SNAPPED, Configuration
-from bentofn.adapters.aws_lambda.names import FUNCTION_TAG, Names
+from bentofn.adapters.aws_lambda.names import BUCKET_TAG, FUNCTION_TAG, Names
 from bentofn.adapters.aws_lambda.role import Role, function_role, schedule_role
 from bentofn.adapters.aws_lambda.schedules import schedule_of
 from bentofn.adapters.aws_lambda.snapstart import starts_snapped
@@ -109,6 +109,7 @@ def desire(
     sends_to = [
         each["Destination"] for each in (event_rules or {}).get("DestinationConfig", {}).values()
     ]
+    bucket = {BUCKET_TAG: names.given_bucket} if names.given_bucket else {}
     letters = (rules.dead_letters if rules is not None else None) or ""
     role = None
     if settings.aws.role is None:
@@ -122,7 +123,7 @@ def desire(
         configuration=_configuration(spec, names, package, secrets, role, letters),
         added_layers=tuple(str(each) for each in settings.aws.others.get("layers") or ()),
         description=settings.description,
-        tags={**settings.tags, FUNCTION_TAG: spec.name},
+        tags={**settings.tags, FUNCTION_TAG: spec.name, **bucket},
         role=role,
         retention=settings.aws.log_retention,
         url=None if settings.url is None else url_of(settings.url),

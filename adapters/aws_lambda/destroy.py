@@ -12,12 +12,11 @@ from bentofn.adapters.aws_lambda.leftovers import (
     without_role,
 )
 from bentofn.adapters.aws_lambda.live import Live
-from bentofn.adapters.aws_lambda.names import ALIAS, Names
-from bentofn.adapters.aws_lambda.reading import read_live
+from bentofn.adapters.aws_lambda.names import ALIAS, BUCKET_TAG, Names
+from bentofn.adapters.aws_lambda.reading import read_live, read_log_tags
 from bentofn.adapters.aws_lambda.run_steps import Runner
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.aws_lambda.step import Step
-from bentofn.runtime.aws_lambda.fetched import SOURCE as FETCHED
 
 
 def destroy(session: Session, names: Names) -> None:
@@ -31,8 +30,10 @@ def destroy(session: Session, names: Names) -> None:
         UserError: AWS refused, or was not reached; the next attempt goes on.
     """
     live = read_live(session, names)
-    bucket = _bucket(live)
-    if bucket not in ("", names.bucket):
+    # What was sent may be in a bucket that the user named, also before there is a function.
+    tags = live.tags if live.latest is not None else read_log_tags(session, names)
+    bucket = tags.get(BUCKET_TAG)
+    if bucket:
         names = dataclasses.replace(names, given_bucket=bucket)
         live = read_live(session, names)
     Runner(session, names, lambda _: None).run(_steps(names, live))
@@ -42,14 +43,6 @@ def destroy(session: Session, names: Names) -> None:
     for role, there in ((names.schedule_role, live.schedule_role), (names.role, live.role)):
         if there is not None:
             Runner(session, names, lambda _: None).run(without_role(names, role, there))
-
-
-def _bucket(live: Live) -> str:
-    """The bucket that the function fetches from, which the user may have named; empty if none."""
-    if live.latest is None:
-        return ""
-    source = str(live.latest.configuration["Environment"]["Variables"].get(FETCHED, ""))
-    return source.removeprefix("s3://").partition("/")[0]
 
 
 def _steps(names: Names, live: Live) -> Iterator[Step]:

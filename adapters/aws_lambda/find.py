@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bentofn.adapters.aws_lambda.names import ROLES, Names, function_name
+from bentofn.adapters.aws_lambda.names import (
+    FUNCTION_TAG,
+    LOG_GROUPS,
+    ROLES,
+    Names,
+    function_name,
+)
+from bentofn.adapters.aws_lambda.reading import read_log_tags
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.runtime.errors import UserError
@@ -44,6 +51,8 @@ def find(session: Session, name: str) -> Names:
 def find_any(session: Session, name: str | None = None) -> list[Names]:
     """The functions in the region, or those of one name, by name."""
     found = {names.function: names for names in _every(session, name)}
+    if name is not None and not found:
+        found = {names.function: names for names in _unfinished(session, name)}
     return [found[key] for key in sorted(found)]
 
 
@@ -64,6 +73,22 @@ def _every(session: Session, name: str | None) -> Iterator[Names]:
         given = (each.get("Environment") or {}).get("Variables", {}).get(_VARIABLE)
         function = each["FunctionName"]
         if given and name in (None, given, function):
+            yield _names(session, given, function)
+
+
+def _unfinished(session: Session, name: str) -> Iterator[Names]:
+    """By their log groups, which are made before the function and go after it: with a role of the
+    user's nothing else says whose they are."""
+    groups = session.pages(
+        "logs", "DescribeLogGroups", "the log groups", "logGroups", logGroupNamePattern=name
+    )
+    for each in groups:
+        function = each["logGroupName"].removeprefix(LOG_GROUPS)
+        if name not in function or function == each["logGroupName"]:
+            continue
+        names = _names(session, name, function)
+        given = read_log_tags(session, names).get(FUNCTION_TAG)
+        if given and name in (given, function):
             yield _names(session, given, function)
 
 

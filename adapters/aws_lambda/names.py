@@ -13,6 +13,11 @@ ALIAS = "live"
 FUNCTION_TAG = "bentofn:function"
 """Tag with the function's name in ``serverless.yml``: what has it was made by bentofn."""
 
+BUCKET_TAG = "bentofn:bucket"
+"""Tag with the bucket that the user named for what is sent."""
+
+LOG_GROUPS = "/aws/lambda/"
+
 ROLES = "/bentofn/"
 """Path of the roles. They are made first and go last, so that whatever else is there is found."""
 
@@ -62,7 +67,7 @@ class Names:
     @property
     def log_group(self) -> str:
         """Where it writes."""
-        return f"/aws/lambda/{self.function}"
+        return f"{LOG_GROUPS}{self.function}"
 
     @property
     def bucket(self) -> str:

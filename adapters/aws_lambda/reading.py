@@ -188,6 +188,13 @@ def _log_group(session: Session, names: Names) -> LogGroup | None:
     return None
 
 
+def read_log_tags(session: Session, names: Names) -> dict[str, str]:
+    """The tags of a function's log group; none where it has no log group."""
+    about = names.log_group_arn
+    found = session.find("logs", "ListTagsForResource", about, resourceArn=about)
+    return dict((found or {}).get("tags") or {})
+
+
 def _schedules(session: Session, names: Names) -> dict[str, Any]:
     group = names.schedule_group
     found = session.find("scheduler", "GetScheduleGroup", group, Name=group)

@@ -36,11 +36,11 @@ def read_values(session: Session, secrets: Mapping[str, Secret]) -> dict[str, st
 
 def _managed(session: Session, variable: str, given: str) -> str:
     name, _, key = given.partition("#")
-    text = str(
-        session.ask("secretsmanager", "GetSecretValue", name, SecretId=name).get("SecretString", "")
-    )
+    text = session.ask("secretsmanager", "GetSecretValue", name, SecretId=name).get("SecretString")
+    if text is None:
+        raise UserError(f"Secret {variable}: {name} is binary; variables are text.")
     if not key:
-        return text
+        return str(text)
     try:
         members = json.loads(text)
         return str(members[key])

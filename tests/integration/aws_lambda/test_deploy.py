@@ -313,3 +313,10 @@ def test_what_failed_may_be_put_into_a_bucket(deploy: Apply, aws: Aws) -> None:
     assert allowed["s3:PutObject"] == ["arn:aws:s3:::failures/*"]
     with pytest.raises(UserError, match="only what failed"):
         deploy(event_rules=EventRules(on_success="arn:aws:s3:::failures"))
+
+
+def test_a_binary_secret_is_no_variable(deploy: Apply, aws: Aws) -> None:
+    client = aws.chain().create_client("secretsmanager", REGION)
+    client.create_secret(Name="hello", SecretBinary=b"\x00")
+    with pytest.raises(UserError, match="hello is binary"):
+        deploy(secrets={"KEY": Secret("secretsmanager", "hello")})

@@ -49,6 +49,27 @@ def test_what_lambda_would_not_take_is_not_sent(deploy: Apply, adapter: AwsLambd
         adapter.invoke("greeter", b'"' + b"x" * (7 << 20) + b'"')
 
 
+@pytest.mark.parametrize("name", ["greeter", "shop-prod-greeter"])
+def test_what_was_begun_with_a_role_and_a_bucket_of_the_users_is_found(
+    name: str, adapter: AwsLambdaAdapter, spec: Spec, aws: Aws
+) -> None:
+    """Before there is a function, and when all but the rest of it is gone."""
+    role = f"arn:aws:iam::{ACCOUNT}:role/mine"
+    s3 = aws.chain().create_client("s3", REGION)
+    s3.create_bucket(Bucket="mine", CreateBucketConfiguration={"LocationConstraint": REGION})
+    settings = AwsSettings(role=role, bucket="mine", service="shop", stage="prod")
+    aws.refusals["lambda.CreateFunction"] = [("InvalidParameterValueException", 400, "No.")]
+    with pytest.raises(UserError, match="No"):
+        adapter.apply(spec(aws=settings), lambda _: None)
+    assert s3.list_objects_v2(Bucket="mine")["KeyCount"]
+    adapter.destroy(name)
+    assert not s3.list_objects_v2(Bucket="mine")["KeyCount"]
+    assert not aws.chain().create_client("lambda", REGION).list_layers()["Layers"]
+    assert not aws.chain().create_client("logs", REGION).describe_log_groups()["logGroups"]
+    with pytest.raises(UserError, match="There is no function"):
+        adapter.destroy(name)
+
+
 def test_a_version_that_is_not_ready_gets_no_requests(
     deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws
 ) -> None:

@@ -149,7 +149,7 @@ class Shape:
         else:
             parts.append(_CALL)
             parts.append(_ASGI.format(auth=self.proxy_auth) if self.web else "")
-            answer = "next(iter(call.remote_gen(*arguments)))"
+            answer = "list(call.remote_gen(*arguments))[0]"  # to its end, also where it streams
         if self.has_front:
             parts.append(_FRONT.format(class_name=CLASS))
         parts.append(_TICK.format(schedule=SCHEDULE, class_name=CLASS, answer=answer))

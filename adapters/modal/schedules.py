@@ -9,6 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bentofn.adapters.local.core.schedules.fields import (
+    DAY_OF_MONTH,
+    DAY_OF_WEEK,
+    HOURS,
+    MINUTES,
+    MONTH,
+    Field,
+)
 from bentofn.adapters.schedule import Schedule
 
 MOST_RETRIES = 10
@@ -16,7 +24,6 @@ MOST_RETRIES = 10
 
 _RATE = re.compile(r"rate\((\d+)\s+(minute|hour|day)s?\)")
 _CRON = re.compile(r"cron\((.*)\)")
-_OF_WEEK = re.compile(r"[1-7]")
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,24 @@ def timing(schedule: Schedule) -> Timing:
         raise NotOnModal(f"Modal's cron has no year ({year})")
     if re.search(r"[LW#]", of_month + of_week.upper().replace("WED", "")):
         raise NotOnModal("Modal's cron has no L, W and #")
-    fields = [minute, hour, of_month, month, _days_of_week(of_week)]
-    return Timing(cron=" ".join(fields).replace("?", "*"), timezone=schedule.timezone)
+    fields = [
+        _listed(MINUTES, minute),
+        _listed(HOURS, hour),
+        _listed(DAY_OF_MONTH, of_month),
+        _listed(MONTH, month),
+        _listed(DAY_OF_WEEK, of_week, base=1),
+    ]
+    return Timing(cron=" ".join(fields), timezone=schedule.timezone)
 
 
-def _days_of_week(field: str) -> str:
-    """From 1 to 7, of which 1 is Sunday, to 0 to 6; names and what follows a ``/`` stay."""
-    parts = []
-    for part in field.split(","):
-        days, slash, step = part.partition("/")
-        parts.append(_OF_WEEK.sub(lambda found: str(int(found[0]) - 1), days) + slash + step)
-    return ",".join(parts)
+def _listed(field: Field, text: str, base: int = 0) -> str:
+    """A field's values one by one: cron has no common notation for ``0/15`` and ``FRI-MON``.
+
+    Args:
+        field: Which.
+        text: As EventBridge has it.
+        base: What EventBridge counts from where cron counts from 0.
+    """
+    if text in ("*", "?"):
+        return "*"
+    return ",".join(str(value - base) for value in sorted(field.values(text)))

@@ -60,6 +60,7 @@ class Greeter:
     async def count(self, to: int):
         for number in range(to):
             yield f"{number} "
+        print("counted", to, flush=True)
 """
 
 ADDER = """\

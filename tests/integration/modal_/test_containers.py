@@ -92,11 +92,17 @@ def test_calls_that_modal_joins_are_one_batch_of_the_service(deploy: Any, cloud:
     assert httpx.get(f"{url}/add", timeout=60).status_code == 405
 
 
-def test_a_schedule_calls_the_service(deploy: Any, cloud: Cloud) -> None:
+@pytest.mark.parametrize(
+    ("api", "body", "line"),
+    [("greet", '{"name": "clock"}', "greeting clock"), ("count", '{"to": 500}', "counted 500")],
+)
+def test_a_schedule_calls_the_service(
+    deploy: Any, cloud: Cloud, api: str, body: str, line: str
+) -> None:
     from modal._serialization import serialize
     from modal_proto import api_pb2
 
-    each = Schedule("often", "rate(5 minutes)", api="greet", input='{"name": "clock"}')
+    each = Schedule("often", "rate(5 minutes)", api=api, input=body)
     deploy(schedules=(each,))
     app = cloud.state.app_named("greeter")
     assert app is not None
@@ -105,7 +111,7 @@ def test_a_schedule_calls_the_service(deploy: Any, cloud: Cloud) -> None:
     call = cloud.run(put_call(cloud.state, app.live.function_ids["tick-often"], given))
     (output,) = cloud.run(outputs(cloud, call))
     assert output.result.status == api_pb2.GenericResult.GENERIC_STATUS_SUCCESS
-    assert "greeting clock" in said(cloud)
+    assert line in said(cloud)
 
 
 async def outputs(cloud: Cloud, call: Any) -> Any:

@@ -19,10 +19,10 @@ from bentofn.adapters.schedule import Schedule
         ("rate(1 minute)", Timing(seconds=60)),
         ("rate(2 days)", Timing(seconds=172_800)),
         ("cron(0 12 * * ? *)", Timing("0 12 * * *")),
-        ("cron(0/15 * ? * 1 *)", Timing("0/15 * * * 0")),
-        ("cron(0 8 ? JAN-MAR 2-6 *)", Timing("0 8 * JAN-MAR 1-5")),
-        ("cron(0 8 ? * MON,WED,7 *)", Timing("0 8 * * MON,WED,6")),
-        ("cron(0 8 ? * 2/2 *)", Timing("0 8 * * 1/2")),
+        ("cron(0/15 * ? * 1 *)", Timing("0,15,30,45 * * * 0")),
+        ("cron(0 8 ? JAN-MAR 2-6 *)", Timing("0 8 * 1,2,3 1,2,3,4,5")),
+        ("cron(0 8 ? * MON,WED,7 *)", Timing("0 8 * * 1,3,6")),
+        ("cron(0 22-1/2 ? * FRI-MON *)", Timing("0 0,22 * * 0,1,5,6")),
     ],
 )
 def test_an_expression(expression: str, expected: Timing) -> None:

@@ -27,6 +27,8 @@ def choose(versions: Sequence[Version], function: str, number: int | None) -> in
                 f"{', '.join(map(str, known)) or 'none'}."
             )
         return number
+    if not versions:
+        raise UserError(f"Function {function!r} has no versions that its target tells of.")
     live = max(versions, key=lambda version: version.weight).number
     before = [number for number in known if number < live]
     if not before:

@@ -48,7 +48,7 @@ def rollback(session: Session, function: str, version: int | None, progress: Pro
     with explained(f"Rolling back {function!r}", session.calls):
         live = require_live(session, function)
         number = choose(versions_of(live), function, version)
-        changed = live.now is not None and number != live.now.number
+        changed = live.now is None or number != live.now.number
         if changed:
             progress(f"Rolling back to version {number}")
             request = api_pb2.AppRollbackRequest(app_id=live.app_id, version=number)

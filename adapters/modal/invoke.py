@@ -58,5 +58,10 @@ def _route(function: str, routes: dict[str, str], api: str | None) -> str:
         return next(iter(routes.values()))
     if api in routes:
         return routes[str(api)]
+    if not routes:
+        raise UserError(
+            f"Nothing is kept of what is live of function {function!r}, so that its endpoints are "
+            "not known; deploy it again."
+        )
     asked = f"has no endpoint {api!r}" if api else "has several endpoints"
-    raise UserError(f"Function {function!r} {asked}; name one of: {', '.join(routes) or 'none'}.")
+    raise UserError(f"Function {function!r} {asked}; name one of: {', '.join(routes)}.")

@@ -57,10 +57,14 @@ def _violation(field: str, sentence: str) -> Problem:
 
 def _scaling(spec: FunctionSpec) -> Iterator[Problem]:
     settings = spec.settings
-    most = settings.max_instances
-    if most is not None and most < settings.min_instances:
-        yield _violation("maxInstances", "maxInstances is less than minInstances; raise it.")
-    if settings.reserved_concurrency == 0:
+    most = settings.reserved_concurrency  # beside it a file's own maxInstances is checked already
+    if most is not None and 0 < most < settings.min_instances:
+        yield _violation(
+            "reservedConcurrency",
+            f"reservedConcurrency ({most}) is less than minInstances ({settings.min_instances}); "
+            "raise it.",
+        )
+    if most == 0:
         yield _violation(
             "reservedConcurrency",
             "Modal has no functions that take no calls; destroy the function instead.",

@@ -251,7 +251,7 @@ def test_schedules_are_functions_of_the_clock(deploy: Any, cloud: Cloud) -> None
         )
     )
     nightly, often = created(cloud, "tick-nightly"), created(cloud, "tick-often")
-    assert nightly.schedule.cron.cron_string == "30 2 * * MON-FRI"
+    assert nightly.schedule.cron.cron_string == "30 2 * * 1,2,3,4,5"
     assert nightly.schedule.cron.timezone == "Europe/Berlin"
     assert often.schedule.period.seconds == 300
     assert often.retry_policy.retries == 2
@@ -276,6 +276,18 @@ def test_it_is_rolled_back_to_any_version(deploy: Any, adapter: ModalAdapter, cl
     cloud.faults.clear()
     assert not deploy("greeter:2").changed
     assert writes(cloud) == []
+
+
+def test_of_a_cut_off_history_a_version_that_is_there_can_be_rolled_back_to(
+    deploy: Any, adapter: ModalAdapter, cloud: Cloud
+) -> None:
+    deploy("greeter:1")
+    deploy("greeter:2")
+    adapter.rollback("greeter", 1, lambda _: None)
+    app = cloud.state.app_named("greeter")
+    assert app is not None
+    del app.versions[0]  # what the newest entry went back to
+    assert adapter.rollback("greeter", 2, lambda _: None).bento == "greeter:2"
 
 
 def test_destroying_leaves_nothing(deploy: Any, adapter: ModalAdapter, cloud: Cloud) -> None:

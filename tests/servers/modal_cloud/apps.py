@@ -105,7 +105,7 @@ class Apps:
         former = found[0]
         app.versions.append(
             Version(
-                len(app.versions) + 1,
+                app.versions[-1].number + 1,
                 "",  # as Modal does it, the entry says what it repeats
                 time.time(),
                 former.function_ids,

@@ -44,7 +44,7 @@ def test_a_plain_function_has_no_problem(tmp_path: Any) -> None:
     [
         ({"idle_timeout": 1}, "", "idleTimeout of 2 at least"),
         ({"idle_timeout": 4000}, "", "at most"),
-        ({"min_instances": 3, "max_instances": 2}, "maxInstances", "less"),
+        ({"min_instances": 3, "reserved_concurrency": 2}, "reservedConcurrency", "less"),
         ({"reserved_concurrency": 0}, "reservedConcurrency", "destroy"),
         ({"architecture": "arm64"}, "architecture", "x86_64"),
         ({"gpu": "H900"}, "gpu", "H900"),

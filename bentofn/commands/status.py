@@ -32,7 +32,7 @@ def status(name: str | None, target: str, as_json: bool) -> None:
         [_row(function) for function in functions],
     )
     for function in functions:
-        if function.profile != "plain":
+        if function.profile != "plain" and target == "local":  # clouds do not say what they charge
             cost = f"cost so far {function.cost:.3g} {function.currency}"
             click.echo(f"{function.name}: as {function.profile}, {cost}")
         former = Counter(i.version for i in function.instances if i.version != function.version)

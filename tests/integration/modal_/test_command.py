@@ -46,6 +46,8 @@ def test_a_function_from_its_plan_to_its_end(
     assert [each["bento"] for each in run("versions", "greeter")] == ["greeter:1", "greeter:2"]
     assert '"greeter:1"' in json.dumps(run("rollback", "greeter"))
     assert '"state": "zero"' in json.dumps(run("status"))
+    shown = bentofn("status", "--target", "modal", home=modal_home.path, PYTHONPATH=path).stdout
+    assert "cost" not in shown  # Modal does not say it, and it is not 0
     assert run("destroy", "greeter") == {"destroyed": ["greeter"]}
     assert cloud.state.volumes == {}
     assert cloud.state.leftovers() == []

@@ -110,11 +110,11 @@ def read_aws(service: str, node: Node, provider: Node, custom: Node) -> AwsSetti
         package=usual if asked.value is None else asked.choice("auto", "zip", "image"),
         image=image,
         artifact=artifact,
-        role=_text(node["role"]) or _text(role) or _text(provider["role"]),
+        role=_arn(node["role"]) or _role(role) or _arn(provider["role"]),
         statements=tuple(role["statements"].plain() or ()) if role.is_mapping else (),
         managed_policies=tuple(role["managedPolicies"].plain() or ()) if role.is_mapping else (),
-        permissions_boundary=_text(role["permissionsBoundary"]) if role.is_mapping else None,
-        provisioned_concurrency=node["provisionedConcurrency"].optional_integer(least=1),
+        permissions_boundary=_arn(role["permissionsBoundary"]) if role.is_mapping else None,
+        provisioned_concurrency=node["provisionedConcurrency"].optional_integer(least=0) or None,
         snap_start=snap_start,
         log_retention=_retention(node["logRetentionInDays"])
         or _retention(provider["logRetentionInDays"]),
@@ -124,13 +124,51 @@ def read_aws(service: str, node: Node, provider: Node, custom: Node) -> AwsSetti
             if provider["deploymentBucket"].is_mapping
             else None
         ),
-        others={key: node[key].plain() for key in OTHER_KEYS if node[key].value is not None},
+        others=_others(node, provider),
     )
+
+
+def _others(node: Node, provider: Node) -> dict[str, Any]:
+    """The rest of a function's section, over what the provider's says for all functions.
+
+    Source: https://www.serverless.com/framework/docs/providers/aws/guide/serverless.yml; ``vpc:
+    false`` takes one function out.
+    """
+    tracing, has_key = provider["tracing"], node["awsKmsKeyArn"].value is not None
+    usual = {
+        "vpc": provider["vpc"],
+        "layers": provider["layers"],
+        "kmsKeyArn": provider.absent() if has_key else provider["kmsKeyArn"],
+        "tracing": tracing["lambda"] if tracing.is_mapping else provider.absent(),
+    }
+    shared = {key: usual[key].plain() for key in usual if key not in node.keys()}  # noqa: SIM118
+    own = {key: node[key].plain() for key in OTHER_KEYS}
+    if node["vpc"].is_mapping and provider["vpc"].is_mapping:
+        own["vpc"] = {**provider["vpc"].plain(), **own["vpc"]}
+    return {key: value for key, value in {**own, **shared}.items() if value is not None}
 
 
 def _text(node: Node) -> str | None:
     """A text; None where there is none, or something of CloudFormation's."""
     return None if node.is_mapping or node.is_list else node.text(default="") or None
+
+
+def _arn(node: Node) -> str | None:
+    """A text; what only CloudFormation could tell is refused where leaving it out would matter."""
+    if node.is_mapping or node.is_list:
+        raise node.error("bentofn makes no CloudFormation stack that could tell it; write the ARN")
+    return _text(node)
+
+
+def _role(node: Node) -> str | None:
+    """Of ``provider.iam.role``: an ARN, or None where it says what the role is to be."""
+    if any(key == "Ref" or key.startswith(("Fn::", "GetAtt")) for key in _keys(node)):
+        return _arn(node)
+    return _text(node)
+
+
+def _keys(node: Node) -> list[str]:
+    return node.keys() if node.is_mapping else []
 
 
 def _runtime(node: Node) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bentofn.adapters.aws_words import AwsSettings, read_aws
 from bentofn.adapters.batching import read_batching
@@ -19,6 +20,8 @@ from bentofn.adapters.tuning import read_tuning
 from bentofn.adapters.url import Cors, Url
 from bentofn.adapters.yamltree import Node, Overlay, as_json
 from bentofn.runtime.errors import UserError
+
+T = TypeVar("T")
 
 LOCAL = "local"
 AWS = "aws-"
@@ -135,6 +138,7 @@ def _of_target(overrides: Node, target: str, keys: Sequence[str]) -> Node:
 
 def _settings(node: Node, custom: Node, surroundings: Surroundings) -> FunctionSettings:
     shared = surroundings.provider
+    for_aws = surroundings.target.startswith(AWS)
     minimum = custom["minInstances"].integer(default=0, least=0)
     maximum = custom["maxInstances"].optional_integer(least=1)
     if maximum is not None and minimum > maximum:
@@ -166,24 +170,36 @@ def _settings(node: Node, custom: Node, surroundings: Surroundings) -> FunctionS
         scratch=_scratch(node["ephemeralStorageSize"]),
         gpu=gpus[0] if gpus else None,
         gpu_fallbacks=gpus[1:],
-        architecture=_architecture(node["architecture"]) or _architecture(shared["architecture"]),
+        architecture=_read(
+            surroundings.target != LOCAL,
+            lambda: _architecture(node["architecture"]) or _architecture(shared["architecture"]),
+            None,
+        ),
         regions=custom["regions"].texts(default=()),
-        description=node["description"].text(default=""),
-        tags={**shared["tags"].strings(), **node["tags"].strings()},
+        description=_read(for_aws, lambda: node["description"].text(default=""), ""),
+        tags=_read(
+            surroundings.target != LOCAL,
+            lambda: {**shared["tags"].strings(), **node["tags"].strings()},
+            {},
+        ),
         profile=custom["as"].choice(PLAIN, *_profiles()),
-        aws=_aws(node, custom, surroundings),
+        aws=_read(
+            for_aws,
+            lambda: read_aws(surroundings.service, node, shared, custom),
+            AwsSettings(surroundings.service),
+        ),
         tuning=read_tuning(custom, _profiles()) if surroundings.target == LOCAL else {},
     )
 
 
-def _aws(node: Node, custom: Node, surroundings: Surroundings) -> AwsSettings:
-    """What is AWS's own is a mistake only where AWS is to read it: the framework knows more."""
+def _read(is_read: bool, read: Callable[[], T], usual: T) -> T:
+    """What the target does not read is no mistake there: the framework has more words for it."""
     try:
-        return read_aws(surroundings.service, node, surroundings.provider, custom)
+        return read()
     except UserError:
-        if surroundings.target.startswith(AWS):
+        if is_read:
             raise
-        return AwsSettings(surroundings.service)
+        return usual
 
 
 def _architecture(node: Node) -> Architecture | None:

@@ -186,7 +186,7 @@ def test_variables_of_the_file_itself(tmp_path: Path) -> None:
 
     def described(value: str, custom: str = "{}") -> str:
         written = text.replace("VALUE", f"'{value}'").replace("CUSTOM", custom)
-        return settings(tmp_path, written, "local").description
+        return settings(tmp_path, written, "aws-lambda").description
 
     assert described("${self:custom.a.b}", "{a: {b: deep}}") == "deep"
     assert described("x-${self:custom.a, self:service}") == "x-s"
@@ -208,3 +208,65 @@ def test_values_of_secrets_are_read_where_one_deploys(tmp_path: Path) -> None:
     assert secret_values(secrets, {"HERE": "from here"}) == {"A": "from here", "B": "from a file"}
     with pytest.raises(UserError, match="Secret A comes from the variable HERE, which is not set"):
         secret_values(secrets, {})
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "description: !Sub 'of ${AWS::Region}'",
+        "description: '${file(./description.txt)}'",
+        "tags: {Owner: !Ref Owner}",
+        "architecture: '${ssm:/architecture}'",
+    ],
+)
+def test_what_the_framework_alone_reads_is_no_mistake_on_target_local(
+    tmp_path: Path, section: str
+) -> None:
+    text = f"service: s\nprovider: aws\nfunctions: {{a: {{{section}}}}}"
+    assert settings(tmp_path, text, "local") == FunctionSettings(aws=AwsSettings("s"))
+    with pytest.raises(UserError, match=r"functions\.a\."):
+        settings(tmp_path, text, "aws-lambda")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "service: s\nprovider: aws\nfunctions: {a: {role: !GetAtt Role.Arn}}",
+        "service: s\nprovider: {name: aws, iam: {role: {'Fn::GetAtt': [R, Arn]}}}\n"
+        "functions: {a: }",
+        "service: s\nprovider: {name: aws, iam: {role: {permissionsBoundary: !Ref B}}}\n"
+        "functions: {a: }",
+    ],
+)
+def test_a_role_that_only_cloudformation_knows_is_not_left_out(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match=r"(role|Boundary): bentofn makes no .*; write the ARN"):
+        settings(tmp_path, text, "aws-lambda")
+    assert settings(tmp_path, text, "local").aws.role is None
+
+
+def test_what_the_provider_says_holds_for_each_function(tmp_path: Path) -> None:
+    text = """
+service: s
+provider:
+  name: aws
+  vpc: {subnetIds: [subnet-1], securityGroupIds: [sg-1]}
+  layers: [arn:aws:lambda:eu-west-1:1:layer:l:1]
+  kmsKeyArn: arn:aws:kms:eu-west-1:1:key/a
+  tracing: {lambda: true, apiGateway: true}
+functions:
+  a: {provisionedConcurrency: 0}
+  b: {vpc: {subnetIds: [subnet-2]}, tracing: PassThrough, kmsKeyArn: arn:aws:kms:eu-west-1:1:key/b}
+  c: {vpc: false}
+"""
+    found = read_spec(write(tmp_path, text), {}, "aws-lambda").functions
+    a, b, c = (found[name].settings.aws for name in "abc")
+    assert a.provisioned_concurrency is None  # the framework's schema has 0 for none
+    assert a.others == {
+        "vpc": {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]},
+        "layers": ["arn:aws:lambda:eu-west-1:1:layer:l:1"],
+        "kmsKeyArn": "arn:aws:kms:eu-west-1:1:key/a",
+        "tracing": True,
+    }
+    assert b.others["vpc"] == {"subnetIds": ["subnet-2"], "securityGroupIds": ["sg-1"]}
+    assert (b.others["tracing"], b.others["kmsKeyArn"][-1]) == ("PassThrough", "b")
+    assert c.others["vpc"] is False

@@ -97,7 +97,7 @@ def _schedules(wanted: Desired, live: Live) -> Iterator[Step]:
     group = wanted.names.schedule_group
     if wanted.schedules and not live.group:
         named = {"Name": group, "Tags": tag_list(wanted.tags)}
-        yield Step("scheduler", "CreateScheduleGroup", group, named)
+        yield Step("scheduler", "CreateScheduleGroup", wanted.names.schedule_group_arn, named)
     for name, schedule in wanted.schedules.items():
         there = live.schedules.get(name)
         if there == schedule:
@@ -108,7 +108,7 @@ def _schedules(wanted: Desired, live: Live) -> Iterator[Step]:
         yield Step(
             "scheduler",
             operation,
-            f"{group}/{name}",
+            wanted.names.schedule_arn(name),
             {"Name": name, "GroupName": group, **schedule},
             f"Scheduling {name}",
             (Change(f"schedule {name}", before, after if before != after else "changed"),),

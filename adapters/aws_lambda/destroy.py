@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterator
 
 from bentofn.adapters.aws_lambda.leftovers import (
-    without_images,
     without_layer,
     without_objects,
     without_role,
@@ -49,7 +48,7 @@ def _steps(names: Names, live: Live) -> Iterator[Step]:
     which = {"FunctionName": names.function, "Qualifier": ALIAS}
     if live.group:
         named = {"Name": names.schedule_group}
-        yield Step("scheduler", "DeleteScheduleGroup", names.schedule_group, named)
+        yield Step("scheduler", "DeleteScheduleGroup", names.schedule_group_arn, named)
     if live.url is not None:
         yield Step("lambda", "DeleteFunctionUrlConfig", names.alias_arn, which)
     if live.provisioned is not None:
@@ -63,7 +62,6 @@ def _steps(names: Names, live: Live) -> Iterator[Step]:
         for arn in versions.values():
             yield without_layer(layer, arn)
     yield from without_objects(names, live.objects)
-    yield from without_images(names, list(live.images or ()))
     if live.images is not None:
         named = {"repositoryName": names.repository}
         yield Step("ecr", "DeleteRepository", names.repository_arn, {**named, "force": True})

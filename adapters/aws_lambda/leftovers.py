@@ -73,7 +73,8 @@ def _schedules(wanted: Desired, live: Live) -> Iterator[Step]:
         if name not in wanted.schedules:
             change = (Change(f"schedule {name}", schedule["ScheduleExpression"], None),)
             named = {"Name": name, "GroupName": group}
-            yield Step("scheduler", "DeleteSchedule", f"{group}/{name}", named, "", change)
+            about = wanted.names.schedule_arn(name)
+            yield Step("scheduler", "DeleteSchedule", about, named, "", change)
 
 
 def _roles(wanted: Desired, live: Live) -> Iterator[Step]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from bentofn.adapters.protocol import FunctionSpec
@@ -22,6 +23,9 @@ ROLES = "/bentofn/"
 """Path of the roles. They are made first and go last, so that whatever else is there is found."""
 
 _LONGEST_ROLE = 64
+_REPOSITORY = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
+"""ECR takes fewer names than Lambda. Source:
+https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,21 @@ class Names:
         return self.function
 
     @property
+    def schedule_group_arn(self) -> str:
+        """That group."""
+        place = f"{self.region}:{self.account}"
+        return f"arn:{self.partition}:scheduler:{place}:schedule-group/{self.schedule_group}"
+
+    def schedule_arn(self, schedule: str) -> str:
+        """One of the schedules.
+
+        Args:
+            schedule: Its name.
+        """
+        place = f"{self.region}:{self.account}"
+        return f"arn:{self.partition}:scheduler:{place}:schedule/{self.schedule_group}/{schedule}"
+
+    @property
     def log_group(self) -> str:
         """Where it writes."""
         return f"{LOG_GROUPS}{self.function}"
@@ -82,7 +101,10 @@ class Names:
     @property
     def repository(self) -> str:
         """Where its images are put."""
-        return f"bentofn/{self.function.lower()}"
+        if _REPOSITORY.fullmatch(self.function):
+            return f"bentofn/{self.function}"
+        words = re.findall("[a-z0-9]+", self.function.lower())
+        return f"bentofn/{'-'.join([*words, _digest(self.function)])}"
 
     @property
     def arn(self) -> str:
@@ -142,4 +164,8 @@ def function_name(spec: FunctionSpec) -> str:
 def _short(name: str, most: int) -> str:
     if len(name) <= most:
         return name
-    return f"{name[: most - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name[: most - 9]}-{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -1,6 +1,8 @@
 """What whoever deploys may not do, asked of IAM before anything is done.
 
-Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+Sources: https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html,
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html and
+https://docs.aws.amazon.com/lambda/latest/dg/images-create.html (Amazon ECR permissions)
 """
 
 from __future__ import annotations
@@ -16,6 +18,22 @@ from bentofn.adapters.plan import Problem
 from bentofn.runtime.errors import UserError
 
 _ASSUMED = re.compile(r"arn:([a-z-]+):sts::(\d+):assumed-role/([^/]+)/.+\Z")
+
+_MORE: Mapping[str, tuple[str, ...]] = {
+    "CreateRole": ("iam:TagRole",),
+    "CreateLogGroup": ("logs:TagResource",),
+    "CreateFunction": ("lambda:TagResource",),
+    "CreateScheduleGroup": ("scheduler:TagResource",),
+    "CreateRepository": ("ecr:TagResource",),
+    "PutObject": ("s3:GetObject",),
+    PUSH: (
+        "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+        "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage",
+        "ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy",
+    ),
+}  # fmt: skip
+"""Call to what it takes besides the permission of its name: tags, and what Lambda does for whoever
+calls it, such as reading a zip."""
 
 
 def missing(session: Session, wanted: Desired, steps: Iterable[Step]) -> Iterator[Problem]:
@@ -60,15 +78,19 @@ def missing(session: Session, wanted: Desired, steps: Iterable[Step]) -> Iterato
 def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:
     """Resource to what is done to it."""
     found: dict[str, set[str]] = {}
-    creates = False
+    names = wanted.names
     for step in steps:
-        if not step.operation or step.operation == PUSH or not step.about.startswith("arn:"):
+        if not step.operation:
             continue
-        creates |= step.operation in ("CreateFunction", "UpdateFunctionConfiguration")
-        found.setdefault(step.about, set()).add(action_of(step.service, step.operation))
-    if creates:
-        role = str(wanted.configuration["Role"])
-        found.setdefault(role, set()).add("iam:PassRole")
+        actions = found.setdefault(step.about, set())
+        actions.update(_MORE.get(step.operation, ()))
+        if step.operation != PUSH:
+            actions.add(action_of(step.service, step.operation))
+        if step.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
+            found.setdefault(str(wanted.configuration["Role"]), set()).add("iam:PassRole")
+        if step.operation in ("CreateSchedule", "UpdateSchedule"):
+            role = names.role_arn(names.schedule_role)
+            found.setdefault(role, set()).add("iam:PassRole")
     return found
 
 

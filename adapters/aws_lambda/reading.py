@@ -197,13 +197,17 @@ def read_log_tags(session: Session, names: Names) -> dict[str, str]:
 
 def _schedules(session: Session, names: Names) -> dict[str, Any]:
     group = names.schedule_group
-    found = session.find("scheduler", "GetScheduleGroup", group, Name=group)
+    found = session.find("scheduler", "GetScheduleGroup", names.schedule_group_arn, Name=group)
     if found is None or found.get("State") == "DELETING":
         return {}
     listed = session.pages("scheduler", "ListSchedules", group, "Schedules", GroupName=group)
     every = {
         each["Name"]: session.find(
-            "scheduler", "GetSchedule", each["Name"], GroupName=group, Name=each["Name"]
+            "scheduler",
+            "GetSchedule",
+            names.schedule_arn(each["Name"]),
+            GroupName=group,
+            Name=each["Name"],
         )
         for each in listed
     }

@@ -242,6 +242,12 @@ def test_what_is_not_allowed_is_found_before_anything_is_done(
     with pytest.raises(UserError, match="lambda:PublishVersion"):
         deploy()
     assert aws.writes == []
+    aws.forbidden = ("iam:TagRole", "scheduler:CreateSchedule", "s3:GetObject")
+    hourly = (Schedule("hourly", "rate(1 hour)"),)
+    problems = [each.sentence for each in adapter.plan(spec(schedules=hourly)).problems]
+    schedule = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/greeter/hourly"
+    for what in ("iam:TagRole", "s3:GetObject", schedule):
+        assert any(what in each for each in problems), what
     aws.forbidden = ()
     assert deploy().changed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bentofn.adapters.aws_lambda.configuration import of_live
 from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.ecr import push
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
@@ -15,6 +16,9 @@ from bentofn.runtime.errors import UserError
 
 EVERY = 2.0
 """Seconds between two looks at something that is waited for."""
+
+EXACT = ("Environment", "Layers", "MemorySize", "Timeout")
+"""Members of a configuration that Lambda tells just as they were sent."""
 
 LONGEST = 900.0
 """Seconds: a snapshot takes a minute or two, provisioned environments a few."""
@@ -90,9 +94,22 @@ class Runner:
                 answer = self._session.ask(
                     step.service, step.operation, step.about, **arguments, Body=file
                 )
+        if step.expects:
+            self._check(step, answer)
         if step.keeps is not None:
             key, member = step.keeps
             self.made[key] = str(answer[member])
+
+    def _check(self, step: Step, answer: Mapping[str, Any]) -> None:
+        """Two deployments at once change one ``$LATEST``: neither may publish a mixture."""
+        if "Error" in (answer.get("Environment") or {}):
+            return  # whoever deploys may not decrypt the variables
+        expected, found = self._filled(step.expects), of_live(answer)
+        if any(found[key] != expected[key] for key in EXACT if key in expected):
+            raise UserError(
+                f"{step.about} was changed by somebody else meanwhile; the old version serves on. "
+                "Deploy again."
+            )
 
     def _push(self) -> None:
         assert self._wanted is not None

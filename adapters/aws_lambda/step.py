@@ -44,6 +44,8 @@ class Step:
         changes: What of the function differs after it; none for what only prepares or clears up.
         keeps: What of the answer is remembered: the key, and the member.
         body: The file that is sent.
+        expects: Members of a version's configuration that the answer must have, if nobody else
+            changed the function meanwhile.
         until: What is waited for then.
     """
 
@@ -55,6 +57,7 @@ class Step:
     changes: tuple[Change, ...] = ()
     keeps: tuple[str, str] | None = None
     body: Part | None = None
+    expects: Mapping[str, Any] = field(default_factory=dict, repr=False)
     until: Until = ""
 
 

@@ -14,7 +14,7 @@ from bentofn.adapters.aws_lambda.alias_steps import alias_steps
 from bentofn.adapters.aws_lambda.code_steps import code_steps, description_steps, upload_steps
 from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.live import Live
-from bentofn.adapters.aws_lambda.matching import usable
+from bentofn.adapters.aws_lambda.matching import full_configuration, usable
 from bentofn.adapters.aws_lambda.role_steps import log_group_steps, role_steps
 from bentofn.adapters.aws_lambda.step import VERSION, Step
 
@@ -59,6 +59,7 @@ def _version(wanted: Desired, live: Live) -> Iterator[Step]:
         {**which, **checked, "Description": wanted.version_description},
         "Publishing a version",
         keeps=(VERSION, "Version"),
+        expects=full_configuration(wanted, live),
         until="version",
     )
 

@@ -326,3 +326,25 @@ def test_a_binary_secret_is_no_variable(deploy: Apply, aws: Aws) -> None:
     client.create_secret(Name="hello", SecretBinary=b"\x00")
     with pytest.raises(UserError, match="hello is binary"):
         deploy(secrets={"KEY": Secret("secretsmanager", "hello")})
+
+
+def test_of_two_deployments_at_once_no_mixture_goes_live(
+    deploy: Apply, adapter: AwsLambdaAdapter, spec: Spec, aws: Aws
+) -> None:
+    deploy(environment={"WHOSE": "nobody's"})
+    client = aws.chain().create_client("lambda", REGION)
+
+    def meanwhile(says: str) -> None:
+        if says == "Publishing a version":
+            client.update_function_configuration(
+                FunctionName="greeter", Environment={"Variables": {"WHOSE": "theirs"}}
+            )
+
+    mine = spec("greeter:2", environment={"WHOSE": "mine"})
+    with pytest.raises(UserError, match="changed by somebody else meanwhile"):
+        adapter.apply(mine, meanwhile)
+    assert adapter.status("greeter")[0].version == 1
+    assert adapter.apply(mine, lambda _: None).changed
+    number = adapter.status("greeter")[0].version
+    live = client.get_function_configuration(FunctionName="greeter", Qualifier=str(number))
+    assert live["Environment"]["Variables"]["WHOSE"] == "mine"

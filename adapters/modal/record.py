@@ -65,11 +65,15 @@ class Record:
 
     @classmethod
     def from_json(cls, data: bytes) -> Record | None:
-        """Read one; None where it was written in another format."""
+        """Read one; None where it was written in another format, or by a bentofn that knows more
+        fields."""
         raw = json.loads(data)
         if raw.pop("format", None) != FORMAT:
             return None
-        return cls(**{**raw, "spec": FunctionSpec.from_json(raw["spec"])})
+        try:
+            return cls(**{**raw, "spec": FunctionSpec.from_json(raw["spec"])})
+        except TypeError:
+            return None
 
 
 def without_values(spec: FunctionSpec, bento: str, values: Mapping[str, str]) -> FunctionSpec:

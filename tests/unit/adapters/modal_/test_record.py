@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from hypothesis import given
@@ -72,3 +73,10 @@ def test_the_longest_names_have_volumes_of_their_own() -> None:
     assert len(one) <= 64
     assert one != two
     assert volume_name("hello") == "bentofn.hello"
+
+
+def test_a_record_of_a_newer_bentofn_is_none_of_ours() -> None:
+    raw = json.loads(record(f"sha256:{1:064x}").to_json())
+    assert Record.from_json(json.dumps(raw).encode()) is not None
+    raw["spec"]["settings"]["fieldOfTomorrow"] = 1
+    assert Record.from_json(json.dumps(raw).encode()) is None

@@ -49,6 +49,8 @@ _IGNORED = {
     "build": "the bento is built already",
     "disableLogs": "logs are always written",
 }
+_FUNCTIONS = ("Ref", "GetAtt", "Sub", "ImportValue", "Join", "Select", "FindInMap", "If", "Split")
+"""CloudFormation's, by what stands after the ``!`` of their short form."""
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+\Z")
 
 
@@ -68,7 +70,11 @@ def problems_of_spec(spec: FunctionSpec, manifest: BentoManifest) -> list[Proble
     said = {each.field for each in stated}
     profile = load_profile("lambda")
     theirs = [
-        Problem("violation" if each.kind == "refused" else each.kind, "", each.sentence)
+        Problem(
+            "violation" if each.kind == "refused" else each.kind,
+            "",
+            f"{each.sentence.rstrip('.')}.",
+        )
         for each in conformity.problems(profile, settings, manifest.contract)
         if not any(each.sentence.startswith((f"{field}:", f"{field} ")) for field in said)
         and not ("gpu" in said and "GPU" in each.sentence)
@@ -223,7 +229,13 @@ def _others(settings: FunctionSettings) -> Iterator[Problem]:
         yield _violation("fileSystemConfig", "A file system of EFS needs a vpc; add it.")
     if files and not str(files.get("localMountPath", "")).startswith("/mnt/"):
         yield _violation("fileSystemConfig", "localMountPath must begin with /mnt/.")
-    for field, value in (("vpc", vpc), ("fileSystemConfig", files)):
+    role = [*settings.aws.statements, *settings.aws.managed_policies]
+    for field, value in (
+        ("vpc", vpc),
+        ("fileSystemConfig", files),
+        ("onError", others.get("onError")),
+        ("provider.iam.role", role),
+    ):
         if value is not None and not _is_plain(value):
             yield _violation(
                 field, f"{field} must have plain ids and ARNs: there is no CloudFormation here."
@@ -237,7 +249,7 @@ def _is_plain(value: object) -> bool:
     """Whether it has none of CloudFormation's functions in it."""
     if isinstance(value, dict):
         return all(_is_plain(each) for each in value.values()) and not any(
-            str(key) == "Ref" or str(key).startswith("Fn::") for key in value
+            str(key) in _FUNCTIONS or str(key).startswith("Fn::") for key in value
         )
     if isinstance(value, list | tuple):
         return all(_is_plain(each) for each in value)

@@ -70,7 +70,8 @@ def plan(
 
 def lines(plan: Plan) -> Iterator[str]:
     """A plan as a terminal shows it."""
-    yield f"{plan.function} on {plan.target}: {'changes' if plan.changes else 'nothing changes'}"
+    unchanged = "nothing changes" if plan.ok else "refused"
+    yield f"{plan.function} on {plan.target}: {'changes' if plan.changes else unchanged}"
     for change in plan.changes:
         yield f"  {_SIGNS[change.action]} {_difference(change)}"
     for upload in plan.uploads:

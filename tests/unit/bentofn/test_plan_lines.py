@@ -41,3 +41,8 @@ def test_a_plan_says_what_is_done_sent_refused_and_paid() -> None:
 
 def test_a_plan_without_changes_says_so() -> None:
     assert list(lines(Plan("moon", "hello"))) == ["hello on moon: nothing changes"]
+
+
+def test_a_plan_that_ends_with_a_refusal_does_not_say_that_nothing_changes() -> None:
+    refused = Plan("moon", "hello", problems=(Problem("refused", "gpu", "gpu: none."),))
+    assert next(lines(refused)) == "hello on moon: refused"

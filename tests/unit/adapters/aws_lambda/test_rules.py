@@ -133,3 +133,21 @@ def test_a_file_and_the_credentials_say_one_region() -> None:
     wanted = FunctionSettings(aws=AwsSettings(region="eu-west-1"))
     assert "AWS_DEFAULT_REGION=eu-west-1" in blocking(list(problems_of_region(wanted, "us-east-1")))
     assert list(problems_of_region(wanted, "eu-west-1")) == []
+
+
+@pytest.mark.parametrize(
+    ("aws", "field"),
+    [
+        (AwsSettings(others={"onError": {"Ref": "Topic"}}), "onError"),
+        (AwsSettings(others={"vpc": {"subnetIds": [{"ImportValue": "subnet"}]}}), "vpc"),
+        (AwsSettings(statements=({"Resource": {"GetAtt": "Table.Arn"}},)), "provider.iam.role"),
+        (AwsSettings(managed_policies=({"Ref": "Policy"},)), "provider.iam.role"),
+    ],
+)
+def test_what_only_cloudformation_could_tell_is_refused(aws: AwsSettings, field: str) -> None:
+    assert f"[{field}] {field} must have plain ids and ARNs" in blocking(spec_problems(aws=aws))
+
+
+def test_each_violation_is_a_sentence_of_its_own() -> None:
+    found = spec_problems(memory=20_000, timeout=1000.0)
+    assert [each.sentence for each in found if not each.sentence.endswith(".")] == []

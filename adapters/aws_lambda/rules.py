@@ -26,8 +26,7 @@ from bentofn.runtime.manifest import BentoManifest
 MAX_VARIABLES = 4096
 """Bytes of all variables, as JSON."""
 
-MAX_PAYLOAD = 6
-"""MB of a request or an answer."""
+MAX_DESCRIPTION = 256
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+\Z")
@@ -158,6 +157,8 @@ def _names(spec: FunctionSpec) -> Iterator[Problem]:
             f"Lambda's names are 64 letters, digits, - and _ at most, and {name!r} is "
             f"{len(name)} long; say name.",
         )
+    if len(spec.settings.description) > MAX_DESCRIPTION:
+        yield _violation("description", f"A description has {MAX_DESCRIPTION} characters at most.")
     role = spec.settings.aws.role
     if role is not None and not _ARN.match(role):
         yield _violation("role", f"role must be the ARN of a role; {role!r} is none.")

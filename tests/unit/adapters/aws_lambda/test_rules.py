@@ -91,6 +91,7 @@ def test_snapstart_goes_with_a_zip_of_python_3_12() -> None:
         ({"url": Url(cors=Cors(credentials=True))}, "named origins"),
         ({"environment": {"AWS_REGION": "x"}}, "Lambda sets AWS_REGION itself"),
         ({"environment": {"BIG": "x" * 5000}}, "4096 bytes"),
+        ({"description": "x" * 257}, "256 characters"),
         ({"secrets": {"A1": Secret("modal", "x")}}, "write ssm:NAME"),
         ({"aws": AwsSettings(name="x" * 65)}, "64 letters"),
         ({"aws": AwsSettings(role="MyRole")}, "must be the ARN"),

@@ -137,10 +137,13 @@ class LocalAdapter:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         endpoint = daemon.status(self._home)
         if endpoint is not None:
-            Client(endpoint).destroy(name)
+            try:
+                Client(endpoint).destroy(name)
+            except UserError:
+                self._check_known(name)
+                raise
         else:
-            if not log_path(self._home.logs, name).exists():  # one that never started has a log
-                self._check_deployed(name, [d.spec.name for d in self._state.live()])
+            self._check_known(name)
             self._state.remove(name)
             remove_logs(self._home.logs, name)
             (self._home.schedules / f"{name}.json").unlink(missing_ok=True)
@@ -153,6 +156,10 @@ class LocalAdapter:
 
     def _running(self) -> Client:
         return Client(daemon.ensure_running(self._home, self._port))
+
+    def _check_known(self, name: str) -> None:
+        if not log_path(self._home.logs, name).exists():  # one that never started has a log
+            self._check_deployed(name, [d.spec.name for d in self._state.live()])
 
     def _check_deployed(self, name: str, deployed: list[str]) -> None:
         if name not in deployed:

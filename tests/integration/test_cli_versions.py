@@ -126,7 +126,7 @@ def test_what_a_plan_refuses_a_deployment_refuses_with_the_same_sentence(
 ) -> None:
     project.say("hello")
     file = project.folder / "serverless.yml"
-    file.write_text(SERVERLESS.replace("as: cloud-run", "gpu: L4"))
+    file.write_text(SERVERLESS.replace("as: cloud-run", "onCold: error"))
     try:
         said = project.run("plan", str(project.folder), check=False)
         assert said.returncode == 1
@@ -134,7 +134,7 @@ def test_what_a_plan_refuses_a_deployment_refuses_with_the_same_sentence(
         refused = project.run("deploy", str(project.folder), check=False)
         assert refusal.removeprefix("  refused: ") in refused.stderr
         file.write_text(
-            SERVERLESS.replace("as: cloud-run", "gpu: L4, targets: {local: {gpu: null}}")
+            SERVERLESS.replace("as: cloud-run", "onCold: error, targets: {local: {onCold: hold}}")
         )
         project.run("plan", str(project.folder))
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ def chromium_browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+    gc.collect()  # its greenlets end here, not at whatever moment the collector comes by
 
 
 def assert_accessible(page: Page) -> None:

@@ -41,7 +41,7 @@ def refusal(root: Path, script: str, timeout: float = 60, kill: bool = False) ->
     def hear(_: str, line: str) -> None:
         wrote.append(line)
         if kill:
-            os.kill(descendants()[-1], signal.SIGKILL)
+            os.kill([pid for pid in descendants() if pid not in before][-1], signal.SIGKILL)
 
     (root / "wire").touch()
     env = dict(os.environ)

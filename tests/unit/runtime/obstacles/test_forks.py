@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -14,19 +13,28 @@ def why_not_fork() -> str | None:
     return forks.why_not_fork([], Sites())
 
 
+THREADED = """
+import threading
+from bentofn.runtime.obstacles import Sites, forks
+stop = threading.Event()
+worker = threading.Thread(target=stop.wait, name="prefetcher")
+worker.start()
+reason = forks.why_not_fork([], Sites())
+stop.set()
+worker.join()
+assert "prefetcher" in reason, reason
+assert "in a method marked @bentofn.after_restore" in reason, reason
+assert forks.why_not_fork([], Sites()) is None
+"""
+
+
+def run_alone(code: str) -> None:
+    """Run it in a process of its own: of much that the tests' process has, only part is named."""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_threads_are_named_in_the_refusal() -> None:
-    stop = threading.Event()
-    worker = threading.Thread(target=stop.wait, name="prefetcher")
-    worker.start()
-    try:
-        reason = why_not_fork()
-        assert reason is not None
-        assert "prefetcher" in reason
-        assert "in a method marked @bentofn.after_restore" in reason
-    finally:
-        stop.set()
-        worker.join()
-    assert "prefetcher" not in (why_not_fork() or "")
+    run_alone(THREADED)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are listed by Linux only")
@@ -58,5 +66,4 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as metrics:
 
 
 def test_connections_are_named_and_datagrams_let_pass() -> None:
-    # The tests' own process may have many others, of which only the first are named.
-    subprocess.run([sys.executable, "-c", CONNECTED], check=True)
+    run_alone(CONNECTED)

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fakecuda import FakeCuda
     from xdist.remote import Producer
     from xdist.scheduler import Scheduling
 
@@ -36,6 +39,25 @@ TOGETHER = (
 )
 """Files, or the beginnings of their names, whose tests share what takes long to make or count what
 all of them leave: one worker of ``pytest -n`` runs them. Every other file goes to any worker."""
+
+
+@pytest.fixture(scope="session")
+def libfakecuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from fakecuda import compiled
+
+    return compiled(tmp_path_factory.mktemp("fakecuda"))
+
+
+@pytest.fixture
+def fake_cuda(libfakecuda: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
+    """This process and those that it starts have the stand-in for libcuda."""
+    from fakecuda import FakeCuda
+
+    fake = FakeCuda(libfakecuda, tmp_path / "cuda.log", tmp_path / "cuda.control")
+    for name, value in fake.environment.items():
+        monkeypatch.setenv(name, value)
+    fake.reset()
+    return fake
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,0 +1,27 @@
+/* A stand-in for libcuda, for machines without a GPU: device memory is host memory.
+
+   BENTOFN_FAKECUDA_LOG=FILE      every call is a line of FILE: process, thread, name, arguments
+   BENTOFN_FAKECUDA_FAIL=RULES    calls that fail: "name=code" always, "name:3=code" the third time;
+                                  several are separated by commas
+   BENTOFN_FAKECUDA_CONTROL=FILE  more such rules, which another process may change at any time
+   Each is looked up at every call. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int CUresult;
+typedef int CUdevice;
+typedef void *CUcontext;
+typedef uint64_t CUdeviceptr;
+
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100,
+       INVALID_CONTEXT = 201, NOT_READY = 600, ALREADY_REGISTERED = 712, NOT_REGISTERED = 713 };
+
+/* Logs a call; what it returns is not 0 where the call is told to fail. */
+CUresult enter(const char *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define ENTER(...)                                                                                 \
+    do {                                                                                           \
+        CUresult told = enter(__func__, __VA_ARGS__);                                              \
+        if (told) return told;                                                                     \
+    } while (0)

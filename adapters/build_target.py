@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bentofn.adapters.function_section import AWS, LOCAL
+from bentofn.adapters.function_section import AWS, LOCAL, MODAL
 from bentofn.adapters.settings import FunctionSettings
 
 _PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
@@ -33,7 +33,10 @@ def build_target(settings: FunctionSettings, target: str, host: str) -> BuildTar
     """
     if target == LOCAL:
         return BuildTarget()
-    usual = host if host in _PLATFORMS.values() else _PLATFORMS["x86_64"]
+    x86 = _PLATFORMS["x86_64"]
+    if target == MODAL:  # has no other: https://modal.com/docs/guide/images
+        return BuildTarget(None if host == x86 else x86)
+    usual = host if host in _PLATFORMS.values() else x86
     wanted = _PLATFORMS[settings.architecture] if settings.architecture else usual
     runtime = settings.aws.runtime if target.startswith(AWS) else None
     python = runtime.removeprefix("python") if runtime else None

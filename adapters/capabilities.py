@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +66,22 @@ class Capabilities:
             Problem(each.support, each.field, _sentence(each))
             for each in found
             if each.support != "native"
+        )
+
+
+def public_url(settings: FunctionSettings) -> Iterator[Problem]:
+    """Says of a function that anybody may call it, which is for a plan on targets whose addresses
+    are the internet's.
+
+    Args:
+        settings: The function's.
+    """
+    if settings.url is not None and settings.url.authorizer is None:
+        yield Problem(
+            "public",
+            "url",
+            "The URL is public: anybody may call it, at your cost; url: {authorizer: aws_iam} "
+            "admits only callers whom you let.",
         )
 
 

@@ -26,6 +26,7 @@ T = TypeVar("T")
 LOCAL = "local"
 AWS = "aws-"
 """What the names of AWS's targets begin with."""
+MODAL = "modal"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 
@@ -82,12 +83,14 @@ class Surroundings:
 def default_settings(target: str) -> FunctionSettings:
     """How a function runs of which no file says anything.
 
-    AWS's have an address that only signed requests may call: what is open to the whole world and
-    paid by the request is for a file to ask for.
+    What is open to the whole world and paid by the request is for a file to ask for: a cloud's
+    functions have an address for those who sign or have a token, or none. Target local's is on
+    this machine alone.
     """
-    if target.startswith(AWS):
-        return FunctionSettings(url=Url(authorizer="aws_iam"))
-    return FunctionSettings()
+    if target == LOCAL:
+        return FunctionSettings()
+    admits = target.startswith(AWS) or target == MODAL
+    return FunctionSettings(url=Url(authorizer="aws_iam") if admits else None)
 
 
 def read_function(
@@ -228,9 +231,8 @@ def _source(custom: Node, directory: Path) -> tuple[Path | None, str | None]:
 
 def _url(node: Node, target: str) -> Url | None:
     if node.value is None or not node.is_mapping:
-        # The framework gives no URL by default; every target but its own has one always.
-        usual = not target.startswith(AWS)
-        return Url() if node.boolean(default=usual) else None
+        # None by default, as with the framework; target local's is on this machine alone.
+        return Url() if node.boolean(default=target == LOCAL) else None
     node.only(_URL_KEYS)
     authorizer = node["authorizer"].text(default="") or None
     if authorizer not in (None, "aws_iam"):

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from bentofn.adapters.load import Load
 from bentofn.runtime.errors import UserError
 
-ProblemKind = Literal["violation", "refused", "differs", "emulated", "ignored"]
+ProblemKind = Literal["violation", "refused", "public", "differs", "emulated", "ignored"]
 
 _BLOCKING: tuple[ProblemKind, ...] = ("violation", "refused")
-_ORDER: tuple[ProblemKind, ...] = ("violation", "refused", "differs", "ignored", "emulated")
+_ORDER: tuple[ProblemKind, ...] = (
+    "violation", "refused", "public", "differs", "ignored", "emulated",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Problem:
-    """What of the spec does not fit the target.
+    """What of the spec does not fit the target, or is to be known before it is applied.
 
     Args:
         kind: ``violation`` (of a rule of the target's) and ``refused`` (the target has nothing of
-            the kind) keep it from being applied; ``differs`` (the target does it otherwise),
-            ``emulated`` (bentofn's runtime does it there) and ``ignored`` (nothing is done) do not.
+            the kind) keep it from being applied; ``public`` (anybody may call it), ``differs`` (the
+            target does it otherwise), ``emulated`` (bentofn's runtime does it there) and
+            ``ignored`` (nothing is done) do not.
         field: The field's name, as in ``serverless.yml``; empty where it is about the whole.
         sentence: One sentence: what, why, what to do.
     """

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from bentofn.adapters.aws_lambda.capabilities import CAPABILITIES
 from bentofn.adapters.aws_lambda.names import function_name
 from bentofn.adapters.aws_lambda.snapstart import obstacles
+from bentofn.adapters.capabilities import public_url
 from bentofn.adapters.local.core import conformity
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.plan import Problem
@@ -80,7 +81,12 @@ def problems_of_spec(spec: FunctionSpec, manifest: BentoManifest) -> list[Proble
         and not ("concurrency" in said and "concurrency is" in each.sentence)
     ]
     own = (_names(spec), _ranges(settings), _variables(settings), _url(settings))
-    rest = (_others(settings), _schedules(spec, manifest), _bento(settings, manifest))
+    rest = (
+        _others(settings),
+        _schedules(spec, manifest),
+        _bento(settings, manifest),
+        public_url(settings),
+    )
     found = [problem for check in (*own, *rest) for problem in check]
     return [*stated, *theirs, *found]
 

@@ -12,6 +12,8 @@ from bentofn.adapters.protocol import Deployed, Progress, Version
 from bentofn.adapters.versions import choose
 from bentofn.runtime.errors import UserError
 
+_GONE = "Modal says that it cannot be rolled back to"
+
 
 def versions(session: Session, function: str) -> list[Version]:
     """The versions of a function, the first one first; those of others' deployments have no bento.
@@ -32,6 +34,7 @@ def versions_of(live: Live) -> list[Version]:
             digest=each.digest,
             created=each.created,
             weight=1.0 if each is live.now else 0.0,
+            note="" if each.may_return or each is live.now else _GONE,
         )
         for each in live.versions
     ]

@@ -25,11 +25,13 @@ class Deployment:
         number: Its number.
         tag: Of its record.
         deployed: When, in seconds since the epoch.
+        may_return: Whether Modal says that it can be rolled back to.
     """
 
     number: int
     tag: str
     deployed: float
+    may_return: bool = True
 
     @property
     def digest(self) -> str:
@@ -141,7 +143,7 @@ def read_record(session: Session, function: str, live: Live) -> Record | None:
 def _versions(history: Sequence[Any]) -> list[Deployment]:
     """The deployments of an app's history, without those that repeat an earlier one."""
     return [
-        Deployment(entry.version, entry.tag, entry.deployed_at)
+        Deployment(entry.version, entry.tag, entry.deployed_at, entry.rollback_allowed)
         for entry in sorted(history, key=lambda entry: int(entry.version))
         if not entry.rollback_version
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from bentofn.adapters.capabilities import public_url
 from bentofn.adapters.local.core import conformity
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.modal.bento import Bento
@@ -47,7 +48,7 @@ def problems_of(spec: FunctionSpec, bento: Bento) -> tuple[Problem, ...]:
         if "GPU" not in each.sentence
     ]
     own = [*_scaling(spec), *_gpus(spec, bento), *_batching(spec, bento), *_image(bento)]
-    rest = [*_schedules(spec, bento), *_labels(spec)]
+    rest = [*_schedules(spec, bento), *_labels(spec), *public_url(spec.settings)]
     return in_order([*CAPABILITIES.problems(spec.settings), *theirs, *own, *rest])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -288,6 +289,52 @@ def test_of_a_cut_off_history_a_version_that_is_there_can_be_rolled_back_to(
     assert app is not None
     del app.versions[0]  # what the newest entry went back to
     assert adapter.rollback("greeter", 2, lambda _: None).bento == "greeter:2"
+
+
+def test_a_version_that_modal_keeps_no_longer_is_told(
+    deploy: Any, adapter: ModalAdapter, cloud: Cloud
+) -> None:
+    deploy("greeter:1")
+    deploy("greeter:2")
+    app = cloud.state.app_named("greeter")
+    assert app is not None
+    app.versions[0].rollback_allowed = False
+    first, second = adapter.versions("greeter")
+    assert ("cannot be rolled back to" in first.note, second.note) == (True, "")
+    with pytest.raises(UserError, match="AppRollback: version 1 is too old"):
+        adapter.rollback("greeter", None, lambda _: None)
+
+
+def test_a_requests_lines_are_found_among_many(
+    deploy: Any, adapter: ModalAdapter, cloud: Cloud
+) -> None:
+    deploy()
+    app = cloud.state.app_named("greeter")
+    assert app is not None
+    hour, now = 3600, time.time()
+    for age, text in ((400 * hour, "try-1 came"), (399 * hour, "try-1 went"), (30, "try-2 came")):
+        cloud.state.lines.append((app.app_id, "ta-1", now - age, text))
+    for number in range(300):
+        cloud.state.lines.append((app.app_id, "ta-1", now - 20, f"line {number}"))
+
+    def lines(**options: Any) -> list[str]:
+        return [each.line for each in adapter.logs("greeter", **options)]
+
+    assert lines(request="try-1") == ["try-1 came", "try-1 went"]
+    assert lines(request="try-1", tail=1) == ["try-1 went"]
+    assert lines(request="try-1", since=now - 10 * hour) == []
+    cloud.faults.clear()
+    assert lines(request="try-2") == ["try-2 came"]
+    assert {each.search_text for each in cloud.requests("AppFetchLogs")} == {"try-2"}
+    assert len(lines()) == 100
+
+
+def test_a_plan_says_that_a_url_is_public(adapter: ModalAdapter, spec: Any) -> None:
+    def kinds(url: Url | None) -> list[str]:
+        return [each.kind for each in adapter.plan(spec(url=url)).problems if each.field == "url"]
+
+    assert kinds(Url()) == ["public"]
+    assert kinds(Url(authorizer="aws_iam")) == kinds(None) == []
 
 
 def test_destroying_leaves_nothing(deploy: Any, adapter: ModalAdapter, cloud: Cloud) -> None:

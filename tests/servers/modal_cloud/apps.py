@@ -90,7 +90,7 @@ class Apps:
                 deployed_at=each.deployed_at,
                 tag=each.tag,
                 rollback_version=each.rollback_version,
-                rollback_allowed=True,
+                rollback_allowed=each.rollback_allowed,
             )
             for each in reversed(app.versions)
         ]
@@ -103,6 +103,8 @@ class Apps:
         if not found:
             raise GRPCError(Status.NOT_FOUND, f"no version {wanted}")
         former = found[0]
+        if not former.rollback_allowed:
+            raise GRPCError(Status.FAILED_PRECONDITION, f"version {wanted} is too old")
         app.versions.append(
             Version(
                 app.versions[-1].number + 1,

@@ -34,7 +34,8 @@ class Logs:
         since = request.since.seconds + request.since.nanos / 1e9
         until = request.until.seconds + request.until.nanos / 1e9
         found = [line for line in self._lines(request) if since <= line[1] <= until]
-        return api_pb2.AppFetchLogsResponse(batches=[_batch(each) for each in found])
+        last = found[-request.limit :] if request.limit else found
+        return api_pb2.AppFetchLogsResponse(batches=[_batch(each) for each in last])
 
     async def AppGetLogs(self, request: Any) -> Any:
         sent = int(request.last_entry_id or 0)
@@ -52,7 +53,12 @@ class Logs:
             await asyncio.sleep(0.05)
 
     def _lines(self, request: Any) -> list[tuple[str, float, str]]:
-        return [line[1:] for line in self._state.lines if line[0] == request.app_id]
+        sought = getattr(request, "search_text", "")  # of counts and fetches, not of streams
+        return [
+            line[1:]
+            for line in self._state.lines
+            if line[0] == request.app_id and sought in line[3]
+        ]
 
 
 def _batch(line: tuple[str, float, str]) -> Any:

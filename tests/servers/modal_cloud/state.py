@@ -24,6 +24,7 @@ class Version:
     class_ids: dict[str, str]
     definition_ids: dict[str, str]
     rollback_version: int = 0
+    rollback_allowed: bool = True
 
 
 @dataclass

@@ -15,8 +15,9 @@ ARM = FunctionSettings(architecture="arm64", aws=AwsSettings(runtime="python3.13
         (ARM, "local", "linux/amd64", BuildTarget()),
         (ARM, "aws-lambda", "linux/amd64", BuildTarget("linux/arm64", "3.13")),
         (ARM, "aws-lambda", "linux/arm64", BuildTarget(None, "3.13")),
-        (ARM, "modal", "linux/amd64", BuildTarget("linux/arm64")),
+        (ARM, "modal", "linux/amd64", BuildTarget()),  # and its plan says that there is no arm64
         (FunctionSettings(), "modal", "linux/amd64", BuildTarget()),
+        (FunctionSettings(), "modal", "linux/arm64", BuildTarget("linux/amd64")),
         (FunctionSettings(), "aws-lambda", "linux/arm64", BuildTarget()),
         (FunctionSettings(), "modal", "darwin/arm64", BuildTarget("linux/amd64")),
     ],

@@ -132,12 +132,21 @@ def test_a_function_with_an_image_is_packaged_as_one(tmp_path: Path) -> None:
     assert functions["embed"].settings.aws.package == "zip"
 
 
-def test_aws_gives_an_address_only_where_a_file_asks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["aws-lambda", "modal", "moon"])
+def test_a_cloud_gives_a_public_address_only_where_a_file_asks(tmp_path: Path, target: str) -> None:
     bare = "service: s\nprovider: aws\nfunctions: {a: {handler: x}}"
-    assert settings(tmp_path, bare, "aws-lambda").url is None
-    assert settings(tmp_path, bare, "modal").url == Url()
-    unwritten = default_spec("a", bento="a:1", target="aws-lambda").functions["a"]
-    assert unwritten.settings.url == Url(authorizer="aws_iam")
+    assert settings(tmp_path, bare, target).url is None
+    asked = bare.replace("x}", "x, url: true}")
+    assert settings(tmp_path, asked, target).url == Url()
+    unwritten = default_spec("a", bento="a:1", target=target).functions["a"].settings.url
+    assert unwritten == (None if target == "moon" else Url(authorizer="aws_iam"))
+
+
+def test_target_local_has_an_address_on_this_machine_unless_a_file_says_no(tmp_path: Path) -> None:
+    bare = "service: s\nprovider: aws\nfunctions: {a: {handler: x}}"
+    assert settings(tmp_path, bare, "local").url == Url()
+    assert settings(tmp_path, bare.replace("x}", "x, url: false}"), "local").url is None
+    assert default_spec("a", bento="a:1").functions["a"].settings.url == Url()
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def blocking(found: Bento, **settings: Any) -> list[tuple[str, str]]:
 
 
 def test_a_plain_function_has_no_problem(tmp_path: Any) -> None:
-    assert problems_of(FunctionSpec("f", "s:1"), bento(tmp_path)) == ()
+    spec = FunctionSpec("f", "s:1", FunctionSettings(url=None))
+    assert problems_of(spec, bento(tmp_path)) == ()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_schedule_names_its_endpoint_where_there_are_several(tmp_path: Any) ->
 
 
 def test_a_gpu_without_a_snapshot_of_its_own_is_told(tmp_path: Any) -> None:
-    spec = FunctionSpec("f", "s:1", FunctionSettings(gpu="L4"))
+    spec = FunctionSpec("f", "s:1", FunctionSettings(gpu="L4", url=None))
     assert [(p.kind, p.field) for p in problems_of(spec, bento(tmp_path))] == [
         ("differs", "snapshot")
     ]

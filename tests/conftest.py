@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
+import traceback
+import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from fakecuda import FakeCuda
     from xdist.remote import Producer
     from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("bentofn", deadline=None)
@@ -69,6 +74,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
             file = super()._split_scope(nodeid)
             return next((together[0] for together in TOGETHER if file.startswith(together)), file)
 
+        def remove_node(self, node: WorkerController) -> str | None:
+            """The test that a worker crashed at is not given to the others, one after another."""
+            pending = (
+                (unit, test)
+                for unit in self.assigned_work[node].values()
+                for test, done in unit.items()
+                if not done
+            )
+            unit, crashed = next(pending, ({}, None))
+            if crashed is not None:
+                unit[crashed] = True
+            super().remove_node(node)
+            return crashed
+
     # The order of collection has the integration tests, which take long, before the many others.
     config.option.loadscopereorder = False
     return ByFile(config, log)
@@ -76,8 +95,33 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
-    """A worker of ``pytest -n`` ends with all its tests over a report that is no UTF-8."""
+    """A worker of ``pytest -n`` cannot send a report that is no UTF-8."""
     return _encodable((yield))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """Nor a warning."""
+    warning_message.message = _encodable(str(warning_message.message))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """What goes wrong beside a test's own code, in a worker, ends this worker: its test has failed,
+    and a new worker takes the others. Without this it ends the run."""
+    try:
+        return (yield)
+    except pytest.exit.Exception:
+        raise
+    except (Exception, SystemExit):
+        if not hasattr(item.config, "workerinput"):
+            raise
+        with contextlib.suppress(Exception):
+            item.config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
+            print(f"\nBeside {item.nodeid}:", file=sys.__stderr__)
+            traceback.print_exc(file=sys.__stderr__)
+            sys.__stderr__.flush()
+        os._exit(1)
 
 
 def _encodable(value: Any) -> Any:

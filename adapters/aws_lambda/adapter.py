@@ -37,6 +37,7 @@ class AwsLambdaAdapter:
         home: Whose bentos.
         chain: Where credentials, region and addresses come from; None for boto3's usual chain.
         wait: Waits so many seconds.
+        is_parallel: Whether reads that need nothing of each other are made at once.
     """
 
     name = "aws-lambda"
@@ -46,10 +47,13 @@ class AwsLambdaAdapter:
         home: Home,
         chain: botocore.session.Session | None = None,
         wait: Callable[[float], None] = time.sleep,
+        *,
+        is_parallel: bool = True,
     ) -> None:
         self._home = home
         self._chain = chain
         self._wait = wait
+        self._is_parallel = is_parallel
 
     @property
     def capabilities(self) -> Capabilities:
@@ -124,7 +128,7 @@ class AwsLambdaAdapter:
     def _open(self, region: str | None = None) -> Session:
         from bentofn.adapters.aws_lambda.session import Session
 
-        return Session(self._chain, region, self._wait)
+        return Session(self._chain, region, self._wait, is_parallel=self._is_parallel)
 
     def _find(self, name: str) -> tuple[Session, Names]:
         from bentofn.adapters.aws_lambda.find import find

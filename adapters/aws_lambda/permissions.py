@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.errors import action_of, statement
@@ -49,23 +50,14 @@ def missing(session: Session, wanted: Desired, steps: Iterable[Step]) -> Iterato
     principal = _principal(session.caller)
     if not principal:
         return
-    for resource, actions in _needed(wanted, steps).items():
-        try:
-            answer = session.ask(
-                "iam",
-                "SimulatePrincipalPolicy",
-                principal,
-                PolicySourceArn=principal,
-                ActionNames=sorted(actions),
-                ResourceArns=[resource],
-            )
-        except UserError:
-            return
-        denied = [
-            each["EvalActionName"]
-            for each in answer["EvaluationResults"]
-            if each["EvalDecision"] != "allowed"
-        ]
+    needed = [(resource, sorted(actions)) for resource, actions in _needed(wanted, steps).items()]
+    try:
+        # The first alone: where IAM may not be asked, it is asked once.
+        found = [_denied(session, principal, *each) for each in needed[:1]]
+        found += session.together([partial(_denied, session, principal, *e) for e in needed[1:]])
+    except UserError:
+        return
+    for (resource, _), denied in zip(needed, found, strict=True):
         if denied:
             yield Problem(
                 "violation",
@@ -73,6 +65,22 @@ def missing(session: Session, wanted: Desired, steps: Iterable[Step]) -> Iterato
                 f"{session.caller} may not do {', '.join(denied)}; add this statement to its "
                 f"policy: {statement(denied, [resource])}.",
             )
+
+
+def _denied(session: Session, principal: str, resource: str, actions: list[str]) -> list[str]:
+    answer = session.ask(
+        "iam",
+        "SimulatePrincipalPolicy",
+        principal,
+        PolicySourceArn=principal,
+        ActionNames=actions,
+        ResourceArns=[resource],
+    )
+    return [
+        each["EvalActionName"]
+        for each in answer["EvaluationResults"]
+        if each["EvalDecision"] != "allowed"
+    ]
 
 
 def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:

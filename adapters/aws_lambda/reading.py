@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,29 +32,49 @@ def read_live(session: Session, names: Names, *, kind: str | None = None) -> Liv
     Raises:
         UserError: AWS refused, was not reached, or the function is not one of bentofn's.
     """
-    found: dict[str, Any] = {}
-    function = session.find("lambda", "GetFunction", names.arn, FunctionName=names.function)
-    if function is not None:
-        found["tags"] = function.get("Tags") or {}
-        _check_ours(names, found["tags"])
-        found["latest"] = _version(function["Configuration"])
-        found["reserved"] = (function.get("Concurrency") or {}).get("ReservedConcurrentExecutions")
-        found |= _alias(session, names)
-        live = found.get("alias") or 0
-        found["versions"] = tuple(
-            read_version(session, names, each.number) if each.number > live else each
-            for each in read_versions(session, names)
-        )
-    found["role"] = _role(session, names.role, names)
-    found["schedule_role"] = _role(session, names.schedule_role, names)
-    found["log_group"] = _log_group(session, names)
-    found |= _schedules(session, names)
+    reads: list[Callable[[], dict[str, Any]]] = [
+        lambda: _function(session, names),
+        lambda: {"role": _role(session, names.role, names)},
+        lambda: {"schedule_role": _role(session, names.schedule_role, names)},
+        lambda: {"log_group": _log_group(session, names)},
+        lambda: _schedules(session, names),
+    ]
     if kind != "Image":
-        found["layers"] = _layers(session, names)
-        found |= _objects(session, names)
+        reads += [lambda: {"layers": _layers(session, names)}, lambda: _objects(session, names)]
     if kind != "Zip":
-        found["images"] = _images(session, names)
-    return Live(**found)
+        reads.append(lambda: {"images": _images(session, names)})
+    return Live(**{key: found for each in session.together(reads) for key, found in each.items()})
+
+
+def _function(session: Session, names: Names) -> dict[str, Any]:
+    """The function, its alias and its versions."""
+    function = session.find("lambda", "GetFunction", names.arn, FunctionName=names.function)
+    if function is None:
+        return {}
+    tags = function.get("Tags") or {}
+    _check_ours(names, tags)
+    alias, listed = session.together(
+        [
+            lambda: _alias(session, names),
+            lambda: {"versions": read_versions(session, names)},
+        ]
+    )
+    live = alias.get("alias") or 0
+    versions = session.together(
+        [partial(_with_state, session, names, each, live) for each in listed["versions"]]
+    )
+    return {
+        "tags": tags,
+        "latest": _version(function["Configuration"]),
+        "reserved": (function.get("Concurrency") or {}).get("ReservedConcurrentExecutions"),
+        "versions": tuple(versions),
+        **alias,
+    }
+
+
+def _with_state(session: Session, names: Names, version: LiveVersion, live: int) -> LiveVersion:
+    """A version; of one that is newer than the live one its state is asked for."""
+    return read_version(session, names, version.number) if version.number > live else version
 
 
 def read_versions(session: Session, names: Names) -> tuple[LiveVersion, ...]:
@@ -117,11 +138,17 @@ def _alias(session: Session, names: Names) -> dict[str, Any]:
     if number is None:
         return {}
     which = {"FunctionName": names.function, "Qualifier": ALIAS}
-    about = names.alias_arn
-    url = session.find("lambda", "GetFunctionUrlConfig", about, **which)
-    policy = session.find("lambda", "GetPolicy", about, **which)
-    rules = session.find("lambda", "GetFunctionEventInvokeConfig", about, **which)
-    kept = session.find("lambda", "GetProvisionedConcurrencyConfig", about, **which)
+    url, policy, rules, kept = session.together(
+        [
+            partial(session.find, "lambda", operation, names.alias_arn, **which)
+            for operation in (
+                "GetFunctionUrlConfig",
+                "GetPolicy",
+                "GetFunctionEventInvokeConfig",
+                "GetProvisionedConcurrencyConfig",
+            )
+        ]
+    )
     return {
         "alias": number,
         "weights": weights,
@@ -156,9 +183,14 @@ def _role(session: Session, name: str, names: Names) -> LiveRole | None:
             f"AWS has a role {name!r} that bentofn did not make for {names.function!r}; give the "
             "function another name, or delete that role."
         )
-    policy = session.find("iam", "GetRolePolicy", about, RoleName=name, PolicyName=POLICY)
-    managed = session.pages(
-        "iam", "ListAttachedRolePolicies", about, "AttachedPolicies", RoleName=name
+    which = {"RoleName": name}
+    policy, managed = session.together(
+        [
+            lambda: session.find("iam", "GetRolePolicy", about, **which, PolicyName=POLICY),
+            lambda: list(
+                session.pages("iam", "ListAttachedRolePolicies", about, "AttachedPolicies", **which)
+            ),
+        ]
     )
     return LiveRole(
         trust=_document(raw["AssumeRolePolicyDocument"]),
@@ -201,31 +233,28 @@ def _schedules(session: Session, names: Names) -> dict[str, Any]:
     if found is None or found.get("State") == "DELETING":
         return {}
     listed = session.pages("scheduler", "ListSchedules", group, "Schedules", GroupName=group)
-    every = {
-        each["Name"]: session.find(
-            "scheduler",
-            "GetSchedule",
-            names.schedule_arn(each["Name"]),
-            GroupName=group,
-            Name=each["Name"],
-        )
-        for each in listed
-    }
-    there = {name: schedules.of_live(raw) for name, raw in every.items() if raw is not None}
+    every = session.together(
+        [partial(_schedule, session, names, str(each["Name"])) for each in listed]
+    )
+    there = {raw["Name"]: schedules.of_live(raw) for raw in every if raw is not None}
     return {"group": True, "schedules": there}
 
 
+def _schedule(session: Session, names: Names, name: str) -> Any:
+    where = {"GroupName": names.schedule_group, "Name": name}
+    return session.find("scheduler", "GetSchedule", names.schedule_arn(name), **where)
+
+
 def _layers(session: Session, names: Names) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for part in LAYERS:
-        layer = names.layer(part)
-        versions = session.pages(
-            "lambda", "ListLayerVersions", layer, "LayerVersions", LayerName=layer
-        )
-        every = {each.get("Description", ""): each["LayerVersionArn"] for each in _oldest(versions)}
-        if every:
-            found[layer] = every
-    return found
+    found = session.together([partial(_layer, session, names.layer(part)) for part in LAYERS])
+    return {names.layer(part): every for part, every in zip(LAYERS, found, strict=True) if every}
+
+
+def _layer(session: Session, layer: str) -> dict[str, str]:
+    """Digest to ARN of a layer's versions."""
+    which = {"LayerName": layer}
+    versions = session.pages("lambda", "ListLayerVersions", layer, "LayerVersions", **which)
+    return {each.get("Description", ""): each["LayerVersionArn"] for each in _oldest(versions)}
 
 
 def _oldest(versions: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bentofn.adapters.aws_lambda.errors import code_of, refused, unreachable
 from bentofn.runtime.errors import UserError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import botocore.session
 
 Wait = Callable[[float], None]
+T = TypeVar("T")
 
 PATIENCE = 40
 """Attempts at a call that AWS says will succeed soon, a few seconds apart at the end."""
@@ -47,6 +50,7 @@ class Session:
         chain: Where credentials, region and addresses come from; None for boto3's usual chain.
         region: The region where the chain says none.
         wait: Waits so many seconds.
+        is_parallel: Whether reads that need nothing of each other are made at once.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class Session:
         chain: botocore.session.Session | None = None,
         region: str | None = None,
         wait: Wait = time.sleep,
+        *,
+        is_parallel: bool = True,
     ) -> None:
         try:
             import botocore.session
@@ -69,6 +75,8 @@ class Session:
         except BotoCoreError as error:
             raise unreachable(error, "sts", "GetCallerIdentity") from error
         self.wait = wait
+        self._is_parallel = is_parallel
+        self._making = threading.Lock()
         self._clients: dict[tuple[str, float], Any] = {}
         self._secrets: set[str] = set()
         if not self.region:
@@ -93,21 +101,41 @@ class Session:
         """A client of boto3's, for a call."""
         within = INVOKED_WITHIN if operation == "Invoke" else ANSWERS_WITHIN
         key = service, within
-        if key not in self._clients:
-            from botocore.config import Config
+        with self._making:  # botocore's clients are made for threads, and its sessions are not
+            if key not in self._clients:
+                self._clients[key] = self._make(service, within)
+            return self._clients[key]
 
-            config = Config(
-                retries={"mode": "standard"},
-                user_agent_extra="bentofn",
-                read_timeout=within,
-                tcp_keepalive=True,
-            )
-            try:
-                made = self._chain.create_client(service, self.region, config=config)
-            except ValueError as error:
-                raise UserError(f"{error}; correct AWS_ENDPOINT_URL, or the region.") from None
-            self._clients[key] = made
-        return self._clients[key]
+    def _make(self, service: str, within: float) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            retries={"mode": "standard"},
+            user_agent_extra="bentofn",
+            read_timeout=within,
+            tcp_keepalive=True,
+        )
+        try:
+            return self._chain.create_client(service, self.region, config=config)
+        except ValueError as error:
+            raise UserError(f"{error}; correct AWS_ENDPOINT_URL, or the region.") from None
+
+    def together(self, reads: Sequence[Callable[[], T]]) -> list[T]:
+        """Make reads at once of which none needs another's answer.
+
+        Args:
+            reads: They; they change nothing.
+
+        Returns:
+            Their answers, in their order.
+
+        Raises:
+            UserError: What the first of them raised that failed.
+        """
+        if not self._is_parallel or len(reads) < 2:
+            return [read() for read in reads]
+        with ThreadPoolExecutor(len(reads)) as threads:
+            return list(threads.map(lambda read: read(), reads))
 
     def hide(self, value: str) -> None:
         """Keep a secret out of the sentences of errors; AWS repeats what it was sent."""

@@ -17,9 +17,10 @@ from bentofn.commands.snapshot_travel import (
     snapshots_option,
 )
 from bentofn.packager.home import Home
-from bentofn.packager.registry import Transferred, parse_reference
-from bentofn.packager.registry import pull as pull_bento
-from bentofn.packager.registry import push as push_bento
+from bentofn.packager.registry.reference import parse_reference
+from bentofn.packager.registry.transfer import Transferred
+from bentofn.packager.registry.transfer import pull as pull_bento
+from bentofn.packager.registry.transfer import push as push_bento
 from bentofn.packager.snapshot.fitting import Fitting
 from bentofn.packager.store import Store
 from bentofn.packager.trust.signing import requiring

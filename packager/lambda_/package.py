@@ -13,8 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from bentofn.packager.containerize.compose import ImageChoices, compose
 from bentofn.packager.environment.target import find_target
 from bentofn.packager.home import Home
 from bentofn.packager.lambda_.contents import Contents
@@ -29,6 +29,9 @@ from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import LAYER_KIND
 from bentofn.runtime.aws_lambda.image import HANDLER as IMAGE_HANDLER
 from bentofn.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from bentofn.packager.containerize.compose import ImageChoices
 
 KINDS = {"env": "environment", "bytecode": "bytecode", "runtime": "runtime", "model": "models"}
 """Kind of a bento's layer to the part that it goes into."""
@@ -68,6 +71,9 @@ def package(
     runtime, architecture = runtime_of(bento), architecture_of(bento)
     with store.using():
         if profile == "image":
+            # Here, because a zip is planned many times, and nothing of an image is of use to it.
+            from bentofn.packager.containerize.compose import ImageChoices, compose
+
             chosen = replace(choices or ImageChoices(), target="aws-lambda")
             composed = compose(home, store, entry, chosen, report, wait)
             return LambdaPackage(

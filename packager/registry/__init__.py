@@ -3,8 +3,3 @@
 A client of our own on the standard library, because oras-py (0.2.43) reads a whole blob into memory
 to push it, starts a broken download anew, and knows no `Retry-After`.
 """
-
-from bentofn.packager.registry.reference import Reference, parse_reference
-from bentofn.packager.registry.transfer import Transferred, pull, push
-
-__all__ = ["Reference", "Transferred", "parse_reference", "pull", "push"]

@@ -7,6 +7,7 @@ import contextlib
 import copy
 import json
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,10 +42,12 @@ class Call:
     Args:
         name: ``lambda.CreateFunction``.
         arguments: What it was given.
+        number: Which it is of those that came since a failure was arranged, from 0.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(repr=False)
+    number: int = -1
 
     @property
     def is_write(self) -> bool:
@@ -87,6 +90,8 @@ class Aws:
     _provisioned: int | None = None
     _arranged: _Arranged | None = None
     _is_cut: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _current: threading.local = field(default_factory=threading.local)
 
     def chain(self) -> Any:
         """A chain of credentials whose calls are listened to."""
@@ -146,10 +151,13 @@ class Aws:
     def _note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if self._is_cut:
             raise InterruptedWorld
-        service = model.service_model.service_name
-        self.calls.append(Call(f"{service}.{model.name}", dict(params)))
-        if self._arranged is not None:
-            self._arranged.made += 1
+        call = Call(f"{model.service_model.service_name}.{model.name}", dict(params))
+        with self._lock:
+            if self._arranged is not None:
+                call.number = self._arranged.made
+                self._arranged.made += 1
+            self.calls.append(call)
+        self._current.call = call
 
     def _added(self, name: str, url: str) -> AWSResponse | None:
         """What moto does not have."""
@@ -167,7 +175,7 @@ class Aws:
             login = {"authorizationToken": base64.b64encode(b"me:secret").decode()}
             where = {"proxyEndpoint": f"http://{self.registry}"}
             return _json_answer(url, {"authorizationData": [{**login, **where}]})
-        arguments = self.calls[-1].arguments
+        arguments = self._current.call.arguments
         if name != "lambda.GetFunctionConfiguration" or "Qualifier" not in arguments:
             return None
         if self.pending:
@@ -182,7 +190,7 @@ class Aws:
 
     def _concurrency(self, name: str, url: str) -> AWSResponse:
         """Of one function, and ready at once."""
-        arguments = self.calls[-1].arguments
+        arguments = self._current.call.arguments
         if name.startswith("lambda.Put"):
             self._provisioned = arguments["ProvisionedConcurrentExecutions"]
         if name.startswith("lambda.Delete"):
@@ -195,14 +203,14 @@ class Aws:
         return _json_answer(url, {**requested, "Status": "READY"})
 
     def _simulated(self, url: str) -> AWSResponse:
-        call = self.calls[-1]
+        call = self._current.call
         if self.forbidden is None:
             return _refusal(url, call.name, "AccessDenied", 403, "Not yours.")
         text = _simulation(call.arguments["ActionNames"], self.forbidden)
         return AWSResponse(url, 200, {}, _Body(text.encode()))
 
     def _before_send(self, request: Any, **_: Any) -> AWSResponse | None:
-        name = self.calls[-1].name
+        name = self._current.call.name
         if self.refusals.get(name):
             return _refusal(request.url, name, *self.refusals[name].pop(0))
         return self._failure(name, request) or self._added(name, request.url)
@@ -210,7 +218,7 @@ class Aws:
     def _failure(self, name: str, request: Any) -> AWSResponse | None:
         """What was arranged for this call."""
         arranged = self._arranged
-        if arranged is None or arranged.made - 1 != arranged.call:
+        if arranged is None or self._current.call.number != arranged.call:
             return None
         if arranged.found.call and arranged.failure in ("throttled", SLOW):
             return None  # once

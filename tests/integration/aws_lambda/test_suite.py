@@ -39,7 +39,8 @@ class AwsWorld(World):
 
     def adapter(self) -> AwsLambdaAdapter:
         """See :class:`World`."""
-        return AwsLambdaAdapter(self.home, self._chain, lambda _: None)
+        # One after the other, so that the calls have an order by which each of them fails once.
+        return AwsLambdaAdapter(self.home, self._chain, lambda _: None, is_parallel=False)
 
     def spec(self, revision: int) -> FunctionSpec:
         """A revision with a bento, a variable and a schedule of its own."""

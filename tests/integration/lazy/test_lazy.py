@@ -26,7 +26,8 @@ from bentofn.packager.prefetch.artifact import LIST_TYPE, PACK_TYPE, find_prefet
 from bentofn.packager.prefetch.pack import write_pack
 from bentofn.packager.prefetch.trace import Trace
 from bentofn.packager.prefetch.tracer import trace_files
-from bentofn.packager.registry import parse_reference, pull
+from bentofn.packager.registry.reference import parse_reference
+from bentofn.packager.registry.transfer import pull
 from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.roots.mount_probe import can_mount
 from bentofn.packager.store import Store

@@ -12,7 +12,7 @@ from bentofn.packager.lazy.figures import Figures
 from bentofn.packager.lazy.origin import Origin
 from bentofn.packager.lazy.plan import SMALL, make_plan
 from bentofn.packager.lazy.whole import refuse_lazy
-from bentofn.packager.registry import parse_reference
+from bentofn.packager.registry.reference import parse_reference
 from bentofn.packager.roots.materialise import prune
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import (

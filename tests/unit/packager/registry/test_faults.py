@@ -19,7 +19,8 @@ from bentofn.packager.containerize.media import TAR
 from bentofn.packager.containerize.push import push_image
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.layers import LayerFile, put_layer
-from bentofn.packager.registry import parse_reference, pull, push
+from bentofn.packager.registry.reference import parse_reference
+from bentofn.packager.registry.transfer import pull, push
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest, ServiceContract

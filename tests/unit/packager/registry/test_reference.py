@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.packager.registry import Reference, parse_reference
+from bentofn.packager.registry.reference import Reference, parse_reference
 from bentofn.runtime.errors import UserError
 
 component = st.from_regex(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*", fullmatch=True).filter(

@@ -14,7 +14,8 @@ import pytest
 
 from bentofn.packager.home import Home
 from bentofn.packager.layers import LayerFile, put_layer
-from bentofn.packager.registry import parse_reference, pull, push
+from bentofn.packager.registry.reference import parse_reference
+from bentofn.packager.registry.transfer import pull, push
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import BENTO_ARTIFACT, INDEX, MANIFEST
 from bentofn.packager.store.referrers import Referrer, put_referrer, referrers, subject_descriptor

@@ -49,6 +49,16 @@ class FakeCuda:
         """From here on calls fail: ``cuMemAlloc_v2=2``, or ``cuMemAlloc_v2:3=2`` the third."""
         self.control.write_text(",".join(rules))
 
+    def hang(self, call: str) -> None:
+        """From here on a call does not return."""
+        self.control.write_text(f"{call}=-1")
+
+    def on_device(self, pid: int) -> int:
+        """Bytes that a process has on the device; -1 where it does not use CUDA, or has ended."""
+        looked = ctypes.CDLL(str(self.path)).fakecudaOnDevice
+        looked.restype = ctypes.c_longlong
+        return int(looked(pid))
+
     def reset(self) -> None:
         """Count this process's calls from 1 again."""
         ctypes.CDLL(str(self.path)).fakecudaReset()

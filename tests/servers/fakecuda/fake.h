@@ -2,7 +2,8 @@
 
    BENTOFN_FAKECUDA_LOG=FILE      every call is a line of FILE: process, thread, name, arguments
    BENTOFN_FAKECUDA_FAIL=RULES    calls that fail: "name=code" always, "name:3=code" the third time;
-                                  several are separated by commas
+                                  several are separated by commas; code -1: it does not return
+   BENTOFN_FAKECUDA_VERSION=N     what cuDriverGetVersion gives, 13000 by default
    BENTOFN_FAKECUDA_CONTROL=FILE  more such rules, which another process may change at any time
    Each is looked up at every call. */
 #pragma once
@@ -19,6 +20,13 @@ enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEV
 
 /* Logs a call; what it returns is not 0 where the call is told to fail. */
 CUresult enter(const char *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A process that is checkpointed waits here (checkpoint.c); other than 0 where it has failed. */
+CUresult gate(const char *call);
+
+/* What hands out device memory says so: it is what a checkpoint takes out. */
+void held(CUdeviceptr address, size_t size);
+void let_go(CUdeviceptr address);
 
 #define ENTER(...)                                                                                 \
     do {                                                                                           \

@@ -1,0 +1,265 @@
+"""A process that stays and makes the driver's checkpoint calls for others.
+
+Whoever makes them must have initialised CUDA, which takes seconds (2.7 on an H100), so one process
+does it once and takes orders. What the driver does to it, or keeps it waiting for, does not befall
+who asks: an order that takes too long ends the controller, and the next one starts another.
+
+It ends with the process that started it, whose end of the socket is closed then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TookTooLong
+from typing import Any
+
+from bentofn.runtime.cuda.checkpoint import CannotCheckpoint, Checkpoint, State
+
+START = 60.0
+"""Seconds that CUDA's start may take: it waits for the GPUs to wake without persistence mode."""
+LOCK = 10.0
+"""Seconds that a process's work on the GPU may take to come to its end."""
+MOVE = 120.0
+"""Seconds that the memory of a process may take: 80 GB at a hundredth of the bus's speed."""
+
+
+class Controller:
+    """Who orders; any thread may. A process is started with the first order."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+        self._closed = False
+
+    def start(self) -> Future[Any]:
+        """Have CUDA initialised ahead; is done, or fails as an order does, when that is known."""
+        return self._order("version", 0)
+
+    def version(self) -> int:
+        """The CUDA that the driver is for (12080 is 12.8).
+
+        Raises:
+            CannotCheckpoint: Nothing can be checkpointed here; the message says why.
+        """
+        return int(self._wait("version", 0, START))
+
+    def state(self, pid: int) -> State:
+        """How a process stands.
+
+        Raises:
+            CannotCheckpoint: It does not use CUDA, or nothing can be checkpointed here.
+        """
+        return State(self._wait("state", pid, START + LOCK))
+
+    def take_out(self, pid: int) -> None:
+        """Lock a process and take its memory off the GPU.
+
+        Raises:
+            CannotCheckpoint: That failed; end the process.
+        """
+        self._wait("take_out", pid, START + LOCK + MOVE)
+
+    def put_back(self, pid: int) -> None:
+        """Put a process's memory back on the GPU and let it go on.
+
+        Raises:
+            CannotCheckpoint: That failed; end the process.
+        """
+        self._wait("put_back", pid, START + LOCK + MOVE)
+
+    def close(self) -> None:
+        """End the process; what it still does is lost. No order is taken any more."""
+        with self._lock:
+            self._closed = True
+            process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def _wait(self, order: str, pid: int, timeout: float) -> Any:
+        asked = self._order(order, pid)
+        try:
+            return asked.result(timeout)
+        except TookTooLong:
+            self._give_up()
+            raise CannotCheckpoint(f"the driver did not answer within {timeout:g} s") from None
+
+    def _order(self, order: str, pid: int) -> Future[Any]:
+        with self._lock:
+            if self._closed:
+                return _failed("the platform ends")
+            if self._process is None or not self._process.alive:
+                try:
+                    self._process = _Process()
+                except OSError as error:
+                    return _failed(f"the controller cannot be started: {error.strerror}")
+            return self._process.ask(order, pid)
+
+    def _give_up(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+
+def _failed(why: str) -> Future[Any]:
+    failed: Future[Any] = Future()
+    failed.set_exception(CannotCheckpoint(why))
+    return failed
+
+
+class _Process:
+    """A controller that runs, and the orders that it has not answered."""
+
+    def __init__(self) -> None:
+        self._socket, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with remote:
+            try:
+                self._popen = subprocess.Popen(
+                    [sys.executable, "-m", "bentofn.runtime.cuda.controller", str(remote.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[remote.fileno()],
+                    start_new_session=True,
+                    cwd="/",
+                )
+            except BaseException:
+                self._socket.close()
+                raise
+        self.alive = True
+        self._lock = threading.Lock()
+        self._asked: dict[int, Future[Any]] = {}
+        self._numbers = 0
+        reader = threading.Thread(target=self._read, name="bentofn-controller", daemon=True)
+        reader.start()
+
+    def ask(self, order: str, pid: int) -> Future[Any]:
+        answer: Future[Any] = Future()
+        with self._lock:
+            self._numbers += 1
+            number = self._numbers
+            self._asked[number] = answer
+        line = json.dumps({"number": number, "order": order, "pid": pid}).encode() + b"\n"
+        with contextlib.suppress(OSError):  # it ends: the reader answers
+            self._socket.sendall(line)
+        if not self.alive:
+            self._answer({"number": number, "error": "the controller ended"})
+        return answer
+
+    def end(self) -> None:
+        """Kill it and wait."""
+        self._popen.kill()
+        self._popen.wait()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError), self._socket.makefile("rb") as lines:
+            for line in lines:
+                self._answer(json.loads(line))
+        with self._lock:
+            self.alive = False
+            left = list(self._asked)
+        self._popen.kill()
+        status = self._popen.wait()
+        for number in left:
+            why = f"the controller ended with status {status}"
+            self._answer({"number": number, "error": why})
+        self._socket.close()
+
+    def _answer(self, answer: Mapping[str, Any]) -> None:
+        with self._lock:
+            asked = self._asked.pop(answer["number"], None)
+        if asked is None or not asked.set_running_or_notify_cancel():
+            return
+        if "error" in answer:
+            asked.set_exception(CannotCheckpoint(answer["error"]))
+        else:
+            asked.set_result(answer["value"])
+
+
+class _Orders:
+    """What the process does: each order in a thread of its own, as the driver may keep it waiting.
+
+    Args:
+        wire: The socket to who orders.
+    """
+
+    def __init__(self, wire: socket.socket) -> None:
+        self._wire = wire
+        self._sending = threading.Lock()
+        self._finding = threading.Lock()
+        self._found: Checkpoint | CannotCheckpoint | None = None
+
+    def serve(self) -> None:
+        """Take orders until nobody gives them."""
+        with self._wire.makefile("rb") as lines:
+            for line in lines:
+                order = json.loads(line)
+                threading.Thread(target=self._obey, args=(order,), daemon=True).start()
+
+    def _obey(self, order: Mapping[str, Any]) -> None:
+        do: Mapping[str, Callable[[int], object]] = {
+            "version": self._version,
+            "state": lambda pid: int(self._calls().state(pid)),
+            "take_out": self._take_out,
+            "put_back": self._put_back,
+        }
+        answer: dict[str, Any] = {"number": order["number"]}
+        try:
+            answer["value"] = do[order["order"]](order["pid"])
+        except CannotCheckpoint as error:
+            answer["error"] = str(error)
+        except Exception as error:  # whatever it is: somebody waits for an answer
+            answer["error"] = f"{type(error).__name__}: {error}"
+        with self._sending, contextlib.suppress(OSError):
+            self._wire.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _calls(self) -> Checkpoint:
+        with self._finding:
+            if self._found is None:
+                try:
+                    self._found = Checkpoint.find()
+                except CannotCheckpoint as error:
+                    self._found = error
+        if isinstance(self._found, CannotCheckpoint):
+            raise self._found
+        return self._found
+
+    def _version(self, _: int) -> int:
+        return self._calls().version
+
+    def _take_out(self, pid: int) -> None:
+        calls = self._calls()
+        calls.lock(pid, LOCK)
+        try:
+            calls.checkpoint(pid)
+        except CannotCheckpoint:
+            # Where it is only locked it would wait for ever.
+            with contextlib.suppress(CannotCheckpoint):
+                calls.unlock(pid)
+            raise
+
+    def _put_back(self, pid: int) -> None:
+        calls = self._calls()
+        calls.restore(pid)
+        calls.unlock(pid)
+
+
+def main(argv: list[str]) -> int:
+    """The process: ``python -m bentofn.runtime.cuda.controller FD``."""
+    wire = socket.socket(fileno=int(argv[0]))
+    wire.set_inheritable(False)
+    _Orders(wire).serve()
+    os._exit(0)  # threads may wait for the driver
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -55,6 +55,10 @@ class Adapter(Protocol):
     def capabilities(self) -> Capabilities:
         """What the target does with each field of the spec."""
 
+    def check_installed(self) -> None:
+        """Refuse where a package that the target needs is not installed, before anything is built;
+        the sentence says which, and how it is installed."""
+
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         """What an apply of the spec would do; it changes nothing anywhere.
 

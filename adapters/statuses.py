@@ -84,7 +84,7 @@ class InstanceStatus:
 
 @dataclass(frozen=True)
 class FunctionStatus:
-    """A function as it stands.
+    """A function as it stands; None is what the target does not tell.
 
     Args:
         name: The function.
@@ -122,22 +122,23 @@ class FunctionStatus:
     snapshot: str
     note: str = ""
     apis: Mapping[str, str] = field(default_factory=dict)
-    instances: tuple[InstanceStatus, ...] = ()
-    queued: int = 0
-    requests: int = 0
-    refused: int = 0
+    instances: tuple[InstanceStatus, ...] | None = ()
+    queued: int | None = 0
+    requests: int | None = 0
+    refused: int | None = 0
     starts: Mapping[str, int] = field(default_factory=dict)
     largest_batch: int = 0
     last_start_ms: float | None = None
     profile: str = "plain"
-    cost: float = 0.0
+    cost: float | None = 0.0
     currency: str = "USD"
     schedules: tuple[ScheduleStatus, ...] = ()
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> FunctionStatus:
         """Read the ``dataclasses.asdict`` form."""
-        instances = tuple(InstanceStatus(**instance) for instance in raw["instances"])
+        listed = raw["instances"]
+        instances = None if listed is None else tuple(InstanceStatus(**each) for each in listed)
         schedules = tuple(ScheduleStatus(**schedule) for schedule in raw.get("schedules", ()))
         return cls(**{**raw, "instances": instances, "schedules": schedules})
 

@@ -60,6 +60,12 @@ class AwsLambdaAdapter:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         return CAPABILITIES
 
+    def check_installed(self) -> None:
+        """See :class:`bentofn.adapters.protocol.Adapter`."""
+        from bentofn.adapters.aws_lambda.session import check_boto
+
+        check_boto()
+
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         from bentofn.adapters.aws_lambda.planning import make_plan

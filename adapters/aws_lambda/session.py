@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bentofn.adapters.aws_lambda.errors import code_of, refused, unreachable
@@ -43,6 +44,18 @@ _SOON: Mapping[str, tuple[str, ...]] = {
 """Errors that pass by themselves: code to what their messages say then."""
 
 
+def check_boto() -> None:
+    """Refuse where boto3 is not installed.
+
+    Raises:
+        UserError: It is not.
+    """
+    if find_spec("boto3") is None:
+        raise UserError(
+            "Target aws-lambda needs boto3; install it with: pip install 'bentofn[aws]'."
+        )
+
+
 class Session:
     """One account and region.
 
@@ -61,12 +74,9 @@ class Session:
         *,
         is_parallel: bool = True,
     ) -> None:
-        try:
-            import botocore.session
-        except ImportError:
-            raise UserError(
-                "Target aws-lambda needs boto3; install it with: pip install 'bentofn[aws]'."
-            ) from None
+        check_boto()
+        import botocore.session
+
         self._chain = chain or botocore.session.get_session()
         from botocore.exceptions import BotoCoreError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from bentofn.adapters.aws_lambda.find import find, find_any
 from bentofn.adapters.aws_lambda.names import Names
 from bentofn.adapters.aws_lambda.reading import read_live
@@ -21,7 +23,14 @@ def read_status(session: Session, home: Home, name: str | None) -> list[Function
         UserError: There is no such function, or AWS refused.
     """
     every = find_any(session) if name is None else [find(session, name)]
-    return [_status(session, home, names) for names in every]
+    return [_without_figures(_status(session, home, names)) for names in every]
+
+
+def _without_figures(status: FunctionStatus) -> FunctionStatus:
+    """Lambda itself tells none of them; CloudWatch has some, minutes later."""
+    return dataclasses.replace(
+        status, instances=None, queued=None, requests=None, refused=None, cost=None
+    )
 
 
 def _status(session: Session, home: Home, names: Names) -> FunctionStatus:

@@ -53,6 +53,9 @@ class LocalAdapter:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         return CAPABILITIES
 
+    def check_installed(self) -> None:
+        """See :class:`bentofn.adapters.protocol.Adapter`: all that it needs comes with bentofn."""
+
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         # Here, because status and invoke must not wait for the store's modules.

@@ -197,7 +197,7 @@ class Platform:
 
     def _status(self, function: Function) -> FunctionStatus:
         name, found = function.name, function.status(self.url_of(function.name))
-        queued = found.queued + self.lambda_face.asynchronous.queued(name)
+        queued = (found.queued or 0) + self.lambda_face.asynchronous.queued(name)
         return dataclasses.replace(found, queued=queued, schedules=self._schedules.status(name))
 
     async def _prepare_starts(self) -> None:

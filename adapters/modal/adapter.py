@@ -40,6 +40,12 @@ class ModalAdapter:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         return CAPABILITIES
 
+    def check_installed(self) -> None:
+        """See :class:`bentofn.adapters.protocol.Adapter`."""
+        from bentofn.adapters.modal.versions import check_client
+
+        check_client()
+
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         from bentofn.adapters.modal.plan import make_plan

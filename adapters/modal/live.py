@@ -55,6 +55,7 @@ class Live:
         newest: The number of the newest entry of its history.
         now: The version that serves; None where the history does not say.
         url: Where it answers; empty without an endpoint.
+        functions: Modal's names of its functions, by their own.
         records: Tag to the path of its record in the volume.
         files: Of the volume, to their bytes.
     """
@@ -64,6 +65,7 @@ class Live:
     newest: int = 0
     now: Deployment | None = None
     url: str = ""
+    functions: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, int] = field(default_factory=dict)
 
@@ -111,6 +113,7 @@ def find_live(session: Session, function: str) -> Live | None:
         newest=max((entry.version for entry in history), default=0),
         now=_serving(history, versions),
         url=_url(layout),
+        functions=dict(layout.function_ids),
         records=records,
         files=files,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bentofn.adapters.modal.entry import CLASS
 from bentofn.adapters.modal.errors import explained
 from bentofn.adapters.modal.history import require_live
 from bentofn.adapters.modal.live import OURS, Live, find_live, read_record
@@ -68,6 +69,10 @@ def _status(session: Session, function: str, live: Live) -> FunctionStatus:
             for task in tasks
         ),
         profile="modal",
+        queued=_waiting(session, live),
+        requests=None,
+        refused=None,
+        cost=None,
         schedules=tuple(
             ScheduleStatus(
                 each.name, each.expression, each.timezone, "enabled" if each.enabled else "disabled"
@@ -75,3 +80,14 @@ def _status(session: Session, function: str, live: Live) -> FunctionStatus:
             for each in (settings.schedules if settings is not None else ())
         ),
     )
+
+
+def _waiting(session: Session, live: Live) -> int | None:
+    """Calls that wait for a container; None of an app that has no such class."""
+    from modal_proto import api_pb2
+
+    function_id = live.functions.get(f"{CLASS}.*")
+    if function_id is None:
+        return None
+    request = api_pb2.FunctionGetCurrentStatsRequest(function_id=function_id)
+    return int(session.ask("FunctionGetCurrentStats", request).backlog)

@@ -99,7 +99,7 @@ class DeployedFunction:
     @property
     def instances(self) -> tuple[InstanceStatus, ...]:
         """What runs now."""
-        return self.status.instances
+        return self.status.instances or ()
 
     def logs(self) -> list[LogLine]:
         """What its instances and the platform have written of it."""

@@ -88,6 +88,7 @@ def deploy(
     given = read_arguments(arguments, argument_file)
     home = Home.default()
     adapter = adapter_of(target)
+    adapter.check_installed()
     deployed: list[Deployed] = []
     failed: dict[str, str] = {}
     with progress() as report:

@@ -52,6 +52,7 @@ def plan(
     expected = None if load is None else Load.parse(load)
     given = read_arguments(arguments, argument_file)
     home, adapter = Home.default(), adapter_of(target)
+    adapter.check_installed()
     with progress() as report:
         functions = declared(source, only, given, home, report, target)
         plans = [

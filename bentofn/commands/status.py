@@ -32,10 +32,11 @@ def status(name: str | None, target: str, as_json: bool) -> None:
         [_row(function) for function in functions],
     )
     for function in functions:
-        if function.profile != "plain" and target == "local":  # clouds do not say what they charge
+        if function.profile != "plain" and function.cost is not None:
             cost = f"cost so far {function.cost:.3g} {function.currency}"
             click.echo(f"{function.name}: as {function.profile}, {cost}")
-        former = Counter(i.version for i in function.instances if i.version != function.version)
+        versions = Counter(each.version for each in function.instances or () if each.version)
+        former = {each: count for each, count in versions.items() if each != function.version}
         for version, count in sorted(former.items()):
             instances = "an instance" if count == 1 else f"{count} instances"
             click.echo(f"{function.name}: version {version} still has {instances}")
@@ -57,9 +58,9 @@ def _row(function: FunctionStatus) -> tuple[object, ...]:
     return (
         function.name,
         function.state,
-        len(function.instances),
+        "-" if function.instances is None else len(function.instances),
         function.snapshot,
-        function.requests,
+        "-" if function.requests is None else function.requests,
         starts or "-",
         function.largest_batch or "-",
         function.url,

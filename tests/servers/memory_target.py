@@ -79,6 +79,9 @@ class MemoryAdapter:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
 
+    def check_installed(self) -> None:
+        pass
+
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         live = self._version()
         changes = changes_between(live["spec"] if live else None, spec)

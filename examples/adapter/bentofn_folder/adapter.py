@@ -62,6 +62,9 @@ class FolderAdapter:
         self._machine = machine or Machine(folder)
         self._functions = Functions(self._machine)
 
+    def check_installed(self) -> None:
+        """See Adapter: it needs nothing but bentofn."""
+
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         """See Adapter."""
         spec, entry = self._exact(spec)

@@ -70,3 +70,11 @@ def test_a_project_without_a_file_is_planned_deployed_and_removed(run: Run) -> N
 
 def _listed(raw: object) -> list[dict[str, object]]:
     return raw if isinstance(raw, list) else [raw]  # type: ignore[list-item]
+
+
+def test_what_is_not_known_of_a_function_is_no_zero(run: Run) -> None:
+    assert run("deploy", "hello", "--json").returncode == 0
+    [status] = json.loads(run("status", "--json").stdout)
+    assert status["instances"] is status["requests"] is status["cost"] is None
+    header, row = run("status").stdout.splitlines()[:2]
+    assert [row[header.index(each) :].split()[0] for each in ("INSTANCES", "REQUESTS")] == ["-"] * 2

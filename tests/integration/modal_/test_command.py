@@ -48,11 +48,30 @@ def test_a_function_from_its_plan_to_its_end(
     assert '"state": "zero"' in json.dumps(run("status"))
     shown = bentofn("status", "--target", "modal", home=modal_home.path, PYTHONPATH=path).stdout
     assert "cost" not in shown  # Modal does not say it, and it is not 0
+    header, row = shown.splitlines()[:2]
+    assert row[header.index("REQUESTS") :].split()[0] == "-"
     assert run("destroy", "greeter") == {"destroyed": ["greeter"]}
     assert cloud.state.volumes == {}
     assert cloud.state.leftovers() == []
     wanted = "1.5.4" if client == "oldest" else version("modal")
     assert cloud.faults.clients == {wanted}
+
+
+def test_a_client_that_is_missing_is_told_before_anything_is_built(
+    bentofn: Any, modal_home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "modal-1.0.0.dist-info").mkdir()
+    (tmp_path / "modal-1.0.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: modal\nVersion: 1.0.0\n"
+    )
+    for command in ("plan", "deploy"):
+        done = bentofn(
+            command, str(tmp_path), "--target", "modal",
+            home=modal_home.path, PYTHONPATH=str(tmp_path), check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "pip install 'modal>=1.5.4,<1.7'" in done.stderr
+        assert "Building" not in done.stderr
 
 
 def test_commands_that_need_no_modal_import_none(tmp_path: Path) -> None:

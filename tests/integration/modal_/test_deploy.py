@@ -337,6 +337,17 @@ def test_a_plan_says_that_a_url_is_public(adapter: ModalAdapter, spec: Any) -> N
     assert kinds(Url(authorizer="aws_iam")) == kinds(None) == []
 
 
+def test_its_status_says_what_modal_tells(deploy: Any, adapter: ModalAdapter, cloud: Cloud) -> None:
+    deploy("greeter:1")
+    app = cloud.state.app_named("greeter")
+    assert app is not None
+    assert app.live is not None
+    cloud.state.backlog[app.live.function_ids["Function.*"]] = 7
+    (status,) = adapter.status("greeter")
+    assert (status.instances, status.queued) == ((), 7)
+    assert status.requests is status.refused is status.cost is None
+
+
 def test_destroying_leaves_nothing(deploy: Any, adapter: ModalAdapter, cloud: Cloud) -> None:
     deploy("adder:1")
     deploy("greeter:1")

@@ -141,6 +141,9 @@ class Apps:
         ]
         return api_pb2.TaskListResponse(tasks=tasks)
 
+    async def FunctionGetCurrentStats(self, request: Any) -> Any:
+        return api_pb2.FunctionStats(backlog=self._state.backlog.get(request.function_id, 0))
+
     def layout(self, app: App) -> Any:
         """What a live app is made of, for clients and for containers."""
         live = app.live

@@ -86,6 +86,7 @@ class State:
     calls: dict[str, Any] = field(default_factory=dict)
     queues: dict[str, Any] = field(default_factory=dict)
     containers: dict[str, Any] = field(default_factory=dict)
+    backlog: dict[str, int] = field(default_factory=dict)
     lines: list[tuple[str, str, float, str]] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _numbers: Iterator[int] = field(default_factory=itertools.count)

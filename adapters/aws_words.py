@@ -84,7 +84,9 @@ class AwsSettings:
         return cls(**{**raw, **listed})
 
 
-def read_aws(service: str, node: Node, provider: Node, custom: Node) -> AwsSettings:
+def read_aws(
+    service: str, node: Node, provider: Node, custom: Node, stage: str | None = None
+) -> AwsSettings:
     """Read it from a file.
 
     Args:
@@ -92,6 +94,7 @@ def read_aws(service: str, node: Node, provider: Node, custom: Node) -> AwsSetti
         node: The function's section.
         provider: The provider's section, or nothing.
         custom: The function's section of ours.
+        stage: The stage, where the command line says one.
 
     Raises:
         UserError: A value is wrong.
@@ -103,7 +106,7 @@ def read_aws(service: str, node: Node, provider: Node, custom: Node) -> AwsSetti
     asked = custom["packaging"]
     return AwsSettings(
         service=service,
-        stage=provider["stage"].text(default="dev"),
+        stage=stage or provider["stage"].text(default="dev"),
         region=_text(provider["region"]),
         name=_text(node["name"]),
         runtime=_runtime(node["runtime"]) or _runtime(provider["runtime"]),
@@ -111,9 +114,10 @@ def read_aws(service: str, node: Node, provider: Node, custom: Node) -> AwsSetti
         image=image,
         artifact=artifact,
         role=_arn(node["role"]) or _role(role) or _arn(provider["role"]),
-        statements=tuple(role["statements"].plain() or ()) if role.is_mapping else (),
-        managed_policies=tuple(role["managedPolicies"].plain() or ()) if role.is_mapping else (),
-        permissions_boundary=_arn(role["permissionsBoundary"]) if role.is_mapping else None,
+        statements=_listed(role, "statements", provider["iamRoleStatements"]),
+        managed_policies=_listed(role, "managedPolicies", provider["iamManagedPolicies"]),
+        permissions_boundary=(_arn(role["permissionsBoundary"]) if role.is_mapping else None)
+        or _arn(provider["rolePermissionsBoundary"]),
         provisioned_concurrency=node["provisionedConcurrency"].optional_integer(least=0) or None,
         snap_start=snap_start,
         log_retention=_retention(node["logRetentionInDays"])
@@ -146,6 +150,12 @@ def _others(node: Node, provider: Node) -> dict[str, Any]:
     if node["vpc"].is_mapping and provider["vpc"].is_mapping:
         own["vpc"] = {**provider["vpc"].plain(), **own["vpc"]}
     return {key: value for key, value in {**own, **shared}.items() if value is not None}
+
+
+def _listed(role: Node, key: str, former: Node) -> tuple[Any, ...]:
+    """Of ``provider.iam.role``, or by the key of the provider's own that stood there before."""
+    own = role[key].plain() if role.is_mapping else None
+    return tuple(own or former.plain() or ())
 
 
 def _text(node: Node) -> str | None:

@@ -49,7 +49,8 @@ CUSTOM_KEYS = [
 """Ours."""
 READ_OF_PROVIDER = [
     "name", "memorySize", "timeout", "environment", "architecture", "runtime", "region", "stage",
-    "tags", "iam", "logRetentionInDays", "deploymentBucket",
+    "tags", "iam", "logRetentionInDays", "deploymentBucket", "rolePermissionsBoundary",
+    "iamRoleStatements", "iamManagedPolicies",
 ]
 _URL_KEYS = ["cors", "authorizer", "invokeMode"]
 _CORS_KEYS = [
@@ -71,6 +72,7 @@ class Surroundings:
         directory: The file's folder.
         functions: The names of all functions.
         target: Where they are deployed to.
+        stage: The framework's stage, where the command line says one.
     """
 
     service: str
@@ -78,6 +80,7 @@ class Surroundings:
     directory: Path
     functions: Collection[str]
     target: str
+    stage: str | None = None
 
 
 def default_settings(target: str) -> FunctionSettings:
@@ -188,7 +191,7 @@ def _settings(node: Node, custom: Node, surroundings: Surroundings) -> FunctionS
         profile=custom["as"].choice(PLAIN, *_profiles()),
         aws=_read(
             for_aws,
-            lambda: read_aws(surroundings.service, node, shared, custom),
+            lambda: read_aws(surroundings.service, node, shared, custom, surroundings.stage),
             AwsSettings(surroundings.service),
         ),
         tuning=read_tuning(custom, _profiles()) if surroundings.target == LOCAL else {},

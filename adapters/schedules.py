@@ -183,6 +183,7 @@ def _input(node: Node) -> str | None:
             json.loads(text)
     except (ValueError, TypeError):
         raise node.error("it must be an object, or JSON in a text") from None
+    node.without_cloud_formation(text)
     if len(text) > _LONGEST_INPUT:
         raise node.error(f"it is longer than {_LONGEST_INPUT} characters, AWS's limit")
     return text

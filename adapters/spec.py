@@ -13,9 +13,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from bentofn.adapters.function_section import (
     LOCAL,
@@ -26,6 +23,7 @@ from bentofn.adapters.function_section import (
 )
 from bentofn.adapters.settings import FunctionSettings, FunctionSpec
 from bentofn.adapters.variables import Scope
+from bentofn.adapters.yamlfile import read_yaml
 from bentofn.adapters.yamltree import Node
 from bentofn.runtime.errors import UserError
 
@@ -80,7 +78,10 @@ class DeploymentSpec:
 
 
 def load_spec(
-    directory: Path, environ: Mapping[str, str] = os.environ, target: str = LOCAL
+    directory: Path,
+    environ: Mapping[str, str] = os.environ,
+    target: str = LOCAL,
+    stage: str | None = None,
 ) -> DeploymentSpec | None:
     """Read ``serverless.yml`` (or ``.yaml``) of a folder; None where there is none.
 
@@ -88,13 +89,14 @@ def load_spec(
         directory: The folder.
         environ: The variables of this machine.
         target: Where it is deployed to: what the file says for that alone comes first.
+        stage: The framework's stage; None for the file's own.
 
     Raises:
         UserError: The file is wrong; says the file, the key path and the nearest known key.
     """
     for name in (FILE_NAME, "serverless.yaml"):
         if (directory / name).is_file():
-            return read_spec(directory / name, environ, target)
+            return read_spec(directory / name, environ, target, stage)
     return None
 
 
@@ -115,7 +117,10 @@ def default_spec(
 
 
 def read_spec(
-    path: Path, environ: Mapping[str, str] = os.environ, target: str = LOCAL
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    target: str = LOCAL,
+    stage: str | None = None,
 ) -> DeploymentSpec:
     """Read a file in Serverless Framework syntax.
 
@@ -123,12 +128,18 @@ def read_spec(
         path: The file.
         environ: The variables of this machine.
         target: Where it is deployed to: what the file says for that alone comes first.
+        stage: The framework's stage; None for the file's own.
 
     Raises:
         UserError: See :func:`load_spec`.
     """
-    document = _parse(path)
-    scope = Scope(environ, document if isinstance(document, dict) else {})
+    document = read_yaml(path)
+    scope = Scope(
+        environ,
+        document if isinstance(document, dict) else {},
+        directory=path.parent,
+        options={} if stage is None else {"stage": stage},
+    )
     root = Node(document, path.name, (), scope)
     root.only(_TOP_KEYS)
     service = root["service"].text()
@@ -141,7 +152,7 @@ def read_spec(
     custom["functions"].only(functions.keys(), what="function")
     surroundings = Surroundings(
         service, provider if provider.is_mapping else provider.absent(), path.parent,
-        functions.keys(), target,
+        functions.keys(), target, stage,
     )  # fmt: skip
     declared = {}
     for name in functions.keys():  # noqa: SIM118 - a Node is no mapping
@@ -151,31 +162,3 @@ def read_spec(
     if not declared:
         raise UserError(f"{path.name}: it declares no function; add one under functions.")
     return DeploymentSpec(service, declared, path)
-
-
-def _parse(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), _CloudFormationLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise UserError(f"{path.name}{line}: not valid YAML: {problem}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path.name}: it is not UTF-8 text; save it as UTF-8.") from error
-
-
-class _CloudFormationLoader(yaml.SafeLoader):
-    """Safe YAML in which ``!Ref``, ``!Sub`` and their like stand for what they tag."""
-
-
-def _tagged(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {suffix: loader.construct_sequence(node, deep=True)}
-    assert isinstance(node, yaml.MappingNode)
-    return {suffix: loader.construct_mapping(node, deep=True)}
-
-
-_CloudFormationLoader.add_multi_constructor("!", _tagged)

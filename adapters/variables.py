@@ -5,17 +5,33 @@ Source: https://www.serverless.com/framework/docs/guides/variables
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bentofn.runtime.errors import UserError
 
+CLOUD_FORMATION = "${AWS::"
+"""How CloudFormation's own variables begin, which the framework leaves alone too."""
+
 _LITERALS: Mapping[str, object] = {"true": True, "false": False, "null": None}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
+_FILE = re.compile(r"file\((?P<path>[^()]+)\)(?::(?P<key>.+))?\Z", re.DOTALL)
 _DEEPEST = 20
 """Variables that stand for variables; more than that refer to themselves."""
+
+_INSTEAD: Mapping[str, str] = {
+    "ssm": "name it under custom.bentofn.functions.NAME.secrets, as VARIABLE: ssm:/path",
+    "cf": "bentofn reads no CloudFormation stack; write the value, or ${env:NAME}",
+    "s3": "copy the value into a file, as ${file(values.yml):key}, or write ${env:NAME}",
+    "aws": "write the value, or ${env:NAME}",
+    "git": "write ${env:NAME}, and set it with git",
+    "file": "it is ${file(values.yml):key}, of a YAML, JSON or text file",
+}
+"""Sources that only the framework reads, and what to write in their place."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +42,19 @@ class Scope:
         environ: The environment variables.
         document: The whole file, for ``${self:...}``.
         depth: How many variables led here.
+        directory: The file's folder, for ``${file(...)}``.
+        options: What the command line says, for ``${opt:...}``.
     """
 
     environ: Mapping[str, str] = field(repr=False)
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
     depth: int = 0
+    directory: Path = Path()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def deeper(self) -> Scope:
+        """The same for a variable that another one stands for."""
+        return dataclasses.replace(self, depth=self.depth + 1)
 
 
 def resolve(text: str, where: str, scope: Scope) -> object:
@@ -61,7 +85,14 @@ def resolve(text: str, where: str, scope: Scope) -> object:
         parts.append(text[position:])
     if len(parts) == 1:
         return parts[0]
+    if any(isinstance(part, Mapping | list) for part in parts):
+        raise UserError(f"{where}: a variable in the midst of a text is no text itself.")
     return "".join("" if part is None else str(part) for part in parts)
+
+
+def stage_of(where: str, scope: Scope) -> str:
+    """The framework's stage: the command line's, the file's, or ``dev``."""
+    return str(scope.options.get("stage") or _at(["provider", "stage"], where, scope) or "dev")
 
 
 def _closing(text: str, start: int, where: str) -> int:
@@ -78,30 +109,11 @@ def _closing(text: str, start: int, where: str) -> int:
 
 def _variable(inside: str, where: str, scope: Scope) -> object:
     if inside.startswith("AWS::"):
-        return f"${{{inside}}}"  # CloudFormation's own, which the framework leaves alone too
+        return f"${{{inside}}}"
     sources = _sources(inside)
     for source in sources:
-        kind, _, name = source.partition(":")
-        if kind == "env":
-            value: object = scope.environ.get(name)
-        elif kind in ("self", "sls", "param"):
-            value = _of_file(kind, name, where, scope)
-        elif kind == "opt":
-            value = None  # an option of the framework's command line
-        elif source.startswith("${"):
-            return resolve(source, where, scope)
-        elif len(source) > 1 and source[0] == source[-1] and source[0] in "'\"":
-            return source[1:-1]
-        elif source in _LITERALS:
-            return _LITERALS[source]
-        elif _NUMBER.match(source):
-            return float(source) if "." in source else int(source)
-        else:
-            raise UserError(
-                f"{where}: the variable source {kind!r} is not supported; "
-                "write ${env:NAME} or ${env:NAME, default}."
-            )
-        if value is not None:
+        value = _value(source, where, scope)
+        if value is not None or source == "null":
             return value
     named = [source for source in sources if source]
     if all(source.startswith("env:") for source in named):
@@ -116,48 +128,103 @@ def _variable(inside: str, where: str, scope: Scope) -> object:
     )
 
 
+def _value(source: str, where: str, scope: Scope) -> object:
+    """What one of a variable's sources says; None where it says nothing."""
+    if "${" in source:
+        if source.startswith("${") and _closing(source, 0, where) == len(source) - 1:
+            return resolve(source, where, scope.deeper())
+        source = str(resolve(source, where, scope.deeper()))  # a variable in another one's name
+    if len(source) > 1 and source[0] == source[-1] and source[0] in "'\"":
+        return source[1:-1]
+    if source in _LITERALS:
+        return _LITERALS[source]
+    if _NUMBER.match(source):
+        return float(source) if "." in source else int(source)
+    file = _FILE.match(source)
+    if file is not None:
+        return _of_other_file(file["path"].strip(), file["key"], where, scope)
+    kind, _, name = source.partition(":")
+    if kind == "env":
+        return scope.environ.get(name)
+    if kind == "opt":
+        return scope.options.get(name)
+    if kind in ("self", "sls", "param"):
+        return _of_file(kind, name, where, scope)
+    instead = next(
+        (_INSTEAD[each] for each in _INSTEAD if re.match(rf"{each}\b", kind)),
+        "write ${env:NAME} or ${env:NAME, default}",
+    )
+    raise UserError(f"{where}: the variable source {kind!r} is not supported; {instead}.")
+
+
 def _of_file(kind: str, name: str, where: str, scope: Scope) -> object:
     """What the file itself says."""
     if kind == "self":
         return _at(name.split("."), where, scope)
-    stage = _at(["provider", "stage"], where, scope) or "dev"
+    stage = stage_of(where, scope)
     if kind == "sls":
         return stage if name == "stage" else None
-    if kind == "param":
-        for path in (
-            ["params", str(stage), name],
-            ["stages", str(stage), "params", name],
-            ["params", "default", name],
-            ["stages", "default", "params", name],
-        ):
-            value = _at(path, where, scope)
-            if value is not None:
-                return value
+    for path in (
+        ["params", stage, name],
+        ["stages", stage, "params", name],
+        ["params", "default", name],
+        ["stages", "default", "params", name],
+    ):
+        value = _at(path, where, scope)
+        if value is not None:
+            return value
     return None
 
 
+def _of_other_file(given: str, key: str | None, where: str, scope: Scope) -> object:
+    """What a file beside this one says; None where there is none."""
+    # Here, because it is for files that have such a variable.
+    from bentofn.adapters.yamlfile import read_yaml
+
+    path = scope.directory / Path(given).expanduser()
+    if not path.is_file():
+        return None
+    if path.suffix in (".yml", ".yaml", ".json"):
+        found = read_yaml(path)
+    elif path.suffix in (".js", ".cjs", ".mjs", ".ts"):
+        raise UserError(f"{where}: {given} is a program; bentofn reads YAML, JSON and text files.")
+    else:
+        try:
+            found = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UserError(f"{where}: {given} is not UTF-8 text; save it as UTF-8.") from None
+    return _down(found, key.split(".") if key else [], where, scope)
+
+
 def _at(path: list[str], where: str, scope: Scope) -> object:
-    value: Any = scope.document
-    deeper = Scope(scope.environ, scope.document, scope.depth + 1)
-    for key in path:
-        if not isinstance(value, Mapping) or key not in value:
-            return None
-        value = value[key]
+    return _down(scope.document, path, where, scope)
+
+
+def _down(value: Any, path: list[str], where: str, scope: Scope) -> object:
+    """What stands at a path below a value, by keys and by numbers in lists."""
+    for key in ("", *path):
+        if key and isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        elif key:
+            if not isinstance(value, Mapping) or key not in value:
+                return None
+            value = value[key]
         if isinstance(value, str):
-            value = resolve(value, where, deeper)
-    return value
+            value = resolve(value, where, scope.deeper())
+    found: object = value
+    return found
 
 
 def _sources(inside: str) -> list[str]:
-    """Split at the commas that stand outside of quotes and nested variables."""
+    """Split at the commas that stand outside of quotes, parentheses and nested variables."""
     sources, current, depth, quote = [], "", 0, ""
     for character in inside:
         if quote:
             quote = "" if character == quote else quote
         elif character in "'\"":
             quote = character
-        elif character in "{}":
-            depth += 1 if character == "{" else -1
+        elif character in "{}()":
+            depth += 1 if character in "{(" else -1
         elif character == "," and depth == 0:
             sources.append(current.strip())
             current = ""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, TypeVar
 
-from bentofn.adapters.variables import Scope, resolve
+from bentofn.adapters.variables import CLOUD_FORMATION, Scope, resolve
 from bentofn.runtime.errors import UserError
 
 Literals = TypeVar("Literals", bound=str)
@@ -107,7 +107,16 @@ class Node:
             raise self.error("it is missing; give it a text")
         if isinstance(self.value, bool | dict | list):
             raise self.error("it must be a text")
-        return str(self.value)
+        return self.without_cloud_formation(str(self.value))
+
+    def without_cloud_formation(self, text: str) -> str:
+        """A text; one with a variable of CloudFormation's would be deployed as it is written."""
+        if CLOUD_FORMATION in text:
+            raise self.error(
+                "a variable as ${AWS::Region} is CloudFormation's, and bentofn makes no stack; "
+                "write the value, or ${env:NAME}"
+            )
+        return text
 
     def texts(self, default: tuple[str, ...]) -> tuple[str, ...]:
         """A list of strings, or one string."""

@@ -20,6 +20,7 @@ from bentofn.adapters.local.core import conformity
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.plan import Problem
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.variables import CLOUD_FORMATION
 from bentofn.packager.lambda_.parts import LambdaPackage
 from bentofn.packager.lambda_.rules import MAX_LAYERS
 from bentofn.runtime.manifest import BentoManifest
@@ -237,13 +238,8 @@ def _others(settings: FunctionSettings) -> Iterator[Problem]:
     if files and not str(files.get("localMountPath", "")).startswith("/mnt/"):
         yield _violation("fileSystemConfig", "localMountPath must begin with /mnt/.")
     role = [*settings.aws.statements, *settings.aws.managed_policies]
-    for field, value in (
-        ("vpc", vpc),
-        ("fileSystemConfig", files),
-        ("onError", others.get("onError")),
-        ("provider.iam.role", role),
-    ):
-        if value is not None and not _is_plain(value):
+    for field, value in (*others.items(), ("provider.iam.role", role)):
+        if field not in _IGNORED and not _is_plain(value):
             yield _violation(
                 field, f"{field} must have plain ids and ARNs: there is no CloudFormation here."
             )
@@ -260,7 +256,7 @@ def _is_plain(value: object) -> bool:
         )
     if isinstance(value, list | tuple):
         return all(_is_plain(each) for each in value)
-    return True
+    return not (isinstance(value, str) and CLOUD_FORMATION in value)
 
 
 def _schedules(spec: FunctionSpec, manifest: BentoManifest) -> Iterator[Problem]:

@@ -10,17 +10,14 @@ import os
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import cast
 
 import click
 
 from bentofn.adapters.protocol import (
     Adapter,
     Deployed,
-    FunctionSpec,
     LogLine,
     Reply,
-    Snapshot,
 )
 from bentofn.adapters.registry import get_adapter
 from bentofn.commands.arguments import argument_options, read_arguments
@@ -30,6 +27,7 @@ from bentofn.commands.output import (
     print_json,
     progress,
 )
+from bentofn.commands.overrides import check_profile, overridden, override_options
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
@@ -50,17 +48,7 @@ def adapter_of(target: str) -> Adapter:
 @click.argument("source", default=".")
 @target_option
 @click.option("--function", "only", help="Deploy only this function of serverless.yml.")
-@click.option(
-    "--snapshot",
-    type=click.Choice(["auto", "criu", "template", "none"]),
-    help="Override the file's.",
-)
-@click.option(
-    "--as",
-    "profile",
-    metavar="PROFILE",
-    help="The backend whose rules target local runs it by; bentofn emulator profiles lists them.",
-)
+@override_options
 @argument_options
 @click.option("--wait/--no-wait", default=True, help="Return when fast starts are prepared too.")
 @json_option
@@ -68,6 +56,7 @@ def deploy(
     source: str,
     target: str,
     only: str | None,
+    stage: str | None,
     snapshot: str | None,
     profile: str | None,
     arguments: tuple[str, ...],
@@ -80,11 +69,9 @@ def deploy(
     Of several functions, one that fails does not keep the others.
     """
     # Here, because invoke and status must not wait for a YAML parser.
-    from bentofn.adapters.local.core.profile import load_profile
     from bentofn.commands.sources import declared, to_deploy
 
-    if profile is not None:
-        load_profile(profile)  # a name that is not known is told before anything is built
+    check_profile(profile)
     given = read_arguments(arguments, argument_file)
     home = Home.default()
     adapter = adapter_of(target)
@@ -92,11 +79,11 @@ def deploy(
     deployed: list[Deployed] = []
     failed: dict[str, str] = {}
     with progress() as report:
-        functions = declared(source, only, given, home, report, target)
+        functions = declared(source, only, given, home, report, target, stage)
         for function in functions:
             try:
                 spec = to_deploy(function, given, home, report, target)
-                spec = _overridden(spec, cast(Snapshot | None, snapshot), profile)
+                spec = overridden(spec, snapshot, profile)
                 deployed.append(adapter.apply(spec, report, wait=wait))
             except UserError as error:
                 if len(functions) == 1:
@@ -121,15 +108,6 @@ def _print_deployed(deployed: Deployed) -> None:
         click.echo(f"  {deployed.note}")
     if deployed.url:
         click.echo(f"  {deployed.url}")
-
-
-def _overridden(spec: FunctionSpec, snapshot: Snapshot | None, profile: str | None) -> FunctionSpec:
-    settings = dataclasses.replace(
-        spec.settings,
-        snapshot=snapshot or spec.settings.snapshot,
-        profile=profile or spec.settings.profile,
-    )
-    return dataclasses.replace(spec, settings=settings)
 
 
 @click.command()

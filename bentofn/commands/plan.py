@@ -13,6 +13,7 @@ from bentofn.adapters.plan import Change, Cost, Plan
 from bentofn.commands.arguments import argument_options, read_arguments
 from bentofn.commands.functions import adapter_of, target_option
 from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.commands.overrides import check_profile, overridden, override_options
 from bentofn.packager.home import Home
 
 _SHOWN = 3
@@ -29,6 +30,7 @@ _SIGNS = {"create": "+", "update": "~", "delete": "-"}
     "--load", metavar="COUNT/PERIOD,DURATION",
     help="Say what it would cost at this load, such as 100/day,0.2s.",
 )  # fmt: skip
+@override_options
 @argument_options
 @json_option
 def plan(
@@ -36,6 +38,9 @@ def plan(
     target: str,
     only: str | None,
     load: str | None,
+    stage: str | None,
+    snapshot: str | None,
+    profile: str | None,
     arguments: tuple[str, ...],
     argument_file: Path | None,
     as_json: bool,
@@ -49,16 +54,18 @@ def plan(
     from bentofn.adapters.load import Load
     from bentofn.commands.sources import declared, to_deploy
 
+    check_profile(profile)
     expected = None if load is None else Load.parse(load)
     given = read_arguments(arguments, argument_file)
     home, adapter = Home.default(), adapter_of(target)
     adapter.check_installed()
     with progress() as report:
-        functions = declared(source, only, given, home, report, target)
-        plans = [
-            adapter.plan(to_deploy(each, given, home, report, target), load=expected)
+        functions = declared(source, only, given, home, report, target, stage)
+        specs = [
+            overridden(to_deploy(each, given, home, report, target), snapshot, profile)
             for each in functions
         ]
+        plans = [adapter.plan(spec, load=expected) for spec in specs]
     if as_json:
         print_json([each.to_json() for each in plans])
     else:

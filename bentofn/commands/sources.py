@@ -29,6 +29,7 @@ def declared(
     home: Home,
     report: Report,
     target: str = "local",
+    stage: str | None = None,
 ) -> list[FunctionDeclaration]:
     """The functions that a source declares.
 
@@ -39,11 +40,12 @@ def declared(
         home: Where bentos are.
         report: Told about each step and each warning.
         target: Where they are deployed to.
+        stage: The Serverless Framework's stage; None for that of ``serverless.yml``.
 
     Raises:
         UserError: There is no such project, bento or function.
     """
-    functions = _declared(source, arguments, home, report, target).functions
+    functions = _declared(source, arguments, home, report, target, stage).functions
     if only is None:
         return list(functions.values())
     if only not in functions:
@@ -92,11 +94,11 @@ def _with_arguments(spec: FunctionSpec, arguments: Arguments, home: Home) -> Fun
 
 
 def _declared(
-    source: str, arguments: Arguments, home: Home, report: Report, target: str
+    source: str, arguments: Arguments, home: Home, report: Report, target: str, stage: str | None
 ) -> DeploymentSpec:
     project = Path(source)
     if project.is_dir():
-        found = load_spec(project, target=target)
+        found = load_spec(project, target=target, stage=stage)
         if found is not None:
             return found
         machine = build_target(default_settings(target), target, host_platform())

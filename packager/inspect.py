@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bentofn.packager.files import CHUNK
 from bentofn.packager.layers.stream import DamagedLayer, Member, read_members
-from bentofn.packager.modelstore.safetensors_file import digests_of, read_header_of
+from bentofn.packager.modelstore.safetensors_file import digests_of
 from bentofn.packager.prefetch.artifact import find_prefetch
 from bentofn.packager.prefetch.trace import HotFile, Trace
 from bentofn.packager.reasons import Reasons, read_reasons
@@ -17,6 +17,7 @@ from bentofn.packager.store.blobs import hash_stream
 from bentofn.packager.store.descriptors import LAYER_PATH, by_file
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
+from bentofn.runtime.weights.header import read_header_of
 
 _ALWAYS = ("runtime", "code")
 """Kinds of layers that a node fetches whole before anything starts, as models' small files."""

@@ -25,7 +25,7 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 
 if TYPE_CHECKING:  # the model store imports this module
-    from bentofn.packager.modelstore.safetensors_file import SafetensorsHeader, TensorInfo
+    from bentofn.runtime.weights.header import SafetensorsHeader, TensorInfo
 
 LEAST_SIZE = 4 << 20
 """Bytes that a part of a small model holds at most; a file that is no larger is not cut."""
@@ -104,7 +104,7 @@ def split(source: Path, total: int | None = None) -> list[Part]:
     Raises:
         UserError: It is no safetensors file or cannot be read.
     """
-    from bentofn.packager.modelstore.safetensors_file import read_header
+    from bentofn.runtime.weights.header import read_header
 
     header = read_header(source)
     return cut(header, part_size(header.data_size if total is None else total))

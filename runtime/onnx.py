@@ -7,7 +7,6 @@ answers at once with the session that it was forked with, until its own one, wit
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from bentofn.runtime import threads
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import register_after_restore
+from bentofn.runtime.weights.header import read_header
 
 FILE = "model.onnx"
 """Name of the graph in a model's directory."""
@@ -181,14 +181,12 @@ def linked_weights(file: Path) -> tuple[list[str], list[Any]]:
     import numpy as np
 
     data = np.memmap(file, np.uint8, "r")
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    header = json.loads(data[8:start].tobytes())
+    header = read_header(file)
     arrays = {}
-    for name, info in header.items():
-        if info.get("dtype") in _SAFETENSORS:
-            begin, end = (start + offset for offset in info["data_offsets"])
-            array = data[begin:end].view(_SAFETENSORS[info["dtype"]])
-            arrays[name] = array.reshape(info["shape"])
+    for name, info in header.tensors.items():
+        if info.dtype in _SAFETENSORS:
+            values = data[header.data_start + info.start : header.data_start + info.stop]
+            arrays[name] = values.view(_SAFETENSORS[info.dtype]).reshape(info.shape)
     return list(arrays), list(arrays.values())
 
 

@@ -10,13 +10,9 @@ from typing import Any
 
 from bentofn.packager.files import atomic_write, publish, temporary_file
 from bentofn.packager.modelstore.checkpoint import SAVE_AGAIN, read_checkpoint, wrapper
-from bentofn.packager.modelstore.safetensors_file import (
-    METADATA_KEY,
-    encode_header,
-    lay_out,
-    read_header,
-)
+from bentofn.packager.modelstore.safetensors_file import encode_header, lay_out
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.header import METADATA_KEY, read_header
 
 CHECKPOINT_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 INDEX_SUFFIX = ".index.json"

@@ -14,7 +14,7 @@ from bentofn.packager.layers import LayerFile, put_layer
 from bentofn.packager.modelstore.access import FILES_TITLE, ModelInfo, put_config
 from bentofn.packager.modelstore.convert import INDEX_SUFFIX, convert_checkpoint
 from bentofn.packager.modelstore.policy import ANYTHING_SAFE, Policy
-from bentofn.packager.modelstore.safetensors_file import read_header, tensor_digests
+from bentofn.packager.modelstore.safetensors_file import tensor_digests
 from bentofn.packager.modelstore.scan import Found, scan, shard_names
 from bentofn.packager.modelstore.weights import Weights, put_weights
 from bentofn.packager.store import Descriptor, Entry, Store, check_part
@@ -27,6 +27,7 @@ from bentofn.packager.store.descriptors import (
 )
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import canonical_json
+from bentofn.runtime.weights.header import read_header
 
 
 @dataclass

@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentofn.packager.modelstore.safetensors_file import (
-    encode_header,
-    read_header,
-    tensor_digests,
-)
+from bentofn.packager.modelstore.safetensors_file import encode_header, tensor_digests
 from bentofn.packager.parts import Part, cut, part_size
 from bentofn.packager.store import Descriptor, Store
 from bentofn.packager.store.blobs import digest_of, open_source
@@ -21,6 +17,7 @@ from bentofn.packager.store.descriptors import (
     PART_SIZE,
     TITLE,
 )
+from bentofn.runtime.weights.header import read_header
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,13 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from bentofn.runtime.io.npy import check_size, checked
-
-METADATA = "__metadata__"
+from bentofn.runtime.io.npy import checked
+from bentofn.runtime.weights.header import (
+    METADATA_KEY,
+    MalformedError,
+    SafetensorsHeader,
+    parse,
+)
 
 _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 1 << 20
@@ -34,27 +38,16 @@ def decode(data: bytearray) -> tuple[dict[str, Any], dict[str, str]]:
     """
     import numpy as np
 
-    header, start = _header(data)
-    metadata = header.pop(METADATA, {})
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise ValueError("the metadata of the safetensors file is no mapping of texts")
+    header = _header(data)
     arrays: dict[str, Any] = {}
-    end = 0
-    for name, entry in sorted(header.items(), key=lambda item: _offsets(item[1])):
-        begin, stop = _offsets(entry)
-        if begin != end or stop < begin:
-            raise ValueError("the values of the safetensors file overlap, or have gaps")
-        end = stop
-        dtype = np.dtype(_dtype(name, entry))
-        check_size(entry.get("shape"), dtype.itemsize, stop - begin)
-        if start + stop > len(data):
-            raise ValueError("the safetensors file is cut off")
-        count = (stop - begin) // dtype.itemsize
-        array = np.frombuffer(data, dtype, count, start + begin)
-        arrays[name] = checked(array, dtype.kind).reshape(entry["shape"])
-    if start + end != len(data):
-        raise ValueError("the safetensors file has more values than its header says")
-    return {name: arrays[name] for name in header}, metadata
+    for name, info in header.tensors.items():
+        if info.dtype not in _DTYPES:
+            raise ValueError(f"the elements of {name!r} are none of {', '.join(_DTYPES)}")
+        dtype = np.dtype(_DTYPES[info.dtype])
+        count = (info.stop - info.start) // dtype.itemsize
+        array = np.frombuffer(data, dtype, count, header.data_start + info.start)
+        arrays[name] = checked(array, dtype.kind).reshape(info.shape)
+    return arrays, dict(header.metadata)
 
 
 def encode(arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -65,7 +58,7 @@ def encode(arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None)
     """
     import numpy as np
 
-    header: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
+    header: dict[str, Any] = {METADATA_KEY: dict(metadata)} if metadata else {}
     pieces: list[Any] = []
     end = 0
     for name, array in arrays.items():
@@ -86,7 +79,7 @@ def encode(arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None)
     return b"".join((_LENGTH.pack(len(text)), text, *pieces))
 
 
-def _header(data: bytearray) -> tuple[dict[str, Any], int]:
+def _header(data: bytearray) -> SafetensorsHeader:
     if len(data) < _LENGTH.size:
         raise ValueError("the body is no safetensors file")
     size = _LENGTH.unpack_from(data)[0]
@@ -94,34 +87,6 @@ def _header(data: bytearray) -> tuple[dict[str, Any], int]:
     if size > _LONGEST_HEADER or start > len(data):
         raise ValueError("the header of the safetensors file is too long")
     try:
-        header = json.loads(data[_LENGTH.size : start].decode(), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("the header of the safetensors file cannot be read") from error
-    if not isinstance(header, dict):
-        raise ValueError("the header of the safetensors file is no mapping")
-    return header, start
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is given twice")
-    return found
-
-
-def _offsets(entry: Any) -> tuple[int, int]:
-    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-    if (
-        not isinstance(offsets, list)
-        or len(offsets) != 2
-        or not all(type(each) is int and 0 <= each < 1 << 63 for each in offsets)
-    ):
-        raise ValueError("an entry of the safetensors file does not say where its values are")
-    return offsets[0], offsets[1]
-
-
-def _dtype(name: str, entry: Mapping[str, Any]) -> str:
-    kind = entry.get("dtype")
-    if not isinstance(kind, str) or kind not in _DTYPES:
-        raise ValueError(f"the elements of {name!r} are none of {', '.join(_DTYPES)}")
-    return _DTYPES[kind]
+        return parse(bytes(data[_LENGTH.size : start]), len(data) - start)
+    except MalformedError as error:
+        raise ValueError(f"the body is no whole safetensors file: {error}") from error

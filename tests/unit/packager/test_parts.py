@@ -21,12 +21,7 @@ from bentofn.packager.modelstore import (
     model_layers,
 )
 from bentofn.packager.modelstore.access import model_files
-from bentofn.packager.modelstore.safetensors_file import (
-    SafetensorsHeader,
-    lay_out,
-    read_header,
-    tensor_digests,
-)
+from bentofn.packager.modelstore.safetensors_file import lay_out, tensor_digests
 from bentofn.packager.modelstore.sharing import shared_bytes
 from bentofn.packager.parts import (
     LEAST_SIZE,
@@ -41,6 +36,7 @@ from bentofn.packager.roots.materialise import prune
 from bentofn.packager.store import Descriptor, Entry, Store
 from bentofn.packager.store.descriptors import MODEL_WEIGHT, PART_OFFSET, PART_SIZE
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.header import SafetensorsHeader, read_header
 
 MIB = 1 << 20
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from bentofn.packager.modelstore.convert import Conversion, convert_checkpoint
-from bentofn.packager.modelstore.safetensors_file import read_header, tensor_digests
+from bentofn.packager.modelstore.safetensors_file import tensor_digests
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.header import read_header
 
 # torch announces the end of quantised and nested tensors and of TorchScript; files of them remain.
 pytestmark = pytest.mark.filterwarnings("ignore:.*(quantize|nested|torch.jit)")

@@ -15,14 +15,12 @@ from safetensors import deserialize
 
 from bentofn.packager.modelstore.safetensors_file import (
     DATA_ALIGNMENT,
-    DTYPE_BITS,
-    SafetensorsHeader,
     encode_header,
     lay_out,
-    read_header,
     tensor_digests,
 )
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.header import DTYPE_BITS, SafetensorsHeader, read_header
 
 TEXT = st.text('aZ._"\\\n\0é\u2028\U0001f371', max_size=8)
 WHOLE_BYTES = sorted(dtype for dtype, bits in DTYPE_BITS.items() if bits >= 8)

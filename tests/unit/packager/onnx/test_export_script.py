@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bentofn.packager.modelstore.safetensors_file import read_header
 from bentofn.packager.onnx.export_script import CannotExport, export
 from bentofn.runtime.exports import Export, declare
 from bentofn.runtime.onnx import OnnxSession
 from bentofn.runtime.torch_session import TorchSession
+from bentofn.runtime.weights.header import read_header
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 for needed in ("torch", "onnx", "onnxscript", "onnxruntime"):

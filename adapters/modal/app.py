@@ -30,6 +30,7 @@ _FRONT_CALLS = 1000
 """Calls that the endpoint of a batched class passes on at a time; it only waits for them."""
 
 _REMOTE = f"/root/{MODULE}.py"
+_SCRIPT = "/opt/bentofn-setup"
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def _app(desired: Desired, root: BentoRoot, file: Path, module: ModuleType) -> A
 
     python = _base(desired)
     app = modal.App(desired.name, tags=dict(desired.tags), include_source=False)
-    image = _image(python, root, file)
+    image = _image(desired, python, root, file)
     secrets = _secrets(desired)
     volumes = {}
     if desired.has_models:
@@ -94,15 +95,25 @@ def _base(desired: Desired) -> Any:
     return image.apt_install(*desired.system_packages) if desired.system_packages else image
 
 
-def _image(python: Any, root: BentoRoot, file: Path) -> Any:
+def _image(desired: Desired, python: Any, root: BentoRoot, file: Path) -> Any:
+    manifest = desired.bento.manifest
+    script = ImageOptions.from_plain(manifest.docker).setup_script
     image = python
     if any(root.environment.resolve().iterdir()):
         image = image.add_local_dir(root.environment.resolve(), f"{ROOT}/env", copy=True)
     # Modal's own client in the container takes the bento's version of what both need.
     image = image.env({"PYTHONPATH": f"{ROOT}/env", "PYTHONDONTWRITEBYTECODE": "1"})
-    image = image.add_local_dir(root.runtime.resolve(), f"{ROOT}/runtime")
-    image = image.add_local_dir(root.source.resolve(), f"{ROOT}/src")
-    image = image.add_local_file(root.manifest, f"{ROOT}/bento.json")
+    # What a script sees and may change is in the image; else it is added to containers.
+    copy = script is not None
+    image = image.add_local_dir(root.runtime.resolve(), f"{ROOT}/runtime", copy=copy)
+    image = image.add_local_dir(root.source.resolve(), f"{ROOT}/src", copy=copy)
+    image = image.add_local_file(root.manifest, f"{ROOT}/bento.json", copy=copy)
+    if script is not None:
+        written = file.with_name("setup_script")
+        written.write_text(script, encoding="utf-8")
+        image = image.env(dict(manifest.envs)) if manifest.envs else image
+        image = image.add_local_file(written, _SCRIPT, copy=True)
+        image = image.run_commands(f"chmod +x {_SCRIPT} && cd {ROOT} && {_SCRIPT}")
     return image.add_local_file(file, _REMOTE)
 
 

@@ -136,17 +136,13 @@ def _image(bento: Bento) -> Iterator[Problem]:
         )
     if manifest.python not in PYTHONS:
         yield _violation("", f"Modal has no image with Python {manifest.python}.")
-    options = ImageOptions.from_plain(manifest.docker)
-    for name, given in (
-        ("setup_script", options.setup_script),
-        ("dockerfile_template", options.dockerfile_template),
-    ):
-        if given:
-            yield _violation(
-                "",
-                f"{bento.tag} has a docker.{name}, which is not run for Modal; name an image in "
-                "which it was as docker.base_image.",
-            )
+    if ImageOptions.from_plain(manifest.docker).dockerfile_template:
+        yield _violation(
+            "",
+            f"{bento.tag} has a docker.dockerfile_template, which Modal's image builder does not "
+            "take; name an image that was made by it as docker.base_image, or write what it does "
+            "as a docker.setup_script.",
+        )
 
 
 def _schedules(spec: FunctionSpec, bento: Bento) -> Iterator[Problem]:

@@ -132,8 +132,8 @@ def with_commands(image: ImageOptions, spec: ImageSpec) -> tuple[ImageOptions, t
         )
     script = "\n".join(("#!/bin/bash", "set -e", "cd /opt/bento/src", *spec.commands, ""))
     note = (
-        f"{ORIGIN}: its commands run where an image is made (bentofn containerize), and not on "
-        "this machine."
+        f"{ORIGIN}: its commands run where an image is made (bentofn containerize, target modal), "
+        "and not on this machine."
     )
     return replace(image, setup_script=script), (note,)
 

@@ -70,6 +70,40 @@ class Greeter:
             "tmp": os.access("/tmp", os.W_OK),
         }
 """
+TWO_SERVICES = """
+import bentofn
+
+
+@bentofn.service
+class Words:
+    def __init__(self) -> None:
+        self.seen = ["construct"]
+
+    @bentofn.after_restore
+    def after(self) -> None:
+        self.seen.append("after")
+
+    @bentofn.api
+    def split(self, text: str) -> list[str]:
+        return text.split()
+
+    @bentofn.api
+    def told(self) -> list[str]:
+        return self.seen
+
+
+@bentofn.service
+class Greeter:
+    words = bentofn.depends(Words)
+
+    @bentofn.api
+    async def greet(self, names: str) -> list[str]:
+        return [f"Hello {name}" for name in await self.words.to_async.split(names)]
+
+    @bentofn.api
+    def told(self) -> list[str]:
+        return self.words.told()
+"""
 BENTOFILE = 'service: "service:Greeter"\ninclude: ["*.py"]\nmodels: ["words:1"]\n'
 
 
@@ -106,17 +140,28 @@ def packaged(build: Build) -> LambdaPackage:
     return build()
 
 
+Make = Callable[[LambdaPackage], Machine]
+
+
 @pytest.fixture(scope="module")
-def machine(
-    packaged: LambdaPackage, home: Home, tmp_path_factory: pytest.TempPathFactory
-) -> Machine:
+def make_machine(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Unpacks a package as Lambda does."""
     if reason := lambda_machine.why_not():
         pytest.skip(reason)
-    opt, task = lambda_machine.unpack(packaged, tmp_path_factory.mktemp("function"))
     python = find_python(PYTHON)
     client = client_directory(home, PYTHON, python)
     alone = lambda_machine.lambdas_own(client, tmp_path_factory.mktemp("runtime"))
-    return Machine(opt, task, python.parent.parent, alone)
+
+    def make(packaged: LambdaPackage) -> Machine:
+        opt, task = lambda_machine.unpack(packaged, tmp_path_factory.mktemp("function"))
+        return Machine(opt, task, python.parent.parent, alone)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def machine(packaged: LambdaPackage, make_machine: Make) -> Machine:
+    return make_machine(packaged)
 
 
 def ask(url: str, event: Any) -> Any:
@@ -180,6 +225,17 @@ async def test_it_is_restored_by_snapstart(machine: Machine, packaged: LambdaPac
         found = await ask({"api": "surroundings", "body": {}})
     check_surroundings(found)
     assert found["seen"] == ["example", "after"]
+
+
+async def test_two_services_run_in_one_environment(build: Build, make_machine: Make) -> None:
+    packaged = build(lambda _: TWO_SERVICES)
+    function = Configuration(
+        "greet", packaged.handler, PYTHON, memory=1024, timeout=20.0, snap_start=True
+    )
+    async with make_machine(packaged).restored(function, []) as ask:
+        answer = await ask({"api": "greet", "body": {"names": "Ada Alan"}})
+        assert answer == ["Hello Ada", "Hello Alan"]
+        assert await ask({"api": "told", "body": {}}) == ["construct", "after"]
 
 
 def test_a_change_of_code_changes_the_function_and_no_layer(

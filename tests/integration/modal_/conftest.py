@@ -83,13 +83,67 @@ class Adder:
         return [number + self.offset for number in numbers]
 """
 
+PAIR = """\
+import bentofn
+
+
+@bentofn.service
+class Words:
+    def __init__(self):
+        self.seen = ["construct"]
+
+    @bentofn.after_restore
+    def renewed(self):
+        self.seen.append("after_restore")
+
+    @bentofn.on_startup
+    def started(self):
+        self.seen.append("startup")
+
+    @bentofn.on_shutdown
+    def ended(self):
+        print("words shut down", flush=True)
+
+    @bentofn.api
+    def split(self, text: str) -> list[str]:
+        return text.split()
+
+    @bentofn.api
+    def told(self) -> list[str]:
+        return self.seen
+
+
+@bentofn.service(name="pair")
+class Pair:
+    words = bentofn.depends(Words)
+
+    @bentofn.api
+    async def count(self, text: str) -> int:
+        return len(await self.words.to_async.split(text))
+
+    @bentofn.api
+    def told(self) -> dict:
+        with open("/opt/bento/src/made.txt") as file:
+            return {"seen": self.words.told(), "made": file.read()}
+"""
+"""Two services, and what a script puts beside them."""
+
+SETUP = """\
+#!/bin/sh
+set -e
+cd /opt/bento/src
+test -f service.py
+echo "by $WHO" > made.txt
+"""
+
 Spec = Callable[..., FunctionSpec]
 Apply = Callable[..., Deployed]
 
 
 @pytest.fixture(scope="session")
 def modal_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home with ``greeter:1``, ``greeter:2`` of other code, and ``adder:1`` with a model."""
+    """A home with ``greeter:1``, ``greeter:2`` of other code, ``adder:1`` with a model, and
+    ``pair:1`` of two services and a setup script."""
     folder = tmp_path_factory.mktemp("modal")
     home = Home(folder / "home")
     weights = folder / "weights"
@@ -100,6 +154,7 @@ def modal_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         "greeter:1": GREETER,
         "greeter:2": GREETER.replace("Hello", "Good day"),
         "adder:1": ADDER,
+        "pair:1": PAIR,
     }
     for tag, source in sources.items():
         name, version = tag.split(":")
@@ -107,9 +162,11 @@ def modal_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         project.mkdir()
         (project / "service.py").write_text(source)
         packages = "[safetensors, numpy]" if name == "adder" else "[]"
-        (project / "bentofile.yaml").write_text(
-            f"service: service:{name.title()}\npython:\n  packages: {packages}\n"
-        )
+        options = f"service: service:{name.title()}\npython:\n  packages: {packages}\n"
+        if name == "pair":
+            (project / "setup.sh").write_text(SETUP)
+            options += "docker: {setup_script: setup.sh}\nenvs: [{name: WHO, value: the script}]\n"
+        (project / "bentofile.yaml").write_text(options)
         build(project, home, BuildOptions(version=version), lambda _: None)
     return home
 

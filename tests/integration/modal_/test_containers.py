@@ -67,6 +67,20 @@ def test_it_is_called_without_an_endpoint(deploy: Any, adapter: ModalAdapter, cl
     assert adapter.invoke("greeter", b'{"to": "x"}', api="count").status == 400
 
 
+def test_two_services_run_in_one_container(
+    deploy: Any, adapter: ModalAdapter, cloud: Cloud
+) -> None:
+    """In an image in which the bento's setup script has run."""
+    url = deploy("pair:1").url
+    answer = httpx.post(f"{url}/count", json={"text": "one two three"}, timeout=60)
+    assert answer.json() == 3
+    told = json.loads(b"".join(adapter.invoke("pair", b"{}", api="told").body))
+    assert told["seen"] == ["construct", "after_restore", "startup"]
+    assert told["made"] == "by the script\n"
+    cloud.run(cloud.state.stop_containers())
+    assert "words shut down" in said(cloud)
+
+
 def test_a_service_that_does_not_start_says_why(deploy: Any, adapter: ModalAdapter) -> None:
     deploy(environment={"FAIL": "1"})
     with pytest.raises(UserError, match="Calling 'greeter' failed: no such model"):

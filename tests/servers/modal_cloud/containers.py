@@ -11,6 +11,7 @@ import asyncio
 import json
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from packaging.requirements import Requirement
 
 from modal_cloud.state import State
 
+_ENTRY = (
+    "/usr/bin/env PYTHONPATH=/root:${PYTHONPATH:-}:/pkg "
+    f"{sys.base_prefix}/bin/python3 -S -u -m modal._container_entrypoint"
+)
 _OWN = {"opt", "root", "tmp", "pkg", "__modal", "proc", "sys", "dev"}
 
 
@@ -60,7 +65,7 @@ class Container:
         )
         (root / "__modal" / "arguments").write_bytes(arguments.SerializeToString())
         process = await asyncio.create_subprocess_exec(
-            *_command(root), env={**variables, **_own_variables(state, task_id)},
+            *_inside(root, _ENTRY), env={**variables, **_own_variables(state, task_id)},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         reading = asyncio.ensure_future(_read(state, app.app_id, function_id, task_id, process))
@@ -145,6 +150,12 @@ def _run(state: State, root: Path, image: Any, variables: dict[str, str]) -> Non
         elif word == "COPY" and image.context_mount_id:
             target = rest.split()[-1]
             _copy(state, root, Path(target), state.mounts[image.context_mount_id])
+        elif word == "RUN" and "/opt/bento" in rest:  # and not what brings packages
+            subprocess.run(
+                _inside(root, f"/bin/sh -c {shlex.quote(rest)}"),
+                env={**variables, **_own_variables(state, "")},
+                check=True,
+            )
 
 
 def _copy(state: State, root: Path, target: Path, files: dict[str, str]) -> None:
@@ -172,7 +183,7 @@ def _own_variables(state: State, task_id: str) -> dict[str, str]:
     }
 
 
-def _command(root: Path) -> list[str]:
+def _inside(root: Path, command: str) -> list[str]:
     """A command line that has the root as its ``/``, in a namespace of mounts of its own."""
     python = Path(sys.base_prefix)
     binds = [
@@ -181,7 +192,7 @@ def _command(root: Path) -> list[str]:
         if path.name not in _OWN and path.is_dir() and not path.is_symlink()
     ]
     links = [
-        f"ln -s {path.readlink()} {root}/{path.name}"
+        f"ln -sfn {path.readlink()} {root}/{path.name}"  # a setup script was run in it before
         for path in sorted(Path("/").iterdir())
         if path.is_symlink() and path.name not in _OWN
     ]
@@ -192,11 +203,7 @@ def _command(root: Path) -> list[str]:
         if path.parts[1] in _OWN
     ]
     system = [f"mount --rbind /{name} {root}/{name}" for name in ("proc", "dev", "sys")]
-    start = (
-        f"cd {root}/root && exec chroot {root} /usr/bin/env "
-        f"PYTHONPATH=/root:${{PYTHONPATH:-}}:/pkg {python}/bin/python3 -S -u "
-        "-m modal._container_entrypoint"
-    )
+    start = f"cd {root}/root && exec chroot {root} {command}"
     script = " && ".join(["mount --make-rprivate /", *binds, *links, *system, start])
     return [shutil.which("unshare") or "unshare", "--mount", "--pid", "--fork", "sh", "-c", script]
 

@@ -75,7 +75,7 @@ def test_the_bento_must_be_for_modals_machines(tmp_path: Any) -> None:
     assert "--platform linux/amd64" in sentence
     ((_, sentence),) = blocking(bento(tmp_path, python="3.9"))
     assert "3.9" in sentence
-    ((_, sentence),) = blocking(bento(tmp_path, docker={"setup_script": "#!/bin/sh\n"}))
+    ((_, sentence),) = blocking(bento(tmp_path, docker={"dockerfile_template": "FROM x\n"}))
     assert "docker.base_image" in sentence
 
 

@@ -13,6 +13,7 @@ from bentofn.adapters.aws_lambda.matching import full_configuration
 from bentofn.adapters.aws_lambda.step import PUSH, Made, Step, tag_list
 from bentofn.adapters.plan import Change
 from bentofn.packager.lambda_.parts import Part
+from bentofn.packager.sizes import human_size
 
 
 def upload_steps(wanted: Desired, live: Live) -> Iterator[Step]:
@@ -71,7 +72,7 @@ def _object(wanted: Desired, part: Part, key: str) -> Step:
             "Key": key,
             "ChecksumSHA256": base64.b64encode(digest).decode(),
         },
-        f"Uploading {part.name} ({part.size / 1e6:.1f} MB)",
+        f"Uploading {part.name} ({human_size(part.size)})",
         body=part,
     )
 

@@ -159,6 +159,7 @@ def _configuration(
     vpc = others.get("vpc") or {}
     files = others.get("fileSystemConfig")
     tracing = others.get("tracing")
+    is_snapped = starts_snapped(settings, package, names.region)
     found: dict[str, Any] = {
         "Role": settings.aws.role or names.role_arn(role.name if role is not None else ""),
         "MemorySize": settings.memory or MEMORY,
@@ -175,7 +176,7 @@ def _configuration(
         "FileSystemConfigs": [
             {"Arn": files["arn"], "LocalMountPath": files["localMountPath"]}
         ] if files else [],
-        "SnapStart": {"ApplyOn": SNAPPED if starts_snapped(settings, package) else NOT_SNAPPED},
+        "SnapStart": {"ApplyOn": SNAPPED if is_snapped else NOT_SNAPPED},
         "LoggingConfig": _logging(others.get("logs") or {}, names),
     }  # fmt: skip
     if package.kind == "Zip":

@@ -17,6 +17,7 @@ from bentofn.adapters.protocol import FunctionSpec
 from bentofn.runtime.errors import UserError
 
 _VARIABLE = "BENTOFN_FUNCTION"
+_PLACES = len(("bentofn", "region", "name", "function"))
 
 
 def names_of(session: Session, spec: FunctionSpec) -> Names:
@@ -62,7 +63,10 @@ def _every(session: Session, name: str | None) -> Iterator[Names]:
     path = f"{ROLES}{session.region}/"
     roles = 0
     for role in session.pages("iam", "ListRoles", f"roles {path}*", "Roles", PathPrefix=path):
-        given, function = role["Path"].strip("/").split("/")[2:4]
+        place = role["Path"].strip("/").split("/")
+        if len(place) != _PLACES:
+            continue  # somebody else's
+        given, function = place[2:]
         if name in (None, given, function):
             roles += 1
             yield _names(session, given, function)

@@ -127,14 +127,18 @@ def _versions(wanted: Desired, live: Live) -> Iterator[Step]:
     used = {arn for version in users for arn in version.configuration.get("Layers", ())}
     for layer, versions in live.layers.items():
         for arn in versions.values():
-            if arn not in used:
+            if arn not in used and arn not in live.fresh:
                 yield without_layer(layer, arn)
     needed = tuple(filter(None, (_fetched_from(names, version) for version in users)))
+    # Lambda has copies of this function's own zips; another's may not have been used yet.
+    own = {names.key(part.digest) for part in wanted.package.parts}
+    done = tuple(key for key in live.objects if not key.startswith(needed))
     yield from without_objects(
-        names, tuple(key for key in live.objects if not key.startswith(needed))
+        names, tuple(key for key in done if key in own or key not in live.fresh)
     )
+    kept_images = {f"sha256:{user.code}" for user in users} | live.fresh
     yield from without_images(
-        names, [each for each in live.images or () if each[7:] not in {user.code for user in users}]
+        names, [each for each in live.images or () if each not in kept_images]
     )
 
 

@@ -94,6 +94,8 @@ class Live:
         layers: Name of a layer to the digests and ARNs of its versions.
         bucket: Whether there is a bucket.
         objects: Keys of the function's objects in it.
+        fresh: Of these keys, of the layers' ARNs and of the images' digests those that came within
+            the last hour: another deployment may be about to use them.
         images: Digests of the images in its repository; None where there is none.
     """
 
@@ -116,6 +118,7 @@ class Live:
     layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bucket: bool = False
     objects: tuple[str, ...] = ()
+    fresh: frozenset[str] = frozenset()
     images: tuple[str, ...] | None = None
 
     @property

@@ -27,6 +27,7 @@ _MORE: Mapping[str, tuple[str, ...]] = {
     "CreateScheduleGroup": ("scheduler:TagResource",),
     "CreateRepository": ("ecr:TagResource",),
     "PutObject": ("s3:GetObject",),
+    "CreateEventSourceMapping": ("lambda:TagResource",),
     PUSH: (
         "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
         "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage",
@@ -88,18 +89,54 @@ def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:
     found: dict[str, set[str]] = {}
     names = wanted.names
     for step in steps:
+        for resource, action in _waited(wanted, step):
+            found.setdefault(resource, set()).add(action)
         if not step.operation:
             continue
-        actions = found.setdefault(step.about, set())
+        about = step.about if step.about.startswith("arn:") else "*"
+        actions = found.setdefault(about, set())
         actions.update(_MORE.get(step.operation, ()))
         if step.operation != PUSH:
             actions.add(action_of(step.service, step.operation))
         if step.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
             found.setdefault(str(wanted.configuration["Role"]), set()).add("iam:PassRole")
+            for resource, action in _configured(wanted):
+                found.setdefault(resource, set()).add(action)
+        if step.operation == PUSH:
+            found.setdefault("*", set()).add("ecr:GetAuthorizationToken")
+            actions.add("ecr:DescribeRepositories")
         if step.operation in ("CreateSchedule", "UpdateSchedule"):
             role = names.role_arn(names.schedule_role)
             found.setdefault(role, set()).add("iam:PassRole")
     return found
+
+
+def _waited(wanted: Desired, step: Step) -> Iterator[tuple[str, str]]:
+    """What it takes to see when a step is done."""
+    if step.until in ("function", "version"):
+        yield wanted.names.arn, "lambda:GetFunctionConfiguration"
+    elif step.until == "provisioned":
+        yield wanted.names.alias_arn, "lambda:GetProvisionedConcurrencyConfig"
+
+
+def _configured(wanted: Desired) -> Iterator[tuple[str, str]]:
+    """What Lambda looks at for whoever configures a function.
+
+    Not what a key of KMS takes: the key's own policy says that as well, which IAM's simulation is
+    not told. Sources: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html and
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-filesystem.html
+    """
+    names = wanted.names
+    layers = f"{names.arn.partition(':function:')[0]}:layer:"
+    for part in wanted.package.layers:
+        yield f"{layers}{names.layer(part.name)}:*", "lambda:GetLayerVersion"
+    for arn in wanted.added_layers:
+        yield arn, "lambda:GetLayerVersion"
+    if wanted.configuration["VpcConfig"]["SubnetIds"]:
+        for what in ("SecurityGroups", "Subnets", "Vpcs"):
+            yield "*", f"ec2:Describe{what}"
+    if wanted.configuration["FileSystemConfigs"]:
+        yield "*", "elasticfilesystem:DescribeMountTargets"
 
 
 def _principal(caller: str) -> str:

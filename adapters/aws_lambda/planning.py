@@ -12,9 +12,9 @@ from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.packages import Bento, find_bento, package_of
 from bentofn.adapters.aws_lambda.permissions import missing
 from bentofn.adapters.aws_lambda.reading import read_live
+from bentofn.adapters.aws_lambda.region import problems_of_region
 from bentofn.adapters.aws_lambda.rules import (
     problems_of_package,
-    problems_of_region,
     problems_of_size,
     problems_of_spec,
 )
@@ -101,7 +101,7 @@ def look(
     if package is None or _blocked(problems):
         return in_order(problems), None
     session = open_session(spec.settings.aws.region)
-    problems += problems_of_region(spec.settings, session.region)
+    problems += problems_of_region(spec.settings, session.region, package)
     names = names_of(session, spec)
     secrets = read_values(session, spec.settings.secrets)
     live = read_live(session, names, kind=package.kind)

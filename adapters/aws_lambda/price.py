@@ -9,6 +9,7 @@ import math
 
 from bentofn.adapters.aws_lambda.configuration import SNAPPED
 from bentofn.adapters.aws_lambda.desired import Desired
+from bentofn.adapters.aws_lambda.leftovers import KEPT_SNAPPED
 from bentofn.adapters.load import MONTH, Load
 from bentofn.adapters.local.core.billing import RequestPrice
 from bentofn.adapters.local.core.profile import load_profile
@@ -52,7 +53,9 @@ def cost_of(wanted: Desired, load: Load) -> Cost:
         # An environment stays for a while, so that a start comes after a gap of that length.
         idle_timeout = profile.scaling.idle_timeout
         starts = load.per_month * math.exp(-load.per_second * idle_timeout)
-        parts.append(CostPart("snapshot kept", MONTH * gib * rule.cache_per_gib_second))
+        # Lambda drops the snapshot of a version that had no request for 14 days.
+        kept_for = MONTH * gib * rule.cache_per_gib_second
+        parts.append(CostPart(f"snapshots of {KEPT_SNAPPED} versions", KEPT_SNAPPED * kept_for))
         parts.append(CostPart("restores", starts * gib * rule.restore_per_gib))
     note = "by aws.amazon.com/lambda/pricing in us-east-1; data sent, logs and alarms come on top"
     return Cost(load, tuple(parts), profile.price.currency, note)

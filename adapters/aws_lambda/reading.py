@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -13,9 +13,9 @@ from bentofn.adapters.aws_lambda import schedules, urls
 from bentofn.adapters.aws_lambda.configuration import of_live
 from bentofn.adapters.aws_lambda.live import Live, LiveRole, LiveVersion, LogGroup
 from bentofn.adapters.aws_lambda.names import ALIAS, FUNCTION_TAG, Names
+from bentofn.adapters.aws_lambda.reading_uploads import read_images, read_layers, read_objects
 from bentofn.adapters.aws_lambda.role import POLICY
 from bentofn.adapters.aws_lambda.session import Session
-from bentofn.packager.lambda_.parts import LAYERS
 from bentofn.runtime.errors import UserError
 
 LATEST = "$LATEST"
@@ -40,10 +40,15 @@ def read_live(session: Session, names: Names, *, kind: str | None = None) -> Liv
         lambda: _schedules(session, names),
     ]
     if kind != "Image":
-        reads += [lambda: {"layers": _layers(session, names)}, lambda: _objects(session, names)]
+        reads += [lambda: read_layers(session, names), lambda: read_objects(session, names)]
     if kind != "Zip":
-        reads.append(lambda: {"images": _images(session, names)})
-    return Live(**{key: found for each in session.together(reads) for key, found in each.items()})
+        reads.append(lambda: read_images(session, names))
+    found: dict[str, Any] = {}
+    fresh: frozenset[str] = frozenset()
+    for each in session.together(reads):
+        fresh |= each.pop("fresh", frozenset())
+        found |= each
+    return Live(**found, fresh=fresh)
 
 
 def _function(session: Session, names: Names) -> dict[str, Any]:
@@ -243,41 +248,3 @@ def _schedules(session: Session, names: Names) -> dict[str, Any]:
 def _schedule(session: Session, names: Names, name: str) -> Any:
     where = {"GroupName": names.schedule_group, "Name": name}
     return session.find("scheduler", "GetSchedule", names.schedule_arn(name), **where)
-
-
-def _layers(session: Session, names: Names) -> dict[str, dict[str, str]]:
-    found = session.together([partial(_layer, session, names.layer(part)) for part in LAYERS])
-    return {names.layer(part): every for part, every in zip(LAYERS, found, strict=True) if every}
-
-
-def _layer(session: Session, layer: str) -> dict[str, str]:
-    """Digest to ARN of a layer's versions."""
-    which = {"LayerName": layer}
-    versions = session.pages("lambda", "ListLayerVersions", layer, "LayerVersions", **which)
-    return {each.get("Description", ""): each["LayerVersionArn"] for each in _oldest(versions)}
-
-
-def _oldest(versions: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(versions, key=lambda each: int(each["Version"]))
-
-
-def _objects(session: Session, names: Names) -> dict[str, Any]:
-    bucket = names.bucket
-    # The names of buckets are all the world's: in another's, what is sent could be exchanged.
-    owned = {} if names.given_bucket else {"ExpectedBucketOwner": names.account}
-    there = session.find("s3", "HeadBucket", names.bucket_arn, Bucket=bucket, **owned) is not None
-    if not there:
-        return {}
-    listed = session.pages(
-        "s3", "ListObjectsV2", names.bucket_arn, "Contents", Bucket=bucket, Prefix=names.prefix
-    )
-    return {"bucket": True, "objects": tuple(each["Key"] for each in listed)}
-
-
-def _images(session: Session, names: Names) -> tuple[str, ...] | None:
-    about = names.repository_arn
-    wanted = {"repositoryNames": [names.repository]}
-    if session.find("ecr", "DescribeRepositories", about, **wanted) is None:
-        return None
-    images = session.pages("ecr", "ListImages", about, "imageIds", repositoryName=names.repository)
-    return tuple(sorted({each["imageDigest"] for each in images if "imageDigest" in each}))

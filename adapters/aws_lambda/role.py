@@ -132,8 +132,22 @@ def _statements(
     if key:
         yield _allow(["kms:Decrypt"], [str(key)])
     if others.get("fileSystemConfig"):
-        place = str(others["fileSystemConfig"]["arn"])
-        yield _allow(["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"], [place])
+        yield _mounts(str(others["fileSystemConfig"]["arn"]))
+
+
+def _mounts(access_point: str) -> Statement:
+    """A file system is mounted, and the access point is how.
+
+    Source: https://docs.aws.amazon.com/efs/latest/ug/access-points-iam-policy.html
+    """
+    place = access_point.partition(":access-point/")[0]
+    return {
+        **_allow(
+            ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
+            [f"{place}:file-system/*"],
+        ),
+        "Condition": {"StringEquals": {"elasticfilesystem:AccessPointArn": access_point}},
+    }
 
 
 def _allow(actions: list[str], resources: list[str]) -> Statement:

@@ -121,22 +121,6 @@ def problems_of_package(settings: FunctionSettings, package: LambdaPackage) -> I
         )
 
 
-def problems_of_region(settings: FunctionSettings, region: str) -> Iterator[Problem]:
-    """What of the region does not fit: commands without a file look in the chain's own.
-
-    Args:
-        settings: How the function runs.
-        region: Where the chain of credentials leads.
-    """
-    asked = settings.aws.region
-    if asked is not None and asked != region:
-        yield _violation(
-            "provider.region",
-            f"provider.region is {asked} and AWS_DEFAULT_REGION, or your profile, says {region}; "
-            f"make them agree, as in AWS_DEFAULT_REGION={asked}.",
-        )
-
-
 def problems_of_size(variables: Mapping[str, str]) -> Iterator[Problem]:
     """What of variables is too much: Lambda's own error would have their values in it.
 

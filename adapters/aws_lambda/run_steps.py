@@ -20,6 +20,9 @@ EVERY = 2.0
 EXACT = ("Environment", "Layers", "MemorySize", "Timeout")
 """Members of a configuration that Lambda tells just as they were sent."""
 
+_NOTHING = b'{"api": "", "body": {}}'
+"""An event that names no endpoint, should the version take it after all."""
+
 LONGEST = 900.0
 """Seconds: a snapshot takes a minute or two, provisioned environments a few."""
 
@@ -159,11 +162,29 @@ class Runner:
                     f"Lambda could not prepare {about}: {reason.rstrip('.') or 'no reason given'}; "
                     "the old version serves on. Its logs may say more: bentofn logs."
                 )
-            if state != "Pending" and (update != "InProgress" or version):
+            if state == "Inactive" and version:
+                self._wake(version)
+            elif state != "Pending" and (update != "InProgress" or version):
                 return
             if not waited and version:
                 self._progress("Waiting until the version is ready")
             waited = self._pause(waited, about)
+
+    def _wake(self, version: str) -> None:
+        """Have Lambda prepare a version again that had no request for long.
+
+        It does so on an invocation, which fails and runs nothing. Source:
+        https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html (Inactive) and
+        https://docs.aws.amazon.com/lambda/latest/dg/snapstart-activate.html (function states)
+        """
+        self._session.find(
+            "lambda",
+            "Invoke",
+            f"{self._names.arn}:{version}",
+            FunctionName=self._names.function,
+            Qualifier=version,
+            Payload=_NOTHING,
+        )
 
     def _wait_for_environments(self) -> None:
         names = self._names

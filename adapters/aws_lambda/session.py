@@ -230,9 +230,9 @@ class Session:
 ABSENT = (
     "ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket", "NoSuchKey", "404",
     "RepositoryNotFoundException", "ProvisionedConcurrencyConfigNotFoundException",
-    "ImageNotFoundException",
+    "ImageNotFoundException", "SnapStartNotReadyException", "ResourceNotReadyException",
 )  # fmt: skip
-"""Errors which say that there is nothing of the kind."""
+"""Errors which say that there is nothing of the kind, or not now."""
 
 
 def _passes(error: Any) -> bool:

@@ -1,7 +1,7 @@
 """Where SnapStart starts a function, and what keeps it from doing so.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html (Supported features and
-limitations)
+limitations; Supported Regions)
 """
 
 from __future__ import annotations
@@ -14,6 +14,16 @@ from bentofn.packager.lambda_.parts import LambdaPackage
 FIRST_PYTHON = (3, 12)
 MAX_SCRATCH = 512
 """MiB of /tmp with SnapStart."""
+
+_WITHOUT = ("ap-east-2", "ap-southeast-6", "us-gov-", "cn-", "us-iso", "eu-isoe-")
+"""Regions, or how their names begin, that have no SnapStart: those that are not commercial, Taipei
+and New Zealand. As AWS's page said on 2026-11-23; what a region that is not listed lacks, Lambda
+says itself."""
+
+
+def is_in(region: str) -> bool:
+    """Whether a region has SnapStart, as far as is known."""
+    return not region.startswith(_WITHOUT)
 
 
 def obstacles(
@@ -43,10 +53,12 @@ def obstacles(
         yield "fileSystemConfig", "takes no file systems of EFS; leave out fileSystemConfig"
 
 
-def starts_snapped(settings: FunctionSettings, package: LambdaPackage) -> bool:
+def starts_snapped(settings: FunctionSettings, package: LambdaPackage, region: str) -> bool:
     """Whether a function's versions are started from a snapshot of AWS's."""
     if settings.aws.snap_start:
         return True
-    return settings.snapshot == "auto" and not any(
-        obstacles(settings, package.runtime, is_image=package.kind == "Image")
+    return (
+        settings.snapshot == "auto"
+        and is_in(region)
+        and not any(obstacles(settings, package.runtime, is_image=package.kind == "Image"))
     )

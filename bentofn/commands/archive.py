@@ -8,12 +8,13 @@ import click
 
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
-from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.commands.output import json_option, print_json, progress
 from bentofn.commands.snapshot_travel import fitting_document, keep_fitting, snapshots_option
 from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.bentoml.build import build_export
 from bentofn.packager.bentoml.unpack import holds
 from bentofn.packager.home import Home
+from bentofn.packager.sizes import human_size
 from bentofn.packager.snapshot.fitting import Fitting
 from bentofn.packager.store import Store
 from bentofn.packager.trust.signing import requiring

@@ -10,9 +10,10 @@ import click
 
 from bentofn.adapters.local.adapter import LocalAdapter
 from bentofn.commands.models import delete_entries, entry_document
-from bentofn.commands.output import human_size, json_option, print_json, print_table
+from bentofn.commands.output import json_option, print_json, print_table
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.figures import Figures
+from bentofn.packager.sizes import human_size
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.zygote import orphaned_zygotes
 from bentofn.packager.store import Entry, Store

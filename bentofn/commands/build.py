@@ -14,7 +14,6 @@ from bentofn.commands.elsewhere import elsewhere
 from bentofn.commands.keys import FILE, read_signer
 from bentofn.commands.labels import parse_labels
 from bentofn.commands.output import (
-    human_size,
     json_option,
     print_json,
     print_table,
@@ -23,6 +22,7 @@ from bentofn.commands.output import (
 from bentofn.packager.build import BuildOptions, BuildResult
 from bentofn.packager.build import build as build_project
 from bentofn.packager.home import Home
+from bentofn.packager.sizes import human_size
 from bentofn.packager.slim.level import LEVELS
 from bentofn.runtime.errors import UserError
 

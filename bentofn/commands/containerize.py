@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
+from bentofn.commands.output import json_option, print_json, print_table, progress
 from bentofn.packager.containerize.compose import ImageChoices
 from bentofn.packager.containerize.run import Containerized, Output
 from bentofn.packager.containerize.run import containerize as containerize_bento
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.whole import whole_bento
+from bentofn.packager.sizes import human_size
 from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 

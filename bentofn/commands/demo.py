@@ -16,7 +16,6 @@ from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.commands.init import write_template
 from bentofn.commands.output import (
     Report,
-    human_size,
     json_option,
     print_json,
     print_table,
@@ -25,6 +24,7 @@ from bentofn.commands.output import (
 from bentofn.commands.tour import TEXTS, Embedder, Tour, largest_batch, wait_for_zero
 from bentofn.packager.build import BuildOptions, BuildResult, build
 from bentofn.packager.home import Home
+from bentofn.packager.sizes import human_size
 from bentofn.runtime.errors import UserError
 
 MODEL = "all-minilm-l6-v2"

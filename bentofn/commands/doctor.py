@@ -13,11 +13,12 @@ import click
 
 from bentofn import __version__
 from bentofn.adapters.local.isolation.groups import clear_group
-from bentofn.commands.output import human_size, json_option, print_json, print_table
+from bentofn.commands.output import json_option, print_json, print_table
 from bentofn.packager.files import clear_stale, is_stale
 from bentofn.packager.home import Home, leftovers
 from bentofn.packager.roots.mount_probe import can_mount
 from bentofn.packager.roots.mounts import FileSystem
+from bentofn.packager.sizes import human_size
 
 ENGINES = {
     "criu": "Snapshots are restored from disk (criu); else a warmed parent forks (template).",

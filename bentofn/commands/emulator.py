@@ -12,8 +12,9 @@ import click
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.client import Client
 from bentofn.adapters.local.core.constants import profile_names
-from bentofn.commands.output import human_size, json_option, print_json, print_table
+from bentofn.commands.output import json_option, print_json, print_table
 from bentofn.packager.home import Home
+from bentofn.packager.sizes import human_size
 from bentofn.runtime.errors import UserError
 
 port_option = click.option(

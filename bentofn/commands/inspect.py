@@ -9,13 +9,14 @@ import click
 
 from bentofn.commands.bentos import describe_reference
 from bentofn.commands.models import entry_document
-from bentofn.commands.output import human_size, json_option, print_json, print_table
+from bentofn.commands.output import json_option, print_json, print_table
 from bentofn.packager.compare import Difference, FileChange, compare
 from bentofn.packager.home import Home
 from bentofn.packager.inspect import LayerContent
 from bentofn.packager.inspect import inspect as inspect_bento
 from bentofn.packager.lazy.whole import refuse_lazy
 from bentofn.packager.obstacles import kept_obstacles
+from bentofn.packager.sizes import human_size
 from bentofn.packager.store import Entry, Store
 from bentofn.runtime.manifest import BentoManifest
 

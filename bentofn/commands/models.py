@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from bentofn.commands.labels import parse_labels
-from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
+from bentofn.commands.output import json_option, print_json, print_table, progress
 from bentofn.packager.home import Home
 from bentofn.packager.modelstore import describe_model, export_model
 from bentofn.packager.modelstore.access import model_files
 from bentofn.packager.modelstore.sharing import shared_bytes
 from bentofn.packager.roots.materialise import prune
+from bentofn.packager.sizes import human_size
 from bentofn.packager.store import Entry, Kind, Store
 from bentofn.runtime.models import HUB_PREFIX
 

@@ -37,16 +37,6 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         click.echo(line.rstrip())
 
 
-def human_size(size: int) -> str:
-    """Bytes as kB, MB or GB (powers of ten, as registries count)."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError("unreachable")
-
-
 @contextmanager
 def progress(*, spinner: bool = True) -> Iterator[Report]:
     """Report steps on stderr: a spinner on a terminal, plain lines elsewhere.

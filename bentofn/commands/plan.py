@@ -12,9 +12,10 @@ import click
 from bentofn.adapters.plan import Change, Cost, Plan
 from bentofn.commands.arguments import argument_options, read_arguments
 from bentofn.commands.functions import adapter_of, target_option
-from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.commands.output import json_option, print_json, progress
 from bentofn.commands.overrides import check_profile, overridden, override_options
 from bentofn.packager.home import Home
+from bentofn.packager.sizes import human_size
 
 _SHOWN = 3
 """Members of a list that are shown."""

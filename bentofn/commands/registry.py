@@ -9,7 +9,7 @@ import click
 
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
-from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.commands.output import json_option, print_json, progress
 from bentofn.commands.snapshot_travel import (
     attach_all_snapshots,
     fitting_document,
@@ -21,6 +21,7 @@ from bentofn.packager.registry.reference import parse_reference
 from bentofn.packager.registry.transfer import Transferred
 from bentofn.packager.registry.transfer import pull as pull_bento
 from bentofn.packager.registry.transfer import push as push_bento
+from bentofn.packager.sizes import human_size
 from bentofn.packager.snapshot.fitting import Fitting
 from bentofn.packager.store import Store
 from bentofn.packager.trust.signing import requiring

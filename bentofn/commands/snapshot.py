@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from bentofn.commands.output import human_size, json_option, print_json, print_table, progress
+from bentofn.commands.output import json_option, print_json, print_table, progress
 from bentofn.commands.snapshot_bench import bench
 from bentofn.commands.snapshot_setup import setup
 from bentofn.commands.snapshot_travel import attach_snapshots
 from bentofn.packager.home import Home
+from bentofn.packager.sizes import human_size
 from bentofn.packager.snapshot.fitting import may_travel
 from bentofn.packager.snapshot.snapshot import Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore

@@ -9,10 +9,11 @@ import click
 
 from bentofn.commands.keys import FILE, read_signer
 from bentofn.commands.models import entry_document
-from bentofn.commands.output import human_size, json_option, print_json, progress
+from bentofn.commands.output import json_option, print_json, progress
 from bentofn.packager.files import atomic_write
 from bentofn.packager.home import Home
 from bentofn.packager.lazy.whole import whole_bento
+from bentofn.packager.sizes import human_size
 from bentofn.packager.store import Store
 from bentofn.packager.trust.keys import load_verify_key
 from bentofn.packager.trust.kinds import name_of

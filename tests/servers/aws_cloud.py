@@ -81,6 +81,8 @@ class Aws:
     """Actions that IAM's simulation denies; None where it may not be asked."""
     pending: int = 0
     """How often a version is said to be not ready yet."""
+    inactive: bool = False
+    """Whether versions are said to have had no request for long, until they are invoked."""
     failed: str = ""
     """Why versions cannot be prepared."""
     registry: str = ""
@@ -147,6 +149,7 @@ class Aws:
         self.refusals.clear()
         self.forbidden = None
         self.pending, self.failed, self._provisioned = 0, "", None
+        self.inactive = False
 
     def _note(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         if self._is_cut:
@@ -165,6 +168,9 @@ class Aws:
             return self._simulated(url)
         if name.endswith("ProvisionedConcurrencyConfig"):
             return self._concurrency(name, url)
+        if name == "lambda.Invoke" and self.inactive:
+            self.inactive, self.pending = False, 1
+            return _refusal(url, name, "SnapStartNotReadyException", 409, "It is being prepared.")
         if name == "lambda.Invoke":
             content, error = self.reply
             headers = {"X-Amz-Executed-Version": "1", "Content-Length": str(len(content))}
@@ -178,6 +184,9 @@ class Aws:
         arguments = self._current.call.arguments
         if name != "lambda.GetFunctionConfiguration" or "Qualifier" not in arguments:
             return None
+        if self.inactive:
+            told = {"FunctionName": arguments["FunctionName"], "Version": arguments["Qualifier"]}
+            return _json_answer(url, {**told, "State": "Inactive"})
         if self.pending:
             self.pending -= 1
             told = {"FunctionName": arguments["FunctionName"], "Version": arguments["Qualifier"]}

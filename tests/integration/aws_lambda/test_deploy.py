@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 from aws_cloud import ACCOUNT, REGION, Aws
+from moto.backends import get_backend
 
 from bentofn.adapters.aws_lambda.adapter import AwsLambdaAdapter
+from bentofn.adapters.aws_lambda.errors import action_of
 from bentofn.adapters.aws_words import AwsSettings
 from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.load import Load
@@ -250,6 +253,46 @@ def test_what_is_not_allowed_is_found_before_anything_is_done(
         assert any(what in each for each in problems), what
     aws.forbidden = ()
     assert deploy().changed
+
+
+def test_all_that_an_apply_calls_was_asked_of_iam_before(deploy: Apply, aws: Aws) -> None:
+    aws.forbidden = ()
+    hourly = (Schedule("hourly", "rate(1 hour)"),)
+    aws_settings = AwsSettings(provisioned_concurrency=2, log_retention=14)
+    for bento, last in (
+        ("greeter:1", "lambda.CreateFunctionUrlConfig"),
+        ("greeter:2", "lambda.UpdateAlias"),
+    ):
+        aws.calls.clear()
+        deploy(
+            bento,
+            schedules=hourly,
+            aws=aws_settings,
+            environment={"BENTO": bento},
+            event_rules=EventRules(retries=1),
+            reserved_concurrency=5,
+        )
+        asked = {
+            each for call in aws.of("iam.SimulatePrincipalPolicy") for each in call["ActionNames"]
+        }
+        begun = len(aws.names) - aws.names[::-1].index("iam.SimulatePrincipalPolicy")
+        made = aws.names[begun : aws.names.index(last) + 1]
+        assert len(made) > 4
+        assert {action_of(*name.split(".")) for name in made} <= asked
+        assert "lambda:GetLayerVersion" in asked
+
+
+def test_what_another_deployment_has_just_sent_stays(deploy: Apply, aws: Aws) -> None:
+    deploy()
+    s3 = aws.chain().create_client("s3", REGION)
+    bucket = f"bentofn-{ACCOUNT}-{REGION}"
+    for key in ("theirs", "forgotten"):
+        s3.put_object(Bucket=bucket, Key=f"bentofn/greeter/{key}", Body=b"1")
+    backend = get_backend("s3")[ACCOUNT]["aws"]
+    backend.buckets[bucket].keys["bentofn/greeter/forgotten"].last_modified = datetime(2020, 1, 1)
+    deploy("greeter:2")
+    listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert [each["Key"] for each in listed] == ["bentofn/greeter/theirs"]
 
 
 def test_a_function_that_somebody_else_made_is_left_alone(deploy: Apply, aws: Aws) -> None:

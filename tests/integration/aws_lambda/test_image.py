@@ -13,7 +13,9 @@ from aws_cloud import Aws
 from bentofn.adapters.aws_lambda.apply import apply
 from bentofn.adapters.aws_lambda.desired import desire
 from bentofn.adapters.aws_lambda.destroy import destroy
+from bentofn.adapters.aws_lambda.errors import action_of
 from bentofn.adapters.aws_lambda.find import names_of
+from bentofn.adapters.aws_lambda.permissions import missing
 from bentofn.adapters.aws_lambda.planning import Intent
 from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.session import Session
@@ -42,11 +44,19 @@ def deploy(aws: Aws, revision: str) -> Deployed:
     names = names_of(session, spec)
     wanted = desire(spec, names, (spec.bento, f"sha256:{revision}"), package, {})
     live = read_live(session, names, kind="Image")
-    return apply(Intent(session, wanted, live), lambda _: None, wait=True)
+    intent = Intent(session, wanted, live)
+    assert list(missing(session, wanted, intent.steps)) == []
+    return apply(intent, lambda _: None, wait=True)
 
 
 def test_an_image_is_pushed_and_named_by_its_digest(registry: str, aws: Aws) -> None:
+    aws.forbidden = ()
     assert deploy(aws, "1").version == 1
+    asked = {each for call in aws.of("iam.SimulatePrincipalPolicy") for each in call["ActionNames"]}
+    begun = len(aws.names) - aws.names[::-1].index("iam.SimulatePrincipalPolicy")
+    made = aws.names[begun : aws.names.index("lambda.CreateFunctionUrlConfig") + 1]
+    assert "ecr.GetAuthorizationToken" in made
+    assert {action_of(*name.split(".")) for name in made} <= asked
     [created] = aws.of("lambda.CreateFunction")
     uri = created["Code"]["ImageUri"]
     repository, _, digest = uri.partition("@")

@@ -86,6 +86,36 @@ def test_a_version_that_is_not_ready_gets_no_requests(
         adapter.promote("greeter", 2, 1.0, lambda _: None)
 
 
+def test_a_version_that_lambda_put_aside_is_made_ready_before_it_gets_requests(
+    deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws
+) -> None:
+    deploy()
+    deploy("greeter:2")
+    aws.calls.clear()
+    aws.inactive = True
+    assert adapter.rollback("greeter", 1, lambda _: None).changed
+    [sent] = aws.of("lambda.Invoke")
+    assert sent["Qualifier"] == "1"
+    assert (aws.inactive, aws.pending) == (False, 0)
+    assert aws.names.index("lambda.UpdateAlias") > aws.names.index("lambda.Invoke") + 2
+
+
+def test_a_role_of_somebody_elses_below_our_path_is_no_function(
+    deploy: Apply, adapter: AwsLambdaAdapter, aws: Aws
+) -> None:
+    client = aws.chain().create_client("iam", REGION)
+    for number, path in enumerate(("", "a/", "a/b/c/")):
+        client.create_role(
+            Path=f"/bentofn/{REGION}/{path}",
+            RoleName=f"theirs-{number}",
+            AssumeRolePolicyDocument="{}",
+        )
+    deploy()
+    assert [each.name for each in adapter.status()] == ["greeter"]
+    adapter.destroy("greeter")
+    assert len(client.list_roles()["Roles"]) == 3
+
+
 def log(aws: Aws, *lines: tuple[int, str]) -> None:
     """Write lines at milliseconds since the epoch."""
     client = aws.chain().create_client("logs", REGION)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from bentofn.adapters.aws_lambda.desired import desire
+from bentofn.adapters.aws_lambda.names import Names
+from bentofn.adapters.aws_lambda.price import cost_of
+from bentofn.adapters.aws_lambda.region import problems_of_region
+from bentofn.adapters.aws_lambda.role import function_role
 from bentofn.adapters.aws_lambda.rules import (
     problems_of_package,
-    problems_of_region,
     problems_of_spec,
 )
+from bentofn.adapters.aws_lambda.snapstart import starts_snapped
 from bentofn.adapters.aws_words import AwsSettings
 from bentofn.adapters.batching import Batching
+from bentofn.adapters.load import Load
+from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.plan import Problem
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.schedule import Schedule
@@ -152,3 +160,41 @@ def test_what_only_cloudformation_could_tell_is_refused(aws: AwsSettings, field:
 def test_each_violation_is_a_sentence_of_its_own() -> None:
     found = spec_problems(memory=20_000, timeout=1000.0)
     assert [each.sentence for each in found if not each.sentence.endswith(".")] == []
+
+
+@pytest.mark.parametrize("region", ["ap-east-2", "us-gov-west-1", "cn-north-1"])
+def test_snapstart_is_off_where_aws_does_not_have_it(region: str) -> None:
+    usual = FunctionSettings()
+    assert starts_snapped(usual, package(), "eu-central-1")
+    assert starts_snapped(usual, package(), "xx-new-1")  # one that is not known yet
+    assert not starts_snapped(usual, package(), region)
+    [told] = problems_of_region(usual, region, package())
+    assert (told.kind, region in told.sentence) == ("differs", True)
+    [told] = problems_of_region(FunctionSettings(aws=SNAPPED), region, package())
+    assert (told.kind, told.field) == ("violation", "snapStart")
+    [told] = problems_of_region(
+        usual, region, dataclasses.replace(package(), fetched=package().parts[:1])
+    )
+    assert "packaging: image" in told.sentence
+    assert list(problems_of_region(usual, "eu-central-1", package())) == []
+
+
+def test_snapshots_of_all_versions_that_are_kept_cost_something() -> None:
+    names = Names("greeter", "greeter", "aws", "eu-central-1", "123456789012")
+    spec = FunctionSpec("greeter", "greeter:1")
+    wanted = desire(spec, names, ("greeter:1", "sha256:00"), package(), {})
+    parts = {each.what: each.per_month for each in cost_of(wanted, Load(0.0001)).parts}
+    one = 730 * 3600 * 1.0 * load_profile("lambda").price.rule.cache_per_gib_second  # type: ignore[union-attr]
+    assert parts["snapshots of 3 versions"] == pytest.approx(3 * one, rel=0.02)
+
+
+def test_a_file_system_is_mounted_by_its_access_point_only() -> None:
+    place = "arn:aws:elasticfilesystem:eu-central-1:123456789012"
+    files = {"arn": f"{place}:access-point/fsap-1", "localMountPath": "/mnt/a"}
+    settings = FunctionSettings(aws=AwsSettings(others={"fileSystemConfig": files}))
+    names = Names("greeter", "greeter", "aws", "eu-central-1", "123456789012")
+    statement = function_role(names, settings, (), fetches=False).statements[-1]
+    assert statement["Resource"] == [f"{place}:file-system/*"]
+    assert statement["Condition"] == {
+        "StringEquals": {"elasticfilesystem:AccessPointArn": files["arn"]}
+    }

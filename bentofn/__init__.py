@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bentofn import models as models
     from bentofn import monitoring as monitoring
     from bentofn import validators as validators
+    from bentofn import weights as weights
     from bentofn.runtime.api import api as api
     from bentofn.runtime.api import task as task
     from bentofn.runtime.arguments import use_arguments as use_arguments

@@ -59,6 +59,7 @@ HOMES: Mapping[str, str] = {
 
 MODULES = (
     *("bentos", "exceptions", "gradio", "images", "io", "models", "monitoring", "validators"),
+    "weights",
 )
 """Submodules, each a file of ``bentofn`` and one of the drop-in."""
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from bentofn.runtime.errors import UserError
 
@@ -30,6 +30,7 @@ DTYPE_BITS: Mapping[str, int] = {
 }
 
 _MAX_ELEMENTS = 2**63
+_FIELDS = {"dtype", "shape", "data_offsets"}
 
 
 class TensorInfo(NamedTuple):
@@ -91,11 +92,24 @@ def read_header_of(start: Path, path: Path, size: int | None = None) -> Safetens
     """
     try:
         with start.open("rb") as file:
-            size = start.stat().st_size if size is None else size
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(size - 8, MAX_HEADER):
-                raise MalformedError("it is shorter than its header says")
-            return parse(file.read(length), size - 8 - length)
+            return read_header_from(file, path, start.stat().st_size if size is None else size)
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def read_header_from(file: BinaryIO, path: object, size: int) -> SafetensorsHeader:
+    """Read the header of an open file; failures as ``read_header``.
+
+    Args:
+        file: At its beginning.
+        path: Its name, for messages.
+        size: Bytes of the whole file.
+    """
+    try:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, MAX_HEADER):
+            raise MalformedError("it is shorter than its header says")
+        return parse(file.read(length), size - 8 - length)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except MalformedError as error:
@@ -122,6 +136,8 @@ def parse(text: bytes, data_size: int) -> SafetensorsHeader:
         raise
     except (ValueError, RecursionError) as error:
         raise MalformedError("its header is not JSON") from error
+    if b"\\u" in text and not _is_unicode(header):
+        raise MalformedError("its header is not JSON")
     metadata = header.pop(METADATA_KEY, {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise MalformedError(f"{METADATA_KEY} must hold strings only")
@@ -141,21 +157,32 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise MalformedError("a name stands twice in its header")
-    for text in (*found, *found.values()):
-        if isinstance(text, str):
-            text.encode()  # a lone surrogate is no UTF-8: UnicodeEncodeError is a ValueError
     return found
 
 
+def _is_unicode(header: Mapping[str, Any]) -> bool:
+    """Whether no name or text has half of a surrogate pair, which is no UTF-8."""
+    try:
+        json.dumps(header, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _tensor_info(name: str, entry: Any) -> TensorInfo:
-    match entry:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, stop]} if (
-            len(entry) == 3
-            and dtype in DTYPE_BITS
-            and all(type(n) is int and n >= 0 for n in (*shape, start, stop))
-            and math.prod(n or 1 for n in shape) < _MAX_ELEMENTS
-        ):
-            if math.prod(shape) * DTYPE_BITS[dtype] != (stop - start) * 8:
+    if isinstance(entry, dict) and entry.keys() == _FIELDS:
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        bits = DTYPE_BITS.get(dtype) if isinstance(dtype, str) else None
+        if bits and _are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2:
+            start, stop = offsets
+            product = math.prod(shape)
+            if product * bits != (stop - start) * 8:
                 raise MalformedError(f"tensor {name!r} has offsets that do not fit its shape")
-            return TensorInfo(dtype, tuple(shape), start, stop)
+            # Of an empty tensor too, as the reference implementation has it.
+            if product or math.prod([n or 1 for n in shape]) < _MAX_ELEMENTS:
+                return TensorInfo(dtype, tuple(shape), start, stop)
     raise MalformedError(f"the entry of tensor {name!r} is not a dtype, a shape and offsets")
+
+
+def _are_sizes(values: Any) -> bool:
+    return isinstance(values, list) and all(type(n) is int and n >= 0 for n in values)

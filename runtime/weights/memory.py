@@ -1,0 +1,120 @@
+"""Memory for weights: files mapped, and private memory of large pages.
+
+Calls that may wait for a disk go through ctypes: Python's own mmap would hold the GIL meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
+
+from bentofn.runtime.weights.sharing import share
+
+HUGE = 2 << 20
+"""Bytes of a large page of x86-64 and, with pages of 4 KiB, of AArch64."""
+
+_MAP_NORESERVE = 0x4000
+_MADV_HUGEPAGE, _MADV_POPULATE_READ = 14, 22
+"""Advice of madvise(2); Python does not name all of it (the last is of Linux 5.14)."""
+
+_PIECE = 8 * HUGE
+_PATIENCE = 0.01
+"""Seconds after which more threads than one map pages: what is cached in large pages takes less."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+
+
+def cpus() -> int:
+    """How many threads of this process can run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def address_of(memory: mmap) -> int:
+    """The address of a mapping that may be written."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+def mapped(descriptor: int, size: int) -> mmap:
+    """A file's pages, not yet read; what is written to them stays in this process.
+
+    Args:
+        descriptor: The file.
+        size: Bytes, not 0.
+
+    Raises:
+        OSError, ValueError: The file cannot be mapped.
+    """
+    # Linux places a mapping of 2 MiB or more so that the page cache's large pages fit into it.
+    flags = MAP_PRIVATE | _MAP_NORESERVE
+    return mmap(descriptor, size, flags=flags, prot=PROT_READ | PROT_WRITE)
+
+
+def private(size: int) -> tuple[mmap, int]:
+    """Memory of large pages, and the offset in it that a large page begins at.
+
+    Python's own anonymous mappings are shared ones, which get no large pages.
+
+    Args:
+        size: Bytes from that offset on.
+
+    Raises:
+        OSError: There is no such memory.
+    """
+    memory = mmap(-1, size + HUGE, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+    address = address_of(memory)
+    offset = -address % HUGE
+    _libc.madvise(address + offset, -(-size // PAGESIZE) * PAGESIZE, _MADV_HUGEPAGE)
+    return memory, offset
+
+
+def populate(memory: mmap, threads: int | None = None) -> None:
+    """Have all pages of a mapped file read and mapped, in large pages where the kernel can.
+
+    Args:
+        memory: The whole mapping.
+        threads: How many work at most; by default as many as can run.
+
+    Raises:
+        OSError: A page cannot be read, or the file has become shorter (EFAULT).
+    """
+    start, size = address_of(memory), len(memory)
+    _libc.madvise(start, size, _MADV_HUGEPAGE)
+
+    def piece(offset: int) -> None:
+        length = min(_PIECE, size - offset)
+        if _libc.madvise(start + offset, length, _MADV_POPULATE_READ):
+            code = ctypes.get_errno()
+            if code != errno.EINVAL:  # an older kernel: pages are mapped when they are used
+                raise OSError(code, os.strerror(code))
+
+    share(piece, range(0, size, _PIECE), threads or cpus(), patience=_PATIENCE)
+
+
+class Residency:
+    """What the page cache holds of a file, by mincore(2); nothing is read for it.
+
+    Args:
+        descriptor: The file.
+        size: Its bytes.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        # What ctypes takes is writable.
+        protection = PROT_READ | PROT_WRITE
+        self._memory = mmap(descriptor, size, flags=MAP_PRIVATE | _MAP_NORESERVE, prot=protection)
+        self._start = address_of(self._memory)
+        self._size = size
+
+    def has(self, offset: int, length: int) -> bool:
+        """Whether a part can be read without waiting, by its first, middle and last page."""
+        last = min(offset + length, self._size) - 1
+        return all(self._is_in_core(at) for at in {offset, (offset + last) // 2, last})
+
+    def _is_in_core(self, offset: int) -> bool:
+        found = ctypes.c_ubyte(0)
+        page = self._start + offset // PAGESIZE * PAGESIZE
+        return not _libc.mincore(page, 1, ctypes.byref(found)) and bool(found.value & 1)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from bentofn.adapters.local.bench import Question, compare
+from bentofn.adapters.local.bench import Question, Starter, compare
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.engines import (
     CriuEngine,
     Engine,
+    Instance,
+    InstanceSpec,
     Launch,
     PlainEngine,
     Restorer,
@@ -56,5 +59,17 @@ async def first_replies(
             for engine in engines.values():
                 closing.push_async_callback(engine.close)
                 await engine.prepare()
-            arms = await compare(engines, Question.of(bento.manifest), rounds, 1)
+            starters = {name: starter(engine) for name, engine in engines.items()}
+            arms = await compare(starters, Question.of(bento.manifest), rounds, Path(folder))
     return {name: [1000 * each for each in arm.seconds] for name, arm in arms.items()}
+
+
+def starter(engine: Engine) -> Starter:
+    """Starts instances of one compute thread with an engine that is prepared."""
+
+    async def start(name: str, variables: Mapping[str, str]) -> Instance:
+        instance = await engine.start(InstanceSpec(name, variables))
+        await instance.ready()
+        return instance
+
+    return start

@@ -12,6 +12,7 @@ from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.event_loop import is_importable, new_event_loop
 from bentofn.runtime.http.connection import Connection
 from bentofn.runtime.http.serving import Server, ServerConfig
+from bentofn.runtime.stages import stage
 
 
 def configure(
@@ -72,7 +73,8 @@ def run(
             asyncio.get_running_loop().add_reader(control, hear, control)
         await server.serve([listener, *also])
 
-    loop = new_event_loop()
+    with stage("loop"):
+        loop = new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(serve())

@@ -15,8 +15,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Mapping
 from importlib import import_module
+
+_BEGAN = time.monotonic_ns()
 
 PLACES = ("root", "source", "runtime", "env")
 """Options that every process takes: a bento's root, or its parts where there is no root yet."""
@@ -127,7 +130,12 @@ def main(argv: list[str]) -> int:
     if "output" in options:
         options["output"] = os.path.abspath(options["output"])
     os.chdir(where["source"])
+    stages = import_module("bentofn.runtime.stages") if "BENTOFN_STAGES" in os.environ else None
+    if stages is not None:
+        stages.begin(os.environ)
     module = import_module(f"bentofn.runtime.{PROCESSES[process][0]}")
+    if stages is not None:
+        stages.since("boot", _BEGAN)
     return int(module.main({**options, **where}))
 
 

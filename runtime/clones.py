@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from select import POLLIN, poll
 
-from bentofn.runtime import instance, lifeline
+from bentofn.runtime import instance, lifeline, stages
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.protocol import Channel, Exited, Fork, Forked, ForkFailed
@@ -36,12 +37,16 @@ class Clone:
 
     def live(self, start: Start) -> int:
         """Be the instance that was asked for; returns the process's exit status."""
+        began = time.monotonic_ns()
+        stages.begin(self.request.env)
         os.setsid()
         lifeline.die_with_parent()
         if os.getppid() not in (0, self.parent):  # 0 is one outside of its pid namespace
             return 1
         instance.redirect_output(self.fds)
-        seal = isolate(self.namespaces, self.request.env)
+        stages.since("orders", began)
+        with stages.stage("isolate"):
+            seal = isolate(self.namespaces, self.request.env)
         control = Channel(self.fds["control"])
         listener = instance.open_listener(self.fds["listen"])
         return instance.live(lambda: start(control, seal), listener, control)

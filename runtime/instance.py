@@ -8,16 +8,19 @@ from collections.abc import Callable, Mapping
 
 from bentofn.runtime import asgi, lifecycle, lifeline, threads
 from bentofn.runtime.hooks import run_after_restore
+from bentofn.runtime.http.first_request import tell_of_first
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.protocol import Channel, Failed, Ready
+from bentofn.runtime.stages import stage
 
 
 def main(options: Mapping[str, str]) -> int:
     """The ``instance`` process: a plain start on the sockets that the platform passed."""
     control = Channel(int(options["control-fd"]))
     listener = open_listener(int(options["listen-fd"]))
-    isolate(Namespaces.find(), os.environ)()
+    with stage("isolate"):
+        isolate(Namespaces.find(), os.environ)()
     threads.allow(os.environ, int(options.get("threads", "1")))
     lifeline.die_with_parent()
     return live(lambda: start_service(options, control), listener, control)
@@ -35,9 +38,12 @@ def start_service(options: Mapping[str, str], control: Channel) -> ServerConfig:
     """
     with lifeline.Watch(control.socket):
         prepared = lifecycle.prepare(options)
-        config = asgi.configure(prepared.served, websockets=prepared.app.has_mounts)
-    lifecycle.settle()
-    run_after_restore(prepared.instance)
+        with stage("server"):
+            config = asgi.configure(prepared.served, websockets=prepared.app.has_mounts)
+    with stage("settle"):
+        lifecycle.settle()
+    with stage("after_restore"):
+        run_after_restore(prepared.instance)
     return config
 
 
@@ -60,7 +66,7 @@ def live(
     """
     try:
         asgi.run(
-            start(),
+            tell_of_first(start()),
             listener,
             on_ready=lambda: control.send(Ready(os.getpid())),
             control=control.socket,

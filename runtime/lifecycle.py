@@ -32,6 +32,7 @@ from bentofn.runtime.logs import show_services_logs
 from bentofn.runtime.manifest import BentoManifest
 from bentofn.runtime.proxy import addresses, disconnect
 from bentofn.runtime.service import Service
+from bentofn.runtime.stages import stage
 
 _OLD_THRESHOLD, _THRESHOLD = 700, 2000
 """New objects after which the collector looks for garbage, before CPython 3.13 and since."""
@@ -111,7 +112,8 @@ def load(options: Mapping[str, str]) -> Service[Any]:
     Raises:
         UserError: The service cannot be imported.
     """
-    target = options.get("service") or target_of(BentoRoot(Path(options["root"])))
+    with stage("manifest"):
+        target = options.get("service") or target_of(BentoRoot(Path(options["root"])))
     return import_service(target, Path(options["source"]))
 
 
@@ -121,7 +123,8 @@ def import_service(target: str, directory: Path) -> Service[Any]:
     # a tenth of torch's time. What is imported stays, and nothing later has to walk it either.
     gc.disable()
     try:
-        return load_service(target, directory)
+        with stage("import", target=target):
+            return load_service(target, directory)
     finally:
         gc.enable()
         gc.freeze()
@@ -152,14 +155,18 @@ def prepare_service(service: Service[Any], *, warm: bool = True) -> Prepared:
     current.serve_as(service.name, routes, _bento(), is_entry=is_entry)
     if not is_entry:
         importlib.import_module("bentofn.runtime.proxy.answering")  # not at the first call
-    instance = service()
+    with stage("construct"):
+        instance = service()
     current.set_current_service(instance)
-    app = ServiceApp(service, instance, serves=True)
+    with stage("app"):
+        app = ServiceApp(service, instance, serves=True)
     for dependency in service.dependencies.values():
         dependency.get()
     if warm:
-        warm_up(app)
-    end_before_copy(instance)
+        with stage("warm-up"):
+            warm_up(app)
+    with stage("before_snapshot"):
+        end_before_copy(instance)
     return Prepared(service, instance, app)
 
 
@@ -224,10 +231,14 @@ def restore(
         count: Its number of compute threads, unless the environment says.
         seal: Called before code of the service's, once no privileges are needed any more.
     """
-    take_environment(env, count, copied.pools)
-    renew.renew(copied.renewals)
-    seal()
-    run_after_restore(copied.instance)
+    with stage("environment"):
+        take_environment(env, count, copied.pools)
+    with stage("renew"):
+        renew.renew(copied.renewals)
+    with stage("seal"):
+        seal()
+    with stage("after_restore"):
+        run_after_restore(copied.instance)
 
 
 def explain(error: BaseException) -> str:

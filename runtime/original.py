@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from bentofn.runtime import asgi, lifecycle, lifeline, rehearsal, renew
+from bentofn.runtime import asgi, lifecycle, lifeline, rehearsal, renew, stages
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.obstacles import Sites
@@ -114,6 +114,7 @@ def flush() -> None:
 def _copyable(
     app: ServiceApp, config: ServerConfig, control: Channel, why_not: WhyNot, sites: Sites
 ) -> Original | None:
+    stages.end()  # each copy says for itself whether it is asked
     refusal = why_not([control.fileno()], sites)
     if refusal is not None:
         control.send(Refused(refusal))

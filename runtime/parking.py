@@ -14,12 +14,13 @@ import asyncio
 import ctypes
 import os
 import stat
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bentofn.runtime import instance, lifecycle, lifeline, original, template, threads
+from bentofn.runtime import instance, lifecycle, lifeline, original, stages, template, threads
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.http.warmup import send_examples
@@ -112,15 +113,18 @@ class Arrival:
 
 def arrive(wire: Channel, system: System) -> Arrival | None:
     """Hear what to be, and write and live as the platform wants; None when it has gone."""
+    began = time.monotonic_ns()
     request = _request(wire)
     if request is None:
         return None
+    stages.begin(request.env)
     fds = wire.take_fds(RESTORE_FDS[request.kind])
     wire.close()
     control = Channel(fds["control"])
     instance.redirect_output(fds)
     system.prctl(*lifeline.DIE_WITH_PARENT)
     lifeline.check(control.socket)
+    stages.since("orders", began)
     return Arrival(request, fds, control)
 
 
@@ -194,7 +198,8 @@ class _Orders:
 
 
 def _configure(prepared: Original, request: Restore, system: System) -> ServerConfig:
-    seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
+    with stages.stage("isolate"):
+        seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
     if request.parks_again:
         seal = _keep_privileges
     return prepared.configure_copy(request.env, request.threads, seal)

@@ -1,22 +1,28 @@
-"""How long an engine takes from nothing to the first checked reply, beside a plain start."""
+"""How long starts of several kinds take from nothing to the first checked reply."""
 
 from __future__ import annotations
 
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from bentofn.adapters.local.engines.base import Engine, InstanceSpec
+from bentofn.adapters.local.engines.base import Instance
+from bentofn.adapters.local.timeline.timeline import Telling, Timeline
 from bentofn.adapters.local.upstream import Upstream
 from bentofn.packager.slim.proof import equal
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.manifest import BentoManifest
+from bentofn.runtime.stages import stage
 
 _NEEDS_CREDENTIALS = (401, 403)
 """What middleware answers an example, which holds none; the warm-up passes it by."""
+
+Starter = Callable[[str, Mapping[str, str]], Awaitable[Instance]]
+"""Starts an instance of this name, with these variables among its own, that serves."""
 
 GRACE = 5.0
 """Seconds that an instance has to end after it answered."""
@@ -58,15 +64,20 @@ def _sent(example: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[bytes,
 
 @dataclass
 class Arm:
-    """What was measured of one engine.
+    """What was measured of one kind of start.
 
     Args:
-        seconds: From the start's beginning to the whole reply, one a round.
+        timelines: From the start's beginning to the whole reply, one a round.
         replies: The replies.
     """
 
-    seconds: list[float] = field(default_factory=list)
+    timelines: list[Timeline] = field(default_factory=list)
     replies: list[bytes] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> list[float]:
+        """What each round took."""
+        return [(each.ended - each.began) / 1e9 for each in self.timelines]
 
     @property
     def median(self) -> float:
@@ -75,57 +86,63 @@ class Arm:
 
 
 async def compare(
-    engines: Mapping[str, Engine],
-    question: Question,
-    rounds: int,
-    threads: int,
-    env: Mapping[str, str] | None = None,
+    starters: Mapping[str, Starter], question: Question, rounds: int, folder: Path
 ) -> dict[str, Arm]:
-    """Start an instance with each engine in turn, ask it, and end it, again and again.
+    """Start an instance of each kind in turn, ask it, and end it, again and again.
 
     Args:
-        engines: Prepared engines by name; the first one's replies are what is right.
+        starters: Start them, by kind; the first one's replies are what is right.
         question: What is asked.
         rounds: How often.
-        threads: Compute threads of an instance.
-        env: Variables of the instances beside the engines' own.
+        folder: Where the instances tell of their stages; a private one.
 
     Raises:
         UserError: An instance does not start, or answers with an error, or something else than the
-            first engine's do, although those all say the same.
+            first kind's do, although those all say the same.
     """
-    arms = {name: Arm() for name in engines}
+    arms = {name: Arm() for name in starters}
     for number in range(rounds):
-        for name, engine in engines.items():
-            spec = InstanceSpec(f"bench-{name}-{number}", env or {}, threads)
-            took, reply = await _first_reply(engine, spec, question)
-            arms[name].seconds.append(took)
+        for name, start in starters.items():
+            telling = Telling(name, folder / f"{name}-{number}.stages")
+            timeline, reply = await first_reply(start, f"bench-{name}-{number}", question, telling)
+            arms[name].timelines.append(timeline)
             arms[name].replies.append(reply)
     _check(arms)
     return arms
 
 
-async def _first_reply(
-    engine: Engine, spec: InstanceSpec, question: Question
-) -> tuple[float, bytes]:
-    began = time.perf_counter()
-    instance = await engine.start(spec)
-    try:
-        await instance.ready()
-        upstream = Upstream(instance.socket_path)
+async def first_reply(
+    start: Starter, name: str, question: Question, telling: Telling
+) -> tuple[Timeline, bytes]:
+    """Start an instance, ask it, and end it.
+
+    Args:
+        start: Starts it.
+        name: Its name.
+        question: What is asked.
+        telling: Takes down the stages.
+
+    Raises:
+        UserError: It does not start, or answers with an error.
+    """
+    with telling.listening():
+        instance = await start(name, telling.variables)
         try:
-            method = "POST" if question.body else "GET"
-            headers = {"Content-Type": question.content_type} if question.body else {}
-            response = await upstream.send(method, question.path, headers, question.body)
-            reply = await response.read()
-            took = time.perf_counter() - began
+            upstream = Upstream(instance.socket_path)
+            try:
+                method = "POST" if question.body else "GET"
+                headers = {"Content-Type": question.content_type} if question.body else {}
+                with stage("request", path=question.path):
+                    response = await upstream.send(method, question.path, headers, question.body)
+                    reply = await response.read()
+                ended = time.monotonic_ns()
+            finally:
+                await upstream.close()
+            if response.status >= 400 and response.status not in _NEEDS_CREDENTIALS:
+                raise UserError(f"{name} answered with status {response.status}.")
         finally:
-            await upstream.close()
-        if response.status >= 400 and response.status not in _NEEDS_CREDENTIALS:
-            raise UserError(f"{spec.instance_id} answered with status {response.status}.")
-        return took, reply
-    finally:
-        await instance.stop(GRACE)
+            await instance.stop(GRACE)
+    return telling.timeline(ended), reply
 
 
 def _check(arms: Mapping[str, Arm]) -> None:

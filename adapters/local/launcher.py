@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.choice import EngineChoice
@@ -36,6 +38,8 @@ from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.warm import is_warmable
 from bentofn.packager.snapshot.zygote import Packages
 from bentofn.runtime.layout import BentoRoot
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Launcher:
@@ -113,12 +117,15 @@ class Launcher:
         """See :meth:`bentofn.adapters.local.choice.EngineChoice.prepare`."""
         return self._choice.prepare()
 
-    async def launch(self, name: str, threads: int) -> tuple[Instance, str]:
+    async def launch(
+        self, name: str, threads: int, also: Mapping[str, str] = NOTHING
+    ) -> tuple[Instance, str]:
         """Start an instance and wait until it serves.
 
         Args:
             name: Its name.
             threads: Its compute threads.
+            also: Variables of its own.
 
         Returns:
             The instance and the kind of its start, ``restored``, ``zygote`` or ``cold``.
@@ -126,7 +133,8 @@ class Launcher:
         Raises:
             UserError: It does not serve.
         """
-        spec = InstanceSpec(name, {"BENTOFN_INSTANCE": name, **self._secrets}, threads)
+        own = {"BENTOFN_INSTANCE": name, **self._secrets, **also}
+        spec = InstanceSpec(name, own, threads)
         choice = self._choice
         if choice.current is None:
             await (choice.demand() if choice.must_restore else self.recall())

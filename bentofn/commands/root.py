@@ -10,6 +10,7 @@ import click
 from bentofn import __version__
 
 COMMANDS = {
+    "bench": ("bench:bench", "Where the time of a cold start goes on this machine."),
     "build": ("build:build", "Turn a project into a bento."),
     "client": ("client:client", "Write a typed client of a service: TypeScript or Python."),
     "containerize": ("containerize:containerize", "Put a bento on a base image, without Docker."),

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from bentofn.commands.output import json_option, print_json, print_table, progress
-from bentofn.commands.snapshot_bench import bench
 from bentofn.commands.snapshot_setup import setup
 from bentofn.commands.snapshot_travel import attach_snapshots
 from bentofn.packager.home import Home
@@ -137,7 +136,6 @@ def delete(names: tuple[str, ...], force: bool, as_json: bool) -> None:
     click.echo(f"Freed {human_size(freed)}")
 
 
-snapshot.add_command(bench)
 snapshot.add_command(setup)
 
 

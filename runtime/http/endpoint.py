@@ -25,6 +25,7 @@ from bentofn.runtime.http.errors import (
     unsupported,
 )
 from bentofn.runtime.http.exchange import Exchange, Receive, Reply
+from bentofn.runtime.http.first_request import timed
 from bentofn.runtime.http.interrupt import WhileConnected
 from bentofn.runtime.http.negotiate import asked_for
 from bentofn.runtime.http.said import NOTHING, said_of
@@ -78,7 +79,7 @@ class Endpoint:
         """
         method = self.spec.method
         self.workers = workers
-        self._call = caller(self._bound, workers)
+        self._call = timed(caller(self._bound, workers), f"call {method.name}")
         self._batches: BatchDispatcher | None = None
         if method.batchable:
             is_async = inspect.iscoroutinefunction(self._bound)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.lifespan import Lifespan
+from bentofn.runtime.stages import stage
 
 logger = logging.getLogger("bentofn.server")
 
@@ -112,8 +113,10 @@ class Server:
         self._loop = asyncio.get_running_loop()
         with self._heeding_signals():
             lifespan = Lifespan(self._config.app, required=True)
-            await lifespan.startup()
-            servers = [await self._listen(each, lifespan.state) for each in sockets]
+            with stage("on_startup"):
+                await lifespan.startup()
+            with stage("bind"):
+                servers = [await self._listen(each, lifespan.state) for each in sockets]
             self._on_ready()
             await self._stopping.wait()
             for server in servers:

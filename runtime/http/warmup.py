@@ -15,6 +15,7 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.exchange import Message, Scope
 from bentofn.runtime.io.spec import EndpointSpec
+from bentofn.runtime.stages import stage
 
 T = TypeVar("T")
 
@@ -75,7 +76,8 @@ async def _answer_examples(app: ServiceApp) -> list[Answer]:
 async def _send(app: ServiceApp, spec: EndpointSpec, example: Mapping[str, Any]) -> Answer:
     body, content_type = spec.input.example_body(example)
     path = app.service.path_prefix + spec.method.route
-    status, answer = await _post(app, path, body, content_type)
+    with stage("example", path=path):
+        status, answer = await _post(app, path, body, content_type)
     if status >= 400:
         raise UserError(
             f"The example {dict(example)!r} of {spec.method.location} ({path}) is answered with "

@@ -37,6 +37,7 @@ from bentofn.runtime.protocol import (
     Threaded,
     Warmed,
 )
+from bentofn.runtime.stages import stage
 from bentofn.runtime.zygote import relocation, variables
 from bentofn.runtime.zygote.packages import Imported, ThreadStartedError, import_packages
 
@@ -112,7 +113,8 @@ def _be_instance(arrival: Arrival, zygote: Zygote, system: System) -> int:
     request, control = arrival.request, arrival.control
 
     def start() -> ServerConfig:
-        seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
+        with stage("isolate"):
+            seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
         return _start(request, zygote, control, seal)
 
     return instance.live(start, instance.open_listener(arrival.fds["listen"]), control)
@@ -163,7 +165,8 @@ def _entered(request: Fork | Restore, zygote: Zygote, control: Channel) -> Itera
 
     imported, renewable = zygote.imported, zygote.renewable
     environment = {**request.env, **imported.written}
-    lifecycle.take_environment(environment, request.threads, renewable.pools)
+    with stage("environment"):
+        lifecycle.take_environment(environment, request.threads, renewable.pools)
     variables.renew_copies()
     root = request.env["BENTOFN_ROOT"]
     name = relocation.shadowed(str(BentoRoot(Path(root)).source))
@@ -173,7 +176,8 @@ def _entered(request: Fork | Restore, zygote: Zygote, control: Channel) -> Itera
             "start from the packages' zygote"
         )
     places = relocation.enter(root, imported.places)
-    renew.renew(renewable.renewals)
+    with stage("renew"):
+        renew.renew(renewable.renewals)
     with variables.guard(imported.read, lambda variable: refuse(_set_late(variable))):
         yield places
 

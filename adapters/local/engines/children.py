@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bentofn.runtime.namespaces import Namespaces
+from bentofn.runtime.stages import stage
 
 
 class Process(Protocol):
@@ -83,17 +84,18 @@ async def start(
         OSError: It cannot be started.
     """
     if namespaces is None:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            env=env,
-            start_new_session=True,
-        )
+        with stage("process"):
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=pass_fds,
+                env=env,
+                start_new_session=True,
+            )
     # Not asyncio's: on Python 3.10 and 3.11 it starts a thread for each child, inside the block.
-    with namespaces.for_children():
+    with stage("process"), namespaces.for_children():
         popen = subprocess.Popen(  # noqa: ASYNC220 - as asyncio's, it returns once it is started
             command,
             stdin=subprocess.DEVNULL,

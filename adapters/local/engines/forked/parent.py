@@ -34,6 +34,7 @@ from bentofn.runtime.protocol import (
     Warmed,
     encode,
 )
+from bentofn.runtime.stages import stage
 
 
 class ParentGoneError(Exception):
@@ -102,7 +103,8 @@ class Parent:
         id_ = f"{next(self._numbers)}:{spec.instance_id}"
         request = Fork(id_, spec.threads, launch.environment(spec))
         async with place(launch, spec) as at:
-            pid, exit_ = await self.fork(request, at.wires)
+            with stage("fork"):
+                pid, exit_ = await self.fork(request, at.wires)
         return await RunningInstance.of(spec, at.path, at.wires, pid, exit_, at.tenancy, launch.log)
 
     async def fork(self, request: Fork, wires: Wires) -> tuple[int, asyncio.Future[int | None]]:

@@ -9,6 +9,7 @@ from bentofn.adapters.local.engines.places import place
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.runtime.protocol import Restore
+from bentofn.runtime.stages import stage
 
 
 async def restore_instance(
@@ -29,7 +30,8 @@ async def restore_instance(
     """
     async with place(launch, spec) as at:
         try:
-            offspring = await restorer.restore(images, request, at.wires.remote_fds())
+            with stage("restore"):
+                offspring = await restorer.restore(images, request, at.wires.remote_fds())
         finally:
             at.wires.close_remote()
     return await RunningInstance.of(

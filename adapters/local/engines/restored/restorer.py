@@ -31,6 +31,7 @@ from bentofn.packager.snapshot.criu.worker import NOTICED_WITHIN, Worker, prime,
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.protocol import Restore, encode
+from bentofn.runtime.stages import stage
 
 TIMEOUT = 30.0
 """Seconds that CRIU may take for a restore; it takes milliseconds."""
@@ -165,11 +166,13 @@ class Restorer:
         worker.wire.setblocking(False)
         try:
             # CRIU works while the process's orders are written to where it will find them.
-            worker.request(images)
-            data = encode(replace(request, private_mounts=True))
-            sent = socket.send_fds(worker.wire, [data], given)
-            await loop.sock_sendall(worker.wire, data[sent:])
-            await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
+            with stage("restore.message"):
+                worker.request(images)
+                data = encode(replace(request, private_mounts=True))
+                sent = socket.send_fds(worker.wire, [data], given)
+                await loop.sock_sendall(worker.wire, data[sent:])
+            with stage("restore.criu"):
+                await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
         except (OSError, asyncio.TimeoutError):
             pass  # whatever it was, no answer is an answer
         result = worker.response(0.0)
@@ -209,7 +212,8 @@ class Restorer:
 
     def _prime(self, command: Sequence[str]) -> Worker:
         try:
-            return prime(command, self.store.path)
+            with stage("restore.worker"):
+                return prime(command, self.store.path)
         except OSError as error:
             raise StartFailed(f"CRIU cannot be started: {error.strerror}") from error
 

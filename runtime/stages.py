@@ -1,0 +1,192 @@
+"""What a start spends its time on, told stage by stage to whoever asks.
+
+    with stage("weights.read", bytes=size):
+        ...
+
+Hardly ever does anybody ask, and then a stage costs a fraction of a microsecond. ``BENTOFN_STAGES``
+names a file that a process appends its stages to, one JSON object a line; a copy of a process
+(restored or forked) finds it among the variables that it is given. The platform's own are told to
+what :func:`telling_to` names.
+
+All times are nanoseconds of CLOCK_MONOTONIC, which all processes of a host have in common.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+FILE, IMPORTS = "BENTOFN_STAGES", "BENTOFN_STAGES_IMPORTS"
+"""Variables: the file, and whether each module that is imported is a stage of its own (``1``)."""
+
+MOST = 8 << 20
+"""Bytes that are read of a file of stages."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Something that took time.
+
+    Args:
+        name: What; a part of something else has that in front: ``weights.read``.
+        began: When, in nanoseconds of CLOCK_MONOTONIC.
+        ended: When it was over; not before it began.
+        process: Whose it is, by the number that it has for itself.
+        thread: Its thread's number.
+        thread_name: What that is called.
+        details: What else there is to say: bytes, a path.
+    """
+
+    name: str
+    began: int
+    ended: int
+    process: int = 0
+    thread: int = 0
+    thread_name: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Tell = Callable[[Stage], None]
+
+
+@dataclass
+class _Process:
+    """Who is told of this process's stages, and the file that they are written to."""
+
+    tell: Tell | None = None
+    file: int = -1
+
+
+_process = _Process()
+_told: ContextVar[Tell | None] = ContextVar("stages", default=None)
+
+
+def stage(name: str, **details: Any) -> contextlib.AbstractContextManager[None]:
+    """A block that is a stage, of which somebody may want to know.
+
+    Args:
+        name: As in :class:`Stage`.
+        **details: See there; numbers and text.
+    """
+    tell = _told.get() or _process.tell
+    return _NOBODY_ASKS if tell is None else _Timed(tell, name, details)
+
+
+def since(name: str, began: int, **details: Any) -> None:
+    """Tell of a stage that ends now.
+
+    Args:
+        name: As in :class:`Stage`.
+        began: See there.
+        **details: See there.
+    """
+    tell = _told.get() or _process.tell
+    if tell is not None:
+        _finish(tell, name, began, details)
+
+
+def asked() -> bool:
+    """Whether anybody wants to know."""
+    return (_told.get() or _process.tell) is not None
+
+
+@contextlib.contextmanager
+def telling_to(tell: Tell) -> Iterator[None]:
+    """Have the stages of this context told: those of this task, and of tasks that it begins."""
+    token = _told.set(tell)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def begin(env: Mapping[str, str]) -> None:
+    """Tell of this process's stages from now on, if its variables ask for it; else no more."""
+    end()
+    path = env.get(FILE)
+    if not path:
+        return
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        file = os.open(path, flags, 0o600)
+    except OSError as error:
+        print(f"bentofn: {FILE} names {path}: {error.strerror}", file=sys.stderr)
+        return
+    _process.file = file
+    # One write a line: the kernel keeps those of several threads and processes apart.
+    _process.tell = lambda told: _append(file, told)
+    if env.get(IMPORTS) == "1":
+        from bentofn.runtime.stages_of_imports import tell_of_imports
+
+        tell_of_imports()
+
+
+def end() -> None:
+    """Tell of this process's stages no more."""
+    _process.tell = None
+    if _process.file >= 0:
+        os.close(_process.file)
+        _process.file = -1
+
+
+def read(path: Path) -> list[Stage]:
+    """The stages in a file; what else is in there, such as half a line, is left out."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(MOST).split(b"\n")
+    except FileNotFoundError:
+        return []
+    return [found for line in lines if (found := _parse(line)) is not None]
+
+
+class _Timed:
+    """A stage that is going on."""
+
+    def __init__(self, tell: Tell, name: str, details: Mapping[str, Any]) -> None:
+        self._tell, self._name, self._details = tell, name, details
+        self._began = 0
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic_ns()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        details = self._details if kind is None else {**self._details, "error": kind.__name__}
+        _finish(self._tell, self._name, self._began, details)
+
+
+_NOBODY_ASKS = contextlib.nullcontext()
+
+
+def _finish(tell: Tell, name: str, began: int, details: Mapping[str, Any]) -> None:
+    ended, thread = time.monotonic_ns(), threading.current_thread()
+    tell(Stage(name, began, ended, os.getpid(), threading.get_native_id(), thread.name, details))
+
+
+def _append(file: int, told: Stage) -> None:
+    # Not told: one of a thread that goes on after the end, or that a full disk has no room for.
+    with contextlib.suppress(OSError):
+        os.write(file, json.dumps(asdict(told), default=str).encode() + b"\n")
+
+
+def _parse(line: bytes) -> Stage | None:
+    try:
+        found = Stage(**json.loads(line))
+        numbers = (found.began, found.ended, found.process, found.thread)
+        texts = (found.name, found.thread_name)
+    except (ValueError, TypeError):
+        return None
+    is_whole = all(type(each) is int for each in numbers) and found.ended >= found.began
+    is_text = all(type(each) is str for each in texts) and isinstance(found.details, dict)
+    return found if is_whole and is_text else None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bentofn.adapters.queues import Queue, read_queues
 from bentofn.adapters.yamltree import Node
 
 Package = Literal["auto", "zip", "image"]
@@ -56,6 +57,7 @@ class AwsSettings:
         snap_start: Whether versions are started from a snapshot of AWS's.
         log_retention: Days that logs are kept.
         bucket: Where zips are put; None to have a bucket made.
+        queues: The queues whose messages call it.
         others: What else the function's section says, by key.
     """
 
@@ -75,13 +77,15 @@ class AwsSettings:
     snap_start: bool = False
     log_retention: int | None = None
     bucket: str | None = None
+    queues: tuple[Queue, ...] = ()
     others: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> AwsSettings:
         """Read the ``dataclasses.asdict`` form (tuples may have become lists)."""
         listed = {key: tuple(raw[key]) for key in ("statements", "managed_policies") if key in raw}
-        return cls(**{**raw, **listed})
+        queues = tuple(Queue.from_json(each) for each in raw.get("queues", ()))
+        return cls(**{**raw, **listed, "queues": queues})
 
 
 def read_aws(
@@ -128,6 +132,7 @@ def read_aws(
             if provider["deploymentBucket"].is_mapping
             else None
         ),
+        queues=read_queues(node["events"]),
         others=_others(node, provider),
     )
 

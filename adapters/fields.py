@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bentofn.adapters.queues import sqs_events
 from bentofn.adapters.schedules import other_events
 from bentofn.adapters.settings import FunctionSettings
 
@@ -63,6 +64,10 @@ def _schedules(settings: FunctionSettings) -> Any:
     return [f"{each.name}: {each.expression} {each.timezone}" for each in settings.schedules]
 
 
+def _others(events: tuple[Any, ...]) -> list[str]:
+    return [each for each in other_events(events) if each != "sqs"]
+
+
 def _later(settings: FunctionSettings) -> Any:
     """What of schedules EventBridge's rules have no word for."""
     return [
@@ -98,7 +103,8 @@ FIELDS: tuple[Field, ...] = (
         lambda s: s.url is not None and s.url.invoke_mode == "RESPONSE_STREAM",
     ),
     Field(_ANY_SCHEDULE, "framework", "called by the clock", _schedules),
-    Field("events", "framework", "called by other events", lambda s: other_events(s.events)),
+    Field("events.sqs", "framework", "called with messages", lambda s: sqs_events(s.events)),
+    Field("events", "framework", "called by other events", lambda s: _others(s.events)),
     Field("maximumRetryAttempts", "framework", "of events", _rules("retries")),
     Field("maximumEventAge", "framework", "of events", _rules("age")),
     Field("destinations", "framework", "who hears of events", _rules("on_success", "on_failure")),

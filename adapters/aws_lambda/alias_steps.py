@@ -10,6 +10,7 @@ from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.matching import full_configuration, usable
 from bentofn.adapters.aws_lambda.names import ALIAS, FUNCTION_TAG
+from bentofn.adapters.aws_lambda.queue_steps import queue_steps
 from bentofn.adapters.aws_lambda.step import VERSION, Made, Step, tag_list
 from bentofn.adapters.aws_lambda.urls import OPEN, PERMISSIONS, is_same
 from bentofn.adapters.plan import Change
@@ -59,6 +60,7 @@ def alias_steps(wanted: Desired, live: Live) -> Iterator[Step]:
             (Change("provisionedConcurrency", live.provisioned, wanted.provisioned),),
             until="provisioned",
         )
+    yield from queue_steps(wanted, live)
     yield from url_steps(wanted, live)
     if live.alias is not None and (live.alias != (there and there.number) or live.weights):
         yield Step(

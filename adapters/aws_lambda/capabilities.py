@@ -36,6 +36,7 @@ CAPABILITIES = Capabilities(
             url__cors="of the function URL",
             url__authorizer="AWS_IAM",
             events__schedule="EventBridge Scheduler, to the alias",
+            events__sqs="an event source mapping of the alias, ReportBatchItemFailures",
             maximumRetryAttempts="of asynchronous invocations",
             maximumEventAge="of asynchronous invocations",
             destinations="of asynchronous invocations",
@@ -89,7 +90,8 @@ CAPABILITIES = Capabilities(
             regions="a function is in one region; name it as provider.region",
             image="the image is made of the bento; say packaging: image",
             package__artifact="the zip is made of the bento; leave it out",
-            events="only schedules are made; make other triggers for the alias 'live' yourself",
+            events="only schedules and queues are; for HTTP say url: true, and make other triggers "
+            "for the alias 'live' yourself",
         ),
         Capability("gpu list", "refused", _NO_GPU),
         *_rows(

@@ -11,6 +11,7 @@ from typing import Any
 
 from bentofn.adapters.aws_lambda.configuration import LOG_LEVEL, NOT_SNAPPED, SNAPPED, Configuration
 from bentofn.adapters.aws_lambda.names import BUCKET_TAG, FUNCTION_TAG, Names
+from bentofn.adapters.aws_lambda.queues import mapping_of
 from bentofn.adapters.aws_lambda.role import Role, function_role, schedule_role
 from bentofn.adapters.aws_lambda.schedules import schedule_of
 from bentofn.adapters.aws_lambda.snapstart import starts_snapped
@@ -46,6 +47,7 @@ class Desired:
         reserved: Its reserved concurrency, or None.
         provisioned: Its provisioned concurrency, or None.
         schedules: Its schedules by name, as CreateSchedule takes them.
+        queues: Its queues by ARN, as UpdateEventSourceMapping takes them.
     """
 
     names: Names
@@ -63,6 +65,7 @@ class Desired:
     reserved: int | None = None
     provisioned: int | None = None
     schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    queues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def code_digest(self) -> str:
@@ -131,6 +134,7 @@ def desire(
         reserved=_least(settings.reserved_concurrency, settings.max_instances),
         provisioned=provisioned(settings),
         schedules={each.name: schedule_of(each, names) for each in settings.schedules},
+        queues={each.arn: mapping_of(each) for each in settings.aws.queues},
     )
 
 

@@ -12,6 +12,7 @@ from bentofn.adapters.aws_lambda.leftovers import (
 )
 from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.names import ALIAS, BUCKET_TAG, Names
+from bentofn.adapters.aws_lambda.queue_steps import without_queue
 from bentofn.adapters.aws_lambda.reading import read_live, read_log_tags
 from bentofn.adapters.aws_lambda.run_steps import Runner
 from bentofn.adapters.aws_lambda.session import Session
@@ -49,6 +50,8 @@ def _steps(names: Names, live: Live) -> Iterator[Step]:
     if live.group:
         named = {"Name": names.schedule_group}
         yield Step("scheduler", "DeleteScheduleGroup", names.schedule_group_arn, named)
+    for arn, there in live.queues.items():
+        yield without_queue(names, arn, there.mapping)
     if live.url is not None:
         yield Step("lambda", "DeleteFunctionUrlConfig", names.alias_arn, which)
     if live.provisioned is not None:

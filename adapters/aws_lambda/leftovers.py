@@ -9,6 +9,7 @@ from bentofn.adapters.aws_lambda.configuration import SNAPPED
 from bentofn.adapters.aws_lambda.desired import Desired, as_json
 from bentofn.adapters.aws_lambda.live import Live, LiveRole, LiveVersion
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
+from bentofn.adapters.aws_lambda.queue_steps import without_queue
 from bentofn.adapters.aws_lambda.role import POLICY, Role
 from bentofn.adapters.aws_lambda.step import Step
 from bentofn.adapters.aws_lambda.urls import OPEN, PERMISSIONS
@@ -32,6 +33,7 @@ def leftovers(wanted: Desired, live: Live) -> tuple[Step, ...]:
     return (
         *_alias(wanted, live),
         *_schedules(wanted, live),
+        *_queues(wanted, live),
         *_roles(wanted, live),
         *_versions(wanted, live),
     )
@@ -75,6 +77,12 @@ def _schedules(wanted: Desired, live: Live) -> Iterator[Step]:
             named = {"Name": name, "GroupName": group}
             about = wanted.names.schedule_arn(name)
             yield Step("scheduler", "DeleteSchedule", about, named, "", change)
+
+
+def _queues(wanted: Desired, live: Live) -> Iterator[Step]:
+    for arn, there in live.queues.items():
+        if arn not in wanted.queues:
+            yield without_queue(wanted.names, arn, there.mapping)
 
 
 def _roles(wanted: Desired, live: Live) -> Iterator[Step]:

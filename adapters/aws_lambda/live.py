@@ -71,6 +71,19 @@ class LogGroup:
 
 
 @dataclass(frozen=True)
+class LiveQueue:
+    """An event source mapping of a queue's.
+
+    Args:
+        mapping: Its UUID.
+        settings: In the form of :func:`queues.mapping_of`.
+    """
+
+    mapping: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Live:
     """What there is of a function.
 
@@ -91,6 +104,7 @@ class Live:
         log_group: Its log group.
         group: Whether there is a group of schedules.
         schedules: By name.
+        queues: By ARN.
         layers: Name of a layer to the digests and ARNs of its versions.
         bucket: Whether there is a bucket.
         objects: Keys of the function's objects in it.
@@ -115,6 +129,7 @@ class Live:
     log_group: LogGroup | None = None
     group: bool = False
     schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    queues: Mapping[str, LiveQueue] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bucket: bool = False
     objects: tuple[str, ...] = ()

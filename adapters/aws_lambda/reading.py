@@ -13,6 +13,7 @@ from bentofn.adapters.aws_lambda import schedules, urls
 from bentofn.adapters.aws_lambda.configuration import of_live
 from bentofn.adapters.aws_lambda.live import Live, LiveRole, LiveVersion, LogGroup
 from bentofn.adapters.aws_lambda.names import ALIAS, FUNCTION_TAG, Names
+from bentofn.adapters.aws_lambda.queues import read_queues
 from bentofn.adapters.aws_lambda.reading_uploads import read_images, read_layers, read_objects
 from bentofn.adapters.aws_lambda.role import POLICY
 from bentofn.adapters.aws_lambda.session import Session
@@ -58,10 +59,11 @@ def _function(session: Session, names: Names) -> dict[str, Any]:
         return {}
     tags = function.get("Tags") or {}
     _check_ours(names, tags)
-    alias, listed = session.together(
+    alias, listed, queues = session.together(
         [
             lambda: _alias(session, names),
             lambda: {"versions": read_versions(session, names)},
+            lambda: {"queues": read_queues(session, names)},
         ]
     )
     live = alias.get("alias") or 0
@@ -74,6 +76,7 @@ def _function(session: Session, names: Names) -> dict[str, Any]:
         "reserved": (function.get("Concurrency") or {}).get("ReservedConcurrentExecutions"),
         "versions": tuple(versions),
         **alias,
+        **queues,
     }
 
 

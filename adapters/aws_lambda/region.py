@@ -22,6 +22,14 @@ def problems_of_region(
     """
     if package is not None and not is_in(region):
         yield from _without_snapstart(settings, region, package)
+    for queue in settings.aws.queues:
+        if queue.region != region:
+            yield Problem(
+                "violation",
+                "events.sqs",
+                f"Queue {queue.arn} is not in {region}, where the function is; Lambda takes "
+                "messages of its own region only.",
+            )
     asked = settings.aws.region
     if asked is not None and asked != region:
         yield Problem(

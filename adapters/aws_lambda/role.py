@@ -35,6 +35,8 @@ _VPC = (
 )  # fmt: skip
 """Of the managed policy AWSLambdaVPCAccessExecutionRole; AWS has them for all resources."""
 
+_RECEIVES = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+
 Statement = Mapping[str, Any]
 
 
@@ -122,6 +124,8 @@ def _statements(
         yield _allow([_SENDS[service]], [f"{arn}/*" if service == "s3" else arn])
         if service == "s3":
             yield _allow(["s3:ListBucket"], [arn])
+    for queue in settings.aws.queues:
+        yield _allow(list(_RECEIVES), [queue.arn])
     if fetches:
         yield _allow(["s3:GetObject"], [f"{names.bucket_arn}/{names.prefix}*"])
     if others.get("tracing"):

@@ -39,6 +39,8 @@ _SOON: Mapping[str, tuple[str, ...]] = {
     # A function takes one change at a time.
     "ResourceConflictException": ("in progress", "at this time", "state: Pending"),
     "ConflictException": ("being deleted", "DELETING"),
+    # A mapping of a queue's takes one change at a time too.
+    "ResourceInUseException": ("in use",),
     "OperationAborted": ("conditional operation",),
 }
 """Errors that pass by themselves: code to what their messages say then."""

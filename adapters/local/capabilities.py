@@ -56,6 +56,7 @@ CAPABILITIES = Capabilities(
             tags="they are not kept",
             name="the function is called as its section is",
             events="only schedules come here",
+            events__sqs="only schedules come here",
             provisionedConcurrency="minInstances keeps instances here",
             snapStart="snapshot says how instances start here",
             image="instances run the bento itself",

@@ -30,6 +30,7 @@ CAPABILITIES = Capabilities(
         Capability("url.invokeMode RESPONSE_STREAM", "native", "answers always stream"),
         Capability("events.schedule", "native", "Cron and Period"),
         Capability("events", "ignored", "only schedules come here"),
+        Capability("events.sqs", "ignored", "only schedules come here"),
         Capability("maximumRetryAttempts", "ignored", "only schedules are tried again"),
         Capability("maximumEventAge", "ignored", "only schedules are tried again"),
         Capability("destinations", "ignored", "only schedules come here"),

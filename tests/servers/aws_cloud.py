@@ -30,7 +30,8 @@ SLOW = "slow"
 
 _READS = ("Get", "List", "Describe", "Head", "Filter", "Invoke", "Simulate")
 _XML = ("iam", "s3", "sts")
-_SERVICES = ("lambda", "iam", "s3", "logs", "scheduler", "ecr", "ssm", "secretsmanager")
+_SERVICES = ("lambda", "iam", "s3", "logs", "scheduler", "ecr", "ssm", "secretsmanager",
+             "sqs")  # fmt: skip
 _KEPT = ("SnapStart", "LoggingConfig", "DeadLetterConfig", "FileSystemConfigs")
 """Members of a function's configuration that moto drops."""
 

@@ -59,6 +59,13 @@ def template(wanted: Desired) -> dict[str, Any]:
             GroupName=names.schedule_group,
             **{key: value for key, value in schedule.items() if key != "ActionAfterCompletion"},
         )
+    for number, (arn, mapping) in enumerate(wanted.queues.items()):
+        resources[f"Queue{number}"] = _resource(
+            "AWS::Lambda::EventSourceMapping",
+            EventSourceArn=arn,
+            FunctionName=_ALIAS,
+            **{key: value for key, value in mapping.items() if value != {}},
+        )
     if wanted.url is not None:
         cors = {"Cors": wanted.url["Cors"]} if wanted.url["Cors"] else {}
         resources["Url"] = _resource(

@@ -53,6 +53,7 @@ _REFUSED = {
     "url.authorizer": "there is no URL; leave it out",
     "url.invokeMode RESPONSE_STREAM": "there is no URL; leave it out",
     "events": "nothing calls functions here; leave events out",
+    "events.sqs": "nothing calls functions here; leave events out",
     "events.schedule": "nothing calls functions by the clock here; use cron and bentofn invoke",
     "schedules": "nothing calls functions by the clock here; use cron and bentofn invoke",
     "minInstances": "nothing is kept running; leave it out",

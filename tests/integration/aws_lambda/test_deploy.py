@@ -18,6 +18,7 @@ from bentofn.adapters.aws_words import AwsSettings
 from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.load import Load
 from bentofn.adapters.protocol import Deployed, FunctionSpec
+from bentofn.adapters.queues import Queue
 from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.secret import Secret
 from bentofn.adapters.url import Cors, Url
@@ -180,6 +181,47 @@ def test_schedules_call_the_alias_by_a_role_of_their_own(deploy: Apply, aws: Aws
     deploy()
     assert aws.names[-1] == "iam.DeleteRole"
     assert "scheduler.DeleteSchedule" in aws.names
+
+
+def test_messages_of_a_queue_call_the_alias(deploy: Apply, aws: Aws) -> None:
+    sqs = aws.chain().create_client("sqs", REGION)
+    for name in ("jobs", "theirs"):
+        sqs.create_queue(QueueName=name)
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:jobs"
+    queue = Queue(arn, batch_size=100, window=5, concurrency=3, patterns=('{"body": ["a"]}',))
+    deploy(aws=AwsSettings(queues=(queue,)))
+    sent = only(aws.of("lambda.CreateEventSourceMapping"))
+    assert (sent["EventSourceArn"], sent["FunctionName"]) == (arn, ALIAS)
+    assert sent["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (sent["BatchSize"], sent["MaximumBatchingWindowInSeconds"]) == (100, 5)
+    assert sent["ScalingConfig"] == {"MaximumConcurrency": 3}
+    assert sent["FilterCriteria"] == {"Filters": [{"Pattern": '{"body": ["a"]}'}]}
+    assert aws.writes.index("lambda.CreateEventSourceMapping") < aws.writes.index(
+        "lambda.CreateFunctionUrlConfig"
+    )
+    policy = json.loads(only(aws.of("iam.PutRolePolicy"))["PolicyDocument"])
+    received = next(each for each in policy["Statement"] if each["Resource"] == [arn])
+    assert "sqs:ReceiveMessage" in received["Action"]
+    client = aws.chain().create_client("lambda", REGION)
+    client.create_event_source_mapping(
+        EventSourceArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:theirs", FunctionName=ALIAS
+    )
+
+    aws.calls.clear()
+    assert not deploy(aws=AwsSettings(queues=(queue,))).changed
+    assert aws.writes == []
+    deploy(aws=AwsSettings(queues=(Queue(arn, enabled=False),)))
+    changed = only(aws.of("lambda.UpdateEventSourceMapping"))
+    assert {key: changed[key] for key in changed if key != "UUID"} == {
+        "Enabled": False,
+        "BatchSize": 10,
+        "MaximumBatchingWindowInSeconds": 0,
+        "ScalingConfig": {},
+        "FilterCriteria": {},
+    }
+    deploy()
+    left = client.list_event_source_mappings()["EventSourceMappings"]
+    assert [each["EventSourceArn"].rpartition(":")[2] for each in left] == ["theirs"]
 
 
 def test_events_that_fail_go_where_the_spec_says(deploy: Apply, aws: Aws) -> None:

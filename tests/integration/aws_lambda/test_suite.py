@@ -13,7 +13,9 @@ from moto.backends import get_backend
 from thoroughness import every_way
 
 from bentofn.adapters.aws_lambda.adapter import AwsLambdaAdapter
+from bentofn.adapters.aws_words import AwsSettings
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.queues import Queue
 from bentofn.adapters.schedule import Schedule
 from bentofn.packager.home import Home
 from bentofn.testing.adapter_suite import AdapterSuite, Failing, Failure, World
@@ -36,6 +38,8 @@ class AwsWorld(World):
         self.stride = 1 if every_way() else max(1, len(failures))
         self._aws = aws
         self._chain = aws.chain()
+        sqs = self._chain.create_client("sqs", REGION)
+        sqs.create_queue(QueueName="jobs")
 
     def adapter(self) -> AwsLambdaAdapter:
         """See :class:`World`."""
@@ -43,13 +47,15 @@ class AwsWorld(World):
         return AwsLambdaAdapter(self.home, self._chain, lambda _: None, is_parallel=False)
 
     def spec(self, revision: int) -> FunctionSpec:
-        """A revision with a bento, a variable and a schedule of its own."""
+        """A revision with a bento, a variable, a schedule and a queue of its own."""
+        queue = Queue(f"arn:aws:sqs:{REGION}:{ACCOUNT}:jobs", batch_size=1 + revision % 10)
         return FunctionSpec(
             "greeter",
             f"greeter:{2 - revision % 2}",
             FunctionSettings(
                 environment={"REVISION": str(revision)},
                 schedules=(Schedule("hourly", f"rate({revision + 1} hours)"),),
+                aws=AwsSettings(queues=(queue,)),
             ),
         )
 
@@ -90,6 +96,8 @@ def _resources() -> Iterator[tuple[str, object]]:
         yield f"function {function.function_arn}", function.get_configuration()
     for layer in functions.list_layers():
         yield f"layer {layer['LayerName']}", layer
+    for mapping in functions.list_event_source_mappings("", ""):
+        yield f"queue {mapping.event_source_arn}", (mapping.batch_size, mapping.enabled)
     for role in _backend("iam", "aws").roles.values():
         yield f"role {role.name}", (dict(role.policies), sorted(role.managed_policies))
     for name in _backend("logs").groups:

@@ -54,6 +54,13 @@ functions:
           timezone: Europe/Berlin
           input:
             name: you
+      - sqs:
+          arn: arn:aws:sqs:{REGION}:{ACCOUNT}:jobs
+          batchSize: 100
+          maximumBatchingWindow: 5
+          maximumConcurrency: 3
+          functionResponseType: ReportBatchItemFailures
+          filterPatterns: [{{body: {{kind: [a]}}}}]
 """
 
 
@@ -119,6 +126,10 @@ def test_the_framework_makes_the_same_of_the_file(wanted: Desired, tmp_path: Pat
         "AWS::Lambda::EventInvokeConfig": ("MaximumRetryAttempts",),
         "AWS::Scheduler::Schedule": (
             "ScheduleExpression", "ScheduleExpressionTimezone", "State", "FlexibleTimeWindow",
+        ),
+        "AWS::Lambda::EventSourceMapping": (
+            "EventSourceArn", "Enabled", "BatchSize", "MaximumBatchingWindowInSeconds",
+            "FunctionResponseTypes", "ScalingConfig",
         ),
     }.items():  # fmt: skip
         left, right = only(ours, kind), only(theirs, kind)

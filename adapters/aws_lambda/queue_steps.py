@@ -1,0 +1,63 @@
+"""The steps for the queues whose messages call the function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bentofn.adapters.aws_lambda.configuration import differing
+from bentofn.adapters.aws_lambda.desired import Desired
+from bentofn.adapters.aws_lambda.live import Live
+from bentofn.adapters.aws_lambda.names import Names
+from bentofn.adapters.aws_lambda.step import Step
+from bentofn.adapters.plan import Change
+
+
+def queue_steps(wanted: Desired, live: Live) -> Iterator[Step]:
+    """Queues that are new or changed."""
+    for arn, mapping in wanted.queues.items():
+        path = f"queue {arn.rpartition(':')[2]}"
+        there = live.queues.get(arn)
+        if there is None:
+            yield Step(
+                "lambda",
+                "CreateEventSourceMapping",
+                f"the queue {arn}",  # of no resource, as IAM sees it
+                {
+                    "EventSourceArn": arn,
+                    "FunctionName": wanted.names.alias_arn,
+                    **{key: value for key, value in mapping.items() if value != {}},
+                    "Tags": dict(wanted.tags),
+                },
+                f"Taking the messages of {arn}",
+                (Change(path, None, "created"),),
+            )
+            continue
+        changed = differing(mapping, there.settings)
+        if changed:
+            before = {key: there.settings[key] for key in changed}
+            yield Step(
+                "lambda",
+                "UpdateEventSourceMapping",
+                mapping_arn(wanted.names, there.mapping),
+                {"UUID": there.mapping, **changed},
+                "",
+                (Change(path, before, changed),),
+            )
+
+
+def without_queue(names: Names, arn: str, mapping: str) -> Step:
+    """What has a queue's messages call the function no more.
+
+    Args:
+        names: The function's.
+        arn: The queue.
+        mapping: Its mapping.
+    """
+    change = (Change(f"queue {arn.rpartition(':')[2]}", "created", None),)
+    about = mapping_arn(names, mapping)
+    return Step("lambda", "DeleteEventSourceMapping", about, {"UUID": mapping}, "", change)
+
+
+def mapping_arn(names: Names, mapping: str) -> str:
+    """ARN of an event source mapping."""
+    return f"{names.arn.partition(':function:')[0]}:event-source-mapping:{mapping}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bentofn.adapters.capabilities import Capabilities
 from bentofn.adapters.statuses import Version
 from bentofn.runtime.errors import UserError
 
@@ -34,3 +35,12 @@ def choose(versions: Sequence[Version], function: str, number: int | None) -> in
     if not before:
         raise UserError(f"Function {function!r} has no version before {live}, the live one.")
     return before[-1]
+
+
+def refused_share(capabilities: Capabilities, function: str) -> UserError:
+    """Why a version gets all of a function's requests or none, and what to do."""
+    how = capabilities.of("promote").how
+    return UserError(
+        f"Target {capabilities.target} cannot give a version of {function!r} a share of the "
+        f"requests: {how}."
+    )

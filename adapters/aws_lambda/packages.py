@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from bentofn.adapters.aws_lambda.snapstart import obstacles
+from bentofn.adapters.bento import KnownBento, known_bento
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.home import Home
 from bentofn.packager.lambda_.parts import LambdaPackage, Profile
-from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.manifest import BentoManifest
 
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Bento:
-    """A bento of the store.
-
-    Args:
-        tag: ``name:version``.
-        digest: Its digest.
-        manifest: What it says.
-    """
-
-    tag: str
-    digest: str
-    manifest: BentoManifest
-
-
-def find_bento(home: Home, reference: str) -> Bento:
+def find_bento(home: Home, reference: str) -> KnownBento:
     """Find a bento.
 
     Args:
@@ -46,12 +29,10 @@ def find_bento(home: Home, reference: str) -> Bento:
             f"Target aws-lambda packages bentos of the store, and {reference} is a folder; name "
             "it as NAME:VERSION (bentofn list)."
         )
-    store = Store(home)
-    entry = store.get("bento", reference)
-    return Bento(entry.tag, entry.digest, store.bento(entry))
+    return known_bento(home, reference)
 
 
-def package_of(home: Home, spec: FunctionSpec, bento: Bento, report: Report) -> LambdaPackage:
+def package_of(home: Home, spec: FunctionSpec, bento: KnownBento, report: Report) -> LambdaPackage:
     """Package a bento: as a zip where that fits, since SnapStart takes no other.
 
     Args:
@@ -76,7 +57,7 @@ def package_of(home: Home, spec: FunctionSpec, bento: Bento, report: Report) -> 
     raise AssertionError("unreachable")
 
 
-def _profiles(spec: FunctionSpec, bento: Bento) -> tuple[Profile, ...]:
+def _profiles(spec: FunctionSpec, bento: KnownBento) -> tuple[Profile, ...]:
     """The profiles that will do, the one with the fastest start first."""
     settings, asked = spec.settings, spec.settings.aws.package
     if asked == "image":

@@ -9,7 +9,7 @@ from bentofn.adapters.aws_lambda.desired import Desired, desire
 from bentofn.adapters.aws_lambda.find import names_of
 from bentofn.adapters.aws_lambda.leftovers import leftovers
 from bentofn.adapters.aws_lambda.live import Live
-from bentofn.adapters.aws_lambda.packages import Bento, find_bento, package_of
+from bentofn.adapters.aws_lambda.packages import find_bento, package_of
 from bentofn.adapters.aws_lambda.permissions import missing
 from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.region import problems_of_region
@@ -22,6 +22,7 @@ from bentofn.adapters.aws_lambda.secret_values import read_values
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.aws_lambda.step import PUSH, Step
 from bentofn.adapters.aws_lambda.steps import steps
+from bentofn.adapters.bento import KnownBento
 from bentofn.adapters.load import Load
 from bentofn.adapters.plan import Change, Plan, Problem, Upload, check, in_order
 from bentofn.adapters.protocol import FunctionSpec
@@ -114,7 +115,7 @@ def look(
 
 
 def _package(
-    home: Home, spec: FunctionSpec, bento: Bento, report: Report, problems: list[Problem]
+    home: Home, spec: FunctionSpec, bento: KnownBento, report: Report, problems: list[Problem]
 ) -> tuple[LambdaPackage | None, list[Problem]]:
     if _blocked(problems):
         return None, []

@@ -16,6 +16,7 @@ from bentofn.adapters.aws_lambda.capabilities import CAPABILITIES
 from bentofn.adapters.aws_lambda.names import function_name
 from bentofn.adapters.aws_lambda.snapstart import obstacles
 from bentofn.adapters.capabilities import public_url
+from bentofn.adapters.endpoints import endpoint_problems
 from bentofn.adapters.local.core import conformity
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.plan import Problem
@@ -244,18 +245,10 @@ def _is_plain(value: object) -> bool:
 
 
 def _schedules(spec: FunctionSpec, manifest: BentoManifest) -> Iterator[Problem]:
-    apis = [api.name for api in manifest.contract.apis]
+    yield from endpoint_problems(
+        spec.settings.schedules, [api.name for api in manifest.contract.apis]
+    )
     for each in spec.settings.schedules:
-        if each.api is not None and each.api not in apis:
-            yield _violation(
-                "events.schedule",
-                f"Schedule {each.name!r} calls {each.api!r}; the endpoints are {', '.join(apis)}.",
-            )
-        elif each.api is None and len(apis) != 1:
-            yield _violation(
-                "events.schedule",
-                f"Schedule {each.name!r} names no endpoint; say api, one of {', '.join(apis)}.",
-            )
         if each.input_path is not None:
             yield _violation(
                 "events.schedule",

@@ -9,6 +9,7 @@ from bentofn.adapters.aws_lambda.names import Names
 from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.session import Session
 from bentofn.adapters.aws_lambda.versions import snapshot_of
+from bentofn.adapters.endpoints import routes_of
 from bentofn.adapters.protocol import FunctionStatus
 from bentofn.adapters.schedule import ScheduleStatus
 from bentofn.packager.home import Home
@@ -78,4 +79,4 @@ def _routes(home: Home, tag: str, digest: str) -> dict[str, str]:
         return {}
     if entry.digest != digest:
         return {}
-    return {api.name: contract.path_prefix + api.route for api in contract.apis}
+    return routes_of(contract)

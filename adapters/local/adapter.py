@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Iterator
 
+from bentofn.adapters.endpoints import choose_route
 from bentofn.adapters.local import daemon
 from bentofn.adapters.local.capabilities import CAPABILITIES
 from bentofn.adapters.local.client import Client
@@ -25,7 +26,7 @@ from bentofn.adapters.protocol import (
 )
 from bentofn.adapters.schedule import ScheduleStatus
 from bentofn.adapters.secret import secret_values
-from bentofn.adapters.versions import choose
+from bentofn.adapters.versions import choose, refused_share
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
 
@@ -130,10 +131,7 @@ class LocalAdapter:
     def promote(self, name: str, version: int, weight: float, progress: Progress) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         if weight < 1:
-            raise UserError(
-                f"Target local gives all requests of {name} to one version; promote it with 100 "
-                "percent."
-            )
+            raise refused_share(CAPABILITIES, name)
         return self._activate(name, version, progress)
 
     def destroy(self, name: str) -> None:
@@ -175,19 +173,12 @@ class LocalAdapter:
 
 
 def _route(function: FunctionStatus, api: str | None) -> str:
-    if api is None and len(function.apis) == 1:
-        return next(iter(function.apis.values()))
     if not function.apis:
         raise UserError(
             f"Function {function.name!r} has no endpoint to invoke: its service declares none with "
             "@bentofn.api, or its bento is not usable (bentofn status says why)."
         )
-    if api is None or api not in function.apis:
-        asked = f"has no endpoint {api!r}" if api else "has several endpoints"
-        raise UserError(
-            f"Function {function.name!r} {asked}; name one of: {', '.join(function.apis)}."
-        )
-    return function.apis[api]
+    return choose_route(function.name, function.apis, api)
 
 
 def _stopped(deployment: Deployment) -> FunctionStatus:

@@ -78,6 +78,11 @@ CAPABILITIES = Capabilities(
         Capability("secrets modal", "refused", _STORE),
         Capability("onCold queue", "refused", "declare the endpoint with @bentofn.task"),
         Capability("onCold error", "refused", "run it as a backend that refuses: as: lambda"),
-        Capability("promote", "refused", "all requests go to one version; use rollback"),
+        Capability(
+            "promote",
+            "refused",
+            "all requests go to one version; use --percent 100, or the weights of an alias "
+            "(aws lambda update-alias) for a function that runs as lambda",
+        ),
     ),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from bentofn.adapters.bento import known_bento
 from bentofn.adapters.changes import changes_between
 from bentofn.adapters.load import Load
-from bentofn.adapters.local.bentos import known_bento
 from bentofn.adapters.local.core.tuning import profile_of
 from bentofn.adapters.local.price import cost_of
 from bentofn.adapters.local.rules import problems_of

@@ -19,8 +19,8 @@ from bentofn.adapters.protocol import (
     Reply,
     Version,
 )
+from bentofn.adapters.versions import refused_share
 from bentofn.packager.home import Home
-from bentofn.runtime.errors import UserError
 
 
 class ModalAdapter:
@@ -108,8 +108,7 @@ class ModalAdapter:
     def promote(self, name: str, version: int, weight: float, progress: Progress) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         if weight < 1:
-            how = self.capabilities.of("promote").how
-            raise UserError(f"Target modal cannot give {name!r} a share of the requests: {how}.")
+            raise refused_share(CAPABILITIES, name)
         return self.rollback(name, version, progress)
 
     def destroy(self, name: str) -> None:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.adapters.bento import KnownBento, known_bento
 from bentofn.packager.home import Home
 from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
-from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
-from bentofn.runtime.manifest import BentoManifest, ModelReference
+from bentofn.runtime.manifest import ModelReference
 
 
 @dataclass(frozen=True)
-class Bento:
+class Bento(KnownBento):
     """A bento, not yet unpacked.
 
     Args:
-        tag: ``name:version``, or the path that it was given by.
-        digest: Its digest.
-        manifest: What it says.
         home: Where it is unpacked.
     """
 
-    tag: str
-    digest: str
-    manifest: BentoManifest
     home: Home
 
     def root(self) -> BentoRoot:
@@ -52,16 +45,8 @@ def find_bento(home: Home, reference: str) -> Bento:
     Raises:
         UserError: There is no such bento.
     """
-    if reference.startswith("/"):
-        root = BentoRoot(Path(reference))
-        if not root.manifest.is_file():
-            raise UserError(f"{reference} holds no bento.json; give the path of an unpacked bento.")
-        content = root.manifest.read_bytes()
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        return Bento(reference, digest, BentoManifest.from_json(content), home)
-    store = Store(home)
-    entry = store.get("bento", reference)
-    return Bento(entry.tag, entry.digest, store.bento(entry), home)
+    known = known_bento(home, reference)
+    return Bento(known.tag, known.digest, known.manifest, home)
 
 
 def model_folder(model: ModelReference) -> str:

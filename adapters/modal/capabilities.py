@@ -72,7 +72,7 @@ CAPABILITIES = Capabilities(
         Capability("regions", "native", "region, all alike"),
         Capability("as", "ignored", "it is target local's"),
         Capability("versions", "native", "the app's history"),
-        Capability("promote", "refused", "all requests go to one version; use rollback"),
+        Capability("promote", "refused", "all requests go to one version; use --percent 100"),
         Capability("logs", "native", "the app's logs"),
         Capability(ANY_OTHER, "ignored", _AWS),
     ),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bentofn.adapters.batching import batching_environment
+from bentofn.adapters.endpoints import routes_of
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.modal.bento import Bento, model_folder
 from bentofn.adapters.modal.cors import cors_variable
@@ -130,7 +131,7 @@ def desire(spec: FunctionSpec, bento: Bento) -> Desired:
             without_values(spec, bento.tag, given),
             bento.tag,
             bento.digest,
-            routes_of(bento),
+            routes_of(bento.manifest.contract),
             batching is not None,
         ),
         bento=bento,
@@ -178,12 +179,6 @@ def joined(settings: FunctionSettings, bento: Bento) -> Batching | None:
     return Batching(size, wait)
 
 
-def routes_of(bento: Bento) -> dict[str, str]:
-    """Name to path of a service's endpoints."""
-    contract = bento.manifest.contract
-    return {api.name: contract.path_prefix + api.route for api in contract.apis}
-
-
 def _options(settings: FunctionSettings) -> dict[str, Any]:
     rules: dict[str, Any] = {
         "cpu": settings.cpu,
@@ -209,7 +204,7 @@ def _most(settings: FunctionSettings) -> int | None:
 
 
 def _calls(settings: FunctionSettings, bento: Bento) -> tuple[Call, ...]:
-    routes = routes_of(bento)
+    routes = routes_of(bento.manifest.contract)
     return tuple(
         Call(
             each.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bentofn.adapters.endpoints import choose_route
 from bentofn.adapters.modal.entry import CLASS
 from bentofn.adapters.modal.errors import explained
 from bentofn.adapters.modal.history import require_live
@@ -32,7 +33,12 @@ def invoke(session: Session, function: str, body: bytes, api: str | None) -> Rep
     with explained(what, session.calls, remote=True):
         live = require_live(session, function)
         record = read_record(session, function, live)
-        route = _route(function, {} if record is None else dict(record.routes), api)
+        if record is None:
+            raise UserError(
+                f"Nothing is kept of what is live of function {function!r}, so that its endpoints "
+                "are not known; deploy it again."
+            )
+        route = choose_route(function, record.routes, api)
         service: Any = modal.Cls.from_name(
             function,
             CLASS,
@@ -40,7 +46,7 @@ def invoke(session: Session, function: str, body: bytes, api: str | None) -> Rep
             environment_name=session.environment or None,
         )
         call = service().call
-        if record is not None and record.joined:
+        if record.joined:
             whole = call.remote(route, body)
             return Reply(whole["status"], whole["headers"], iter([whole["body"]]))
         parts = call.remote_gen(route, body)
@@ -51,17 +57,3 @@ def invoke(session: Session, function: str, body: bytes, api: str | None) -> Rep
 def _rest(what: str, session: Session, parts: Iterator[Any]) -> Iterator[bytes]:
     with explained(what, session.calls, remote=True):
         yield from parts
-
-
-def _route(function: str, routes: dict[str, str], api: str | None) -> str:
-    if api is None and len(routes) == 1:
-        return next(iter(routes.values()))
-    if api in routes:
-        return routes[str(api)]
-    if not routes:
-        raise UserError(
-            f"Nothing is kept of what is live of function {function!r}, so that its endpoints are "
-            "not known; deploy it again."
-        )
-    asked = f"has no endpoint {api!r}" if api else "has several endpoints"
-    raise UserError(f"Function {function!r} {asked}; name one of: {', '.join(routes)}.")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from bentofn.adapters.capabilities import public_url
+from bentofn.adapters.endpoints import endpoint_problems
 from bentofn.adapters.local.core import conformity
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.modal.bento import Bento
@@ -146,24 +147,13 @@ def _image(bento: Bento) -> Iterator[Problem]:
 
 
 def _schedules(spec: FunctionSpec, bento: Bento) -> Iterator[Problem]:
-    apis = [api.name for api in bento.manifest.contract.apis]
-    for each in spec.settings.schedules:
-        if not each.enabled:
-            continue
+    enabled = [each for each in spec.settings.schedules if each.enabled]
+    yield from endpoint_problems(enabled, [api.name for api in bento.manifest.contract.apis])
+    for each in enabled:
         try:
             timing(each)
         except NotOnModal as error:
             yield _violation("events.schedule", f"Schedule {each.name!r}: {error}.")
-        if each.api is not None and each.api not in apis:
-            yield _violation(
-                "events.schedule",
-                f"Schedule {each.name!r} calls {each.api!r}; the endpoints are {', '.join(apis)}.",
-            )
-        elif each.api is None and len(apis) != 1:
-            yield _violation(
-                "events.schedule",
-                f"Schedule {each.name!r} names no endpoint; say api, one of {', '.join(apis)}.",
-            )
         if each.retries > MOST_RETRIES and each.retries != USUAL_RETRIES:
             yield Problem(
                 "differs", "events.schedule", f"Schedule {each.name!r} is tried again 10 times."

@@ -110,7 +110,8 @@ def test_a_version_that_is_not_there_is_refused_with_those_that_are(project: Pro
     assert "has no version 9; it has 1, 2" in said.stderr
     assert "no function 'nobody'" in project.run("versions", "nobody", check=False).stderr
     share = project.run("promote", "greeter", "1", "--percent", "10", check=False)
-    assert "all requests of greeter to one version" in share.stderr
+    assert "a share of the requests: all requests go to one version" in share.stderr
+    assert "update-alias" in share.stderr
 
 
 def test_a_plan_shows_no_value_of_a_variable_and_what_a_load_costs(project: Project) -> None:

@@ -27,6 +27,9 @@ settings.load_profile("bentofn")
 # No test finds the models that this machine's own BentoML has.
 os.environ["BENTOML_HOME"] = "/nonexistent"
 
+# Threads of torch that wait for each other sleep: other tests want the cores that they would spin on.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # A shell starts what runs in the background with Ctrl-C ignored, and what tests start inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,16 +37,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 TOGETHER = (
     (
         "tests/integration/test_embeddings.py",
+        "tests/integration/test_erofs.py",
+        "tests/integration/test_llm.py",
         "tests/integration/test_onnx.py",
         "tests/integration/test_readme.py",
         "tests/integration/test_torch_programs.py",
+        "tests/integration/test_zygotes.py::test_a_clone_finds_torch_imported",
         "tests/integration/lazy/test_example.py",
     ),
     ("tests/integration/containerize/",),
     ("tests/integration/proof/",),
 )
-"""Files, or the beginnings of their names, whose tests share what takes long to make or count what
-all of them leave: one worker of ``pytest -n`` runs them. Every other file goes to any worker."""
+"""The beginnings of names of tests that share what takes long to make or count what all of them
+leave: one worker of ``pytest -n`` runs them. Every other file goes to any worker."""
+
+LONG = (
+    *TOGETHER[0],
+    "tests/integration/proof/",
+    "tests/integration/containerize/",
+    "tests/integration/aws_lambda/test_suite.py",
+    "tests/integration/test_example_adapter.py",
+)
+"""Those that take longest. They are run first, so that no worker is at one when the others have
+nothing left."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(scope="session")
@@ -71,8 +91,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return next((together[0] for together in TOGETHER if file.startswith(together)), file)
+            together = (names[0] for names in TOGETHER if nodeid.startswith(names))
+            return next(together, super()._split_scope(nodeid))
 
         def remove_node(self, node: WorkerController) -> str | None:
             """The test that a worker crashed at is not given to the others, one after another."""
@@ -88,7 +108,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
             super().remove_node(node)
             return crashed
 
-    # The order of collection has the integration tests, which take long, before the many others.
+    # The order of collection has the integration tests before the many others, which take less.
     config.option.loadscopereorder = False
     return ByFile(config, log)
 

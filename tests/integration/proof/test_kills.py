@@ -20,7 +20,7 @@ from bentofn.packager.snapshot.store import SnapshotStore
 
 VICTIMS = ("instance", "helper", "platform")
 OF_A_DUMP = ("service", "dump", "rehearsal", "platform")
-KILLS = int(os.environ.get("BENTOFN_PROOF_KILLS", "8"))
+KILLS = int(os.environ.get("BENTOFN_PROOF_KILLS", "5"))
 """Examples of each test; 200 prove more and take some minutes for each."""
 
 pytestmark = pytest.mark.slow

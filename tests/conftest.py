@@ -27,9 +27,6 @@ settings.load_profile("bentofn")
 # No test finds the models that this machine's own BentoML has.
 os.environ["BENTOML_HOME"] = "/nonexistent"
 
-# Threads of torch that wait for each other sleep: other tests want the cores that they would spin on.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 # A shell starts what runs in the background with Ctrl-C ignored, and what tests start inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

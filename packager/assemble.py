@@ -25,6 +25,7 @@ from bentofn.packager.environment.layers import Environment, make_environment
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.environment.torch_build import build_note, is_cpu
 from bentofn.packager.home import Home
+from bentofn.packager.kept.build import compiled_layer
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.layers import FAST, SMALLEST, Packing
 from bentofn.packager.modelsources.resolved import find
@@ -124,6 +125,16 @@ class Assembler:
         with self.step("obstacles"):
             obstacles = look_once(
                 *(self.inputs, key, python, bench, manifest, self.home, self.scratch, self.report)
+            )
+        with self.step("compiled"):
+            compiled = compiled_layer(
+                *(self.inputs, key, python, bench, manifest, self.home, self.store, self.scratch),
+                self.report,
+            )
+        if compiled is not None:
+            layers = (*environment.layers, *bytecode, *models.layers, compiled, runtime, code)
+            manifest = make_manifest(
+                self.inputs, lock, environment, description.contract, models.references, layers
             )
         notes += self._notes(lock, description, python)
         return Assembled(manifest, layers, models.wanted, notes, obstacles)

@@ -80,6 +80,8 @@ class Reasons:
             return self._model(title)
         if kind == "code":
             return "bytecode of the project" if path.endswith(".pyc") else "the project's code"
+        if kind == "compiled":
+            return "compiled when the examples were answered"
         return "bentofn's runtime" if kind == "runtime" else ""
 
     def of_layer(self, kind: str, title: str, paths: Iterable[str]) -> str:

@@ -28,6 +28,7 @@ def main(options: Mapping[str, str]) -> int:
     from bentofn.runtime import lifecycle
     from bentofn.runtime.http.app import ServiceApp
     from bentofn.runtime.http.warmup import answer_examples
+    from bentofn.runtime.kept import start
     from bentofn.runtime.manifest import canonical_json
     from bentofn.runtime.obstacles import Sites
 
@@ -37,6 +38,7 @@ def main(options: Mapping[str, str]) -> int:
         service = lifecycle.load(options)
         app = ServiceApp(service, service())
         answers = answer_examples(app)
+        start.answered()
         document = {
             "answers": [
                 {

@@ -51,6 +51,16 @@ class BentoRoot:
         return self.path / "models"
 
     @property
+    def compiled(self) -> Path:
+        """Compiled code that is kept with the bento (``bentofn.runtime.kept``); few have any."""
+        return self.path / "compiled"
+
+    @property
+    def compiled_here(self) -> Path:
+        """The same, from the bento's first use on this machine."""
+        return self.path / "compiled-here"
+
+    @property
     def boot_script(self) -> Path:
         """The script that an interpreter runs to become a process of this bento."""
         return self.runtime / "bentofn" / "runtime" / "boot.py"

@@ -25,6 +25,7 @@ from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.exchange import ASGIApp
 from bentofn.runtime.http.warmup import warm_up
 from bentofn.runtime.idle_connections import close_idle_connections
+from bentofn.runtime.kept import start as kept
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.loading import load_service
 from bentofn.runtime.log_files import close_log_files
@@ -122,6 +123,7 @@ def import_service(target: str, directory: Path) -> Service[Any]:
     # Imports make many objects and little garbage: the collector would walk them for nothing, about
     # a tenth of torch's time. What is imported stays, and nothing later has to walk it either.
     gc.disable()
+    kept.begin()
     try:
         with stage("import", target=target):
             return load_service(target, directory)
@@ -165,6 +167,7 @@ def prepare_service(service: Service[Any], *, warm: bool = True) -> Prepared:
     if warm:
         with stage("warm-up"):
             warm_up(app)
+        kept.answered()
     with stage("before_snapshot"):
         end_before_copy(instance)
     return Prepared(service, instance, app)
@@ -216,6 +219,7 @@ def take_environment(env: Mapping[str, str], count: int, pools: threads.Pools) -
         pools: The thread pools of what is loaded.
     """
     renew.renew_environment(env)
+    kept.copied()
     threads.allow(os.environ, count)
     pools.resize(threads.wanted(env, count))
 

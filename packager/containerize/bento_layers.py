@@ -14,7 +14,7 @@ from bentofn.packager.store.descriptors import LAYER_DIFF_ID, LAYER_KIND
 from bentofn.runtime.errors import UserError
 
 _REMEDY = "build or pull the bento again"
-_ORDER = ("env", "bytecode", "model", "runtime", "code")
+_ORDER = ("env", "bytecode", "model", "compiled", "runtime", "code")
 """What changes often stands on what does not: a container runtime unpacks anew what is above."""
 
 

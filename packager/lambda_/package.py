@@ -33,7 +33,13 @@ from bentofn.runtime.errors import UserError
 if TYPE_CHECKING:
     from bentofn.packager.containerize.compose import ImageChoices
 
-KINDS = {"env": "environment", "bytecode": "bytecode", "runtime": "runtime", "model": "models"}
+KINDS = {
+    "env": "environment",
+    "bytecode": "bytecode",
+    "runtime": "runtime",
+    "model": "models",
+    "compiled": "bytecode",
+}
 """Kind of a bento's layer to the part that it goes into."""
 
 _NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}

@@ -21,7 +21,7 @@ from bentofn.packager.store.descriptors import (
     TOC_POSITION,
 )
 
-LayerKind = Literal["env", "bytecode", "runtime", "code", "model"]
+LayerKind = Literal["env", "bytecode", "runtime", "code", "model", "compiled"]
 
 MEDIA_TYPES: Mapping[Compression, str] = {
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",

@@ -36,6 +36,7 @@ _DIRECTORIES: Mapping[str, str] = {
     "runtime": "runtime",
     "code": "src",
     "model": "models",
+    "compiled": "compiled",
 }
 """Kind of a layer to the directory of the root that it fills."""
 
@@ -210,7 +211,7 @@ def _groups(layers: Sequence[Descriptor]) -> dict[str, list[Descriptor]]:
                 "use the bentofn that built it."
             )
         if kind != "model":
-            groups[_DIRECTORIES[kind]].append(layer)
+            groups.setdefault(_DIRECTORIES[kind], []).append(layer)
     return groups
 
 

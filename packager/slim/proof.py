@@ -10,15 +10,17 @@ import base64
 import json
 import math
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.code.contract import IMPORT_LIMIT, child_environment, run_limited
 from bentofn.packager.environment.target import Target
+from bentofn.packager.files import remove_tree
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.kept.start import VARIABLES, WRITES
 from bentofn.runtime.layout import BentoRoot
 
 TOLERANCE = 1e-5
@@ -78,6 +80,8 @@ class Trial:
         command += [str(BentoRoot(root).boot_script), "examples"]
         command += ["--root", str(root), "--output", str(output), *options]
         environment = {**child_environment(self.envs), "BENTOFN_HOME": str(self.home.path)}
+        remove_tree(self.compiles(root))
+        compiling(environment, self.envs, self.compiles(root))
         output.unlink(missing_ok=True)
         try:
             status, stderr = run_limited(command, environment)
@@ -88,9 +92,22 @@ class Trial:
         outcome = _outcome(output, last)
         return outcome or Outcome(None, f"its process ended with status {status}", last)
 
+    def compiles(self, root: Path) -> Path:
+        """Where the service in a root compiles what it compiles (``bentofn.runtime.kept``)."""
+        return root.with_name(f"{root.name}-compiled")
+
     def earlier(self, root: Path) -> Outcome | None:
         """What became of the examples in a root in which they were run already."""
         return _outcome(_output(root), "")
+
+
+def compiling(environment: MutableMapping[str, str], envs: Mapping[str, str], to: Path) -> None:
+    """Have a service compile into a directory, unless its bento says where; the builder's own
+    directories are for what the builder compiles."""
+    for name in VARIABLES:
+        if name not in envs:
+            environment.pop(name, None)
+    environment[WRITES] = str(to)
 
 
 def _output(root: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic_core import ValidationError
 
 from bentofn.runtime.batching import BatchTimeout
+from bentofn.runtime.context import EXAMPLE
 from bentofn.runtime.errors import BentoMLException
 from bentofn.runtime.http.errors import (
     NOT_READY,
@@ -90,6 +91,8 @@ class Admission:
             try:
                 with self._deadlines.begin() as deadline:
                     exchange.on_start = deadline.lift
+                    if EXAMPLE in exchange.scope.get("extensions", ()):
+                        deadline.lift()  # the first call may compile for minutes, so that none does
                     await target.answer(exchange)
             except ClientLeftError:
                 pass

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from bentofn.runtime.kept.start import keeps
 from bentofn.runtime.obstacles.descriptors import (
     DELETED,
     IO_URING,
@@ -59,7 +60,8 @@ def _find(path: str, span: str, access: str, sites: Sites) -> Obstacle | None:
     if access[1] == "w" and access[3] == "s":
         what = f"maps {path} shared and writable, so that all copies would write the same memory"
         return Obstacle(what, where, "create", path=path)
-    return temporary(path, where) if is_volatile(path, status, sites) else None
+    volatile = is_volatile(path, status, sites) and not keeps(path)
+    return temporary(path, where) if volatile else None
 
 
 def _is_text(path: str) -> bool:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bentofn.packager.snapshot.host import HostClass, features_of, this_host
+from bentofn.packager.snapshot.host import HostClass, this_host
+from bentofn.runtime.processor import features_of
 
 HOST = HostClass(
     "x86_64", "GenuineIntel", ("avx2", "avx512_bf16"), "6.18.1", "glibc 2.36", "580.1",

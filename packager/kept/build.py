@@ -1,0 +1,99 @@
+"""The layer of compiled code that a build makes, of what its service compiled at its examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bentofn.packager.build_inputs import BuildInputs
+from bentofn.packager.environment.bench import Bench
+from bentofn.packager.files import atomic_write
+from bentofn.packager.home import Home
+from bentofn.packager.kept.collect import COMPILED, collect
+from bentofn.packager.layer_cache import layer_key
+from bentofn.packager.layers import put_layer
+from bentofn.packager.roots.stage import stage_root
+from bentofn.packager.slim.proof import Trial
+from bentofn.packager.store import Descriptor, Store
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.kept.host import this_host
+from bentofn.runtime.kept.start import COMPILERS
+from bentofn.runtime.manifest import BentoManifest, canonical_json
+
+RULES = 1
+"""Raised when the same service would be kept otherwise."""
+
+_WORDS = (b"compile", b"triton", b"aoti", b"jit")
+"""A project that has none of them compiles only in what it imports: a change inside a function,
+which imports nothing new, then needs no further look."""
+
+
+def compiled_layer(
+    inputs: BuildInputs,
+    imports: str,
+    python: Mapping[str, bytes],
+    bench: Bench,
+    manifest: BentoManifest,
+    home: Home,
+    store: Store,
+    scratch: Path,
+    report: Callable[[str], None],
+) -> Descriptor | None:
+    """The layer of compiled code; None for a service that compiles nothing.
+
+    What the service compiled while its examples were answered in this build is taken. Where they
+    were not, because nothing had changed that was looked for, they are now, unless that was kept.
+
+    Args:
+        inputs: What the build reads.
+        imports: Digest of all that importing the service depends on.
+        python: The project's Python files.
+        bench: Where it can answer.
+        manifest: The bento's, without this layer.
+        home: Where outcomes are kept.
+        store: Takes the layer.
+        scratch: A temporary folder, the proof's.
+        report: Told what is going on.
+    """
+    if not any(api.examples for api in manifest.contract.apis) or inputs.target.is_foreign:
+        return None
+    if not any((bench.tree() / name).is_dir() for name in COMPILERS):
+        return None
+    own = inputs.tree.digest if any(w in text for text in python.values() for w in _WORDS) else ""
+    models = sorted({model.digest for model in manifest.models})
+    host = canonical_json(this_host()).decode()
+    path = (
+        home.cache / "compiled" / f"{layer_key(COMPILED, RULES, imports, own, models, host)}.json"
+    )
+    known, layer = _recall(path, store)
+    if known:
+        return layer
+    trial = Trial(bench.target, manifest.envs, home)
+    root = next((scratch / n for n in ("slim", "look") if trial.earlier(scratch / n)), None)
+    if root is None:
+        report("Starting the service to keep what it compiles")
+        root = scratch / "look"
+        stage_root(root, manifest, inputs.tree.sources, inputs.runtime, bench.tree(), home)
+        trial.run(root)
+    outcome = trial.earlier(root)
+    if outcome is None or outcome.answers is None:
+        return None
+    found = collect(trial.compiles(root))
+    if found is not None:
+        layer = put_layer(store, found.entries(), kind="compiled", title=COMPILED)
+        what = ", ".join(found.kept.what[:3]) + ("..." if len(found.kept.what) > 3 else "")
+        report(f"Keeping what it compiled ({what})")
+    home.directory(path.parent)
+    atomic_write(path, canonical_json(layer.to_json() if layer else None))
+    return layer
+
+
+def _recall(path: Path, store: Store) -> tuple[bool, Descriptor | None]:
+    """Whether it is known what a service compiles, and the layer that it is."""
+    try:
+        raw = json.loads(path.read_bytes())
+        layer = Descriptor.from_json(raw) if raw is not None else None
+    except (OSError, ValueError, TypeError, AttributeError, UserError):
+        return False, None
+    return layer is None or store.has(layer.digest), layer

@@ -1,0 +1,180 @@
+"""What torch has to be told, so that what it compiled in one place is found in another.
+
+torch 2.13 hashes C++ kernels with the compiler's command line, which names the directories of torch
+and of Python; it looks whether each instruction set works by starting an interpreter for each; and
+it hashes its whole source. Read in ``torch/_inductor/codecache.py`` and ``cpu_vec_isa.py``; where a
+torch has other names, nothing is changed and it compiles anew.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import importlib.abc
+import importlib.machinery
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+CODECACHE = "torch._inductor.codecache"
+ISA = "torch._inductor.cpu_vec_isa"
+WORKERS = "torch._inductor.async_compile"
+METRICS = "torch._dynamo.utils"
+
+Patch = Callable[[ModuleType], None]
+
+
+def same_everywhere(environment: str) -> Patch:
+    """Have C++ kernels hashed as if torch and Python stood at one place on all machines.
+
+    Args:
+        environment: Where the packages stand.
+    """
+
+    def patch(module: ModuleType) -> None:
+        code_hash = getattr(module, "code_hash", None)
+        if code_hash is None:
+            return
+        places = {environment: "{env}", os.path.realpath(environment): "{env}"}
+        places[sysconfig.get_path("include")] = "{include}"
+        places[str(sysconfig.get_config_var("LIBDIR"))] = "{lib}"
+
+        def hashed(code: str | bytes, extra: str | bytes = "") -> str:
+            if isinstance(extra, str):
+                for place, name in places.items():
+                    extra = extra.replace(place, name)
+            digest: str = code_hash(code, extra)
+            return digest
+
+        module.__dict__["code_hash"] = hashed
+
+    return patch
+
+
+def known_source(torch_key: str) -> Patch:
+    """Tell torch the digest of its source, which it would read whole for it.
+
+    Args:
+        torch_key: In hex, computed from the same packages.
+    """
+
+    def patch(module: ModuleType) -> None:
+        tell = getattr(getattr(module, "torch_key", None), "set", None)
+        if tell is not None and torch_key:
+            with contextlib.suppress(RuntimeError):  # it is known already
+                tell(bytes.fromhex(torch_key))
+
+    return patch
+
+
+def tried_before(module: ModuleType) -> None:
+    """Have an instruction set's program not tried again that was kept: this processor is as it was
+    where it was tried."""
+    isa = getattr(module, "VecISA", None)
+    probe = getattr(isa, "_probe_load", None)
+    if isa is None or probe is None:
+        return
+
+    def tried(self: object, output_path: str) -> bool:
+        return Path(output_path).is_symlink() or bool(probe(self, output_path))
+
+    isa._probe_load = tried
+
+
+def tell_of(listen: Callable[[Any], None]) -> Patch:
+    """Have each of torch's compilations told as it is recorded (``CompilationMetrics``)."""
+
+    def patch(module: ModuleType) -> None:
+        recorded = getattr(module, "_compilation_metrics", None)
+        if not isinstance(recorded, collections.deque):
+            return
+
+        class Told(collections.deque[Any]):
+            def append(self, metrics: Any) -> None:
+                super().append(metrics)
+                listen(metrics)
+
+        module.__dict__["_compilation_metrics"] = Told(recorded, recorded.maxlen)
+
+    return patch
+
+
+def end_workers() -> None:
+    """End the processes that torch compiles in; it starts others when it needs them."""
+    end = getattr(sys.modules.get(WORKERS), "shutdown_compile_workers", None)
+    if end is not None:
+        end()
+
+
+def torch_key() -> str:
+    """The digest of torch's source in hex; empty where it was not asked for."""
+    compute = getattr(sys.modules.get(CODECACHE), "torch_key", None)
+    return compute().hex() if compute is not None else ""
+
+
+def said_by_compiler() -> dict[str, str]:
+    """What the C++ compiler answers where torch asks it, by option; nothing where there is none."""
+    import subprocess
+
+    answers = {}
+    for option in ("--version", "-v"):
+        command = [os.environ.get("CXX") or "g++", option]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True, timeout=30
+            )
+            answers[option] = done.stdout.decode(errors="replace")
+    return answers
+
+
+def install(patches: Mapping[str, Sequence[Patch]]) -> None:
+    """Apply patches to modules, now or when they are imported.
+
+    Args:
+        patches: Name of a module to what is done to it, in order.
+    """
+    later = {}
+    for name, each in patches.items():
+        module = sys.modules.get(name)
+        if module is None:
+            later[name] = each
+        else:
+            for patch in each:
+                patch(module)
+    if later:
+        sys.meta_path.insert(0, _Finder(later))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Waits for modules."""
+
+    def __init__(self, patches: Mapping[str, Sequence[Patch]]) -> None:
+        self._patches = patches
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        patches = self._patches.get(name)
+        if patches is None:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = _Loader(name, spec.loader.path, patches)
+        return spec
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads a module and patches it."""
+
+    def __init__(self, name: str, path: str, patches: Sequence[Patch]) -> None:
+        super().__init__(name, path)
+        self._patches = patches
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        for patch in self._patches:
+            patch(module)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from bentofn.runtime.kept.layer import FILES
+from bentofn.runtime.kept.overlay import lay, stand_in, written
+
+
+def test_what_is_kept_is_found_beside_what_is_written(tmp_path: Path) -> None:
+    kept, writes = tmp_path / "kept", tmp_path / "writes"
+    folder = kept / FILES / "inductor" / "ab"
+    folder.mkdir(parents=True)
+    (folder / "kernel.so").write_text("kept")
+    os.utime(folder / "kernel.so", ns=(1, 1_700_000_000_123_456_789))
+    lay(writes, kept)
+    lay(writes, kept)  # another process of the same bento may have been first
+    found = writes / "inductor" / "ab" / "kernel.so"
+    assert found.read_text() == "kept"
+    assert found.stat().st_mtime_ns == 1_700_000_000_123_456_789
+    (found.parent / "new.so").write_text("new")
+    (writes / "inductor" / "locks").mkdir()
+    (writes / "inductor" / "locks" / "x.lock").touch()
+    (found.parent / ".1.2.tmp").touch()
+    assert list(written(writes)) == [found.parent / "new.so"]
+    assert [path.name for path in folder.iterdir()] == ["kernel.so"]
+
+
+def test_a_compiler_that_is_not_there_says_what_it_said_and_why_it_compiles_nothing(
+    tmp_path: Path,
+) -> None:
+    path = stand_in(tmp_path, {"--version": "g++ 14.2\n", "-v": "Target: x86\n"}, {"PATH": "/bin"})
+    assert path.startswith("/bin:")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["g++", *arguments], env={"PATH": path.partition(":")[2] + ":/bin"}, text=True,
+            capture_output=True, check=False,
+        )  # fmt: skip
+
+    assert run("--version").stdout == "g++ 14.2\n"
+    assert run("-v").stdout == "Target: x86\n"
+    refused = run("-shared", "kernel.cpp")
+    assert refused.returncode == 1
+    assert "this instance has no C++ compiler" in refused.stderr

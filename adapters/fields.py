@@ -93,7 +93,9 @@ FIELDS: tuple[Field, ...] = (
     Field("description", "framework", "for people", lambda s: s.description),
     Field("tags", "framework", "labels of what is made", lambda s: dict(s.tags)),
     Field("name", "framework", "the function's name there", _aws("name")),
-    Field("url", "framework", "a public address", lambda s: s.url is not None),
+    Field(
+        "url", "framework", "an address, public unless url.authorizer", lambda s: s.url is not None
+    ),
     Field("url.cors", "framework", "who may call it from a browser", _url("cors")),
     Field("url.authorizer", "framework", "callers must sign or have a token", _url("authorizer")),
     Field(

@@ -28,7 +28,7 @@ class FunctionSettings:
         timeout: Seconds that one request may take once an instance has it.
         environment: Variables of the instances. Never printed.
         secrets: Variables whose values are elsewhere, by name.
-        url: Its public address, or None.
+        url: Its address, public without an authorizer; or None.
         reserved_concurrency: The Serverless Framework's ``reservedConcurrency``.
         event_rules: What holds for its asynchronous invocations.
         events: The events as written in ``serverless.yml``.

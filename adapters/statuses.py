@@ -97,7 +97,7 @@ class FunctionStatus:
             where its bento is not usable, ``stopped`` where the platform does not run.
         snapshot: ``criu``, ``template``, ``preparing`` or ``none``: how the next instance starts.
         note: Why the snapshot is not what the spec asks for, or the last failed start.
-        apis: Name to route of its endpoints.
+        apis: Name to path of its endpoints, the service's prefix in it.
         instances: What runs now.
         queued: Requests that wait for an instance.
         requests: Requests answered since the platform started.

@@ -1,4 +1,4 @@
-"""A function's public address, and who may call it from a browser."""
+"""A function's address, who may call it, and who from a browser."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cors:
 
 @dataclass(frozen=True)
 class Url:
-    """A function's public address.
+    """A function's address, which is public without an authorizer.
 
     Args:
         cors: Its CORS rules, or None to leave CORS to the service.

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from bentofn.adapters.endpoints import routes_of
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.core.constants import PLAIN
 from bentofn.adapters.local.core.profile import Profile, load_profile
@@ -270,7 +271,7 @@ class Function:
             state=state if live else "broken",
             snapshot=live.launcher.snapshot if live else "none",
             note="; ".join(filter(None, notes)),
-            apis={a.name: a.route for a in live.bento.manifest.contract.apis} if live else {},
+            apis=routes_of(live.bento.manifest.contract) if live else {},
             instances=instances,
             queued=sum(each.queued for each in self._revisions) + self.tasks.waiting,
             requests=stats.requests,

@@ -67,7 +67,8 @@ class AdapterSuite:
         assert unexplained == []
 
     def test_a_plan_changes_nothing(self, world: World, apply: Apply) -> None:
-        """Neither before the first apply nor after it."""
+        """Neither before the first apply nor after it; and what it needs is installed."""
+        world.adapter().check_installed()
         for _ in range(2):
             before, writes = world.resources(), world.writes()
             plans = [world.adapter().plan(world.spec(2), load=Load(0.01)) for _ in range(2)]

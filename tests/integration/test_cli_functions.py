@@ -22,7 +22,11 @@ import os
 
 import bentofn
 
-@bentofn.service(name="secretive", envs=[{"name": "TOKEN"}, {"name": "KIND", "value": "plain"}])
+@bentofn.service(
+    name="secretive",
+    path_prefix="/v1",
+    envs=[{"name": "TOKEN"}, {"name": "KIND", "value": "plain"}],
+)
 class Secretive:
     @bentofn.api
     def ask(self) -> list[str | None]:

@@ -314,6 +314,7 @@ def test_a_requests_lines_are_found_among_many(
     hour, now = 3600, time.time()
     for age, text in ((400 * hour, "try-1 came"), (399 * hour, "try-1 went"), (30, "try-2 came")):
         cloud.state.lines.append((app.app_id, "ta-1", now - age, text))
+    cloud.state.lines.append((app.app_id, "fc-1", now - 300 * hour, "of a call"))
     for number in range(300):
         cloud.state.lines.append((app.app_id, "ta-1", now - 20, f"line {number}"))
 
@@ -323,6 +324,7 @@ def test_a_requests_lines_are_found_among_many(
     assert lines(request="try-1") == ["try-1 came", "try-1 went"]
     assert lines(request="try-1", tail=1) == ["try-1 went"]
     assert lines(request="try-1", since=now - 10 * hour) == []
+    assert lines(request="fc-1") == ["of a call"]
     cloud.faults.clear()
     assert lines(request="try-2") == ["try-2 came"]
     assert {each.search_text for each in cloud.requests("AppFetchLogs")} == {"try-2"}

@@ -66,4 +66,6 @@ def _batch(line: tuple[str, float, str]) -> Any:
     item = api_pb2.TaskLogs(
         data=text, timestamp=moment, file_descriptor=api_pb2.FILE_DESCRIPTOR_STDOUT
     )
+    if task_id.startswith("fc-"):
+        item.function_call_id = task_id
     return api_pb2.TaskLogsBatch(task_id=task_id, items=[item])

@@ -198,3 +198,11 @@ def test_a_file_system_is_mounted_by_its_access_point_only() -> None:
     assert statement["Condition"] == {
         "StringEquals": {"elasticfilesystem:AccessPointArn": files["arn"]}
     }
+
+
+def test_a_plan_says_that_a_url_is_public() -> None:
+    def kinds(url: Url | None) -> list[str]:
+        return [each.kind for each in spec_problems(url=url) if each.field == "url"]
+
+    assert kinds(Url()) == ["public"]
+    assert kinds(Url(authorizer="aws_iam")) == kinds(None) == []

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from mmap import mmap
 
 from bentofn.runtime.weights.memory import cpus, mapped, populate, private
-from bentofn.runtime.weights.opened import Opened, changed
+from bentofn.runtime.weights.plan import Range, chunks
 from bentofn.runtime.weights.sharing import share
+from bentofn.runtime.weights.sources.base import Source
+from bentofn.runtime.weights.sources.files import FileSource
 
 _PIECE = 8 << 20
-_PATIENCE = 0.01
+_LOCAL_PATIENCE = 0.01
+"""Seconds before more threads than one read a file of this machine: a small one is there then."""
+
+_REMOTE_THREADS = 16
+"""Ranges that are asked for at once: a connection gives less than the network."""
 
 
-def map_file(file: Opened) -> tuple[mmap, int]:
+def map_file(file: FileSource) -> mmap:
     """Map a file and bring all of it in.
 
     Whoever shortens the file later, in place, ends the process that uses the tensors (SIGBUS), as
     with any mapping; who renames a new one over it does not.
-
-    Returns:
-        The memory, and the offset in it at which the tensors' bytes begin.
 
     Raises:
         UserError: The file was changed meanwhile.
@@ -35,46 +39,36 @@ def map_file(file: Opened) -> tuple[mmap, int]:
         # The file is as long as it was, so that the page is there and the disk does not give it.
         code = getattr(error, "errno", None) or errno.EINVAL
         code = errno.EIO if code == errno.EFAULT else code
-        raise OSError(code, os.strerror(code), str(file.path)) from error
+        raise OSError(code, os.strerror(code), file.name) from error
     file.check()
-    return memory, file.header.data_start
+    return memory
 
 
-def read_file(file: Opened) -> tuple[mmap, int]:
-    """Read a file into private memory of large pages, by several threads.
-
-    Returns, raises:
-        As :func:`map_file`.
-    """
-    memory, start = private(file.header.data_size)
-    view = memoryview(memory)
-
-    def piece(offset: int) -> None:
-        length = min(_PIECE, file.header.data_size - offset)
-        read_into(file, file.header.data_start + offset, view[start + offset :][:length])
-
-    share(piece, range(0, file.header.data_size, _PIECE), cpus(), patience=_PATIENCE)
-    view.release()
-    file.check()
-    return memory, start
-
-
-def read_into(file: Opened, offset: int, target: memoryview, descriptor: int | None = None) -> None:
-    """Fill memory with a part of a file, in as many reads as the kernel needs for it.
+def read_ranges(source: Source, ranges: Iterable[Range], size: int) -> tuple[mmap, int]:
+    """Read parts of a file into private memory of large pages, by several threads.
 
     Args:
-        file: The file.
-        offset: Where the part begins in the file.
-        target: Where to write; its length is the part's.
-        descriptor: Another descriptor of the file to read with.
+        source: The file.
+        ranges: The parts.
+        size: Bytes of the memory.
+
+    Returns:
+        The memory, and the offset in it at which the buffer begins.
 
     Raises:
-        UserError: The file ends before.
+        UserError: The file was changed meanwhile.
         OSError: It cannot be read.
     """
-    source = file.descriptor if descriptor is None else descriptor
-    while target:
-        count = os.preadv(source, [target], offset)
-        if not count:
-            raise changed(file.path)
-        target, offset = target[count:], offset + count
+    memory, start = private(size)
+    with memoryview(memory) as view, view[start:] as buffer:
+
+        def read(part: Range) -> None:
+            with buffer[part.to : part.to + part.length] as target:
+                source.read(part.offset, target)
+
+        is_local = isinstance(source, FileSource)
+        parts = (part for chunk in chunks(ranges, _PIECE) for part in chunk.ranges)
+        threads, patience = (cpus(), _LOCAL_PATIENCE) if is_local else (_REMOTE_THREADS, 0.0)
+        share(read, parts, threads, patience=patience)
+    source.check()
+    return memory, start

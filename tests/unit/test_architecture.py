@@ -30,6 +30,8 @@ CLOUD = {
 ALLOWED_CLOUD = {
     ("runtime/aws_lambda", "aws_lambda_powertools"),
     ("runtime/aws_lambda", "boto3"),  # of Lambda itself
+    ("runtime/weights/sources", "boto3"),  # where weights are named by s3://
+    ("runtime/weights/sources", "botocore"),
 }
 
 

@@ -21,7 +21,7 @@ from bentofn.runtime.weights import host
 from bentofn.runtime.weights.header import DTYPE_BITS
 from bentofn.runtime.weights.loading import load_file
 from bentofn.runtime.weights.memory import mapped
-from bentofn.runtime.weights.opened import opened
+from bentofn.runtime.weights.sources.files import FileSource
 from bentofn.runtime.weights.tensors import TORCH_NAMES, in_memory
 
 BACKENDS = ("mmap", "pread")
@@ -155,9 +155,10 @@ def test_a_file_of_more_than_four_gigabytes(tmp_path: Path) -> None:
         target.seek(hole, os.SEEK_CUR)
         target.write((7).to_bytes(8, "little") + (2**62).to_bytes(8, "little"))
 
-    with opened(file) as open_file:
-        memory = mapped(open_file.descriptor, open_file.size)
-        found = in_memory(open_file.header.tensors, memory, open_file.header.data_start)
+    source = FileSource(file)
+    memory = mapped(source.descriptor, source.size)
+    found = in_memory(source.header.tensors, memory, source.header.data_start)
+    source.close()
     assert found["z"].tolist() == [7, 2**62]
     assert found["a"].tolist() == list(range(first))
     assert found["hole"].numel() == hole // 8

@@ -1,0 +1,126 @@
+"""Weights onto a GPU: one allocation for each file, tensors as views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bentofn.runtime.cuda.context import Context
+from bentofn.runtime.cuda.library import CudaError, Library
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.plan import Plan, chunks, in_groups, sliced, whole
+from bentofn.runtime.weights.sources.base import Source
+from bentofn.runtime.weights.sources.files import FileSource
+from bentofn.runtime.weights.staging import Job, Staging, staging_of
+from bentofn.runtime.weights.tensors import cast, in_buffer
+
+if TYPE_CHECKING:
+    import torch
+
+Wanted = Mapping[str, Sequence[slice]]
+"""Name to a slice for each of the first dimensions of a tensor."""
+
+_GROUP = 1 << 30
+"""Bytes that are on the GPU a second time while they are cast."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where weights go.
+
+    Args:
+        device: As torch names it.
+        staging: The way there.
+    """
+
+    device: torch.device
+    staging: Staging
+
+
+def target_of(device: torch.device) -> Target | None:
+    """The way to a GPU; None where torch has one and the driver is not NVIDIA's.
+
+    Raises:
+        UserError: The GPU cannot be used.
+    """
+    import torch
+
+    if device.type != "cuda" or torch.version.hip or not torch.cuda.is_available():
+        return None
+    library = Library.find()
+    if library is None:
+        return None
+    torch.cuda.init()
+    number = torch.cuda.current_device() if device.index is None else device.index
+    try:
+        staging = staging_of(Context(library, number))
+    except CudaError as error:
+        raise UserError(f"cuda:{number} cannot be used: {error}.") from error
+    # torch may give out memory that what it was asked for before still uses.
+    torch.cuda.current_stream(number).synchronize()
+    return Target(torch.device("cuda", number), staging)
+
+
+def load_onto(
+    target: Target,
+    sources: Sequence[Source],
+    *,
+    dtype: torch.dtype | None = None,
+    wanted: Wanted | None = None,
+    direct: bool = True,
+) -> dict[str, torch.Tensor]:
+    """The tensors of files, all of which are read at once.
+
+    Args:
+        target: Where they go.
+        sources: The files; no two have a tensor of the same name.
+        dtype: The type of all that are of floating-point numbers; by default the files'.
+        wanted: Which tensors, and which slices of them; by default all.
+        direct: Whether what the page cache lacks is read past it.
+
+    Raises:
+        UserError: A file was changed meanwhile or cannot be read, or a copy failed.
+        torch.OutOfMemoryError: The GPU has no room.
+    """
+    import torch
+
+    for source in sources:
+        if direct and isinstance(source, FileSource):
+            source.allow_direct()
+    found: dict[str, torch.Tensor] = {}
+    for batch in _batches(sources, dtype, wanted):
+        buffers = [torch.empty(p.size, dtype=torch.uint8, device=target.device) for _, p in batch]
+        try:
+            target.staging.run(_jobs(batch, buffers, target.staging.tuning.slot))
+        except CudaError as error:
+            names = ", ".join(source.name for source in sources)
+            raise UserError(f"{names} cannot be copied to {target.device}: {error}.") from error
+        for (_, plan), buffer in zip(batch, buffers, strict=True):
+            found |= cast(in_buffer(plan.tensors, buffer), dtype)
+    for source in sources:
+        source.check()
+    return found
+
+
+def _batches(
+    sources: Sequence[Source], dtype: torch.dtype | None, wanted: Wanted | None
+) -> Iterator[list[tuple[Source, Plan]]]:
+    """What is read together: everything, or little at a time where it is cast."""
+    if wanted is not None:
+        yield [(source, sliced(source.header, wanted)) for source in sources]
+    elif dtype is None:
+        yield [(source, whole(source.header)) for source in sources]
+    else:
+        for source in sources:
+            for plan in in_groups(source.header, _GROUP):
+                yield [(source, plan)]
+
+
+def _jobs(
+    batch: Sequence[tuple[Source, Plan]], buffers: Sequence[torch.Tensor], size: int
+) -> Iterator[Job]:
+    for (source, plan), buffer in zip(batch, buffers, strict=True):
+        base = buffer.data_ptr()
+        for chunk in chunks(plan.ranges, size):
+            yield Job(source, chunk, base)

@@ -1,0 +1,195 @@
+"""From files to a GPU through a ring of pinned memory."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from mmap import mmap
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from bentofn.runtime.cuda.context import Context, Event, Stream
+from bentofn.runtime.cuda.library import CudaError
+from bentofn.runtime.weights.memory import address_of, cpus, private
+from bentofn.runtime.weights.plan import Chunk
+from bentofn.runtime.weights.sharing import share
+from bentofn.runtime.weights.sources.base import Source
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a ring is made.
+
+    Args:
+        threads: How many read at once, and start copies; 0: 12, or as many as can run.
+        slots: Pieces of the ring for each thread: one is read into while others are copied.
+        slot: Bytes of a piece; a multiple of 2 MiB and a power of two.
+        streams: How many queues of copies the GPU has.
+    """
+
+    threads: int = 0
+    slots: int = 2
+    slot: int = 8 << 20
+    streams: int = 2
+
+
+class Job(NamedTuple):
+    """One piece of work.
+
+    Args:
+        source: What to read.
+        chunk: Which part.
+        base: Address on the GPU of the buffer that the chunk is for.
+    """
+
+    source: Source
+    chunk: Chunk
+    base: int
+
+
+@dataclass(frozen=True)
+class _Slot:
+    memory: mmap
+    view: memoryview
+    address: int
+    is_pinned: bool
+    stream: Stream
+    event: Event
+
+
+class Staging:
+    """A ring of pinned memory and the threads that carry files through it to one GPU.
+
+    Args:
+        context: The GPU's.
+        tuning: How large it is.
+
+    Raises:
+        CudaError: The driver has no streams for it.
+    """
+
+    def __init__(self, context: Context, tuning: Tuning | None = None) -> None:
+        self.context = context
+        self.tuning = tuning or Tuning()
+        self._threads = self.tuning.threads or min(12, cpus())
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._slots: list[_Slot] = []
+        # Pieces are made when they are first needed: a small file pins little.
+        self._free: SimpleQueue[_Slot | None] = SimpleQueue()
+        for _ in range(self._threads * self.tuning.slots):
+            self._free.put(None)
+        with context:
+            self._streams = [Stream.create(context) for _ in range(self.tuning.streams)]
+
+    @property
+    def pinned(self) -> int:
+        """Bytes of host memory that are pinned."""
+        return sum(len(slot.view) for slot in self._slots if slot.is_pinned)
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Read and copy everything; it is all there, or the error is raised.
+
+        Raises:
+            UserError, OSError: Something cannot be read.
+            CudaError: Something cannot be copied.
+        """
+        with self._lock:
+            try:
+                share(self._carry, jobs, self._threads)
+            finally:
+                # What is on its way goes to memory that the caller may give back.
+                failed = self._settle()
+            if failed:
+                raise failed
+
+    def close(self) -> None:
+        """Give back all memory; the next run takes it anew."""
+        with self._lock, self.context:
+            self._settle()
+            for slot in self._slots:
+                slot.event.destroy()
+                if slot.is_pinned:
+                    self.context.unregister(slot.address)
+                slot.view.release()
+            while self._slots:
+                self._slots.pop()
+                self._free.get()
+                self._free.put(None)
+
+    def _settle(self) -> CudaError | None:
+        """Wait for all copies; returns what failed."""
+        failed = None
+        with self.context:
+            for stream in self._streams:
+                try:
+                    stream.synchronize()
+                except CudaError as error:
+                    failed = error
+        return failed
+
+    def _carry(self, job: Job) -> None:
+        slot = self._free.get()
+        try:
+            with self.context:
+                if slot is None:
+                    slot = self._make()
+                slot.event.synchronize()
+                self._read(job, slot.view)
+                slot.stream.copy_in(job.base + job.chunk.to, slot.address, job.chunk.length)
+                slot.event.record(slot.stream)
+        finally:
+            self._free.put(slot)
+
+    def _read(self, job: Job, view: memoryview) -> None:
+        if len(job.chunk.ranges) == 1:
+            job.source.read(job.chunk.ranges[0].offset, view[: job.chunk.length], view)
+            return
+        done = 0
+        for offset, _, length in job.chunk.ranges:
+            job.source.read(offset, view[done : done + length])
+            done += length
+
+    def _make(self) -> _Slot:
+        size = self.tuning.slot
+        memory, offset = private(size)
+        address = address_of(memory) + offset
+        stream = self._streams[next(self._numbers) % len(self._streams)]
+        event = Event.create(self.context)
+        try:
+            self.context.register(address, size)
+            is_pinned = True
+        except CudaError:  # no more memory may be pinned: the driver copies once more
+            is_pinned = False
+        view = memoryview(memory)[offset : offset + size]
+        slot = _Slot(memory, view, address, is_pinned, stream, event)
+        self._slots.append(slot)
+        return slot
+
+
+_kept: dict[tuple[int, str, int], Staging] = {}
+_lock = threading.Lock()
+
+
+def staging_of(context: Context) -> Staging:
+    """The ring of this process for a GPU: pinning memory takes long, so it is kept.
+
+    Raises:
+        CudaError: The driver has no streams for it.
+    """
+    key = (os.getpid(), context.library.path, context.number)
+    with _lock:
+        if key not in _kept:
+            _kept[key] = Staging(context)
+        return _kept[key]
+
+
+def release() -> None:
+    """Give back the pinned memory of this process; the next load takes it anew."""
+    with _lock:
+        for (process, _, _), staging in _kept.items():
+            if process == os.getpid():
+                staging.close()

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from bentofn.runtime.weights.sharing import share
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("patience", [0.0, 60.0])
+def test_every_item_is_done_once(threads: int, patience: float) -> None:
+    done: list[int] = []
+    share(done.append, range(1000), threads, patience=patience)
+    assert sorted(done) == list(range(1000))
+
+
+def test_several_threads_work_at_once() -> None:
+    together = threading.Barrier(4)
+    share(lambda _: together.wait(timeout=30), range(4), 4)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_first_error_ends_the_work(threads: int) -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if item == 5:
+            raise KeyError(item)
+
+    with pytest.raises(KeyError, match="5"):
+        share(work, range(10_000), threads)
+    assert len(begun) < 10_000
+    assert threading.active_count() == len(threading.enumerate())
+
+
+def test_an_error_of_the_items_is_raised() -> None:
+    def items() -> object:
+        yield 1
+        raise ValueError("no more")
+
+    done: list[int] = []
+    with pytest.raises(ValueError, match="no more"):
+        share(done.append, items(), 3)  # type: ignore[arg-type]
+    assert done == [1]

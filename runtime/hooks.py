@@ -155,15 +155,23 @@ def _of_package(registry: str) -> list[Hook]:
 
 
 def _run(hook: Hook, kind: str) -> None:
-    try:
-        result = hook()
-        if inspect.iscoroutine(result):
-            import asyncio  # takes longer to import than all of this package's declarations
+    from bentofn.runtime.stages import stage  # declaring a service takes none
 
-            asyncio.run(result)
+    try:
+        with stage(f"hook {_name(hook)}"):
+            result = hook()
+            if inspect.iscoroutine(result):
+                import asyncio  # takes longer to import than all of this package's declarations
+
+                asyncio.run(result)
     except (Exception, SystemExit) as error:
         traceback.print_exception(type(error), error, error.__traceback__)
         raise UserError(_why_failed(hook, kind, error)) from error
+
+
+def _name(hook: Hook) -> str:
+    func = hook.func if isinstance(hook, partial) else hook
+    return str(getattr(func, "__qualname__", func))
 
 
 def _why_failed(hook: Hook, kind: str, error: BaseException) -> str:
@@ -172,7 +180,7 @@ def _why_failed(hook: Hook, kind: str, error: BaseException) -> str:
     where = f" ({_place(code.co_filename, code.co_firstlineno)})" if code else ""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return (
-        f"the {kind} hook {getattr(func, '__qualname__', func)!s}{where} raised "
+        f"the {kind} hook {_name(hook)}{where} raised "
         f"{type(error).__name__}: {error} ({_place(frame.filename, frame.lineno)})"
     )
 

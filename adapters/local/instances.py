@@ -24,6 +24,7 @@ from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.reasons import how_it_ended, why_not_started
 from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tickets import Assignment
+from bentofn.adapters.local.timeline.launching import launch_traced
 from bentofn.adapters.local.upstream import Upstream
 from bentofn.adapters.protocol import InstanceStatus
 from bentofn.runtime.errors import UserError
@@ -55,6 +56,8 @@ class Instances:
         feed: Callable[[Event], None],
     ) -> None:
         self.told = Lives(shared.journal, function)
+        self._journal = shared.journal
+        self._function = function
         self._launcher = launcher
         self._threads = threads
         self._profile = profile
@@ -130,7 +133,7 @@ class Instances:
         try:
             if self._faults is not None:
                 await self._faults.hold_start(self._clock)
-            instance, kind = await self._launcher.launch(name, self._threads)
+            instance, kind = await self._launch(name)
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it is: the pool waits for an answer, and requests wait for the pool.
             del self._lives[name]
@@ -152,6 +155,12 @@ class Instances:
         if name in self._unwanted:
             self.stop(name)  # told to while it started, too late to call the start off
         await self._end(name, instance)
+
+    async def _launch(self, name: str) -> tuple[Instance, str]:
+        launcher, traces = self._launcher, self._journal.traces
+        if traces is None or isinstance(launcher, LambdaLauncher):
+            return await launcher.launch(name, self._threads)
+        return await launch_traced(launcher, self._function, name, self._threads, traces)
 
     async def _end(self, name: str, instance: Instance) -> None:
         status = await instance.wait()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bentofn.adapters.local.journal.events import RequestArrived
+from bentofn.adapters.local.timeline.timeline import Timeline
 
 
 class Traces(Protocol):
@@ -21,3 +22,12 @@ class Traces(Protocol):
 
     def headers(self, number: int) -> Mapping[str, str]:
         """What the instance is told that gets a request: the trace, and whether it is kept."""
+
+    def started(self, function: str, instance: str, timeline: Timeline) -> None:
+        """An instance serves; the journal says so after this.
+
+        Args:
+            function: Whose it is.
+            instance: Its name.
+            timeline: Where the time of its start went.
+        """

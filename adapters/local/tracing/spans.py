@@ -1,4 +1,4 @@
-"""The spans of a request: request, queue, restore or start, inference, batch.
+"""The spans of a request: request, queue, restore or start and its stages, inference, batch.
 
 Each function is a service of its own in the traces (``service.name``), unless a variable names one.
 Attributes are those of the semantic conventions where these have them. Source:
@@ -30,6 +30,7 @@ from bentofn.adapters.local.journal.events import (
     RequestRefused,
 )
 from bentofn.adapters.local.journal.journal import Journal
+from bentofn.adapters.local.timeline.timeline import Timeline
 
 TIMED = "X-Bentofn-Timed"
 """Header that asks an instance to say how long a batch took."""
@@ -63,11 +64,19 @@ class _Request:
 
 @dataclass(frozen=True)
 class _Start:
-    """An instance's start, in nanoseconds since the epoch."""
+    """An instance's start, in nanoseconds since the epoch.
+
+    Args:
+        kind: How it was started.
+        began: When.
+        ended: When it served.
+        timeline: Where the time went, as far as that is told.
+    """
 
     kind: str
     began: int
     ended: int
+    timeline: Timeline | None
 
 
 class Spans:
@@ -84,6 +93,7 @@ class Spans:
         self._tracers: dict[str, Tracer] = {}
         self._requests: dict[int, _Request] = {}
         self._starts: dict[tuple[str, str], _Start] = {}
+        self._timelines: dict[tuple[str, str], Timeline] = {}
         journal.traces = self
         journal.attach(self._queued, RequestQueued)
         journal.attach(self._assigned, RequestAssigned)
@@ -114,6 +124,10 @@ class Spans:
         told: dict[str, str] = {}
         propagate.inject(told, set_span_in_context(span, request.context))
         return {**told, TIMED: "1"} if span.is_recording() else told
+
+    def started(self, function: str, instance: str, timeline: Timeline) -> None:
+        """See Traces."""
+        self._timelines[function, instance] = timeline
 
     def close(self) -> None:
         """Send what is left, unless that takes too long."""
@@ -169,12 +183,15 @@ class Spans:
             "bentofn.start.kind": start.kind,
             "bentofn.start.seconds": (start.ended - start.began) / 1e9,
         }
-        request.tracer.start_span(
+        span = request.tracer.start_span(
             "restore" if start.kind == "restored" else "start",
             context,
             attributes=attributes,
             start_time=max(start.began, request.began),
-        ).end(start.ended)
+        )
+        if start.timeline is not None:
+            _add_stages(request, set_span_in_context(span, context), start.timeline)
+        span.end(start.ended)
 
     def _answered(self, event: RequestAnswered) -> None:
         request = self._requests.pop(event.number, None)
@@ -222,9 +239,34 @@ class Spans:
         key = (event.function, event.instance)
         if event.took is not None:
             now = time.time_ns()
-            self._starts[key] = _Start(event.kind, now - int(event.took * 1e9), now)
+            timeline = self._timelines.pop(key, None)
+            self._starts[key] = _Start(event.kind, now - int(event.took * 1e9), now, timeline)
         elif event.state == "gone":
             self._starts.pop(key, None)
+
+
+def _add_stages(request: _Request, start: Context, timeline: Timeline) -> None:
+    """The stages of a start, each within what it is part of, as far as the request saw them."""
+    epoch = time.time_ns() - time.monotonic_ns()
+    within: dict[tuple[str, tuple[str, ...]], Context] = {}
+    for each in timeline.slices():
+        ended = each.stage.ended + epoch
+        if ended <= request.began:
+            continue
+        parent = within.get((each.origin, each.path[:-1]), start)
+        attributes = {f"bentofn.{name}": _attribute(of) for name, of in each.stage.details.items()}
+        span = request.tracer.start_span(
+            each.stage.name,
+            parent,
+            attributes={"bentofn.stage.in": each.origin, **attributes},
+            start_time=max(each.stage.began + epoch, request.began),
+        )
+        span.end(ended)
+        within[each.origin, each.path] = set_span_in_context(span, parent)
+
+
+def _attribute(value: object) -> str | int | float:
+    return value if isinstance(value, (int, float)) else _printable(str(value))
 
 
 def _drop(request: _Request) -> bool:

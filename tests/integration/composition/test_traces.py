@@ -40,6 +40,11 @@ def test_one_trace_goes_through_all_services_from_their_starts_to_the_batch(
     (start,) = below(queue, spans.values())
     assert start.name == "start"
     assert start.attributes["bentofn.start.kind"] == "cold"
+    stages = below(start, spans.values())
+    assert {"process", "interpreter", "boot", "import", "bind"} <= {each.name for each in stages}
+    assert {each.attributes["bentofn.stage.in"] for each in stages} == {"platform", "instance"}
+    (warm_up,) = [each for each in stages if each.name == "warm-up"]
+    assert {each.name for each in below(warm_up, spans.values())} == {"example"}
 
     called = below(inference, spans.values())
     assert [(each.service, each.name) for each in called] == [

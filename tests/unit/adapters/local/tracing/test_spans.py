@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -16,7 +17,9 @@ from otlp import receiving
 from bentofn.adapters.local.journal.events import InstanceChanged
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.journal.record import Record
+from bentofn.adapters.local.timeline.timeline import Timeline
 from bentofn.adapters.local.tracing.spans import TIMED, Spans
+from bentofn.runtime.stages import Stage
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TOLD = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=1"}
@@ -88,6 +91,30 @@ def test_a_request_that_an_instance_is_restored_for(traced: Traced) -> None:
         "http.response.body.size": 7,
     }
     assert (made["batch"].attributes or {})["bentofn.batch.items"] == 3
+
+
+def test_the_stages_of_a_start_are_within_it_as_far_as_the_request_saw_them(traced: Traced) -> None:
+    before = time.monotonic_ns()
+    request = traced.record()
+    request.queued()
+    began = time.monotonic_ns()
+    instance = [
+        Stage("boot", before - 9, before - 5, 1, 1),
+        Stage("import", before - 5, began, 1, 1, details={"target": "a:B"}),
+        Stage("import torch", before - 3, began, 1, 1),
+    ]
+    traced.spans.started("hello", "i1", Timeline("i1", before - 9, began, [], instance))
+    traced.ready("i1", "cold", 60.0)
+    request.assigned("i1", "cold")
+    request.answered(200)
+    made = traced.made()
+    assert set(made) == {"request", "queue", "start", "import", "import torch", "inference"}
+    assert parents(made)["import"] == "start"
+    assert parents(made)["import torch"] == "import"
+    assert begin(made["import"]) == begin(made["request"])
+    assert begin(made["import"]) <= end(made["import"])
+    told = dict(made["import"].attributes or {})
+    assert told == {"bentofn.stage.in": "instance", "bentofn.target": "a:B"}
 
 
 def test_a_warm_request_waits_for_nothing(traced: Traced) -> None:

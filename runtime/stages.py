@@ -125,10 +125,9 @@ def begin(env: Mapping[str, str]) -> None:
     _process.file = file
     # One write a line: the kernel keeps those of several threads and processes apart.
     _process.tell = lambda told: _append(file, told)
-    if env.get(IMPORTS) == "1":
-        from bentofn.runtime.stages_of_imports import tell_of_imports
+    from bentofn.runtime.stages_of_imports import watch  # hardly ever does anybody ask
 
-        tell_of_imports()
+    watch(imports=env.get(IMPORTS) == "1")
 
 
 def end() -> None:

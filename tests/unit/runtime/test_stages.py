@@ -113,3 +113,31 @@ def test_imports_are_told_each_within_what_imports_it(tmp_path: Path) -> None:
     told = {each.name: each for each in read(tmp_path / "stages")}
     outer, inner = told["import outer_one"], told["import inner_one"]
     assert outer.began <= inner.began < inner.ended <= outer.ended
+
+
+def test_calls_of_well_known_modules_are_told_however_they_were_imported(tmp_path: Path) -> None:
+    package = tmp_path / "safetensors"
+    package.mkdir()
+    (package / "__init__.py").write_text("from safetensors.torch import load_file\n")
+    slow = "import time\ndef load_file(path):\n    time.sleep(0.002)\n    return path\n"
+    (package / "torch.py").write_text(slow)
+    models = tmp_path / "transformers"
+    models.mkdir()
+    (models / "__init__.py").write_text("")
+    (models / "modeling_utils.py").write_text(
+        "import time\nclass PreTrainedModel:\n    @classmethod\n"
+        "    def from_pretrained(cls, name):\n        time.sleep(0.002)\n"
+        "        return cls.__name__ + name\n"
+    )
+    code = (
+        "import os; from bentofn.runtime import stages\n"
+        "import transformers.modeling_utils as early\n"
+        "stages.begin(os.environ); stages.begin(os.environ)\n"
+        "class Bert(early.PreTrainedModel): pass\n"
+        "from safetensors import load_file; print(load_file('a'), Bert.from_pretrained('b'))"
+    )
+    env = {FILE: str(tmp_path / "stages"), "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, check=True, timeout=60, capture_output=True, text=True)
+    assert done.stdout == "a Bertb\n"
+    assert [each.name for each in read(tmp_path / "stages")] == ["weights.read", "weights.load"]

@@ -9,6 +9,7 @@ from typing import Any
 from bentofn.adapters.fields import FIELDS
 from bentofn.adapters.plan import Change
 from bentofn.adapters.schedule import Schedule
+from bentofn.adapters.secret import Secret
 from bentofn.adapters.settings import FunctionSettings, FunctionSpec
 
 SET, CHANGED = "set", "changed"
@@ -44,9 +45,9 @@ def changes_between(before: FunctionSpec | None, after: FunctionSpec) -> tuple[C
 
 def settings_changes(before: FunctionSettings, after: FunctionSettings) -> Iterator[Change]:
     """What differs between settings, by field, and by variable for the environment."""
-    yield from hidden_changes("environment", before.environment, after.environment)
-    yield from hidden_changes("secrets", before.secrets, after.secrets)
-    yield from hidden_changes("schedules", _schedules(before), _schedules(after))
+    yield from hidden_changes("environment", _variables(before), _variables(after))
+    yield from hidden_changes("secrets", _secrets(before), _secrets(after))
+    yield from _schedule_changes(before, after)
     for field in FIELDS:
         old, new = field.value(before), field.value(after)
         if old != new and field.name not in _BY_NAME:
@@ -74,8 +75,31 @@ def hidden_changes(
             yield Change(full, SET, CHANGED)
 
 
-def _schedules(settings: FunctionSettings) -> dict[str, Schedule]:
-    return {schedule.name: schedule for schedule in settings.schedules}
+def _variables(settings: FunctionSettings) -> dict[str, str]:
+    """Those that are no secrets: a target may keep what those were among them."""
+    return {k: value for k, value in settings.environment.items() if k not in settings.secrets}
+
+
+def _secrets(settings: FunctionSettings) -> dict[str, tuple[Secret, str | None]]:
+    """Where each is, and what tells its value from another where a target keeps that."""
+    return {k: (each, settings.environment.get(k)) for k, each in settings.secrets.items()}
+
+
+def _schedule_changes(before: FunctionSettings, after: FunctionSettings) -> Iterator[Change]:
+    old = {each.name: each for each in before.schedules}
+    new = {each.name: each for each in after.schedules}
+    for name in sorted({*old, *new}):
+        if old.get(name) == new.get(name):
+            continue
+        shown = tuple(_when(each.get(name)) for each in (old, new))
+        was, becomes = (SET, CHANGED) if shown[0] == shown[1] else shown
+        yield Change(f"schedules.{name}", was, becomes)
+
+
+def _when(schedule: Schedule | None) -> str | None:
+    if schedule is None or schedule.timezone == "UTC":
+        return schedule and schedule.expression
+    return f"{schedule.expression} {schedule.timezone}"
 
 
 def _shown(value: Any) -> Any:

@@ -166,10 +166,13 @@ class Node:
 
     def optional_integer(self, *, least: int) -> int | None:
         """A whole number from a limit on, or None where absent."""
-        number = self.optional_number(above=-math.inf)
-        if number is None:
+        if self.value is None:
             return None
-        if number != int(number) or number < least:
+        try:
+            number = math.nan if isinstance(self.value, bool) else float(self.value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number) or number != int(number) or number < least:
             raise self.error(f"it must be a whole number, {least} or more")
         return int(number)
 

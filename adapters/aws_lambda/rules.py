@@ -87,6 +87,7 @@ def problems_of_spec(spec: FunctionSpec, manifest: BentoManifest) -> list[Proble
         _others(settings),
         _schedules(spec, manifest),
         _bento(settings, manifest),
+        _image(settings),
         public_url(settings),
     )
     found = [problem for check in (*own, *rest) for problem in check]
@@ -108,7 +109,7 @@ def problems_of_package(settings: FunctionSettings, package: LambdaPackage) -> I
         )
     for field, why in obstacles(settings, package.runtime, is_image=package.kind == "Image"):
         if settings.aws.snap_start:
-            yield _violation(field, f"SnapStart {why}; or leave out snapStart.")
+            yield _violation(field, f"SnapStart {why}; else leave out snapStart.")
         elif settings.snapshot == "auto" and field == "runtime":
             yield Problem("differs", field, f"It starts without SnapStart, which {why}.")
     added = len(settings.aws.others.get("layers") or ())
@@ -119,6 +120,14 @@ def problems_of_package(settings: FunctionSettings, package: LambdaPackage) -> I
             "layers",
             f"A function has {MAX_LAYERS} layers at most; its bento takes {len(package.layers)}, "
             f"and layers names {added}.",
+        )
+
+
+def _image(settings: FunctionSettings) -> Iterator[Problem]:
+    """Said before an image is made, which takes minutes and a registry."""
+    if settings.aws.snap_start and settings.aws.package == "image":
+        yield _violation(
+            "packaging", "SnapStart takes no images; package it as a zip, or leave out snapStart."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 from collections.abc import Iterator
@@ -60,9 +61,21 @@ class LocalAdapter:
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         """See :class:`bentofn.adapters.protocol.Adapter`."""
         # Here, because status and invoke must not wait for the store's modules.
+        from bentofn.adapters.changes import CHANGED, SET
         from bentofn.adapters.local.planning import make_plan
+        from bentofn.adapters.plan import Change
 
-        return make_plan(self._home, self._state, spec, load)
+        plan = make_plan(self._home, self._state, spec, load)
+        if not plan.ok or not spec.settings.secrets:
+            return plan
+        values = secret_values(spec.settings.secrets)
+        endpoint = daemon.status(self._home)
+        if endpoint is None or all(each.spec.name != spec.name for each in self._state.live()):
+            return plan
+        told = {each.path for each in plan.changes}
+        paths = [f"secrets.{each}" for each in Client(endpoint).changed_secrets(spec.name, values)]
+        more = [Change(path, SET, CHANGED) for path in paths if path not in told]
+        return dataclasses.replace(plan, changes=(*plan.changes, *more))
 
     def apply(self, spec: FunctionSpec, progress: Progress, *, wait: bool = True) -> Deployed:
         """See :class:`bentofn.adapters.protocol.Adapter`."""

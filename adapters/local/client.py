@@ -51,6 +51,14 @@ class Client:
         body = json.dumps({"version": version, "secrets": secrets}).encode()
         return self._deployment(f"activate/{name}", body, progress)
 
+    def changed_secrets(self, name: str, secrets: Mapping[str, str]) -> list[str]:
+        """The secrets of a function whose values are others than those that its instances get."""
+        body = json.dumps({"secrets": secrets}).encode()
+        found: list[str] = json.loads(self._control("POST", f"secrets/{name}", body).read())[
+            "changed"
+        ]
+        return found
+
     def _deployment(self, path: str, body: bytes, progress: Progress) -> Deployed:
         response = self._control("POST", path, body)
         for line in iter(response.readline, b""):

@@ -70,6 +70,9 @@ class Control:
                         request,
                         lambda report: deployments.activate(name, version, secrets, report),
                     )
+                case "POST", "secrets":
+                    asked = json.loads(await read_body(request, _BODY_LIMIT))
+                    return _json({"changed": deployments.changed_secrets(name, asked["secrets"])})
                 case "POST", "tick":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     await self._platform.clock.tick(float(asked["seconds"]))

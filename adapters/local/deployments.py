@@ -100,6 +100,16 @@ class Deployments:
         )
         return self._deployed(function, differences, changed=True)
 
+    def changed_secrets(self, name: str, secrets: Mapping[str, str]) -> list[str]:
+        """The variables of a function's secrets whose values an apply would change.
+
+        Args:
+            name: The function.
+            secrets: The values as they are now, by variable.
+        """
+        former = self._roster.get(name).secrets
+        return sorted(each for each, value in secrets.items() if former.get(each) != value)
+
     async def activate(
         self, name: str, version: int, secrets: Mapping[str, str], progress: Progress
     ) -> Deployed:

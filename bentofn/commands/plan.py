@@ -108,7 +108,9 @@ def _text(value: Any) -> str:
         return ", ".join(map(_text, value[:_SHOWN])) + more or "none"
     if isinstance(value, dict):
         return ", ".join(f"{key}={_text(each)}" for key, each in value.items() if each is not None)
-    return "yes" if value is True else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _bill(cost: Cost) -> Iterator[str]:

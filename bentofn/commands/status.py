@@ -25,7 +25,8 @@ def status(name: str | None, target: str, as_json: bool) -> None:
         print_json([dataclasses.asdict(function) for function in functions])
         return
     if not functions:
-        click.echo("No function is deployed; bentofn deploy SOURCE deploys one.")
+        where = "" if target == "local" else f" --target {target}"
+        click.echo(f"No function is deployed; bentofn deploy SOURCE{where} deploys one.")
         return
     print_table(
         ("FUNCTION", "STATE", "INSTANCES", "SNAPSHOT", "REQUESTS", "STARTS", "BATCH", "URL"),

@@ -24,7 +24,7 @@ def versions(name: str, target: str, as_json: bool) -> None:
     print_table(
         ("VERSION", "REQUESTS", "BENTO", "DEPLOYED", "NOTE"),
         [
-            (each.number, f"{each.weight:.0%}", each.bento, each.created, each.note)
+            (each.number, f"{each.weight:.0%}", each.bento, _moment(each.created), each.note)
             for each in found
         ],
     )
@@ -57,7 +57,15 @@ def promote(name: str, version: int, percent: float, target: str, as_json: bool)
     adapter = adapter_of(target)
     with progress() as report:
         deployed = adapter.promote(name, version, percent / 100, report)
-    _print(deployed, as_json)
+    if percent < 100 and not as_json:
+        click.echo(f"{name}  version {version} gets {percent:g}% of the requests")
+    else:
+        _print(deployed, as_json)
+
+
+def _moment(created: str) -> str:
+    """Of whatever fraction of a second a target tells, as bentofn status writes it."""
+    return f"{created[:19].replace('T', ' ')}Z" if created else "-"
 
 
 def _print(deployed: Deployed, as_json: bool) -> None:

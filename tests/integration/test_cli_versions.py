@@ -169,6 +169,9 @@ def test_a_secret_reaches_the_function_and_is_written_nowhere(project: Project) 
         assert holding(project.home, b"hunter3") == []
 
         secret.write_text("hunter4\n")
+        assert project.plan()["changes"] == [
+            {"path": "secrets.SECRET", "before": "set", "after": "changed", "action": "update"}
+        ]
         assert project.deploy()["changed"] is True
         assert project.greeting() == "hunter4"
         secret.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,3 +79,15 @@ def test_what_is_not_known_of_a_function_is_no_zero(run: Run) -> None:
     assert status["instances"] is status["requests"] is status["cost"] is None
     header, row = run("status").stdout.splitlines()[:2]
     assert [row[header.index(each) :].split()[0] for each in ("INSTANCES", "REQUESTS")] == ["-"] * 2
+
+
+def test_a_version_gets_a_share_of_the_requests(run: Run, tmp_path: Path) -> None:
+    assert "bentofn deploy SOURCE --target aws-lambda deploys one" in run("status").stdout
+    assert run("deploy", "hello").returncode == 0
+    (tmp_path / "hello" / "service.py").write_text(SERVICE.replace("Hello,", "Good day,"))
+    assert run("deploy", "hello").returncode == 0
+    promoted = run("promote", "hello", "1", "--percent", "10")
+    assert promoted.stdout == "hello  version 1 gets 10% of the requests\n"
+    _, first, second = run("versions", "hello").stdout.splitlines()
+    assert re.match(r"1 +10% +hello:\w+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ$", first.rstrip())
+    assert second.split()[:2] == ["2", "90%"]

@@ -48,6 +48,20 @@ def test_it_is_constructed_before_the_snapshot_and_renewed_after(deploy: Any, cl
     assert "greeting me" not in warmed
 
 
+def test_new_code_answers_once_it_is_deployed_and_the_old_after_a_rollback(
+    deploy: Any, adapter: ModalAdapter
+) -> None:
+    def greeting() -> bytes:
+        return b"".join(adapter.invoke("greeter", b'{"name": "me"}', api="greet").body)
+
+    deploy()
+    assert greeting() == b"Hello, me!"
+    deploy("greeter:2")
+    assert greeting() == b"Good day, me!"
+    adapter.rollback("greeter", 1, lambda _: None)
+    assert greeting() == b"Hello, me!"
+
+
 def test_answers_stream_and_its_service_is_stopped(deploy: Any, cloud: Cloud) -> None:
     url = deploy().url
     with httpx.stream("POST", f"{url}/count", json={"to": 3}, timeout=60) as answer:

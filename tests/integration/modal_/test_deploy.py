@@ -176,7 +176,7 @@ def test_values_of_variables_and_secrets_are_in_modals_secret_alone(
     assert given["PASSWORD"] == "pa55word-of-the-database"
     assert given["PLAIN"] == "value-of-plain"
     monkeypatch.setenv("DATABASE_PASSWORD", "another")
-    assert [c.path for c in adapter.plan(spec(**settings)).changes] == ["environment.PASSWORD"]
+    assert [c.path for c in adapter.plan(spec(**settings)).changes] == ["secrets.PASSWORD"]
 
 
 def test_a_secret_that_modal_lacks_leaves_the_old_version(deploy: Any, cloud: Cloud) -> None:

@@ -65,6 +65,7 @@ class Apps:
             dict(request.definition_ids),
         )
         app.versions.append(version)
+        await self._state.stop_containers(app.app_id)
         app.name, app.state, app.tags = request.name, request.app_state, dict(request.tags)
         return api_pb2.AppPublishResponse(url="https://modal.com/x", deployed_at=time.time())
 
@@ -76,6 +77,7 @@ class Apps:
 
     async def AppStop(self, request: Any) -> Any:
         self._app(request).state = api_pb2.APP_STATE_STOPPED
+        await self._state.stop_containers(request.app_id)
         return Empty()
 
     async def AppGetTags(self, request: Any) -> Any:
@@ -116,6 +118,7 @@ class Apps:
                 rollback_version=former.number,
             )
         )
+        await self._state.stop_containers(app.app_id)
         return api_pb2.AppRollbackResponse(url="https://modal.com/x", deployed_at=time.time())
 
     async def AppList(self, request: Any) -> Any:

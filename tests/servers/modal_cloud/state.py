@@ -114,10 +114,12 @@ class State:
         """Write a line to an app's log."""
         self.lines.append((app_id, task_id, time.time(), text))
 
-    async def stop_containers(self) -> None:
-        """End every container."""
-        for container in list(self.containers.values()):
-            await container.stop()
+    async def stop_containers(self, app_id: str = "") -> None:
+        """End the containers of an app that is not what they run any more, or all of them."""
+        for key, container in list(self.containers.items()):
+            if app_id in ("", container.app_id):
+                await container.stop()
+                self.containers.pop(key, None)
 
     def leftovers(self) -> list[str]:
         """What belongs to no app that serves: half-made apps, and volumes of nothing."""

@@ -66,6 +66,33 @@ def test_what_differs_is_named_and_values_of_variables_are_not_shown() -> None:
     assert "hunter" not in str(changes)
 
 
+def test_a_schedule_is_told_by_when_it_comes() -> None:
+    def schedules(*found: Schedule) -> FunctionSpec:
+        return replace(BEFORE, settings=replace(BEFORE.settings, schedules=found))
+
+    hourly, daily = Schedule("s", "rate(1 hour)"), Schedule("s", "rate(1 day)", "Europe/Berlin")
+    told = {
+        (None, "rate(1 hour)"): (schedules(), schedules(hourly)),
+        ("rate(1 hour)", "rate(1 day) Europe/Berlin"): (schedules(hourly), schedules(daily)),
+        ("set", "changed"): (schedules(hourly), schedules(replace(hourly, input="{}"))),
+        ("rate(1 hour)", None): (schedules(hourly), schedules()),
+    }
+    for (was, becomes), (before, after) in told.items():
+        assert changes_between(before, after) == (Change("schedules.s", was, becomes),)
+
+
+def test_a_secret_whose_value_a_target_keeps_the_mark_of_is_told_once() -> None:
+    def with_mark(mark: str) -> FunctionSpec:
+        found = FunctionSettings(
+            environment={"TOKEN": mark}, secrets={"TOKEN": Secret("env", "TOKEN")}
+        )
+        return FunctionSpec("f", "b:1", found)
+
+    assert [each.path for each in changes_between(None, with_mark("1"))][2:] == ["secrets.TOKEN"]
+    changed = (Change("secrets.TOKEN", "set", "changed"),)
+    assert changes_between(with_mark("1"), with_mark("2")) == changed
+
+
 SETTINGS = st.builds(
     FunctionSettings,
     memory=st.none() | st.integers(128, 512),

@@ -226,7 +226,10 @@ def test_no_file_is_no_spec_and_a_default_names_the_function(tmp_path: Path) -> 
             "service: s\nprovider: aws\nfunctions: {a: {ephemeralStorageSize: 10241}}",
             "10240 at most",
         ),
-        ("service: s\nfunctions: {a: {memorySize: big}}", "a.memorySize: it must be a number"),
+        (
+            "service: s\nfunctions: {a: {memorySize: big}}",
+            "a.memorySize: it must be a whole number, 1 or more",
+        ),
         ("service: s\nfunctions: {a: {memorySize: 1.5}}", "a.memorySize: it must be a whole"),
         ("service: s\nfunctions: {a: {timeout: -1}}", "functions.a.timeout: it must be"),
         ("service: s\nfunctions: {a: {timeout: .inf}}", "functions.a.timeout: it must be"),
@@ -266,6 +269,7 @@ def test_a_mistake_is_one_sentence_with_its_place(tmp_path: Path, text: str, sen
         ("{project: nowhere}", "there is no folder 'nowhere'"),
         ("{minInstances: 3, maxInstances: 2}", "it is over maxInstances (2)"),
         ("{maxInstances: 0}", "a.maxInstances: it must be a whole number, 1 or more"),
+        ("{maxInstances: lots}", "a.maxInstances: it must be a whole number, 1 or more"),
     ],
 )
 def test_a_mistake_in_our_own_section(tmp_path: Path, section: str, sentence: str) -> None:

@@ -159,7 +159,7 @@ def test_target_local_has_an_address_on_this_machine_unless_a_file_says_no(tmp_p
         ("{secrets: {TOKEN: 'ssm:'}}", "write what it is called there, as in ssm:NAME"),
         ("{targets: {loca: {cpu: 1}}}", "there is no key 'loca'; did you mean 'local'?"),
         ("{targets: {moon: {memorySze: 1}}}", "targets.moon: there is no key 'memorySze'"),
-        ("{targets: {local: {memorySize: x}}}", "targets.local.memorySize: it must be a number"),
+        ("{targets: {local: {memorySize: x}}}", "targets.local.memorySize: it must be a whole"),
         ("{packaging: rpm}", "it must be one of auto, zip, image"),
     ],
 )

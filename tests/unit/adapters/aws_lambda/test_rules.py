@@ -55,6 +55,13 @@ def package(kind: Any = "Zip", runtime: str = "python3.12", layers: int = 2) -> 
 SNAPPED = AwsSettings(snap_start=True)
 
 
+def test_snapstart_of_an_image_is_refused_before_the_image_is_made() -> None:
+    told = blocking(spec_problems(aws=AwsSettings(snap_start=True, package="image")))
+    assert told == (
+        "[packaging] SnapStart takes no images; package it as a zip, or leave out snapStart."
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "made", "told"),
     [

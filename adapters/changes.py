@@ -97,9 +97,10 @@ def _schedule_changes(before: FunctionSettings, after: FunctionSettings) -> Iter
 
 
 def _when(schedule: Schedule | None) -> str | None:
-    if schedule is None or schedule.timezone == "UTC":
-        return schedule and schedule.expression
-    return f"{schedule.expression} {schedule.timezone}"
+    if schedule is None:
+        return None
+    zone = "" if schedule.timezone == "UTC" else f" {schedule.timezone}"
+    return schedule.expression + zone
 
 
 def _shown(value: Any) -> Any:

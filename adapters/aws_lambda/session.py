@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -146,8 +146,17 @@ class Session:
         """
         if not self._is_parallel or len(reads) < 2:
             return [read() for read in reads]
-        with ThreadPoolExecutor(len(reads)) as threads:
-            return list(threads.map(lambda read: read(), reads))
+        answers: list[Future[T]] = [Future() for _ in reads]
+        # Threads of a pool would keep a command that is interrupted until AWS has answered.
+        threads = [
+            threading.Thread(target=_settle, args=each, daemon=True)
+            for each in zip(answers, reads, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [answer.result() for answer in answers]
 
     def hide(self, value: str) -> None:
         """Keep a secret out of the sentences of errors; AWS repeats what it was sent."""
@@ -227,6 +236,13 @@ class Session:
         for value in sorted(self._secrets, key=len, reverse=True):
             sentence = sentence.replace(value, "***")
         return UserError(sentence)
+
+
+def _settle(answer: Future[T], read: Callable[[], T]) -> None:
+    try:
+        answer.set_result(read())
+    except BaseException as error:  # whoever waits for the answer is told
+        answer.set_exception(error)
 
 
 ABSENT = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -63,3 +66,30 @@ def test_a_read_that_is_throttled_is_made_again(read: Read, aws: Aws) -> None:
         with aws.failing(call, "throttled") as failing:
             assert read(is_parallel=True) == expected
         assert failing.call
+
+
+INTERRUPTED = """
+import os, signal, threading
+from bentofn.adapters.aws_lambda.session import Session
+
+def unanswered():
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait()
+
+try:
+    Session().together([unanswered, unanswered])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_read_without_an_answer_keeps_no_command_that_is_interrupted() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        env={**os.environ, "AWS_DEFAULT_REGION": "eu-central-1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "interrupted\n", done.stderr

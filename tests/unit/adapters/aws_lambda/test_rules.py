@@ -213,3 +213,15 @@ def test_a_plan_says_that_a_url_is_public() -> None:
 
     assert kinds(Url()) == ["public"]
     assert kinds(Url(authorizer="aws_iam")) == kinds(None) == []
+
+
+@pytest.mark.parametrize(
+    "aws",
+    [
+        AwsSettings(statements=({"Resource": "arn:aws:s3:::${AWS::AccountId}-a"},)),
+        AwsSettings(others={"kmsKeyArn": "arn:aws:kms:${AWS::Region}:1:key/a"}),
+        AwsSettings(others={"vpc": {"subnetIds": ["${AWS::StackName}"]}}),
+    ],
+)
+def test_a_variable_of_cloudformations_is_not_deployed_as_it_is_written(aws: AwsSettings) -> None:
+    assert "there is no CloudFormation here" in blocking(spec_problems(aws=aws))

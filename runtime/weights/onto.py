@@ -10,6 +10,7 @@ from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.plan import Plan, chunks, in_groups, sliced, whole
+from bentofn.runtime.weights.prefetch import is_being_read
 from bentofn.runtime.weights.sources.base import Source
 from bentofn.runtime.weights.sources.files import FileSource
 from bentofn.runtime.weights.staging import Job, Staging, staging_of
@@ -86,7 +87,7 @@ def load_onto(
     import torch
 
     for source in sources:
-        if direct and isinstance(source, FileSource):
+        if direct and isinstance(source, FileSource) and not is_being_read(source):
             source.allow_direct()
     found: dict[str, torch.Tensor] = {}
     for batch in _batches(sources, dtype, wanted):

@@ -90,6 +90,17 @@ class Staging:
         """Bytes of host memory that are pinned."""
         return sum(len(slot.view) for slot in self._slots if slot.is_pinned)
 
+    def prepare(self) -> None:
+        """Make all pieces of the ring, which the first run would wait for.
+
+        Raises:
+            OSError: There is no memory for them.
+            CudaError: The driver has no events for them.
+        """
+        with self._lock, self.context:
+            for _ in range(self._threads * self.tuning.slots - len(self._slots)):
+                self._take()
+
     def run(self, jobs: Iterable[Job]) -> None:
         """Read and copy everything; it is all there, or the error is raised.
 
@@ -131,12 +142,18 @@ class Staging:
                     failed = error
         return failed
 
+    def _take(self) -> None:
+        slot = self._free.get()
+        try:
+            slot = slot or self._make()
+        finally:
+            self._free.put(slot)
+
     def _carry(self, job: Job) -> None:
         slot = self._free.get()
         try:
             with self.context:
-                if slot is None:
-                    slot = self._make()
+                slot = slot or self._make()
                 slot.event.synchronize()
                 self._read(job, slot.view)
                 slot.stream.copy_in(job.base + job.chunk.to, slot.address, job.chunk.length)

@@ -1,0 +1,141 @@
+"""``from_pretrained`` of transformers and diffusers with this loader."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from bentofn.runtime.weights.loading import load_file
+from bentofn.runtime.weights.sources import opened
+
+if TYPE_CHECKING:
+    import torch
+
+_OPENERS = (
+    "safetensors",
+    "transformers.modeling_utils",
+    "transformers.modeling_layers",
+    "diffusers.models.model_loading_utils",
+    "accelerate.utils.modeling",
+)
+"""Modules whose ``safe_open`` reads weights; those that are not loaded yet import the first's."""
+
+
+@contextmanager
+def accelerate(device: str | int | torch.device = "cpu") -> Iterator[None]:
+    """Within this block ``from_pretrained`` of transformers and diffusers loads as bentofn does.
+
+    ``with bentofn.weights.accelerate("cuda"): AutoModel.from_pretrained(path, device_map="cuda")``
+
+    It replaces functions of those libraries and of safetensors for all threads of the process.
+
+    Args:
+        device: Where the weights go: the device of the ``device_map``. Models that are spread over
+            several are loaded on the CPU.
+    """
+    import safetensors.torch
+
+    def reader(filename: str | os.PathLike[str], *_: Any, **__: Any) -> Reader:
+        return Reader(filename, device)
+
+    def load(filename: str | os.PathLike[str], *_: Any, **__: Any) -> dict[str, torch.Tensor]:
+        return load_file(filename, device)
+
+    with ExitStack() as stack:
+        for name in _OPENERS:
+            if hasattr(sys.modules.get(name), "safe_open"):
+                _replace(stack, sys.modules[name], "safe_open", reader)
+        _replace(stack, safetensors.torch, "load_file", load)
+        yield
+
+
+class Reader:
+    """What ``safetensors.safe_open`` gives; the file is loaded when its first tensor is wanted.
+
+    Args:
+        filename: The file.
+        device: Where its tensors go.
+    """
+
+    def __init__(
+        self, filename: str | os.PathLike[str], device: str | int | torch.device = "cpu"
+    ) -> None:
+        self._filename = filename
+        self._device = device
+        self._lock = threading.Lock()
+        self._tensors: dict[str, torch.Tensor] = {}
+        with opened(filename) as source:
+            self._header = source.header
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._tensors = {}
+
+    def keys(self) -> list[str]:
+        """Names of the tensors, sorted."""
+        return sorted(self._header.tensors)
+
+    def offset_keys(self) -> list[str]:
+        """Names of the tensors, in the order of their bytes."""
+        return list(self._header.tensors)
+
+    def metadata(self) -> dict[str, str] | None:
+        """The writer's own texts."""
+        return dict(self._header.metadata) or None
+
+    def get_tensor(self, name: str) -> torch.Tensor:
+        """One tensor."""
+        with self._lock:
+            if not self._tensors:
+                self._tensors = load_file(self._filename, self._device)
+        return self._tensors[name]
+
+    def get_tensors(self) -> dict[str, torch.Tensor]:
+        """All of them."""
+        return {name: self.get_tensor(name) for name in self.keys()}
+
+    def get_slice(self, name: str) -> Slice:
+        """One tensor, not loaded yet."""
+        return Slice(self, name)
+
+
+class Slice:
+    """A tensor that is loaded when it is indexed.
+
+    Args:
+        reader: The file.
+        name: The tensor.
+    """
+
+    def __init__(self, reader: Reader, name: str) -> None:
+        self._reader = reader
+        self._name = name
+        self._info = reader._header.tensors[name]
+
+    def get_shape(self) -> list[int]:
+        """Its dimensions."""
+        return list(self._info.shape)
+
+    def get_dtype(self) -> str:
+        """The format's name of its type, such as ``BF16``."""
+        return self._info.dtype
+
+    def __getitem__(self, index: Any) -> torch.Tensor:
+        return self._reader.get_tensor(self._name)[index]
+
+
+def _replace(stack: ExitStack, module: Any, name: str, value: Any) -> None:
+    stack.callback(setattr, module, name, getattr(module, name))
+    setattr(module, name, value)

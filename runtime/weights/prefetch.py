@@ -1,0 +1,77 @@
+"""What a load waits for, begun before torch is imported."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from bentofn.runtime.cuda.context import Context
+from bentofn.runtime.cuda.library import CudaError, Library
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.memory import mapped, populate
+from bentofn.runtime.weights.sources.files import FileSource, identity_of
+from bentofn.runtime.weights.staging import staging_of
+
+_reading: set[tuple[int, int, int, int]] = set()
+"""Files that are being read now, by :func:`identity_of`."""
+
+
+class Prefetch:
+    """What goes on in the background; nobody has to wait for it.
+
+    Args:
+        threads: Those that do it.
+    """
+
+    def __init__(self, threads: Sequence[threading.Thread]) -> None:
+        self._threads = threads
+
+    def wait(self) -> None:
+        """Wait until all is done."""
+        for thread in self._threads:
+            thread.join()
+
+
+def prefetch(*filenames: str | os.PathLike[str], device: str = "cpu") -> Prefetch:
+    """Bring files into memory, and wake the GPU, while the program does other things.
+
+    Call it first, then import torch and build the module on the meta device, then load. What goes
+    wrong here goes wrong again, and is told, when the files are loaded.
+
+    Args:
+        filenames: Files of this machine.
+        device: Where they will be loaded: ``cpu``, ``cuda`` or ``cuda:1``.
+    """
+    work = [threading.Thread(target=_read, args=(name,), daemon=True) for name in filenames]
+    if device.partition(":")[0] == "cuda":
+        number = int(device.partition(":")[2] or 0)
+        work.append(threading.Thread(target=_wake, args=(number,), daemon=True))
+    for thread in work:
+        thread.start()
+    return Prefetch(work)
+
+
+def is_being_read(file: FileSource) -> bool:
+    """Whether a file is on its way into the page cache."""
+    return file.identity in _reading
+
+
+def _read(filename: str | os.PathLike[str]) -> None:
+    with suppress(OSError, ValueError):
+        descriptor = os.open(filename, os.O_RDONLY | os.O_CLOEXEC)
+        identity = identity_of(descriptor)
+        _reading.add(identity)
+        try:
+            populate(mapped(descriptor, identity[2]))
+        finally:
+            _reading.discard(identity)
+            os.close(descriptor)
+
+
+def _wake(number: int) -> None:
+    with suppress(CudaError, UserError, OSError):
+        library = Library.find()
+        if library is not None:
+            staging_of(Context(library, number)).prepare()

@@ -1,0 +1,84 @@
+"""``from_pretrained`` gives the same model, of the file's own pages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+
+from bentofn.runtime.weights.hub import Reader, accelerate
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    safetensors.torch.save_file(
+        {"b": torch.randn(6, 4), "a": torch.arange(3)}, tmp_path / "x.safetensors", {"k": "v"}
+    )
+    return tmp_path / "x.safetensors"
+
+
+def test_a_reader_is_what_safe_open_gives(file: Path) -> None:
+    with Reader(file) as ours, safetensors.safe_open(file, "pt") as theirs:
+        assert ours.keys() == list(theirs.keys())
+        assert ours.offset_keys() == list(theirs.offset_keys())
+        assert ours.metadata() == theirs.metadata()
+        for name in ours.keys():  # noqa: SIM118 - no mapping
+            assert torch.equal(ours.get_tensor(name), theirs.get_tensor(name))
+            assert ours.get_slice(name).get_shape() == theirs.get_slice(name).get_shape()
+            assert ours.get_slice(name).get_dtype() == theirs.get_slice(name).get_dtype()
+            assert torch.equal(ours.get_slice(name)[1:2], theirs.get_slice(name)[1:2])
+        assert ours.get_tensors().keys() == {"a", "b"}
+
+
+def test_what_is_replaced_is_put_back(file: Path) -> None:
+    before = safetensors.safe_open, safetensors.torch.load_file
+    with accelerate():
+        assert isinstance(safetensors.safe_open(file, "pt"), Reader)
+        assert safetensors.torch.load_file(file).keys() == {"a", "b"}
+    assert (safetensors.safe_open, safetensors.torch.load_file) == before
+    with pytest.raises(KeyError), accelerate():
+        raise KeyError
+    assert (safetensors.safe_open, safetensors.torch.load_file) == before
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=128, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    made = transformers.LlamaForCausalLM(config).eval()
+    folder = tmp_path_factory.mktemp("model")
+    made.save_pretrained(folder, max_shard_size="20KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    return made, folder
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_from_pretrained_gives_the_same_model(
+    model: tuple[Any, Path], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, folder = model
+    transformers = sys.modules["transformers"]
+    wanted = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    opened: list[str] = []
+    get = Reader.get_tensor
+    monkeypatch.setattr(
+        Reader, "get_tensor", lambda self, name: opened.append(name) or get(self, name)
+    )
+    with accelerate():
+        found = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    assert set(opened) >= {"model.embed_tokens.weight", "model.norm.weight"}
+    ids = torch.arange(10)[None]
+    with torch.inference_mode():
+        assert torch.equal(found(ids).logits, wanted(ids).logits)
+    assert found.lm_head.weight is found.model.embed_tokens.weight
+    if dtype == torch.float32:
+        assert torch.equal(found.model.norm.weight, made.model.norm.weight)

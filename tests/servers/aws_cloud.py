@@ -132,7 +132,8 @@ class Aws:
 
     @contextlib.contextmanager
     def failing(self, call: int, failure: str) -> Iterator[Failing]:
-        """As :meth:`bentofn._testing.world.World.failing`."""
+        """As :meth:`bentofn._testing.world.World.failing`; the calls before are forgotten."""
+        self.calls.clear()  # with the megabytes that they sent
         found = Failing()
         self._arranged = _Arranged(call, failure, found)
         try:

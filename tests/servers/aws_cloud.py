@@ -19,6 +19,7 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from moto.awslambda.models import LambdaFunction, LambdaStorage
 from moto.backends import get_backend
+from moto.core.common_models import BaseModel
 from moto.server import ThreadedMotoServer
 
 from bentofn._testing.world import Failing, InterruptedWorld
@@ -308,7 +309,7 @@ def _refusal(url: str, call: str, code: str, status: int, message: str) -> AWSRe
 def running_aws() -> Iterator[Aws]:
     """The server, on a free port of this machine."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it logs every request
-    with _keeping_configuration():
+    with _keeping_configuration(), _letting_go():
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         try:
@@ -316,6 +317,18 @@ def running_aws() -> Iterator[Aws]:
             yield Aws(f"http://{host}:{port}")
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def _letting_go() -> Iterator[None]:
+    """Have moto keep nothing that was deleted: it lists all that it ever made, with its content."""
+
+    def new(cls: type, *_: Any, **__: Any) -> Any:
+        return object.__new__(cls)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseModel, "__new__", new)
+        yield
 
 
 @contextlib.contextmanager

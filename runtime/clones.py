@@ -13,6 +13,7 @@ from select import POLLIN, poll
 from bentofn.runtime import instance, lifeline, stages
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
+from bentofn.runtime.orders import Orders
 from bentofn.runtime.protocol import Channel, Exited, Fork, Forked, ForkFailed
 
 Start = Callable[[Channel, Callable[[], None]], ServerConfig]
@@ -49,7 +50,7 @@ class Clone:
             seal = isolate(self.namespaces, self.request.env)
         control = Channel(self.fds["control"])
         listener = instance.open_listener(self.fds["listen"])
-        return instance.live(lambda: start(control, seal), listener, control)
+        return instance.live(lambda: start(control, seal), listener, Orders(control))
 
 
 @dataclass

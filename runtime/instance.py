@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from bentofn.runtime import asgi, lifecycle, lifeline, threads
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.first_request import tell_of_first
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
-from bentofn.runtime.protocol import Channel, Failed, Ready
+from bentofn.runtime.orders import Orders
+from bentofn.runtime.protocol import GPUS, Channel, Failed, Ready
 from bentofn.runtime.stages import stage
 
 
@@ -23,7 +25,7 @@ def main(options: Mapping[str, str]) -> int:
         isolate(Namespaces.find(), os.environ)()
     threads.allow(os.environ, int(options.get("threads", "1")))
     lifeline.die_with_parent()
-    return live(lambda: start_service(options, control), listener, control)
+    return live(lambda: start_service(options, control), listener, Orders(control))
 
 
 def start_service(options: Mapping[str, str], control: Channel) -> ServerConfig:
@@ -38,6 +40,7 @@ def start_service(options: Mapping[str, str], control: Channel) -> ServerConfig:
     """
     with lifeline.Watch(control.socket):
         prepared = lifecycle.prepare(options)
+        _tell_of_gpus(control, early=True)
         with stage("server"):
             config = asgi.configure(prepared.served, websockets=prepared.app.has_mounts)
     with stage("settle"):
@@ -50,32 +53,60 @@ def start_service(options: Mapping[str, str], control: Channel) -> ServerConfig:
 def live(
     start: Callable[[], ServerConfig],
     listener: socket.socket,
-    control: Channel,
-    heed: Callable[[socket.socket], bool] = lifeline.heed,
+    orders: Orders,
 ) -> int:
-    """Serve until told to stop, and tell the platform how it goes.
+    """Serve until told to stop, and tell the platform how it goes; sleep in between if told to.
 
     Args:
         start: What is left to do before serving.
         listener: The socket to serve on.
-        control: The platform.
-        heed: Called when the platform says something; says whether to stop serving.
+        orders: What the platform says.
 
     Returns:
         The process's exit status.
     """
-    try:
-        asgi.run(
-            tell_of_first(start()),
-            listener,
-            on_ready=lambda: control.send(Ready(os.getpid())),
-            control=control.socket,
-            heed=heed,
-        )
-    except Exception as error:
-        control.send(Failed(lifecycle.explain(error)))
-        return 1
-    return 0
+    while True:
+        control = orders.control
+        try:
+            config = start()
+            asgi.run(
+                tell_of_first(config),
+                listener,
+                on_ready=partial(_tell_ready, control),
+                control=control.socket,
+                heed=orders.heed,
+            )
+        except Exception as error:
+            control.send(Failed(lifecycle.explain(error)))
+            return 1
+        if orders.wire is None:
+            return 0
+        from bentofn.runtime import sleeping  # few instances do
+
+        woken = sleeping.sleep(orders, orders.wire)
+        if woken is None:
+            return 1
+        listener, orders = woken.listener, Orders(woken.control)
+        start = partial(_go_on, woken.renew, config)
+
+
+def _go_on(renew: Callable[[], None], config: ServerConfig) -> ServerConfig:
+    renew()
+    return config
+
+
+def _tell_ready(control: Channel) -> None:
+    _tell_of_gpus(control)
+    control.send(Ready(os.getpid()))
+
+
+def _tell_of_gpus(control: Channel, *, early: bool = False) -> None:
+    if os.environ.get(GPUS):
+        from bentofn.runtime.cuda.quiet import on_device  # few instances use one
+
+        held = on_device(early=early)
+        if held is not None:
+            control.send(held)
 
 
 def open_listener(fd: int) -> socket.socket:

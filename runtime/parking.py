@@ -27,11 +27,13 @@ from bentofn.runtime.http.warmup import send_examples
 from bentofn.runtime.namespaces import Namespaces, hidden_paths, isolate
 from bentofn.runtime.obstacles import Sites, why_not_snapshot
 from bentofn.runtime.obstacles.forks import why_not_fork
+from bentofn.runtime.orders import Orders
 from bentofn.runtime.original import Original
 from bentofn.runtime.protocol import (
     RESTORE_FDS,
     Channel,
     Failed,
+    Message,
     Park,
     Ready,
     Refused,
@@ -114,7 +116,7 @@ class Arrival:
 def arrive(wire: Channel, system: System) -> Arrival | None:
     """Hear what to be, and write and live as the platform wants; None when it has gone."""
     began = time.monotonic_ns()
-    request = _request(wire)
+    request = asked(wire)
     if request is None:
         return None
     stages.begin(request.env)
@@ -140,7 +142,7 @@ def become(wire: Channel, prepared: Original, system: System) -> int:
         orders = _Orders(control, prepared.app)
         start = partial(_configure, prepared, request, system)
         listener = instance.open_listener(arrival.fds["listen"])
-        status = instance.live(start, listener, control, orders.heed)
+        status = instance.live(start, listener, orders)
         if status or orders.park is None:
             return status
         again = original.prepare_again(prepared, control, why_not_snapshot)
@@ -167,30 +169,36 @@ def _be_template(request: Restore, prepared: Original, control: Channel, system:
     return template.serve(prepared, control)
 
 
-@dataclass
-class _Orders:
-    """What the platform says to an instance that serves."""
+class _Orders(Orders):
+    """What the platform says to an instance that was restored.
 
-    control: Channel
-    app: ServiceApp
-    park: Park | None = None
-    rehearsal: asyncio.Task[None] | None = None
+    Args:
+        control: The platform.
+        app: What it serves.
+    """
 
-    def heed(self, _: object) -> bool:
-        """Hear it, and say whether to stop serving; exits if the platform has gone."""
-        messages = self.control.receive()
-        if messages is None:
-            os._exit(1)
-        for message in messages:
-            if isinstance(message, Park):
-                self.park = message
-            elif isinstance(message, Rehearse):
-                self.rehearsal = asyncio.get_running_loop().create_task(self._rehearse())
-        return self.park is not None
+    def __init__(self, control: Channel, app: ServiceApp) -> None:
+        super().__init__(control)
+        self.park: Park | None = None
+        self._app = app
+        self._rehearsal: asyncio.Task[None] | None = None
+
+    def hear(self, message: Message) -> None:
+        """See :class:`bentofn.runtime.orders.Orders`."""
+        super().hear(message)
+        if isinstance(message, Park):
+            self.park = message
+        elif isinstance(message, Rehearse):
+            self._rehearsal = asyncio.get_running_loop().create_task(self._rehearse())
+
+    @property
+    def stops(self) -> bool:
+        """See :class:`bentofn.runtime.orders.Orders`."""
+        return super().stops or self.park is not None
 
     async def _rehearse(self) -> None:
         try:
-            await send_examples(self.app)
+            await send_examples(self._app)
         except Exception as error:
             self.control.send(Failed(lifecycle.explain(error)))
         else:
@@ -209,8 +217,8 @@ def _keep_privileges() -> None:
     """Whoever parks again gives its mounts back, and what it is restored to takes them anew."""
 
 
-def _request(wire: Channel) -> Restore | None:
-    """What is asked for; None when the platform has gone."""
+def asked(wire: Channel) -> Restore | None:
+    """What a process is to be; None when the platform has gone."""
     while (messages := wire.receive()) is not None:
         for message in messages:
             if isinstance(message, Restore):

@@ -24,6 +24,10 @@ RESTORE_FDS: Mapping[str, tuple[str, ...]] = {
     "template": ("control", "stdout", "stderr"),
 }
 """What a restored process is to be, to the descriptors that it is given for it."""
+SLEEP_FDS = ("wire",)
+
+GPUS = "BENTOFN_GPUS"
+"""Variable with the GPUs that the local platform has given to an instance, separated by commas."""
 
 
 class ProtocolError(Exception):
@@ -93,6 +97,30 @@ class Park:
 
 
 @dataclass(frozen=True)
+class Sleep:
+    """Ask an instance to end what it serves and to wait, in its process, until it is needed.
+
+    A socket comes beside the line, through which it will be sent a :class:`Restore`. ``Ready`` is
+    the answer, after which its end of the control socket is closed.
+    """
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """What is used of a GPU that a process has a context on, told before it is ready.
+
+    Args:
+        used: Bytes, by whomever: by it alone where it has the GPU for itself.
+        reserved: Bytes that its framework has had at most; 0 where nobody knows.
+        early: Whether it is told at the snapshot point: the process cannot be copied then.
+    """
+
+    used: int
+    reserved: int
+    early: bool = False
+
+
+@dataclass(frozen=True)
 class Rehearse:
     """Ask a restored instance to answer its service's own examples.
 
@@ -157,8 +185,8 @@ class Exited:
 
 # typing.Union: a type alias in this form must also evaluate on Python 3.10 tools.
 Message = Union[  # noqa: UP007
-    Ready, Failed, Refused, Fork, Restore, Park, Rehearse, Rehearsed, Warmed, Threaded, Forked,
-    ForkFailed, Exited,
+    Ready, Failed, Refused, Fork, Restore, Park, Sleep, OnDevice, Rehearse, Rehearsed, Warmed,
+    Threaded, Forked, ForkFailed, Exited,
 ]  # fmt: skip
 
 _TAGS: dict[str, tuple[str, type[Message]]] = {
@@ -168,6 +196,8 @@ _TAGS: dict[str, tuple[str, type[Message]]] = {
     "fork": ("op", Fork),
     "restore": ("op", Restore),
     "park": ("op", Park),
+    "sleep": ("op", Sleep),
+    "on_device": ("event", OnDevice),
     "rehearse": ("op", Rehearse),
     "rehearsed": ("event", Rehearsed),
     "warmed": ("event", Warmed),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from bentofn.adapters.local.engines import Engine, EngineRefused, StartFailed
@@ -50,6 +52,7 @@ class EngineChoice:
         make: Makes an engine by its name.
         timeout: Seconds in which a template must be warm.
         tell: Told each step, with the engine's name.
+        turn: Gives what an engine is prepared with, such as a GPU; not asked where a start waits.
     """
 
     def __init__(
@@ -58,11 +61,13 @@ class EngineChoice:
         make: Callable[[str], Awaitable[Engine]],
         timeout: float,
         tell: Callable[[str, str], None],
+        turn: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self._setting = setting
         self._make = make
         self._timeout = timeout
         self._tell = tell
+        self._turn = contextlib.nullcontext if self.must_restore else turn
         self._candidates = [_Candidate(name) for name in CANDIDATES[setting]]
         self._current: _Candidate | None = None
         self._recalling: asyncio.Task[None] | None = None
@@ -192,7 +197,8 @@ class EngineChoice:
     async def _try(self, candidate: _Candidate) -> StartFailed | None:
         engine = await self._engine(candidate)
         try:
-            await self._warm(engine)
+            async with self._turn():
+                await self._warm(engine)
         except EngineRefused as error:
             await self._refuse(candidate, error)
         except BaseException as error:

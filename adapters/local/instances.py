@@ -151,7 +151,8 @@ class Instances:
         trouble = environment.trouble if environment is not None else ""
         self._report_first(UserError(trouble) if trouble else None)
         self.told.ready(name, kind, took)
-        self._feed(InstanceReady(name, self._launcher.keeps(instance), kind))
+        keeps, sleeps = self._launcher.keeps(instance), self._launcher.sleeps(instance)
+        self._feed(InstanceReady(name, keeps, kind, sleeps))
         if name in self._unwanted:
             self.stop(name)  # told to while it started, too late to call the start off
         await self._end(name, instance)

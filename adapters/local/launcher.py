@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,6 +33,7 @@ from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.secrets import secrets_of
+from bentofn.adapters.local.turns import Turns
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.obtain import Subject
@@ -53,6 +55,8 @@ class Launcher:
         isolation: What holds the instances to their limits and keeps them apart.
         log: The function's log.
         shared: The platform's.
+        unwanted: Called with an instance that others need to go.
+        urgent: Says whether somebody waits for an instance.
     """
 
     def __init__(
@@ -64,6 +68,8 @@ class Launcher:
         isolation: Isolation,
         log: LogWriter,
         shared: Shared,
+        unwanted: Callable[[str], None] = lambda _: None,
+        urgent: Callable[[], bool] = lambda: True,
     ) -> None:
         self._spec = spec
         self._bento = bento
@@ -80,28 +86,39 @@ class Launcher:
         self._shares = spec.settings.snapshot == "auto" and bool(bento.packages)
         self._patience = Patience()
         self._sharing: asyncio.Task[None] | None = None
+        self.turns = Turns.of(
+            spec, bento, shared, self._how_to_launch, start_timeout, unwanted, urgent,
+            lambda line: self._tell("checkpointed", line),
+        )  # fmt: skip
+        """What it does about GPUs; None where it asks for none."""
+        turn = self.turns.preparing if self.turns is not None else contextlib.nullcontext
         self._choice = EngineChoice(
-            spec.settings.snapshot, self._make_engine, start_timeout, self._tell
+            spec.settings.snapshot, self._make_engine, start_timeout, self._tell, turn
         )
 
     @property
     def snapshot(self) -> str:
-        """How the next instance starts: ``criu``, ``template``, or plainly: ``preparing``,
-        ``none``."""
-        return self._choice.state
+        """How the next instance starts: ``checkpointed``, ``criu``, ``template``, or plainly:
+        ``preparing``, ``none``."""
+        return "checkpointed" if self._is_asleep else self._choice.state
 
     @property
     def note(self) -> str:
         """Why that is not the fastest that the spec allows; empty if it is."""
-        return self._choice.note
+        turns = self.turns.note if self.turns is not None else ""
+        return "; ".join(filter(None, (turns, self._choice.note)))
 
     @property
     def next_kind(self) -> str:
         """What the next start is called: ``restored``, ``zygote`` or ``cold``."""
-        if self._choice.current is not None:
+        if self._is_asleep or self._choice.current is not None:
             return "restored"
         zygote = self._zygote if self._may_share else None
         return "zygote" if zygote is not None and zygote.available else "cold"
+
+    @property
+    def _is_asleep(self) -> bool:
+        return self.turns is not None and self.turns.asleep
 
     @property
     def _may_share(self) -> bool:
@@ -115,6 +132,8 @@ class Launcher:
 
     def prepare(self) -> asyncio.Task[None] | None:
         """See :meth:`bentofn.adapters.local.choice.EngineChoice.prepare`."""
+        if self.turns is not None and not self.turns.may_copy:
+            return None
         return self._choice.prepare()
 
     async def launch(
@@ -135,6 +154,22 @@ class Launcher:
         """
         own = {"BENTOFN_INSTANCE": name, **self._secrets, **also}
         spec = InstanceSpec(name, own, threads)
+        turns = self.turns
+        if turns is None:
+            return await self._launch(spec)
+        spec = await turns.take(spec)
+        try:
+            woken = await turns.wake(self._serve, spec)
+            started = (woken, "restored") if woken is not None else await self._launch(spec)
+        except BaseException:
+            turns.give(name)
+            raise
+        turns.follow(started[0])
+        if woken is None:
+            self.prepare()  # it is known now whether it can be copied
+        return started
+
+    async def _launch(self, spec: InstanceSpec) -> tuple[Instance, str]:
         choice = self._choice
         if choice.current is None:
             await (choice.demand() if choice.must_restore else self.recall())
@@ -222,16 +257,22 @@ class Launcher:
         engine = self._choice.current
         return not self._secrets and isinstance(engine, CriuEngine) and engine.keeps(instance)
 
+    def sleeps(self, instance: Instance) -> bool:
+        """Whether an instance can sleep in place of being stopped."""
+        return self.turns is not None and self.turns.may_sleep(instance)
+
     async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
         """Stop an instance.
 
         Args:
             instance: It.
             grace: Seconds for what it still does.
-            keep: Whether what it has become is kept before, if that can still be done.
+            keep: Whether it sleeps, or what it has become is kept before, if that can be done.
         """
         engine = self._choice.current
         try:
+            if keep and self.turns is not None and await self.turns.sleep(instance):
+                return
             if keep and isinstance(engine, CriuEngine):
                 await engine.keep(instance)
         finally:
@@ -248,6 +289,8 @@ class Launcher:
         if self._sharing is not None:
             self._sharing.cancel()
             await asyncio.gather(self._sharing, return_exceptions=True)
+        if self.turns is not None:
+            await self.turns.close()
         await self._choice.close()
         for engine in (self._zygote, self._plain):
             if engine is not None:

@@ -17,6 +17,7 @@ from bentofn.adapters.local.core.messages import (
     Drain,
     Event,
     InstanceLost,
+    InstanceUnwanted,
     InstanceWanted,
     Refuse,
     RequestArrived,
@@ -86,7 +87,10 @@ class Revision:
             self.launcher = LambdaLauncher(spec, bento, version, isolation, log, shared)
         else:
             timeout = profile.timeouts.start
-            self.launcher = Launcher(spec, bento, timeout, sockets, isolation, log, shared)
+            self.launcher = Launcher(
+                spec, bento, timeout, sockets, isolation, log, shared,
+                lambda name: self._feed(InstanceUnwanted(name)), lambda: self._pool.urgent,
+            )  # fmt: skip
         contract = bento.manifest.contract
         rules = profile.pool_rules(spec.settings, contract, MACHINE_LIMIT)
         prefix = contract.path_prefix
@@ -247,6 +251,10 @@ class Revision:
             self._obey(command)
         if self._pool.empty:
             self._empty.set()
+        turns = self.launcher.turns if isinstance(self.launcher, Launcher) else None
+        if turns is not None:
+            for name, each in self._pool.instances.items():
+                turns.seen(name, idle=each.state == "ready" and not each.in_flight)
 
     def _tick(self) -> None:
         self._feed(Tick())

@@ -27,11 +27,20 @@ def size_limit(environ: Mapping[str, str] = os.environ) -> int:
     Raises:
         UserError: :data:`VARIABLE` holds no size.
     """
-    text = environ.get(VARIABLE, "").strip()
+    return size_of(VARIABLE, DEFAULT, environ)
+
+
+def size_of(variable: str, default: int, environ: Mapping[str, str] = os.environ) -> int:
+    """Bytes that a variable says, such as ``20GiB``.
+
+    Raises:
+        UserError: It holds no size.
+    """
+    text = environ.get(variable, "").strip()
     if not text:
-        return DEFAULT
+        return default
     match = _SIZE.fullmatch(text)
     unit = _UNITS.get(match.group(2).upper()) if match else None
     if match is None or unit is None:
-        raise UserError(f"{VARIABLE} is {text!r}, which is no size; write it like 20GiB, or 0.")
+        raise UserError(f"{variable} is {text!r}, which is no size; write it like 20GiB, or 0.")
     return int(float(match.group(1)) * unit)

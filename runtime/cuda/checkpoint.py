@@ -15,6 +15,7 @@ import ctypes
 from enum import IntEnum
 from pathlib import Path
 
+from bentofn.runtime.cuda.devices import Device, find_devices
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
 
@@ -76,6 +77,17 @@ class Checkpoint:
         except CudaError as error:
             raise CannotCheckpoint(f"The NVIDIA driver does not start: {error.name}.") from error
         return cls(library, version)
+
+    def devices(self) -> list[Device]:
+        """The machine's GPUs.
+
+        Raises:
+            CannotCheckpoint: The driver does not say.
+        """
+        try:
+            return find_devices(self._library)
+        except CudaError as error:
+            raise CannotCheckpoint(f"The driver tells of no GPU: {error}.") from error
 
     def state(self, pid: int) -> State:
         """How a process stands.

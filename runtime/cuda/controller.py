@@ -19,9 +19,11 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
+from dataclasses import asdict
 from typing import Any
 
 from bentofn.runtime.cuda.checkpoint import CannotCheckpoint, Checkpoint, State
+from bentofn.runtime.cuda.devices import Device
 
 START = 60.0
 """Seconds that CUDA's start may take: it waits for the GPUs to wake without persistence mode."""
@@ -39,10 +41,6 @@ class Controller:
         self._process: _Process | None = None
         self._closed = False
 
-    def start(self) -> Future[Any]:
-        """Have CUDA initialised ahead; is done, or fails as an order does, when that is known."""
-        return self._order("version", 0)
-
     def version(self) -> int:
         """The CUDA that the driver is for (12080 is 12.8).
 
@@ -50,6 +48,14 @@ class Controller:
             CannotCheckpoint: Nothing can be checkpointed here; the message says why.
         """
         return int(self._wait("version", 0, START))
+
+    def devices(self) -> list[Device]:
+        """The machine's GPUs.
+
+        Raises:
+            CannotCheckpoint: Nothing can be checkpointed here; the message says why.
+        """
+        return [Device(**each) for each in self._wait("devices", 0, START)]
 
     def state(self, pid: int) -> State:
         """How a process stands.
@@ -127,6 +133,7 @@ class _Process:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[remote.fileno()],
+                    env={**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
                     start_new_session=True,
                     cwd="/",
                 )
@@ -207,7 +214,8 @@ class _Orders:
 
     def _obey(self, order: Mapping[str, Any]) -> None:
         do: Mapping[str, Callable[[int], object]] = {
-            "version": self._version,
+            "version": lambda _: self._calls().version,
+            "devices": lambda _: [asdict(each) for each in self._calls().devices()],
             "state": lambda pid: int(self._calls().state(pid)),
             "take_out": self._take_out,
             "put_back": self._put_back,
@@ -232,9 +240,6 @@ class _Orders:
         if isinstance(self._found, CannotCheckpoint):
             raise self._found
         return self._found
-
-    def _version(self, _: int) -> int:
-        return self._calls().version
 
     def _take_out(self, pid: int) -> None:
         calls = self._calls()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 
 from bentofn.runtime.obstacles.found import HOOK, Obstacle
 from bentofn.runtime.obstacles.sites import Sites
@@ -36,9 +35,10 @@ def device(path: str, status: os.stat_result, sites: Sites) -> Obstacle | None:
 
 
 def find_gpu() -> list[Obstacle]:
-    """What torch holds of a GPU, if it has been asked for one."""
-    torch = sys.modules.get("torch")
-    return [GPU] if torch is not None and torch.cuda.is_initialized() else []
+    """What this process holds of a GPU, with torch or by itself."""
+    from bentofn.runtime.cuda import quiet  # where no copy of a process is made, nobody looks
+
+    return [GPU] if quiet.used_torch() is not None or quiet.on_device() is not None else []
 
 
 def is_gpu(path: str) -> bool:

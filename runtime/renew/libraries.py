@@ -14,8 +14,8 @@ from bentofn.runtime.renew.generators import fresh_seed, renew_generator
 def find_libraries() -> list[Callable[[], None]]:
     """A function for each global generator of the libraries that are loaded.
 
-    JAX keeps none: its keys are values of the program that made them. Nor is there one of a GPU, as
-    a process that has used CUDA cannot be copied; but a seed may wait for the first use of it.
+    JAX keeps none: its keys are values of the program that made them. There are those of GPUs where
+    their memory is part of a snapshot; else a seed may wait for their first use.
     """
     found: list[Callable[[], None]] = [random.seed]
     mtrand, torch = sys.modules.get("numpy.random.mtrand"), sys.modules.get("torch")
@@ -23,6 +23,9 @@ def find_libraries() -> list[Callable[[], None]]:
         found.append(partial(_renew_numpy, mtrand))
     if torch is not None:
         found.extend(partial(_renew_seeded, seed) for seed in _seeds_of(torch))
+    if "cupy.random" in sys.modules:
+        # Made anew from the system's randomness when they are next asked for.
+        found.append(sys.modules["cupy.random"].reset_states)
     if "tensorflow" in sys.modules:
         found.append(partial(_renew_tensorflow, sys.modules["tensorflow"].random))
     if "polars" in sys.modules:
@@ -45,9 +48,10 @@ def _seeds_of(torch: Any) -> Iterator[Callable[[int], object]]:
     # torch/_utils.py), and the last one for all GPUs holds. Without one, a GPU's generator is made
     # at first use from the system's randomness.
     for name in ("cuda", "xpu"):
-        tracker = getattr(getattr(torch, name, None), "_lazy_seed_tracker", None)
-        if tracker is not None and tracker.get_calls():
-            yield getattr(torch, name).manual_seed_all
+        device: Any = getattr(torch, name, None)
+        tracker = getattr(device, "_lazy_seed_tracker", None)
+        if tracker is not None and (device.is_initialized() or tracker.get_calls()):
+            yield device.manual_seed_all
 
 
 def _renew_seeded(seed: Callable[[int], object]) -> None:

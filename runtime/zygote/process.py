@@ -26,6 +26,7 @@ from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.namespaces import isolate
 from bentofn.runtime.obstacles import Sites, why_not_snapshot
 from bentofn.runtime.obstacles.forks import why_not_fork
+from bentofn.runtime.orders import Orders
 from bentofn.runtime.parking import Arrival, System
 from bentofn.runtime.protocol import (
     Channel,
@@ -117,7 +118,7 @@ def _be_instance(arrival: Arrival, zygote: Zygote, system: System) -> int:
             seal = isolate(system.namespaces, request.env, mounted=request.private_mounts)
         return _start(request, zygote, control, seal)
 
-    return instance.live(start, instance.open_listener(arrival.fds["listen"]), control)
+    return instance.live(start, instance.open_listener(arrival.fds["listen"]), Orders(control))
 
 
 def _be_template(arrival: Arrival, zygote: Zygote, system: System) -> int:

@@ -17,12 +17,15 @@ class PooledInstance:
     """An instance as the pool sees it.
 
     Its ``state`` is starting, ready, retiring (it finishes what it has, then stops), stopping, or
-    parking (it stops once what it has become is kept, if it ``keeps`` that; one at a time).
+    parking (it stops once what it has become is kept, if it ``keeps`` that; one at a time). One
+    that ``yields`` goes as soon as it has nothing to do, for others to have what it has.
     """
 
     id: str
     state: str = "starting"
     keeps: bool = False
+    sleeps: bool = False
+    yields: bool = False
     in_flight: set[int] = field(default_factory=set)
     started_at: float = 0.0
     idle_since: float = 0.0
@@ -78,13 +81,13 @@ class Members:
         self.instances[name] = PooledInstance(name, started_at=now)
         self._states["starting"] += 1
 
-    def ready(self, name: str, keeps: bool, now: float) -> bool:
+    def ready(self, name: str, keeps: bool, now: float, *, sleeps: bool = False) -> bool:
         """A starting instance serves; False where there is none of this name."""
         instance = self.instances.get(name)
         if instance is None or instance.state != "starting":
             return False
         self.change(instance, "ready")
-        instance.keeps = keeps
+        instance.keeps, instance.sleeps = keeps, sleeps
         self._starts += 1
         self._start_seconds += now - instance.started_at
         self._rest(instance, now)

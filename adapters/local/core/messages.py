@@ -47,12 +47,14 @@ class InstanceReady:
     Args:
         instance: It.
         keeps: Whether what it becomes while it serves can be kept for later starts.
+        sleeps: Whether it can sleep, used or not, in place of being stopped.
         start: How it was started: ``cold``, ``zygote`` or ``restored``.
     """
 
     instance: str
     keeps: bool = False
     start: str = "cold"
+    sleeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,13 @@ class InstanceWanted:
 
 
 @dataclass(frozen=True)
+class InstanceUnwanted:
+    """Others need what an instance has: it goes once it has answered what it has."""
+
+    instance: str
+
+
+@dataclass(frozen=True)
 class Drain:
     """Take no more requests, finish what there is, and go to zero."""
 
@@ -110,6 +119,7 @@ Event = (
     | InstanceExited
     | InstanceLost
     | InstanceWanted
+    | InstanceUnwanted
     | Drain
     | Tick
 )
@@ -138,7 +148,8 @@ class StopInstance:
     Args:
         instance: It.
         keep: Whether it can be kept, served, and is stopped only because there is nothing to do and
-            no other is left: what it has become is kept for later starts.
+            no other is left: what it has become is kept for later starts. One that can sleep does,
+            also where others need what it has.
     """
 
     instance: str

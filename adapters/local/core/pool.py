@@ -16,6 +16,7 @@ from bentofn.adapters.local.core.messages import (
     InstanceFailed,
     InstanceLost,
     InstanceReady,
+    InstanceUnwanted,
     InstanceWanted,
     Refuse,
     RequestArrived,
@@ -74,6 +75,11 @@ class Pool:
         return len(self._waiting)
 
     @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for an instance to be started."""
+        return bool(self._waiting) or self._wanted_once
+
+    @property
     def empty(self) -> bool:
         """Whether there is neither a request nor an instance."""
         return not (self._waiting or self.instances)
@@ -95,8 +101,8 @@ class Pool:
             case RequestTimedOut(request):
                 self.members.retire(self._runs_on.get(request, ""))
                 self._release(request, now)
-            case InstanceReady(instance, keeps):
-                self._ready(instance, keeps, now)
+            case InstanceReady(instance, keeps, sleeps=sleeps):
+                self._ready(instance, keeps, sleeps, now)
                 fresh = instance
             case InstanceFailed(instance, reason):
                 self._failed(instance, reason, now)
@@ -108,6 +114,10 @@ class Pool:
                 if not self.members.active:
                     self._wanted_once = True
                     self._start(now)
+            case InstanceUnwanted(instance):
+                if instance in self.instances:
+                    self.instances[instance].yields = True
+                fresh = instance
             case Drain():
                 self.draining = True
                 self._kept = 0
@@ -116,6 +126,8 @@ class Pool:
         if self._waiting:
             self._expire(now)
             self._dispatch(fresh)
+        if fresh is not None:
+            self._yield(fresh)
         if self._waiting and isinstance(event, RequestArrived):
             self._refuse_overflow(event.request, "all", len(self._waiting))
         self._decide(now)
@@ -147,10 +159,20 @@ class Pool:
         if instance is not None and instance.state in ("ready", "retiring"):
             self._stop(instance)
 
-    def _ready(self, name: str, keeps: bool, now: float) -> None:
-        if self.members.ready(name, keeps, now):
+    def _ready(self, name: str, keeps: bool, sleeps: bool, now: float) -> None:
+        if self.members.ready(name, keeps, now, sleeps=sleeps):
             self._wanted_once = False
             self._backoff.served()
+
+    def _yield(self, name: str) -> None:
+        """Have one go that others need to, as soon as it has nothing to do."""
+        instance = self.instances.get(name)
+        if instance is None or not instance.yields or instance.state != "ready":
+            return
+        if instance.in_flight:
+            self.members.retire(name)
+        else:
+            self._stop(instance, keep=self._is_kept(instance))
 
     def _failed(self, name: str, reason: str, now: float) -> None:
         instance = self.members.remove(name)
@@ -265,7 +287,7 @@ class Pool:
             for instance in members.starting():
                 self._stop(instance)
         for instance in members.retired():
-            self._stop(instance)
+            self._stop(instance, keep=instance.yields and self._is_kept(instance))
         self._shrink()
         while (idle := members.longest_idle()) is not None:
             if members.count("ready") <= self._kept or now < self._expires(idle):
@@ -287,7 +309,11 @@ class Pool:
     def _is_kept(self, instance: PooledInstance) -> bool:
         members = self.members
         alone = members.active + members.count("retiring") + members.count("parking") == 1
-        return instance.keeps and alone and not self.draining and instance.last_used > 0
+        if self.draining:
+            return False
+        if instance.sleeps and (alone or instance.yields):
+            return True
+        return instance.keeps and alone and instance.last_used > 0
 
     def _expires(self, instance: PooledInstance) -> float:
         return instance.idle_since + (0.0 if self.draining else self.rules.idle_timeout)

@@ -149,13 +149,17 @@ class Launch:
         own = {"BENTOFN_ROOT": str(self.root), **self.isolation.environment}
         return {**self.env, **(spec.env if spec else {}), **own}
 
-    def tenancy(self, spec: InstanceSpec) -> Tenancy:
+    def tenancy(self, spec: InstanceSpec, *, limited: bool = True) -> Tenancy:
         """A cell for an instance that is to be started.
+
+        Args:
+            spec: It.
+            limited: Whether it is held to its limits there.
 
         Raises:
             StartFailed: The system has no room for it.
         """
         try:
-            return Tenancy(self.isolation.cells.make(spec.instance_id))
+            return Tenancy(self.isolation.cells.make(spec.instance_id, limited=limited))
         except OSError as error:
             raise StartFailed(f"its limits cannot be set: {error.strerror}") from error

@@ -19,10 +19,12 @@ from bentofn.runtime.protocol import (
     Decoder,
     Failed,
     Message,
+    OnDevice,
     Park,
     ProtocolError,
     Ready,
     Refused,
+    Sleep,
     encode,
 )
 
@@ -129,6 +131,11 @@ class RunningInstance:
         self._control = control
         self._output = output
         self._exit = exit_
+        self._left = asyncio.get_running_loop().create_future()
+        self.on_device: OnDevice | None = None
+        """What it said last of what it has on a GPU."""
+        self.holds_early = False
+        """Whether it had something there at its snapshot point."""
         self._tenancy = tenancy
         self._failure: Exception | None = None
         self._parks = False
@@ -167,7 +174,7 @@ class RunningInstance:
     @property
     def verdict(self) -> str:
         """See :class:`bentofn.adapters.local.engines.base.Instance`."""
-        return self._tenancy.verdict
+        return self._left.result() if self._left.done() else self._tenancy.verdict
 
     async def ready(self) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Instance`."""
@@ -176,14 +183,14 @@ class RunningInstance:
     async def wait(self) -> int | None:
         """See :class:`bentofn.adapters.local.engines.base.Instance`."""
         await asyncio.shield(self._life)
-        return self._exit.result()
+        return None if self._left.done() else self._exit.result()
 
     async def stop(self, grace: float) -> None:
         """See :class:`bentofn.adapters.local.engines.base.Instance`."""
-        if not self._exit.done():
+        if self._lives:
             send_signal(self.pid, signal.SIGTERM)
             await asyncio.wait([self._exit], timeout=grace)
-        if not self._exit.done():
+        if self._lives:
             send_signal(self.pid, signal.SIGKILL)
         await self.wait()
 
@@ -201,6 +208,49 @@ class RunningInstance:
         with contextlib.suppress(OSError):
             data = encode(Park(os.fspath(wire)))
             await asyncio.get_running_loop().sock_sendall(self._control, data)
+        await self._parked(patience)
+
+    async def sleep(self, patience: float) -> socket.socket:
+        """Have an instance finish what it serves and wait, in its process, until it is needed.
+
+        Args:
+            patience: Seconds.
+
+        Returns:
+            Where it is told what to be next; it ends when that is closed.
+
+        Raises:
+            EngineRefused: It cannot sleep; it ends.
+            StartFailed: It ended, or did not come to sleep in time.
+        """
+        wire, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        wire.setblocking(False)
+        try:
+            with remote, contextlib.suppress(OSError):
+                socket.send_fds(self._control, [encode(Sleep())], [remote.fileno()])
+            await self._parked(patience)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    def leave(self, why: str) -> tuple[int, asyncio.Future[int | None]]:
+        """Be no instance any more, while its process lives on.
+
+        Args:
+            why: What its end is told to be.
+
+        Returns:
+            Its process, and what becomes its exit status.
+        """
+        self._left.set_result(why)
+        return self.pid, self._exit
+
+    @property
+    def _lives(self) -> bool:
+        return not (self._exit.done() or self._left.done())
+
+    async def _parked(self, patience: float) -> None:
         done, _ = await asyncio.wait([self._reading], timeout=patience)
         if not done:
             raise StartFailed(f"it did not finish within {patience:g} s")
@@ -208,8 +258,10 @@ class RunningInstance:
             raise self._failure or StartFailed("it ended")
 
     async def _live(self) -> None:
-        status = await asyncio.shield(self._exit)
-        kill_session(self.pid)
+        await asyncio.wait([self._exit, self._left], return_when=asyncio.FIRST_COMPLETED)
+        status = None if self._left.done() else self._exit.result()
+        if not self._left.done():
+            kill_session(self.pid)
         await self._output.drained()
         await asyncio.wait([self._reading], timeout=DRAIN)
         self._reading.cancel()
@@ -228,6 +280,9 @@ class RunningInstance:
                 if not self._parks:
                     self._tenancy.serves()
                     self._ready.set_result(None)
+            elif isinstance(message, OnDevice):
+                self.on_device = message
+                self.holds_early |= message.early
             elif isinstance(message, Failed):
                 self._failure = StartFailed(message.error)
             elif isinstance(message, Refused):

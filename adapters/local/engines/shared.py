@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bentofn.adapters.local.clock import Clock, SystemClock
+from bentofn.adapters.local.engines.checkpointed.dormitory import Dormitory
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
+from bentofn.adapters.local.gpus import Gpus
 from bentofn.adapters.local.journal.journal import Journal
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ class Shared:
         clock: Its time.
         journal: Is told what happens.
         faults: What goes wrong on purpose, on a platform for tests.
+        dormitory: Instances that sleep, their GPU memory in host memory.
+        gpus: The machine's GPUs, on which functions take turns.
     """
 
     zygotes: Zygotes
@@ -34,6 +38,12 @@ class Shared:
     clock: Clock = field(default_factory=SystemClock)
     journal: Journal = field(default_factory=Journal)
     faults: Faults | None = None
+    dormitory: Dormitory = field(default_factory=Dormitory)
+    gpus: Gpus = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The GPUs are asked for by who takes memory off them."""
+        object.__setattr__(self, "gpus", Gpus(self.clock, self.dormitory))
 
     def zygote_status(self) -> list[ZygoteStatus]:
         """Those that can be started from, and those that have instances."""
@@ -51,6 +61,8 @@ class Shared:
 
     async def close(self) -> None:
         """Stop what runs; the functions were stopped before."""
+        self.gpus.close()
+        await self.dormitory.close()
         await self.kept_zygotes.close()
         await self.zygotes.close()
         await self.restorer.close()

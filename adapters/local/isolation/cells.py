@@ -90,11 +90,12 @@ class Cells:
         self._prefix = prefix
         self.note = note
 
-    def make(self, name: str) -> Cell | None:
+    def make(self, name: str, *, limited: bool = True) -> Cell | None:
         """A cell for an instance; None where nothing is limited.
 
         Args:
             name: Unique among those with this prefix.
+            limited: Whether the limits are written there, or what it uses is only counted.
 
         Raises:
             OSError: The kernel refuses.
@@ -104,7 +105,7 @@ class Cells:
             group = Group(base.version, base.path / f"{self._prefix}{name}")
             made[controller] = group
             group.path.mkdir(mode=0o700, exist_ok=True)
-            if controller != "cpu" or not self._limits.boost:
+            if limited and (controller != "cpu" or not self._limits.boost):
                 self._limits.write(controller, group.version, group.path)
         return Cell(made, self._limits) if made else None
 

@@ -93,6 +93,11 @@ class Tenancy:
         if self._cell is not None:
             self._moving = asyncio.create_task(self._move(self._cell, pid, warn))
 
+    async def settled(self) -> None:
+        """Wait until the process has been moved."""
+        if self._moving is not None:
+            await asyncio.wait([self._moving])
+
     def serves(self) -> None:
         """The instance has started: it is held to its CPU share from now on."""
         if self._cell is not None:

@@ -137,6 +137,10 @@ class LambdaLauncher:
         """Nothing of what an environment becomes is kept."""
         return False
 
+    def sleeps(self, instance: Instance) -> bool:
+        """No instance does: Lambda has no GPUs."""
+        return False
+
     async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
         """Stop an environment, at once."""
         await instance.stop(grace)

@@ -5,6 +5,8 @@
                                   several are separated by commas; code -1: it does not return
    BENTOFN_FAKECUDA_VERSION=N     what cuDriverGetVersion gives, 13000 by default
    BENTOFN_FAKECUDA_CONTROL=FILE  more such rules, which another process may change at any time
+   BENTOFN_FAKECUDA_MEMORY=BYTES  of each device, 1 GiB by default
+   BENTOFN_FAKECUDA_DEVICES=N     how many, 1 by default
    Each is looked up at every call. */
 #pragma once
 #include <stddef.h>
@@ -27,6 +29,7 @@ CUresult gate(const char *call);
 /* What hands out device memory says so: it is what a checkpoint takes out. */
 void held(CUdeviceptr address, size_t size);
 void let_go(CUdeviceptr address);
+size_t held_here(void);
 
 #define ENTER(...)                                                                                 \
     do {                                                                                           \

@@ -203,27 +203,3 @@ CUresult cuIpcCloseMemHandle(CUdeviceptr address) {
     pthread_mutex_unlock(&lock);
     return code;
 }
-
-#define WEAK __attribute__((weak))
-
-static int context;
-
-WEAK CUresult cuDeviceGet(CUdevice *device, int number) {
-    ENTER("%d", number);
-    return *device = number, OK;
-}
-
-WEAK CUresult cuDevicePrimaryCtxRetain(CUcontext *made, CUdevice device) {
-    ENTER("%d", device);
-    return *made = &context, OK;
-}
-
-WEAK CUresult cuCtxPushCurrent_v2(CUcontext pushed) {
-    ENTER("%p", pushed);
-    return OK;
-}
-
-WEAK CUresult cuCtxPopCurrent_v2(CUcontext *popped) {
-    ENTER("%s", "");
-    return *popped = &context, OK;
-}

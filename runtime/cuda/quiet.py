@@ -1,0 +1,90 @@
+"""What a process does on its GPUs before its memory is taken off them, and what it has there."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import sys
+from typing import Any
+
+from bentofn.runtime.cuda.library import CudaError, Library
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.protocol import OnDevice
+
+
+def settle() -> None:
+    """Wait for what runs on the GPUs, and give back what is not in use.
+
+    Raises:
+        UserError: Something there cannot be taken out.
+    """
+    torch = used_torch()
+    if torch is None:
+        return
+    distributed = getattr(torch, "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        raise UserError(
+            "GPU memory cannot be taken out while torch.distributed is initialised (NCCL); call "
+            "destroy_process_group in a before_snapshot hook, or deploy with snapshot: none."
+        )
+    gc.collect()
+    for device in range(torch.cuda.device_count()):
+        torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+
+
+def on_device(*, early: bool = False) -> OnDevice | None:
+    """What is used on the GPUs that this process uses, by whomever; None where it uses none.
+
+    Args:
+        early: Whether this is the snapshot point.
+    """
+    library = _loaded()
+    used = _used(library) if library is not None else None
+    if used is None:
+        return None
+    torch, reserved = used_torch(), 0
+    if torch is not None:
+        for device in range(torch.cuda.device_count()):
+            reserved = max(reserved, torch.cuda.max_memory_reserved(device))
+    return OnDevice(used, reserved, early)
+
+
+def used_torch() -> Any:
+    """torch, where this process has used a GPU with it; else None."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
+
+
+def _loaded() -> Library | None:
+    """The driver's library if this process has it: loading it takes time, starting it seconds."""
+    with contextlib.suppress(OSError, UserError), open("/proc/self/maps") as maps:  # noqa: PTH123
+        mapped = maps.read()
+        library = Library.find() if "cuda" in mapped else None
+        if library is not None and library.path.rpartition("/")[2] in mapped:
+            return library
+    return None
+
+
+def _used(library: Library) -> int | None:
+    """Of the most used GPU that this process has a context on."""
+    found = None
+    count, free, total = ctypes.c_int(), ctypes.c_size_t(), ctypes.c_size_t()
+    flags, active, context = ctypes.c_uint(), ctypes.c_int(), ctypes.c_void_p()
+    by = ctypes.byref
+    with contextlib.suppress(CudaError):
+        library.call("cuDeviceGetCount", by(count))
+        for number in range(count.value):
+            library.call("cuDevicePrimaryCtxGetState", number, by(flags), by(active))
+            if not active.value:
+                continue
+            library.call("cuDevicePrimaryCtxRetain", by(context), number)
+            try:
+                library.call("cuCtxPushCurrent_v2", context)
+                library.call("cuMemGetInfo_v2", by(free), by(total))
+                library.call("cuCtxPopCurrent_v2", by(context))
+            finally:
+                library.call("cuDevicePrimaryCtxRelease_v2", number)
+            found = max(found or 0, total.value - free.value)
+    return found

@@ -1,0 +1,64 @@
+"""Functions that do not fit on one GPU together, on the real platform."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instances import eventually
+
+if TYPE_CHECKING:
+    from conftest import Machine
+
+MIB = 1 << 20
+
+
+def test_functions_that_fit_only_by_turns_all_answer(machine: Machine) -> None:
+    for name in ("a", "b", "c"):
+        machine.deploy(name, model=9 * MIB)  # of 16
+    first = {name: machine.call(name, x=1.0) for name in ("a", "b", "c")}
+    for name in "abcacbbca":
+        assert machine.call(name, x=1.0) == first[name]
+        assert sorted(machine.processes().values()) == [0, 0, 9 * MIB]
+    assert all(machine.log(name).count("constructed") == 1 for name in ("a", "b", "c"))
+
+
+def test_functions_that_fit_together_stay(machine: Machine) -> None:
+    for name in ("a", "b", "c"):
+        machine.deploy(name, model=5 * MIB)
+    for name in "abcabc":
+        machine.call(name, x=1.0)
+    assert sorted(machine.processes().values()) == [5 * MIB] * 3
+
+
+def test_a_busy_one_is_let_finish_and_who_waits_has_its_turn(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine.deploy("a", model=9 * MIB)
+    machine.deploy("b", model=9 * MIB)
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as threads:
+        held = threads.submit(machine.call, "a", "hold", gate=str(gate))
+        eventually(lambda: machine.status("a").instances[0].in_flight or None)
+        waits = threads.submit(machine.call, "b", "predict", x=1.0)
+        eventually(lambda: machine.status("a").instances[0].state == "retiring" or None)
+        assert not held.done()
+        assert not waits.done()
+        again = threads.submit(machine.call, "a", "about")
+        gate.touch()
+        assert held.result(60) is True
+        assert waits.result(60) > 0
+        assert again.result(60)["served"] == 0
+    assert max(machine.log(name).count("constructed") for name in ("a", "b")) == 1
+
+
+def test_many_at_once_by_turns(machine: Machine) -> None:
+    for name in ("a", "b", "c"):
+        machine.deploy(name, model=9 * MIB)
+    first = {name: machine.call(name, x=1.0) for name in ("a", "b", "c")}
+    with ThreadPoolExecutor(12) as threads:
+        names = "abc" * 8
+        answers = list(threads.map(lambda name: machine.call(name, x=1.0), names))
+    assert answers == [first[name] for name in names]
+    eventually(lambda: sum(machine.processes().values()) <= 16 * MIB)

@@ -1,0 +1,103 @@
+/* The device, its context and plain memory of it. */
+#include "fake.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t total(void) {
+    const char *told = getenv("BENTOFN_FAKECUDA_MEMORY");
+    return told ? strtoull(told, NULL, 10) : (size_t)1 << 30;
+}
+
+static int active;
+
+CUresult cuDeviceGetCount(int *count) {
+    ENTER("%s", "");
+    const char *told = getenv("BENTOFN_FAKECUDA_DEVICES");
+    return *count = told ? atoi(told) : 1, OK;
+}
+
+CUresult cuDeviceGet(CUdevice *device, int number) {
+    ENTER("%d", number);
+    return *device = number, OK;
+}
+
+CUresult cuDeviceGetName(char *name, int size, CUdevice device) {
+    ENTER("%d", device);
+    return snprintf(name, size, "Stand-in"), OK;
+}
+
+CUresult cuDeviceGetUuid_v2(unsigned char *uuid, CUdevice device) {
+    ENTER("%d", device);
+    memset(uuid, 0, 16);
+    return uuid[15] = device, OK;
+}
+
+CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
+    ENTER("%d", device);
+    return *bytes = total(), OK;
+}
+
+CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned *flags, int *is_active) {
+    ENTER("%d", device);
+    return *flags = 0, *is_active = active && !device, OK;
+}
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
+    ENTER("%d", device);
+    active++;
+    return *context = &active, OK;
+}
+
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
+    ENTER("%d", device);
+    active--;
+    return OK;
+}
+
+CUresult cuCtxPushCurrent_v2(CUcontext context) {
+    ENTER("%p", context);
+    return OK;
+}
+
+CUresult cuCtxPopCurrent_v2(CUcontext *context) {
+    ENTER("%s", "");
+    return *context = &active, OK;
+}
+
+CUresult cuCtxSetCurrent(CUcontext context) {
+    ENTER("%p", context);
+    return OK;
+}
+
+/* Of this process alone: who knows of no other may be in a pid namespace. */
+CUresult cuMemGetInfo_v2(size_t *left, size_t *all) {
+    ENTER("%s", "");
+    return *all = total(), *left = *all - held_here(), OK;
+}
+
+CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t size) {
+    ENTER("%zu", size);
+    if (!active) return INVALID_CONTEXT;
+    if (size > total() - held_here()) return OUT_OF_MEMORY;
+    void *memory = malloc(size);
+    if (!memory) return OUT_OF_MEMORY;
+    held(*address = (CUdeviceptr)memory, size);
+    return OK;
+}
+
+CUresult cuMemFree_v2(CUdeviceptr address) {
+    ENTER("%#lx", address);
+    let_go(address);
+    return free((void *)address), OK;
+}
+
+CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t size) {
+    ENTER("%zu", size);
+    return memcpy((void *)to, from, size), OK;
+}
+
+CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t size) {
+    ENTER("%zu", size);
+    return memcpy(to, (void *)from, size), OK;
+}

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from bentofn.adapters.local.core.gpu import (
+    PATIENCE,
+    Claim,
+    Command,
+    Event,
+    Evict,
+    Gone,
+    Granted,
+    Impossible,
+    Ledger,
+    Measured,
+    Seen,
+    Tick,
+    WakeAt,
+    Wanted,
+)
+
+GIB = 1 << 30
+
+
+def of(commands: list[Command], kind: type[Any]) -> list[Any]:
+    return [each for each in commands if isinstance(each, kind)]
+
+
+def running(ledger: Ledger, name: str, used: int | None = None, now: float = 0.0) -> None:
+    """An instance of a function of its own, started and idle."""
+    assert of(ledger.handle(Wanted(name, Claim(f"f{name}")), now), Granted)
+    if used is not None:
+        ledger.handle(Measured(name, used, 0), now)
+    ledger.handle(Seen(name, idle=True), now)
+
+
+def test_what_was_never_seen_has_a_gpu_for_itself_and_then_what_it_needs() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    assert ledger.handle(Wanted("a", Claim("fa")), 0.0) == [Granted("a", ("0",))]
+    assert ledger.free("0") == 0
+    waits = ledger.handle(Wanted("b", Claim("fb")), 0.0)
+    assert waits == [WakeAt(PATIENCE)]
+    ledger.handle(Measured("a", 20 * GIB, 0), 0.5)
+    ledger.handle(Seen("a", idle=True), 0.5)
+    assert ledger.free("0") == 60 * GIB
+    # b was never seen and wants all of it; a is idle and makes room
+    assert ledger.holders["a"].leaving
+    assert of(ledger.handle(Gone("a"), 1.0), Granted) == [Granted("b", ("0",))]
+    ledger.handle(Measured("b", 30 * GIB, 0), 1.0)
+    # now both are known, and fit
+    assert of(ledger.handle(Wanted("a2", Claim("fa")), 2.0), Granted) == [Granted("a2", ("0",))]
+    assert ledger.free("0") == 30 * GIB
+
+
+def test_the_one_used_longest_ago_makes_room_and_no_more_than_needed() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    for name in ("a", "b", "c"):
+        running(ledger, name, 20 * GIB)
+        ledger.handle(Gone(name), 0.0)
+    for name in ("a", "b", "c"):
+        running(ledger, name)
+    ledger.handle(Seen("a", idle=False), 1.0)
+    ledger.handle(Seen("a", idle=True), 2.0)
+    commands = ledger.handle(Wanted("d", Claim("fd", memory=40 * GIB)), 3.0)
+    assert of(commands, Evict) == [Evict("b")]
+    assert of(ledger.handle(Gone("b"), 4.0), Granted) == [Granted("d", ("0",))]
+
+
+def test_busy_ones_are_let_be_until_somebody_has_waited() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    running(ledger, "a", 50 * GIB)
+    ledger.handle(Seen("a", idle=False), 1.0)
+    assert ledger.handle(Wanted("b", Claim("fb")), 1.0) == [WakeAt(1.0 + PATIENCE)]
+    assert of(ledger.handle(Tick(), 1.0 + PATIENCE / 2), Evict) == []
+    assert of(ledger.handle(Tick(), 1.0 + PATIENCE), Evict) == [Evict("a")]
+    assert of(ledger.handle(Gone("a"), 9.0), Granted) == [Granted("b", ("0",))]
+
+
+def test_who_waits_without_requests_evicts_nobody() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    running(ledger, "a", 50 * GIB)
+    assert ledger.handle(Wanted("b", Claim("fb"), urgent=False), 1.0) == []
+    assert ledger.handle(Tick(), 100.0) == []
+    assert of(ledger.handle(Seen("b", urgent=True), 101.0), Evict) == [Evict("a")]
+
+
+def test_an_instance_starts_where_what_is_kept_of_it_fits() -> None:
+    ledger = Ledger({"0": 80 * GIB, "1": 80 * GIB})
+    running(ledger, "a", 10 * GIB)
+    running(ledger, "b", 10 * GIB)
+    ledger.handle(Gone("b"), 1.0)
+    assert ledger.handle(Wanted("b2", Claim("fb")), 2.0) == [Granted("b2", ("1",))]
+
+
+def test_several_gpus_are_granted_at_once() -> None:
+    ledger = Ledger({"0": 80 * GIB, "1": 80 * GIB})
+    running(ledger, "a")
+    commands = ledger.handle(Wanted("b", Claim("fb", count=2)), 1.0)
+    assert of(commands, Evict) == [Evict("a")]
+    assert of(ledger.handle(Gone("a"), 2.0), Granted) == [Granted("b", ("0", "1"))]
+
+
+def test_what_can_never_fit_is_refused_with_a_sentence() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    (refused,) = ledger.handle(Wanted("a", Claim("fa", count=2)), 0.0)
+    assert refused == Impossible("a", "It needs 2 GPUs and this machine has 1.")
+    (refused,) = ledger.handle(Wanted("a", Claim("fa", memory=81 * GIB)), 0.0)
+    assert isinstance(refused, Impossible)
+
+
+def test_what_a_framework_had_at_most_is_what_the_next_instance_gets() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    running(ledger, "a")
+    ledger.handle(Measured("a", 11 * GIB, 10 * GIB), 0.0)
+    ledger.handle(Measured("a", 70 * GIB, 30 * GIB), 1.0)  # others are there too now
+    ledger.handle(Gone("a"), 2.0)
+    ledger.handle(Wanted("a2", Claim("fa")), 3.0)
+    assert ledger.free("0") == 80 * GIB - 31 * GIB
+
+
+class Turns(RuleBasedStateMachine):
+    """Functions that come, serve and go at random; what is told to go does, later."""
+
+    @initialize(totals=st.lists(st.integers(4, 16), min_size=1, max_size=3))
+    def machine(self, totals: list[int]) -> None:
+        self.ledger = Ledger({str(number): total for number, total in enumerate(totals)})
+        self.now = 0.0
+        self.names = 0
+        self.has: dict[str, tuple[str, ...]] = {}
+        self.waits: list[str] = []
+        self.urgent: set[str] = set()
+        self.busy: set[str] = set()
+        self.going: set[str] = set()
+
+    def feed(self, event: Event) -> None:
+        for command in self.ledger.handle(event, self.now):
+            if isinstance(command, Granted):
+                self.waits.remove(command.instance)
+                self.has[command.instance] = command.gpus
+                self.busy.add(command.instance)  # it starts
+                assert len(set(command.gpus)) == self.ledger.holders[command.instance].claim.count
+            elif isinstance(command, Evict):
+                assert command.instance in self.has
+                assert command.instance not in self.going, "told twice"
+                if command.instance in self.busy:
+                    oldest = min(self.ledger.holders[name].since for name in self.urgent_waiting())
+                    assert self.now >= oldest + PATIENCE, "a busy one was not let be"
+                self.going.add(command.instance)
+            elif isinstance(command, Impossible):
+                self.waits.remove(command.instance)
+        self.busy &= set(self.has)
+
+    def urgent_waiting(self) -> list[str]:
+        return [name for name in self.waits if name in self.urgent]
+
+    @rule(
+        function=st.integers(0, 3),
+        count=st.integers(1, 3),
+        memory=st.none() | st.integers(1, 16),
+        urgent=st.booleans(),
+    )
+    def wanted(self, function: int, count: int, memory: int | None, urgent: bool) -> None:
+        self.names += 1
+        name = f"i{self.names}"
+        self.waits.append(name)
+        if urgent:
+            self.urgent.add(name)
+        self.feed(Wanted(name, Claim(f"f{function}", count, memory), urgent))
+
+    @precondition(lambda self: self.waits)
+    @rule(data=st.data(), urgent=st.booleans())
+    def urged(self, data: st.DataObject, urgent: bool) -> None:
+        name = data.draw(st.sampled_from(self.waits))
+        (self.urgent.add if urgent else self.urgent.discard)(name)
+        self.feed(Seen(name, idle=False, urgent=urgent))
+
+    @precondition(lambda self: self.has)
+    @rule(data=st.data(), idle=st.booleans())
+    def used(self, data: st.DataObject, idle: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.has)))
+        if name in self.going and not idle:
+            return  # it gets no more requests
+        (self.busy.discard if idle else self.busy.add)(name)
+        self.feed(Seen(name, idle=idle))
+
+    @precondition(lambda self: self.has)
+    @rule(data=st.data(), share=st.floats(0, 1))
+    def measured(self, data: st.DataObject, share: float) -> None:
+        name = data.draw(st.sampled_from(sorted(self.has)))
+        least = min(self.ledger.holders[name].memory.values())
+        self.feed(Measured(name, int(least * share), 0))
+
+    @precondition(lambda self: self.has or self.waits)
+    @rule(data=st.data())
+    def gone(self, data: st.DataObject) -> None:
+        self.end(data.draw(st.sampled_from(sorted([*self.has, *self.waits]))))
+
+    @rule(seconds=st.floats(0, 3))
+    def time(self, seconds: float) -> None:
+        self.now += seconds
+        self.feed(Tick())
+
+    def end(self, name: str) -> None:
+        self.has.pop(name, None)
+        if name in self.waits:
+            self.waits.remove(name)
+        self.going.discard(name)
+        self.busy.discard(name)
+        self.feed(Gone(name))
+
+    @invariant()
+    def never_more_than_there_is(self) -> None:
+        for gpu in getattr(self, "ledger", Ledger({})).gpus:
+            assert self.ledger.free(gpu) >= 0
+
+    def teardown(self) -> None:
+        """Where what is asked to go does, everybody who waits with requests has a turn."""
+        for _ in range(20 * (self.names + 1) if hasattr(self, "names") else 0):
+            first = self.urgent_waiting()[:1]
+            if not first:
+                return
+            self.now += PATIENCE
+            self.feed(Tick())
+            assert first[0] not in self.waits or self.going, "nobody goes for who waits"
+            for name in sorted(self.going):
+                self.busy.discard(name)
+                self.feed(Seen(name, idle=True))
+                self.end(name)
+        assert not getattr(self, "waits", []) or not self.urgent_waiting(), "starved"
+
+
+Turns.TestCase.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestTurns = Turns.TestCase

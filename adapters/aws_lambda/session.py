@@ -25,6 +25,9 @@ PATIENCE = 40
 
 LONGEST_WAIT = 3.0
 
+AT_ONCE = 8
+"""Calls at once: a client of botocore's keeps ten connections, and AWS throttles by the second."""
+
 ANSWERS_WITHIN = 60.0
 INVOKED_WITHIN = 910.0
 """Seconds; a function may take 900, and one that is not waited for so long is called once more."""
@@ -89,6 +92,7 @@ class Session:
         self.wait = wait
         self._is_parallel = is_parallel
         self._making = threading.Lock()
+        self._room = threading.Semaphore(AT_ONCE)
         self._clients: dict[tuple[str, float], Any] = {}
         self._secrets: set[str] = set()
         if not self.region:
@@ -219,7 +223,9 @@ class Session:
 
         for attempt in range(1, PATIENCE + 1):
             try:
-                return getattr(self.client(service, operation), xform_name(operation))(**arguments)
+                call = getattr(self.client(service, operation), xform_name(operation))
+                with self._room:
+                    return call(**arguments)
             except ClientError as error:
                 if code_of(error) in absent:
                     return None

@@ -68,6 +68,15 @@ def test_a_read_that_is_throttled_is_made_again(read: Read, aws: Aws) -> None:
         assert failing.call
 
 
+def test_no_more_is_read_at_once_than_there_are_connections(
+    aws: Aws, deploy: Apply, spec: Spec, caplog: pytest.LogCaptureFixture
+) -> None:
+    deploy(schedules=tuple(Schedule(f"s-{n}", "rate(1 hour)") for n in range(24)))
+    session = Session(aws.chain(), None, lambda _: None)
+    assert len(read_live(session, names_of(session, spec())).schedules) == 24
+    assert "pool is full" not in caplog.text
+
+
 INTERRUPTED = """
 import os, signal, threading
 from bentofn.adapters.aws_lambda.session import Session

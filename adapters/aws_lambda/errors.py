@@ -58,6 +58,9 @@ def refused(error: ClientError, service: str, operation: str, about: str) -> Use
     message = " ".join(str(error.response.get("Error", {}).get("Message", "")).split())
     message = message.partition(" String measured:")[0]  # all variables with their values
     call = f"{service}:{operation}"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if message.startswith("<"):  # a page of what stands between, which is no sentence
+        message = "It answered with a page of HTML"
     if code in DENIED:
         said = _SAYS_WHAT.search(message)
         action = said[1] if said is not None else action_of(service, operation)
@@ -68,7 +71,7 @@ def refused(error: ClientError, service: str, operation: str, about: str) -> Use
         )
     elif code in _EXPIRED:
         remedy = "renew the credentials (aws sts get-caller-identity says whose they are)"
-    elif code in _THROTTLED:
+    elif code in _THROTTLED or status >= 500:
         remedy = "wait a minute and try again; what was made so far is taken up"
     else:
         remedy = "correct what it names and try again; what was made so far is taken up"

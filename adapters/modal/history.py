@@ -88,7 +88,7 @@ def destroy(session: Session, function: str) -> None:
             session.ask("AppStop", api_pb2.AppStopRequest(app_id=app_id))
         had_volume = remove_volume(session, function)
     if live is None and not begun and not had_volume:
-        raise _unknown(function)
+        raise unknown(function)
 
 
 def _begun(session: Session, function: str) -> Iterator[str]:
@@ -109,11 +109,12 @@ def require_live(session: Session, function: str) -> Live:
     """
     live = find_live(session, function)
     if live is None:
-        raise _unknown(function)
+        raise unknown(function)
     return live
 
 
-def _unknown(function: str) -> UserError:
+def unknown(function: str) -> UserError:
+    """The sentence of a function that is not there."""
     return UserError(
         f"There is no function {function!r} on target modal, in this Modal environment; "
         "bentofn status --target modal lists them."

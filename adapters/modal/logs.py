@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from bentofn.adapters.modal.errors import explained
+from bentofn.adapters.modal.history import unknown
 from bentofn.adapters.modal.session import Session
 from bentofn.adapters.protocol import LogLine
 
@@ -33,14 +34,17 @@ def read_logs(
     """Lines in order of time; see :meth:`bentofn.adapters.protocol.Adapter.logs`.
 
     Raises:
-        UserError: A call failed.
+        UserError: There is no such function, or a call failed.
     """
     import modal
 
     with explained(f"Reading the logs of {function!r}", session.calls):
-        app = modal.App.lookup(
-            function, client=session.client, environment_name=session.environment or None
-        )
+        try:
+            app = modal.App.lookup(
+                function, client=session.client, environment_name=session.environment or None
+            )
+        except modal.exception.NotFoundError:
+            raise unknown(function) from None
         last = since
         if tail != 0:
             past = _of_request(app, since, tail, request) if request else _past(app, since, tail)

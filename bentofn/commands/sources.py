@@ -111,7 +111,12 @@ def _declared(
         )
     if "/" in source or source.startswith("."):
         raise UserError(f"There is no folder {source}; name a project's folder or a bento's tag.")
-    entry = Store(home).get("bento", source)
+    try:
+        entry = Store(home).get("bento", source)
+    except UserError as error:
+        if ":" in source:
+            raise
+        raise UserError(f"There is no folder {source} here. {error}") from None
     return default_spec(entry.name, bento=entry.tag, target=target)
 
 

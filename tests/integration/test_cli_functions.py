@@ -135,6 +135,11 @@ def test_a_function_that_fails_does_not_keep_the_others(
     bentofn("destroy", "hello-again", home=home)
 
 
+def test_what_is_neither_a_folder_nor_a_bento(home: Path, bentofn: Bentofn) -> None:
+    said = bentofn("plan", "nowhere", home=home, check=False)
+    assert "There is no folder nowhere here. There is no bento nowhere in" in said.stderr
+
+
 def test_a_file_in_place_of_its_folder(tmp_path: Path, home: Path, bentofn: Bentofn) -> None:
     (tmp_path / "serverless.yml").write_text(SERVERLESS)
     said = one_error(bentofn("deploy", str(tmp_path / "serverless.yml"), home=home, check=False))

@@ -168,6 +168,8 @@ def test_callers_need_a_proxy_token_where_they_must_sign(deploy: Any) -> None:
 
 
 def test_its_logs_are_read_and_followed(deploy: Any, adapter: ModalAdapter, cloud: Cloud) -> None:
+    with pytest.raises(UserError, match="no function 'greeter' on target modal"):
+        list(adapter.logs("greeter"))
     deploy()
     adapter.invoke("greeter", b'{"name": "first"}', api="greet")
     lines = [line.line for line in adapter.logs("greeter", tail=50)]

@@ -14,10 +14,17 @@ FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:greeter"
 ROLE = "arn:aws:iam::123456789012:role/bentofn/greeter"
 
 
-def told(code: str, message: str, service: str = "lambda", call: str = "CreateFunction") -> str:
+def told(
+    code: str,
+    message: str,
+    service: str = "lambda",
+    call: str = "CreateFunction",
+    status: int = 400,
+) -> str:
     from botocore.exceptions import ClientError
 
-    error = ClientError({"Error": {"Code": code, "Message": message}}, call)
+    answer = {"Error": {"Code": code, "Message": message}}
+    error = ClientError({**answer, "ResponseMetadata": {"HTTPStatusCode": status}}, call)
     return str(refused(error, service, call, FUNCTION))
 
 
@@ -45,6 +52,12 @@ def test_variables_that_lambda_repeats_are_not_told() -> None:
     )
     assert "4KB limit" in sentence
     assert "geheim" not in sentence
+
+
+def test_a_failure_of_the_service_is_waited_for_and_its_page_is_not_shown() -> None:
+    sentence = told("500", "<!doctype html> <html lang=en> <p>Sorry", status=500)
+    assert "html" not in sentence
+    assert "a page of HTML (500); wait a minute and try again" in sentence
 
 
 def test_who_is_not_logged_in_any_more_is_told_to_log_in() -> None:

@@ -11,6 +11,7 @@ from bentofn.runtime import lifeline
 from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.event_loop import is_importable, new_event_loop
 from bentofn.runtime.http.connection import Connection
+from bentofn.runtime.http.first_request import tell_of_first
 from bentofn.runtime.http.serving import Server, ServerConfig
 from bentofn.runtime.stages import stage
 
@@ -62,7 +63,7 @@ def run(
     Raises:
         UserError: The application's start-up failed, an ``on_startup`` hook for instance.
     """
-    server = Server(config, on_ready)
+    server = Server(tell_of_first(config), on_ready)
 
     def hear(control: socket.socket) -> None:
         if heed(control):

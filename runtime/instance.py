@@ -9,7 +9,6 @@ from functools import partial
 
 from bentofn.runtime import asgi, lifecycle, lifeline, threads
 from bentofn.runtime.hooks import run_after_restore
-from bentofn.runtime.http.first_request import tell_of_first
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.orders import Orders
@@ -70,7 +69,7 @@ def live(
         try:
             config = start()
             asgi.run(
-                tell_of_first(config),
+                config,
                 listener,
                 on_ready=partial(_tell_ready, control),
                 control=control.socket,

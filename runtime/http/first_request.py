@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -13,9 +14,7 @@ from bentofn.runtime.http.serving import ServerConfig
 
 def tell_of_first(config: ServerConfig) -> ServerConfig:
     """Tell of the first request that is answered, and of nothing after it, if anybody asks."""
-    if stages.asked():
-        config.app = _told(config.app)
-    return config
+    return replace(config, app=_told(config.app)) if stages.asked() else config
 
 
 def timed(call: Callable[..., Awaitable[Any]], name: str) -> Callable[..., Awaitable[Any]]:

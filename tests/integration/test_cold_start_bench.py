@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from serve_command import said_url
 from trace_events import slices_of
 
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import Criu
+from bentofn.runtime.stages import FILE, read
 
 Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -135,3 +139,16 @@ def test_what_cannot_be_meant_is_said_in_one_sentence(bentofn: Bentofn, home: Ho
     assert refused.returncode == 1
     assert "/none/trace.json cannot be written" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_bento_that_is_served_tells_of_its_start_up_to_the_end_of_its_first_request(
+    home: Home, tmp_path: Path
+) -> None:
+    env = {**os.environ, "BENTOFN_HOME": str(home.path), FILE: str(tmp_path / "stages")}
+    with said_url(tmp_path, ("serve", "echo", "--port", "0"), env) as url:
+        for text in ("one", "two"):
+            assert httpx.post(f"{url}/echo", json={"text": text}, timeout=60).text == text
+    told = [each.name for each in read(tmp_path / "stages")]
+    assert told[0] == "boot"
+    assert {"import", "construct", "warm-up", "bind"} <= set(told)
+    assert (told[-1], told.count("answer"), told.count("call echo")) == ("answer", 1, 2)

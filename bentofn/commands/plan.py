@@ -107,7 +107,8 @@ def _text(value: Any) -> str:
         more = f" and {len(value) - _SHOWN} more" if len(value) > _SHOWN else ""
         return ", ".join(map(_text, value[:_SHOWN])) + more or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_text(each)}" for key, each in value.items() if each is not None)
+        members = (f"{key}={_text(each)}" for key, each in value.items() if each is not None)
+        return ", ".join(members) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

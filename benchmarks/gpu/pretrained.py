@@ -1,0 +1,84 @@
+"""From a new process to the first answer: ``from_pretrained``, and our loader."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from table import Row, ratios
+
+from gpu.setup import Setup, bring_in
+
+ROOT = Path(__file__).resolve().parents[2]
+START = Path(__file__).with_name("pretrained_start.py")
+HOWS = {
+    "from_pretrained": "transformers",
+    "hook": "bentofn.weights.accelerate",
+    "load": "bentofn.weights.load_files",
+}
+
+
+def rows(setup: Setup) -> Iterator[Row]:
+    """Seconds of each way, in turn; all must give the same logits."""
+    if not importlib.util.find_spec("transformers"):
+        print("pretrained: transformers is not installed, nothing is measured", flush=True)
+        return
+    folder = _model(setup)
+    samples: dict[str, list[float]] = {how: [] for how in HOWS}
+    answers = set()
+    for _ in range(1 if setup.is_fake else 3):
+        for how, seconds in samples.items():
+            for file in folder.glob("*.safetensors"):
+                bring_in(file)
+            took, answer = _start(how, folder, setup.device)
+            seconds.append(took)
+            answers.add(answer)
+    if len(answers) != 1:
+        raise SystemExit(f"The ways to load the model give different answers: {answers}")
+    case = "new process to first answer"
+    for how, seconds in samples.items():
+        yield Row(case, HOWS[how], "wall", "s", seconds)
+    sooner = ratios(samples["from_pretrained"], samples["load"])
+    yield Row(f"{case}: from_pretrained against", HOWS["load"], "times", "x", sooner, ">= 4.0")
+
+
+def _model(setup: Setup) -> Path:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    large = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 18}
+    small = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 32 if not setup.is_fake else 4, "num_key_value_heads": 4}
+    config = LlamaConfig(vocab_size=32000, **(small if setup.is_fake else large), **heads)
+    folder = setup.folder / "pretrained"
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with setup.device:
+            model = LlamaForCausalLM(config)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    model.save_pretrained(folder)
+    del model
+    if setup.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return folder
+
+
+def _start(how: str, folder: Path, device: torch.device) -> tuple[float, str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    began = time.monotonic()
+    run = subprocess.run(
+        [sys.executable, str(START), how, str(folder), str(device)],
+        env=environment, capture_output=True, text=True, check=False, timeout=180,
+    )  # fmt: skip
+    if run.returncode:
+        raise SystemExit(f"{how} failed: {run.stderr[-2000:]}")
+    told = json.loads(run.stdout.splitlines()[-1])
+    return told["at"] - began, told["answer"]

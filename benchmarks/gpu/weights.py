@@ -1,0 +1,139 @@
+"""Weights onto the GPU: ours in each state of the file, peers in the same rounds."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from table import Row
+
+from bentofn.runtime.weights.onto import Target, load_onto
+from bentofn.runtime.weights.sources import opened
+from bentofn.runtime.weights.staging import Staging, Tuning
+from gpu.loaders import Loader, peers
+from gpu.model import model_file, tensors
+from gpu.setup import Setup, bring_in, evict
+
+VARIANTS = (
+    Tuning(threads=4),
+    Tuning(threads=8),
+    Tuning(threads=16),
+    Tuning(slot=4 << 20),
+    Tuning(slot=16 << 20),
+    Tuning(slots=4),
+    Tuning(streams=1),
+    Tuning(streams=4),
+)
+"""What is measured beside the one that is used, to choose it."""
+
+
+def rows(setup: Setup) -> Iterator[Row]:
+    """Rates in GB/s and shares of the limits; every result is compared bit for bit."""
+    file = model_file(setup)
+    reference = {name: t.to(setup.device) for name, t in tensors(setup.size).items()}
+    staging = Staging(setup.context)
+    loaders: dict[str, Loader] = {"bentofn": _ours(setup, staging), **peers(setup.device)}
+    bring_in(file)
+    first, found = setup.timed(lambda: loaders["bentofn"](file, setup.device))
+    _compare(found, reference, "bentofn")
+    del found
+    yield Row("resident, first of a process", "bentofn", "rate", "GB/s", [_rate(file, first)])
+    yield from _state(setup, "resident", bring_in, loaders, reference, min_of(setup, "L1", "L2"))
+    yield from _state(setup, "evicted", evict, loaders, reference, ("L3", setup.limits["L3"]))
+    bring_in(file)
+    for tuning in VARIANTS:
+        other = Staging(setup.context, tuning)
+        load = _ours(setup, other)
+        load(file, setup.device)
+        seconds = [setup.timed(lambda: load(file, setup.device))[0] for _ in range(3)]  # noqa: B023
+        other.close()
+        yield Row("resident, " + _named(tuning), "bentofn", "rate", "GB/s", _rates(file, seconds))
+    staging.close()
+
+
+def min_of(setup: Setup, *names: str) -> tuple[str, float]:
+    """The lower of limits, and how it is called."""
+    return f"min({', '.join(names)})", min(setup.limits[name] for name in names)
+
+
+def _ours(setup: Setup, staging: Staging) -> Loader:
+    def load(file: Path, device: torch.device) -> dict[str, torch.Tensor]:
+        with opened(file) as source:
+            return load_onto(Target(device, staging), [source])
+
+    return load
+
+
+def _state(
+    setup: Setup,
+    state: str,
+    prepare: Callable[[Path], None],
+    loaders: dict[str, Loader],
+    reference: dict[str, torch.Tensor],
+    limit: tuple[str, float],
+) -> Iterator[Row]:
+    """One state of the file: loaders take turns."""
+    file = model_file(setup)
+    samples: dict[str, list[float]] = {name: [] for name in loaders}
+    for turn in range(setup.rounds):
+        for name, load in loaders.items():
+            if state == "evicted" and turn >= (3 if name == "bentofn" else 1):
+                continue  # a disk is slow, and a minute is long
+            prepare(file)
+            gc.collect()
+            try:
+                seconds, found = setup.timed(lambda: load(file, setup.device))  # noqa: B023
+            except Exception as error:  # a peer that does not run here is said to
+                if name == "bentofn":
+                    raise
+                print(f"{name} failed: {type(error).__name__}: {error}"[:300], flush=True)
+                continue
+            _compare(found, reference, name)
+            del found
+            samples[name].append(seconds)
+    for name, seconds in samples.items():
+        if seconds:
+            yield Row(state, name, "rate", "GB/s", _rates(file, seconds))
+    ours = _rates(file, samples["bentofn"])
+    goal = ">= 0.85" if state == "resident" else ">= 0.92"
+    share = [rate / limit[1] for rate in ours]
+    yield Row(f"{state}: share of {limit[0]}", "bentofn", "share", "", share, goal=goal)
+    others = [min(seconds) for name, seconds in samples.items() if seconds and name != "bentofn"]
+    if state == "resident" and others:
+        faster = [min(others) / seconds for seconds in samples["bentofn"]]
+        yield Row("resident: against the fastest peer", "bentofn", "times", "x", faster, ">= 1.0")
+
+
+def _compare(found: dict[str, torch.Tensor], reference: dict[str, torch.Tensor], name: str) -> None:
+    """On the device, bit for bit."""
+    wrong = [
+        key
+        for key, tensor in reference.items()
+        if key not in found
+        or not torch.equal(found[key].view(torch.int16), tensor.view(torch.int16))
+    ]
+    if wrong or len(found) != len(reference):
+        raise SystemExit(f"{name} gave other bytes: {wrong[:3]}")
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.equal(one.view(torch.int16), other.view(torch.int16))
+
+
+def _rate(file: Path, seconds: float) -> float:
+    return file.stat().st_size / seconds / 1e9
+
+
+def _rates(file: Path, seconds: list[float]) -> list[float]:
+    return [_rate(file, each) for each in seconds]
+
+
+def _named(tuning: Tuning) -> str:
+    usual = Tuning()
+    changed = {name: value for name, value in vars(tuning).items() if value != getattr(usual, name)}
+    return ", ".join(
+        f"{name} {value >> 20} MiB" if name == "slot" else f"{name} {value}"
+        for name, value in changed.items()
+    )

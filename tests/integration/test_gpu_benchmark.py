@@ -1,0 +1,26 @@
+"""``benchmarks/gpu.py`` runs in full without a GPU, and says that its figures are none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_it_runs_on_the_stand_in(tmp_path: Path, libfakecuda: Path) -> None:
+    table = tmp_path / "gpu.json"
+    script = str(ROOT / "benchmarks" / "gpu.py")
+    sections = ["limits", "weights", "pretrained"]
+    command = [sys.executable, script, "--fake", "--folder", str(tmp_path), "--json", str(table)]
+    run = subprocess.run(
+        [*command, "--only", *sections], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    found = json.loads(table.read_text())
+    assert found["versions"]["device"] == "fake"
+    cases = {row["case"].partition(":")[0] for row in found["rows"]}
+    assert cases >= {"L1", "L2", "L3", "resident", "evicted"}
+    assert not (ROOT / "benchmarks" / "results" / "gpu.json").exists()

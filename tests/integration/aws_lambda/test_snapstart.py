@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from aws_cloud import ACCOUNT, REGION, Aws
+from moto.backends import get_backend
 
 from bentofn.adapters.aws_lambda.apply import apply
 from bentofn.adapters.aws_lambda.desired import desire
@@ -120,6 +122,10 @@ def test_what_is_fetched_stays_as_long_as_a_version_fetches_it(deploys: Deploys,
     assert len(aws.of("s3.PutObject")) == 1
     for code in "345":
         deploys(code, fetched="others")
+    assert not [each for each in aws.of("s3.DeleteObject") if each["Key"].startswith(place)]
+    for each in get_backend("s3")[ACCOUNT]["aws"].buckets[bucket].keys.values():
+        each.last_modified = datetime(2020, 1, 1)  # it may be no other deployment's now
+    deploys("6", fetched="others")
     assert [each for each in aws.of("s3.DeleteObject") if each["Key"].startswith(place)]
 
 

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,7 +29,7 @@ from typing import Any
 FILE, IMPORTS = "BENTOFN_STAGES", "BENTOFN_STAGES_IMPORTS"
 """Variables: the file, and whether each module that is imported is a stage of its own (``1``)."""
 
-MOST = 8 << 20
+MOST = 1 << 20
 """Bytes that are read of a file of stages."""
 
 
@@ -176,7 +176,7 @@ def _finish(tell: Tell, name: str, began: int, details: Mapping[str, Any]) -> No
 def _append(file: int, told: Stage) -> None:
     # Not told: one of a thread that goes on after the end, or that a full disk has no room for.
     with contextlib.suppress(OSError):
-        os.write(file, json.dumps(asdict(told), default=str).encode() + b"\n")
+        os.write(file, json.dumps(vars(told), default=str).encode() + b"\n")
 
 
 def _parse(line: bytes) -> Stage | None:

@@ -91,7 +91,7 @@ def _print(done: Measured, rounds: int, trace: Path | None) -> None:
     if done.note:
         click.echo(f"Not faster: {done.note}.")
     if trace is not None:
-        click.echo(f"{trace} opens in ui.perfetto.dev and in chrome://tracing.")
+        click.echo(f"{trace} opens in ui.perfetto.dev.")
 
 
 def _write(trace: Path, done: Measured) -> None:

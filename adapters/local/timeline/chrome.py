@@ -1,4 +1,4 @@
-"""Timelines as a trace that ui.perfetto.dev and chrome://tracing open.
+"""Timelines as a trace for ui.perfetto.dev, and other viewers of Chrome's trace event format.
 
 Source: "Trace Event Format",
 https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU

@@ -126,6 +126,14 @@ def test_a_function_that_may_only_start_plainly_is_measured_alone(
     assert "TEMPLATE" not in done.stdout
 
 
+def test_why_it_does_not_start_in_a_faster_way_is_told(bentofn: Bentofn, home: Home) -> None:
+    command = ("bench", "cold-start", "echo", "-n", "1", "--json")
+    done = bentofn(*command, home=home.path, BENTOFN_CRIU="/nowhere/criu")
+    document = json.loads(done.stdout)
+    assert list(document["starts"]) == ["plain", "template"]
+    assert "/nowhere/criu" in document["note"]
+
+
 def test_what_cannot_be_meant_is_said_in_one_sentence(bentofn: Bentofn, home: Home) -> None:
     none = bentofn("bench", "cold-start", home=home.path, check=False)
     assert (none.returncode, none.stderr) == (

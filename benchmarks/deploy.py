@@ -1,4 +1,4 @@
-"""Functions on AWS Lambda: how long a start takes, packaged by us and by others.
+"""Functions on AWS Lambda: how long a start takes, packaged by us and by others, and a plan.
 
 AWS's own emulator and the unmodified awslambdaric run them, from ``/opt`` and ``/var/task`` that
 they may only read. All files are in the page cache: what Lambda's storage adds comes on top, and is
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from lambdas import EVENT, MEMORY, PYTHON, Packaged, fetch_emulator, invoke, package_all
+from planning import measure_help, measure_plans
 from table import Row, Table, arguments, ratios
 
 from bentofn.adapters.local.lambda_.configuration import Configuration
@@ -102,6 +103,7 @@ def measure(functions: list[Packaged], rie: Path, table: Table, *, quick: bool) 
     """Add all rows."""
     truth = measure_starts(functions, rie, table, 3 if quick else 9)
     asyncio.run(measure_restores(functions[0], truth, table, 5 if quick else 15))
+    measure_help(table, 5 if quick else 15)
 
 
 def new_table() -> Table:
@@ -117,6 +119,8 @@ def main() -> None:
         folder = Path(temporary)
         folder.chmod(0o755)
         measure(package_all(folder), fetch_emulator(folder), table, quick=given.quick)
+        rounds = 3 if given.quick else 15
+        measure_plans(folder / "project", folder / "home", table, rounds)
     table.write(given.json)
 
 

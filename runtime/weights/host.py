@@ -33,7 +33,7 @@ def map_file(file: FileSource) -> mmap:
     """
     try:
         memory = mapped(file.descriptor, file.size)
-        populate(memory)
+        populate(memory, file.descriptor)
     except (OSError, ValueError) as error:
         file.check()
         # The file is as long as it was, so that the page is there and the disk does not give it.

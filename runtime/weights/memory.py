@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import time
+from collections.abc import Iterable
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
 
 from bentofn.runtime.weights.sharing import share
@@ -21,7 +23,10 @@ _MADV_HUGEPAGE, _MADV_POPULATE_READ = 14, 22
 
 _PIECE = 8 * HUGE
 _PATIENCE = 0.01
-"""Seconds after which more threads than one map pages: what is cached in large pages takes less."""
+"""Seconds after which more threads than one map pages: a small file is there by then."""
+
+_QUICK = 0.0005
+"""Seconds in which a piece is mapped that is cached in large pages; in small ones it takes more."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -71,11 +76,14 @@ def private(size: int) -> tuple[mmap, int]:
     return memory, offset
 
 
-def populate(memory: mmap, threads: int | None = None) -> None:
-    """Have all pages of a mapped file read and mapped, in large pages where the kernel can.
+def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
+    """Have all of a mapped file read, and mapped where that pays.
+
+    What the kernel has in large pages costs a fault for each when it is used, and no less here.
 
     Args:
         memory: The whole mapping.
+        descriptor: The file.
         threads: How many work at most; by default as many as can run.
 
     Raises:
@@ -91,7 +99,26 @@ def populate(memory: mmap, threads: int | None = None) -> None:
             if code != errno.EINVAL:  # an older kernel: pages are mapped when they are used
                 raise OSError(code, os.strerror(code))
 
-    share(piece, range(0, size, _PIECE), threads or cpus(), patience=_PATIENCE)
+    began = time.perf_counter()
+    piece(0)
+    rest: Iterable[int] = range(_PIECE, size, _PIECE)
+    if time.perf_counter() - began < _QUICK:
+        rest = [each for each in rest if not _is_cached(descriptor, each, min(each + _PIECE, size))]
+    share(piece, rest, threads or cpus(), patience=_PATIENCE)
+
+
+def _is_cached(descriptor: int, start: int, stop: int) -> bool:
+    """Whether a part of a file can be read without waiting, by a byte of each 2 MiB."""
+    byte = [bytearray(1)]
+    try:
+        return all(
+            os.preadv(descriptor, byte, offset, os.RWF_NOWAIT)
+            for offset in (*range(start, stop, HUGE), stop - 1)
+        )
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        return error.errno == errno.EOPNOTSUPP  # tmpfs is memory
 
 
 class Residency:

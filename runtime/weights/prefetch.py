@@ -64,7 +64,7 @@ def _read(filename: str | os.PathLike[str]) -> None:
         identity = identity_of(descriptor)
         _reading.add(identity)
         try:
-            populate(mapped(descriptor, identity[2]))
+            populate(mapped(descriptor, identity[2]), descriptor)
         finally:
             _reading.discard(identity)
             os.close(descriptor)

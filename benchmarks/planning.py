@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def measure_plans(project: Path, home: Path, table: Table, rounds: int) -> None:
         rounds: How often each is planned.
     """
     plan = (*BENTOFN, "plan", *TARGET)
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # says what moto does not simulate
     with running_aws() as aws:
         environment = {**aws.environment, "BENTOFN_HOME": str(home)}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mangum.types import Receive, Scope, Send
 
-from bentofn.runtime import lifecycle, renew, threads
+from bentofn.runtime import lifecycle, on_demand, renew, threads
 from bentofn.runtime.aws_lambda.events import Events
 from bentofn.runtime.aws_lambda.observed import Handler, observed
 from bentofn.runtime.errors import UserError
@@ -43,6 +43,8 @@ def make_handler() -> Handler:
     cpus = _cpus()
     threads.allow(os.environ, cpus)
     how = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+    if how == "on-demand":
+        on_demand.declare(os.environ)
     options = {"service": lifecycle.target_of(root), "source": str(root.source)}
     prepared = lifecycle.prepare(options, warm=how != "on-demand")
     lifecycle.settle()

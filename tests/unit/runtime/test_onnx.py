@@ -128,3 +128,28 @@ def test_a_template_with_a_session_can_be_forked_and_the_copy_gets_threads(tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+AWAITED = """
+import os, sys, time
+from pathlib import Path
+from bentofn.runtime import on_demand, onnx
+
+onnx.PATIENCE = float(sys.argv[2])
+on_demand.declare(os.environ)
+session = onnx.OnnxSession(Path(sys.argv[1]))
+first = session._session
+before = session([[1, 2]], [[3, 4]]).tolist()
+while float(sys.argv[2]) < 1 and session._session is first:
+    time.sleep(0.001)
+assert session([[1, 2]], [[3, 4]]).tolist() == before
+"""
+
+
+@pytest.mark.parametrize("patience", ["0", "600"])
+def test_where_a_request_waits_weights_are_packed_later_and_nothing_waits_for_that(
+    tmp_path: Path, patience: str
+) -> None:
+    command = [sys.executable, "-c", AWAITED, str(write(tmp_path)), patience]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import gc
 import hashlib
 import json
 import os
@@ -154,6 +155,7 @@ def run(
     Raises:
         UserError: One runs already, or the port is in use.
     """
+    gc.disable()  # until it answers: nothing that is made until then becomes garbage
     # Here, because the command line imports this module to learn where a platform runs.
     import asyncio
 
@@ -175,6 +177,8 @@ def run(
         _allow_connections()
 
         def on_ready() -> None:
+            gc.freeze()
+            gc.enable()
             atomic_write(_port_file(home), str(port).encode())
             atomic_write(
                 _state_file(home), json.dumps(dataclasses.asdict(endpoint)).encode(), 0o600

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
@@ -108,11 +108,14 @@ class Platform:
         await asyncio.to_thread(end_orphans, self._home.snapshots)
         write_lazy_logs(self._providers, self.functions)
         deployments = await asyncio.to_thread(self._state.live)
+        bentos = await asyncio.to_thread(self._bentos, {each.spec.bento for each in deployments})
         for deployment in deployments:
             function = self._roster.obtain(deployment.spec.name)
             function.deployment = deployment
             try:
-                bento = await self._resolve(deployment.spec)
+                bento = bentos[deployment.spec.bento]
+                if isinstance(bento, Exception):
+                    raise bento
                 profile_of(deployment.spec.settings)
             except (UserError, OSError) as error:
                 function.trouble = f"Its bento is not usable: {error}"
@@ -194,6 +197,16 @@ class Platform:
 
     async def _resolve(self, spec: FunctionSpec) -> LocalBento:
         return await asyncio.to_thread(resolve_bento, self._home, spec.bento, self._providers)
+
+    def _bentos(self, names: Iterable[str]) -> dict[str, LocalBento | UserError | OSError]:
+        """Bentos by their names, or why they are not usable."""
+        found: dict[str, LocalBento | UserError | OSError] = {}
+        for name in names:
+            try:
+                found[name] = resolve_bento(self._home, name, self._providers)
+            except (UserError, OSError) as error:
+                found[name] = error
+        return found
 
     def _status(self, function: Function) -> FunctionStatus:
         name, found = function.name, function.status(self.url_of(function.name))

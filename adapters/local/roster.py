@@ -25,12 +25,16 @@ class Roster:
         sockets: A short private directory for the instances' sockets.
         confinement: What holds the instances to their limits.
         shared: The platform's.
+
+    Raises:
+        UserError: The home cannot be written.
     """
 
     def __init__(self, home: Home, sockets: Path, confinement: Confinement, shared: Shared) -> None:
         self.functions: dict[str, Function] = {}
         self._home = home
         self._sockets = sockets
+        self._hidden = (sockets, *private_paths(home))
         self._confinement = confinement
         self._shared = shared
         self._numbers = itertools.count(1)
@@ -67,7 +71,7 @@ class Roster:
     def _isolate(self, spec: FunctionSpec) -> Isolation:
         limits = Limits.of(spec.settings, profile_of(spec.settings))
         cells = self._confinement.cells(limits, f"{spec.name}-")
-        return Isolation(cells, (self._sockets, *private_paths(self._home)))
+        return Isolation(cells, self._hidden)
 
     def _socket_directory(self) -> Path:
         return self._sockets / str(next(self._numbers))

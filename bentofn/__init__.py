@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bentofn.runtime.hooks import on_startup as on_startup
     from bentofn.runtime.hooks import register_after_restore as register_after_restore
     from bentofn.runtime.hooks import register_before_snapshot as register_before_snapshot
+    from bentofn.runtime.kept.file import kept_file as kept_file
     from bentofn.runtime.management import Bento as Bento
     from bentofn.runtime.management import build as build
     from bentofn.runtime.management import delete as delete

@@ -110,7 +110,7 @@ class Assembler:
             if self.inputs.options.gpu is None and self._is_for_cpu and is_cpu(lock.versions):
                 refuse_unseen_gpu(description.contract)
         with self.step("bytecode"):
-            bytecode = self._bytecode(environment, description)
+            bytecode = self._bytecode(environment, description.files)
         with self.step("models"):
             models = self._models(description, lock)
         with self.step("runtime"):
@@ -132,7 +132,11 @@ class Assembler:
                 self.report,
             )
         if compiled is not None:
-            layers = (*environment.layers, *bytecode, *models.layers, compiled, runtime, code)
+            with self.step("bytecode"):
+                imported = {*description.files, *compiled.modules}
+                bytecode = self._bytecode(environment, sorted(imported))
+            late_ones = (compiled.layer, runtime, code)
+            layers = (*environment.layers, *bytecode, *models.layers, *late_ones)
             manifest = make_manifest(
                 self.inputs, lock, environment, description.contract, models.references, layers
             )
@@ -258,11 +262,11 @@ class Assembler:
         others = {path: digest for path, digest in digests.items() if path not in python}
         return import_surface(python, others)
 
-    def _bytecode(self, environment: Environment, description: Description) -> list[Descriptor]:
+    def _bytecode(self, environment: Environment, files: Sequence[str]) -> list[Descriptor]:
         return bytecode_layers(
             self.inputs,
             environment,
-            description.files,
+            files,
             self._packing,
             self.home,
             self.store,

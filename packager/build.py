@@ -67,7 +67,7 @@ class _Steps:
         try:
             yield
         finally:
-            self.seconds[name] = time.perf_counter() - begin
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
 
 
 def build(

@@ -81,6 +81,11 @@ class Home:
         return self.path / "snapshots"
 
     @property
+    def compiled(self) -> Path:
+        """Compiled code beside bentos, one directory a bento (:mod:`bentofn.packager.kept`)."""
+        return self.path / "compiled"
+
+    @property
     def logs(self) -> Path:
         """Logs of the local platform."""
         return self.path / "logs"

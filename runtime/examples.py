@@ -7,6 +7,7 @@ environment is not missed.
 from __future__ import annotations
 
 import base64
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +31,10 @@ def main(options: Mapping[str, str]) -> int:
     from bentofn.runtime.http.warmup import answer_examples
     from bentofn.runtime.kept import start
     from bentofn.runtime.manifest import canonical_json
+    from bentofn.runtime.namespaces import Namespaces, isolate
     from bentofn.runtime.obstacles import Sites
 
+    isolate(Namespaces.find(), os.environ)()  # where a platform runs it
     document: dict[str, object]
     sites = Sites.record(options["source"], options["env"], lines="lines" in options)
     try:

@@ -221,7 +221,9 @@ def take_environment(env: Mapping[str, str], count: int, pools: threads.Pools) -
     renew.renew_environment(env)
     kept.copied()
     threads.allow(os.environ, count)
-    pools.resize(threads.wanted(env, count))
+    number = threads.wanted(env, count)
+    pools.resize(number)
+    kept.resized(number)
 
 
 def restore(

@@ -40,6 +40,7 @@ HOMES: Mapping[str, str] = {
     "get_current_service": "current",
     "import_bento": "management",
     "importing": "current",
+    "kept_file": "kept.file",
     "list": "management",
     "load": "management",
     "monitor": "monitoring",

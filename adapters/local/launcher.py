@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.choice import EngineChoice
+from bentofn.adapters.local.compiled import CompileFirst
 from bentofn.adapters.local.deployment import run_deployment_hook
 from bentofn.adapters.local.engines import (
     CriuEngine,
@@ -85,6 +87,7 @@ class Launcher:
         self._zygote: ZygoteEngine | None = None
         self._shares = spec.settings.snapshot == "auto" and bool(bento.packages)
         self._patience = Patience()
+        self._called_off = threading.Event()
         self._sharing: asyncio.Task[None] | None = None
         self.turns = Turns.of(
             spec, bento, shared, self._how_to_launch, start_timeout, unwanted, urgent,
@@ -229,6 +232,7 @@ class Launcher:
         preparation = self._choice.preparation
         if preparation is not None:
             await asyncio.wait([preparation])
+        await asyncio.to_thread((await self._how_to_launch()).have_compiled)
         zygote = await self._zygote_engine()
         if zygote is not None:
             try:
@@ -286,6 +290,7 @@ class Launcher:
 
     async def close(self) -> None:
         """Stop all that the engines run and remove their sockets."""
+        self._called_off.set()
         if self._sharing is not None:
             self._sharing.cancel()
             await asyncio.gather(self._sharing, return_exceptions=True)
@@ -325,9 +330,14 @@ class Launcher:
         if self._python is None:
             self._python = await asyncio.to_thread(find_python, self._bento.manifest.python)
         self._sockets.mkdir(mode=0o700, exist_ok=True)
+        python = self._python
+        first = CompileFirst(
+            self._shared.restorer.store.home, self._bento, python, self._log.write,
+            asyncio.get_running_loop(), self._called_off,
+        )  # fmt: skip
         return Launch(
-            self._bento.root.path, self._python, self._environment, self._sockets, self._log.write,
-            self._isolation,
+            self._bento.root.path, python, self._environment, self._sockets, self._log.write,
+            self._isolation, first,
         )  # fmt: skip
 
     def _tell(self, engine: str, line: str) -> None:

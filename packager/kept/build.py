@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.build_inputs import BuildInputs
@@ -29,6 +30,19 @@ _WORDS = (b"compile", b"triton", b"aoti", b"jit")
 which imports nothing new, then needs no further look."""
 
 
+@dataclass(frozen=True)
+class Compiled:
+    """What a service compiles.
+
+    Args:
+        layer: The layer of it.
+        modules: What the packages' compilers are, such as ``env/torch/_dynamo/utils.py``.
+    """
+
+    layer: Descriptor
+    modules: tuple[str, ...]
+
+
 def compiled_layer(
     inputs: BuildInputs,
     imports: str,
@@ -39,7 +53,7 @@ def compiled_layer(
     store: Store,
     scratch: Path,
     report: Callable[[str], None],
-) -> Descriptor | None:
+) -> Compiled | None:
     """The layer of compiled code; None for a service that compiles nothing.
 
     What the service compiled while its examples were answered in this build is taken. Where they
@@ -66,9 +80,9 @@ def compiled_layer(
     path = (
         home.cache / "compiled" / f"{layer_key(COMPILED, RULES, imports, own, models, host)}.json"
     )
-    known, layer = _recall(path, store)
+    known, made = _recall(path, store)
     if known:
-        return layer
+        return made
     trial = Trial(bench.target, manifest.envs, home)
     root = next((scratch / n for n in ("slim", "look") if trial.earlier(scratch / n)), None)
     if root is None:
@@ -82,18 +96,22 @@ def compiled_layer(
     found = collect(trial.compiles(root))
     if found is not None:
         layer = put_layer(store, found.entries(), kind="compiled", title=COMPILED)
-        what = ", ".join(found.kept.what[:3]) + ("..." if len(found.kept.what) > 3 else "")
-        report(f"Keeping what it compiled ({what})")
+        made = Compiled(layer, found.modules)
+        report(f"Keeping what it compiled, {found.summary}")
     home.directory(path.parent)
-    atomic_write(path, canonical_json(layer.to_json() if layer else None))
-    return layer
+    raw = {"layer": made.layer.to_json(), "modules": made.modules} if made else None
+    atomic_write(path, canonical_json(raw))
+    return made
 
 
-def _recall(path: Path, store: Store) -> tuple[bool, Descriptor | None]:
-    """Whether it is known what a service compiles, and the layer that it is."""
+def _recall(path: Path, store: Store) -> tuple[bool, Compiled | None]:
+    """Whether it is known what a service compiles, and that."""
     try:
         raw = json.loads(path.read_bytes())
-        layer = Descriptor.from_json(raw) if raw is not None else None
-    except (OSError, ValueError, TypeError, AttributeError, UserError):
+        if raw is None:
+            return True, None
+        made = Compiled(Descriptor.from_json(raw["layer"]), tuple(map(str, raw["modules"])))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, UserError):
         return False, None
-    return layer is None or store.has(layer.digest), layer
+    known = store.has(made.layer.digest)
+    return known, made if known else None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bentofn.packager.layers import LayerFile
-from bentofn.runtime.kept.layer import FILES, RECORD, Kept
+from bentofn.runtime.kept.host import Host
+from bentofn.runtime.kept.layer import FILES, MODULES, RECORD, Kept
 from bentofn.runtime.layout import ARCHIVE_PREFIX
+from bentofn.runtime.manifest import canonical_json
 
 COMPILED = "compiled"
 """The directory of a bento's root; also the kind of the layer."""
 
+_SHOWN = 3
 _LEFT_OUT = ("locks", "bin")
 _UNFINISHED = (".lock", ".tmp")
 
@@ -25,17 +29,24 @@ class Collected:
     Args:
         kept: On what, and by what.
         files: Path below :data:`FILES` to the file.
+        modules: What was imported for it of the packages, such as ``env/torch/_dynamo/utils.py``.
     """
 
     kept: Kept
     files: dict[str, Path]
+    modules: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """The name of its directory: one for each class of machines."""
-        host = self.kept.host
-        text = "\0".join([host.machine, *host.features, host.gpu, host.driver, host.compiler])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return directory_of(self.kept.host)
+
+    @property
+    def summary(self) -> str:
+        """What it is, and how large, for people."""
+        what = ", ".join(self.kept.what[:_SHOWN]) + (", ..." if self.kept.what[_SHOWN:] else "")
+        size = sum(file.stat().st_size for file in self.files.values())
+        return f"{size / 1e6:.1f} MB: {what}"
 
     def entries(self) -> Iterator[LayerFile]:
         """The entries of its layer."""
@@ -43,6 +54,11 @@ class Collected:
         yield LayerFile(f"{place}/{RECORD}", self.kept.to_json())
         for path, file in self.files.items():
             yield LayerFile(f"{place}/{FILES}/{path}", file)
+
+
+def directory_of(host: Host) -> str:
+    """A name for a class of machines."""
+    return hashlib.sha256(canonical_json(host)).hexdigest()[:16]
 
 
 def collect(directory: Path) -> Collected | None:
@@ -55,14 +71,15 @@ def collect(directory: Path) -> Collected | None:
     """
     try:
         kept = Kept.from_json((directory / RECORD).read_bytes())
+        modules = tuple(map(str, json.loads((directory / MODULES).read_bytes())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     found = {
         path.relative_to(directory).as_posix(): path
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path != directory / RECORD and _is_whole(path, directory)
+        if path.is_file() and path.parent != directory and _is_whole(path, directory)
     }
-    return Collected(kept, found) if found else None
+    return Collected(kept, found, modules) if found else None
 
 
 def _is_whole(path: Path, directory: Path) -> bool:

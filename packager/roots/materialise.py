@@ -10,6 +10,7 @@ from pathlib import Path
 from bentofn.packager.erofs.images import image_keys, image_path, remove_image
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
+from bentofn.packager.kept.place import forget, link_kept
 from bentofn.packager.lazy.leftovers import lazy_leftovers
 from bentofn.packager.parts import models_of
 from bentofn.packager.roots.standing import is_whole, links_below, root_path
@@ -75,6 +76,7 @@ def materialise(home: Home, entry: Entry, providers: Sequence[TreeProvider] = ()
         with home.lock(f"root-{root.name}"):
             if not is_whole(root):
                 _write_root(home, root, store.config(entry), links)
+                link_kept(home, entry.digest)
     return root
 
 
@@ -127,6 +129,7 @@ def unmaterialise(home: Home, entry: Entry) -> None:
         for root in whole_directories(home.roots):
             if _bento_of(root) == root_path(home, entry):
                 discard(root)
+        forget(home, entry.digest)
 
 
 def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
@@ -162,6 +165,8 @@ def prune(home: Home, keep: Collection[Path] = ()) -> list[Path]:
         wanted.update(path.readlink().name for path in linked)
         for trees in (home.unpacked, home.mounted):
             removed += [tree for tree in whole_directories(trees) if tree.name not in wanted]
+        bento_names = {_bento_of(root).name for root in wanted_roots}
+        removed += [p for p in whole_directories(home.compiled) if p.name not in bento_names]
         removed += lazy_leftovers(home, store, bentos)
         for path in removed:
             discard(path)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bentofn.runtime.kept import hooks, overlay
-from bentofn.runtime.kept.host import compiler_of, this_host
-from bentofn.runtime.kept.layer import RECORD, Kept, choose
+from bentofn.runtime.kept.host import this_host
+from bentofn.runtime.kept.layer import MODULES, RECORD, Kept, choose
 from bentofn.runtime.kept.report import Report, kernels
 from bentofn.runtime.kept.start import WRITES
 from bentofn.runtime.layout import BentoRoot
+from bentofn.runtime.manifest import canonical_json
 
-_TUNING = {"TORCHINDUCTOR_CPP_DYNAMIC_THREADS": "1"}
+_ANY_THREADS = "TORCHINDUCTOR_CPP_DYNAMIC_THREADS"
 """Kernels for any number of threads: a snapshot is warmed with one, and an instance has its own."""
 
 _NO_WORKERS = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
@@ -26,55 +28,84 @@ class Caches:
     """What a process compiles with.
 
     Args:
+        environment: Where the packages stand.
         writes: Its own directory.
         kept: What fits this machine and where it stands; None where nothing does.
         report: What it compiles anew.
+        compiler: The machine's C++ compiler; empty where there is none.
         recorded: Whether it writes down what it has compiled, for who looks at it afterwards.
+        threads: The numbers of threads that it has compiled for.
     """
 
+    environment: Path
     writes: Path
     kept: tuple[Path, Kept] | None
     report: Report
+    compiler: str
     recorded: bool
+    threads: hooks.ThreadCounts = field(default_factory=hooks.ThreadCounts)
 
     @classmethod
     def find(cls, root: BentoRoot) -> Caches:
         """What fits a bento on this machine."""
-        kept, reasons = choose((root.compiled, root.compiled_here), this_host())
+        here = this_host()
+        kept, reasons = choose((root.compiled_here, root.compiled), here)
         given = os.environ.get(WRITES)
         writes = Path(given) if given else _fresh()
-        return cls(writes, kept, Report(reasons, kept is not None), given is not None)
+        report = Report(reasons, kept is not None)
+        return cls(root.environment, writes, kept, report, here.compiler, given is not None)
 
     def open(self) -> None:
-        """Lay out the directory, and tell the libraries of it by the environment."""
-        if self.kept is not None:
-            overlay.lay(self.writes, self.kept[0])
-            if self.kept[1].said and not compiler_of(os.environ):
-                os.environ["PATH"] = overlay.stand_in(self.writes, self.kept[1].said, os.environ)
+        """Tell the libraries of the directory, by the environment."""
         for variable, name in overlay.VARIABLES.items():
             os.environ[variable] = str(self.writes / name)
-        for variable, value in {**_TUNING, **(_NO_WORKERS if self.kept else {})}.items():
+        os.environ.setdefault(_ANY_THREADS, "1")
+        if self.kept is None:
+            return
+        for variable, value in _NO_WORKERS.items():
             os.environ.setdefault(variable, value)
+        if self._needs_stand_in(self.kept[1]):
+            places = (os.environ.get("PATH", ""), str(self.writes / overlay.PROGRAMS))
+            os.environ["PATH"] = os.pathsep.join(filter(None, places))
+
+    @property
+    def own(self) -> Path:
+        """Where a service keeps files of its own."""
+        return self.writes / overlay.OWN
+
+    def lay(self) -> None:
+        """Make what is kept stand in the directory, unless it does."""
+        if self.kept is None or self.writes.is_dir():
+            return
+        path, kept = self.kept
+        overlay.lay(self.writes, path)
+        if self._needs_stand_in(kept):
+            overlay.stand_in(self.writes, kept.said)
+
+    def _needs_stand_in(self, kept: Kept) -> bool:
+        return bool(kept.said) and not self.compiler
 
     def opened_anew(self) -> Caches:
         """The same for a copy of this process, which has an environment and files of its own."""
         return replace(self, writes=_fresh(), recorded=False)
 
-    def watch(self, environment: Path) -> None:
-        """Have torch find what is kept, and tell what it compiles.
-
-        Args:
-            environment: Where the packages stand.
-        """
-        codecache = [hooks.same_everywhere(str(environment))]
+    def watch(self) -> None:
+        """Have torch find what is kept, and tell what it compiles."""
+        codecache = [hooks.same_everywhere(str(self.environment))]
         patches: dict[str, list[hooks.Patch]] = {
             hooks.CODECACHE: codecache,
             hooks.METRICS: [hooks.tell_of(self.report.heard)],
         }
+        if os.environ[_ANY_THREADS] == "1":
+            patches[hooks.FRAMES] = [self.threads.follow]
         if self.kept is not None:
             codecache.append(hooks.known_source(self.kept[1].torch_key))
             patches[hooks.ISA] = [hooks.tried_before]
         hooks.install(patches)
+
+    def before_compiling(self, call: Callable[[], None]) -> bool:
+        """Have a function called before anything is compiled; False where it would not be."""
+        return hooks.before_compiling(call)
 
     def started(self) -> None:
         """The service has answered its examples: tell what was compiled, and note of what it is."""
@@ -83,16 +114,25 @@ class Caches:
         self.report.started(kernels(found))
         if found and self.recorded:
             (self.writes / RECORD).write_bytes(self._record(found).to_json())
+            (self.writes / MODULES).write_bytes(canonical_json(self._modules()))
 
     def discard(self) -> None:
         """Remove the directory, at the process's end."""
         overlay.discard(self.writes)
 
+    def _modules(self) -> list[str]:
+        """What was imported of the packages: compilers are imported late, and are large."""
+        prefix = f"{self.environment}/"
+        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        return sorted({f"env/{f[len(prefix) :]}" for f in files if f and f.startswith(prefix)})
+
     def _record(self, found: list[Path]) -> Kept:
         host = this_host()
-        native = any(path.suffix == ".so" and overlay.TRITON not in path.parts for path in found)
+        native = any((self.writes / overlay.INDUCTOR).rglob("*.so"))
         if not native:
-            host = replace(host, features=(), compiler="")
+            host = replace(host, compiler="")
+        if not native and not self.own.is_dir():  # nobody knows what a service's own file holds
+            host = replace(host, features=())
         if not _uses_gpu():
             host = replace(host, gpu="", driver="")
         return Kept(

@@ -12,6 +12,7 @@ import collections
 import contextlib
 import importlib.abc
 import importlib.machinery
+import json
 import os
 import sys
 import sysconfig
@@ -24,6 +25,8 @@ CODECACHE = "torch._inductor.codecache"
 ISA = "torch._inductor.cpu_vec_isa"
 WORKERS = "torch._inductor.async_compile"
 METRICS = "torch._dynamo.utils"
+CALLBACKS = "torch._dynamo.callback"
+FRAMES = "torch._dynamo.convert_frame"
 
 Patch = Callable[[ModuleType], None]
 
@@ -101,6 +104,43 @@ def tell_of(listen: Callable[[Any], None]) -> Patch:
         module.__dict__["_compilation_metrics"] = Told(recorded, recorded.maxlen)
 
     return patch
+
+
+class ThreadCounts:
+    """The numbers of compute threads that torch's compiled functions hold for, with all else that
+    is the same in a whole process (``GlobalStateGuard``); with another it compiles them again."""
+
+    def __init__(self) -> None:
+        self._guards: list[Any] = []
+
+    def follow(self, module: ModuleType) -> None:
+        """Remember the guards that are made from now on (``torch._dynamo.convert_frame``)."""
+        make = getattr(module, "GlobalStateGuard", None)
+        if make is None:
+            return
+
+        def made() -> Any:
+            guard = make()
+            self._guards.append(guard)
+            return guard
+
+        module.__dict__["GlobalStateGuard"] = made
+
+    def set(self, count: int) -> None:
+        """Have them hold for another number, where the kernels were compiled for any."""
+        for guard in self._guards:
+            with contextlib.suppress(AttributeError, KeyError, ValueError, TypeError):
+                state = json.loads(guard.__getstate__())
+                guard.__setstate__(json.dumps({**state, "num_threads": count}))
+
+
+def before_compiling(call: Callable[[], None]) -> bool:
+    """Have a function called before torch compiles anything more; False where torch does not."""
+    handler = getattr(sys.modules.get(CALLBACKS), "callback_handler", None)
+    if handler is None:
+        return False
+    handler.register_start_callback(lambda _: call())
+    return True
 
 
 def end_workers() -> None:

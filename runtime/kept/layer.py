@@ -17,6 +17,9 @@ FORMAT = 1
 RECORD = "kept.json"
 """What it is, beside :data:`FILES`."""
 
+MODULES = "modules.json"
+"""Where a build compiles: what was imported by then, below the environment. It is in no layer."""
+
 FILES = "files"
 """The directories of the compilers, as they wrote them."""
 
@@ -59,8 +62,8 @@ class Kept:
         if lacking:
             more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
             return f"on a CPU with {', '.join(lacking[:_SHOWN])}{more}, which this one lacks"
-        if host.features and here.compiler and host.compiler != here.compiler:
-            return f"by {host.compiler or 'no compiler'}, and this machine has {here.compiler}"
+        if host.compiler and here.compiler and host.compiler != here.compiler:
+            return f"by {host.compiler}, and this machine has {here.compiler}"
         return None
 
     def to_json(self) -> bytes:

@@ -18,6 +18,8 @@ INDUCTOR, TRITON = "inductor", "triton"
 OWN = "own"
 """What a service keeps itself, see :mod:`bentofn.runtime.kept.file`."""
 
+PROGRAMS = "bin"
+
 VARIABLES = {
     "TORCHINDUCTOR_CACHE_DIR": INDUCTOR,
     "TRITON_CACHE_DIR": TRITON,
@@ -56,23 +58,26 @@ def lay(writes: Path, kept: Path | None) -> None:
 def written(writes: Path) -> Iterator[Path]:
     """What compilers wrote themselves, without their locks and what they had not finished."""
     for folder, folders, names in os.walk(writes):
-        folders[:] = sorted(name for name in folders if name not in ("locks", "bin", "__pycache__"))
+        folders[:] = sorted(
+            name for name in folders if name not in ("locks", PROGRAMS, "__pycache__")
+        )
         for name in sorted(names):
             path = Path(folder) / name
             if not name.endswith((".lock", ".tmp")) and not path.is_symlink():
                 yield path
 
 
-def stand_in(writes: Path, said: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """Make a ``g++`` that answers as the one did that compiled, where there is none.
+def stand_in(writes: Path, said: Mapping[str, str]) -> None:
+    """Make a ``g++`` that answers as the one did that compiled, for where there is none.
 
     torch asks it for its version before it looks whether it has to compile.
 
-    Returns:
-        The new ``PATH``.
+    Args:
+        writes: The directory; the program is in its :data:`PROGRAMS`.
+        said: Option to answer.
     """
-    folder = writes / "bin"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = writes / PROGRAMS
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     cases = ""
     for number, (option, answer) in enumerate(sorted(said.items())):
         text = folder / f"said-{number}"
@@ -81,7 +86,6 @@ def stand_in(writes: Path, said: Mapping[str, str], environ: Mapping[str, str]) 
     program = folder / "g++"
     program.write_text(_STUB.format(cases=cases))
     program.chmod(0o700)
-    return os.pathsep.join(filter(None, (environ.get("PATH", ""), str(folder))))
 
 
 def discard(writes: Path) -> None:

@@ -46,6 +46,14 @@ class Report:
         why = str(reason).partition(": ")[2].strip() if reason else "no example calls it"
         _say(f"compiled for a request, in {seconds:.1f} s: {what} ({why})")
 
+    def made(self, name: str, seconds: float) -> None:
+        """Take note of a file that the service made to keep it; after the start it is told."""
+        if self.starting:
+            self.compiled.append(name)
+            self.seconds += seconds
+        else:
+            _say(f"made for a request, in {seconds:.1f} s: {name} (no start needs it)")
+
     def started(self, kernels: Iterable[str]) -> None:
         """Tell what the start compiled.
 

@@ -4,6 +4,7 @@ every copy of its process."""
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bentofn.runtime.layout import BentoRoot
@@ -23,6 +24,9 @@ WRITES = "BENTOFN_COMPILES"
 _current: list[Caches] = []
 """That of this process, if its bento compiles: the libraries know one directory."""
 
+_later: list[bool] = []
+"""Whether this process is told before torch compiles."""
+
 
 def begin() -> None:
     """Give what compiles its directory; a bento without it, or with its own, is left alone."""
@@ -35,7 +39,8 @@ def begin() -> None:
 
     caches = Caches.find(root)
     caches.open()
-    caches.watch(root.environment)
+    caches.lay()
+    caches.watch()
     _take(caches)
 
 
@@ -43,6 +48,24 @@ def answered() -> None:
     """The service has answered its examples."""
     for caches in _current:
         caches.started()
+        _later.append(caches.before_compiling(compiling))
+
+
+def compiling() -> None:
+    """Something is about to be compiled; in a copy that comes late, if at all."""
+    for caches in _current:
+        caches.lay()
+
+
+def own_directory() -> Path | None:
+    """Where a service keeps files of its own; None where nothing is kept."""
+    return _current[0].own if _current else None
+
+
+def made(name: str, seconds: float) -> None:
+    """The service has made a file that it keeps."""
+    for caches in _current:
+        caches.report.made(name, seconds)
 
 
 def keeps(path: str) -> bool:
@@ -55,12 +78,27 @@ def copied() -> None:
     for caches in _current:
         own = caches.opened_anew()
         own.open()
+        if not any(_later):
+            own.lay()
         _take(own)
 
 
+def resized(count: int) -> None:
+    """This process computes with another number of threads from now on."""
+    for caches in _current:
+        caches.threads.set(count)
+
+
 def _take(caches: Caches) -> None:
-    _current[:] = [caches]
-    if not caches.recorded:
+    if not _current:
         import atexit
 
-        atexit.register(caches.discard)
+        atexit.register(_end)
+    _current[:] = [caches]
+
+
+def _end() -> None:
+    """Remove the directory that nobody else looks at; a copy's end removes its own."""
+    for caches in _current:
+        if not caches.recorded:
+            caches.discard()

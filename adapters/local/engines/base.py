@@ -135,6 +135,8 @@ class Launch:
         sockets: A short directory, only its owner's, for the instances' sockets.
         log: Where lines of output go.
         isolation: What holds the instances to their limits and keeps them apart.
+        compile_first: Has what the service compiles kept, where that is due, given the environment
+            of its processes; blocks.
     """
 
     root: Path
@@ -143,11 +145,16 @@ class Launch:
     sockets: Path
     log: Log
     isolation: Isolation = UNLIMITED
+    compile_first: Callable[[Mapping[str, str]], None] = lambda _: None
 
     def environment(self, spec: InstanceSpec | None = None) -> dict[str, str]:
         """The environment of an instance, or of the template."""
         own = {"BENTOFN_ROOT": str(self.root), **self.isolation.environment}
         return {**self.env, **(spec.env if spec else {}), **own}
+
+    def have_compiled(self) -> None:
+        """Have what the service compiles kept, before what is to be copied is started; blocks."""
+        self.compile_first(self.environment())
 
     def tenancy(self, spec: InstanceSpec, *, limited: bool = True) -> Tenancy:
         """A cell for an instance that is to be started.

@@ -67,6 +67,7 @@ class TemplateEngine:
     async def _living(self) -> Parent:
         async with self._starting:
             if self._template is None or not self._template.alive:
+                await asyncio.to_thread(self._launch.have_compiled)
                 self._template = await self._soon() or await self._spawn()
             await self._template.ready()
             return self._template

@@ -235,6 +235,7 @@ class CriuEngine:
         kept = self._recall(criu)
         if kept is not None:
             return kept
+        self._launch.have_compiled()
         store = self._restorer.store
         key = key_of(store, self._subject, criu)
         return obtain(

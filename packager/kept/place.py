@@ -1,0 +1,50 @@
+"""Where compiled code is kept beside a bento on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from bentofn.packager.files import remove_tree, temporary_directory
+from bentofn.packager.home import Home
+from bentofn.packager.kept.collect import Collected
+from bentofn.runtime.kept.layer import FILES, RECORD
+from bentofn.runtime.layout import BentoRoot
+
+
+def kept_place(home: Home, digest: str) -> Path:
+    """Where compiled code is kept beside a bento."""
+    return home.compiled / digest.removeprefix("sha256:")[:16]
+
+
+def keep(home: Home, digest: str, found: Collected) -> None:
+    """Keep what was compiled beside a bento, and have its roots lead there."""
+    target = home.directory(kept_place(home, digest)) / found.id
+    with temporary_directory(target.parent) as scratch:
+        for path, file in found.files.items():
+            copy = scratch / FILES / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
+        (scratch / RECORD).write_bytes(found.kept.to_json())
+        scratch.chmod(0o755)
+        remove_tree(target)
+        scratch.rename(target)
+    link_kept(home, digest)
+
+
+def link_kept(home: Home, digest: str) -> None:
+    """Have the roots of a bento lead to what is kept beside it, if anything is."""
+    place = kept_place(home, digest)
+    if not place.is_dir():
+        return
+    for root in home.roots.glob(f"{place.name}*"):
+        with contextlib.suppress(FileExistsError):
+            link = BentoRoot(root).compiled_here
+            link.symlink_to(os.path.relpath(place, link.parent))
+
+
+def forget(home: Home, digest: str) -> None:
+    """Remove what is kept beside a bento."""
+    remove_tree(kept_place(home, digest))

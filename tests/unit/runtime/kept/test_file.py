@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.kept import start
+from bentofn.runtime.kept.file import kept_file
+from bentofn.runtime.layout import BentoRoot
+
+MADE = b"a package"
+
+
+@pytest.fixture
+def compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This process is one of a bento that compiles; what it writes is looked at afterwards."""
+    root = BentoRoot(tmp_path / "root")
+    (root.environment / "torch").mkdir(parents=True)
+    monkeypatch.setenv("BENTOFN_ROOT", str(root.path))
+    monkeypatch.setenv(start.WRITES, str(tmp_path / "writes"))
+    for name in (*start.VARIABLES, "TORCHINDUCTOR_CPP_DYNAMIC_THREADS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(start, "_current", [])
+    start.begin()
+    return tmp_path / "writes"
+
+
+def test_a_file_is_made_once_and_kept(compiling: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = kept_file("encoder.pt2", lambda path: path.write_bytes(MADE))
+    again = kept_file("encoder.pt2", lambda path: pytest.fail("it is there"))
+    assert again == first
+    assert first.read_bytes() == MADE
+    assert compiling in first.parents
+    start.answered()
+    assert "compiled at this start in 0.0 s: encoder.pt2" in capsys.readouterr().err
+    assert (compiling / "kept.json").exists()
+
+
+def test_one_that_fails_leaves_nothing(compiling: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        kept_file("x", lambda path: path.write_bytes(MADE) and 1 / 0)
+    with pytest.raises(UserError, match="nothing was written"):
+        kept_file("x", lambda path: None)
+    assert [path for path in compiling.rglob("*") if path.is_file()] == []
+
+
+def test_without_a_bento_it_is_made_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "_current", [])
+    made = {kept_file("x", lambda path: path.write_bytes(MADE)) for _ in range(2)}
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/etc/passwd"])
+def test_a_path_is_no_name(name: str) -> None:
+    with pytest.raises(UserError, match="takes the name of a file"):
+        kept_file(name, lambda path: None)

@@ -167,7 +167,7 @@ def prepare_service(service: Service[Any], *, warm: bool = True) -> Prepared:
     if warm:
         with stage("warm-up"):
             warm_up(app)
-        kept.answered()
+    kept.answered()
     with stage("before_snapshot"):
         end_before_copy(instance)
     return Prepared(service, instance, app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ from bentofn.runtime.manifest import BentoManifest, canonical_json
 RULES = 1
 """Raised when the same service would be kept otherwise."""
 
-_WORDS = (b"compile", b"triton", b"aoti", b"jit")
-"""A project that has none of them compiles only in what it imports: a change inside a function,
+_COMPILES = re.compile(
+    rb"(?<!\bre)(?<!\bregex)\.compile\b|import compile\b|triton|inductor|aoti|kept_file"
+)
+"""A project whose text has none of it compiles only in what it imports: a change inside a function,
 which imports nothing new, then needs no further look."""
 
 
@@ -74,7 +77,7 @@ def compiled_layer(
         return None
     if not any((bench.tree() / name).is_dir() for name in COMPILERS):
         return None
-    own = inputs.tree.digest if any(w in text for text in python.values() for w in _WORDS) else ""
+    own = inputs.tree.digest if any(map(_COMPILES.search, python.values())) else ""
     models = sorted({model.digest for model in manifest.models})
     host = canonical_json(this_host()).decode()
     path = (

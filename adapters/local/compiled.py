@@ -19,7 +19,7 @@ _ID = "compiled"
 
 
 @dataclass(frozen=True)
-class CompileFirst:
+class FunctionCompiles:
     """Has what a bento's examples compile kept, if that is due.
 
     Args:
@@ -38,20 +38,24 @@ class CompileFirst:
     loop: asyncio.AbstractEventLoop
     called_off: threading.Event
 
-    def __call__(self, env: Mapping[str, str]) -> None:
-        """Do it, in an environment. Blocks, for minutes where it is due."""
+    def is_due(self, env: Mapping[str, str]) -> bool:
+        """See :class:`bentofn.adapters.local.engines.base.CompileFirst`."""
+        return self.bento.digest.startswith("sha256:") and self._use(env).is_due()
+
+    def have(self, env: Mapping[str, str]) -> None:
+        """See :class:`bentofn.adapters.local.engines.base.CompileFirst`; why it fails is told."""
+        try:
+            if self.is_due(env):
+                self._use(env).make()
+        except (UserError, OSError) as error:
+            self._tell(f"what the examples compile is not kept: {error}")
+
+    def _use(self, env: Mapping[str, str]) -> FirstUse:
         bento = self.bento
-        if not bento.digest.startswith("sha256:"):
-            return  # a directory, which is its owner's
-        use = FirstUse(
+        return FirstUse(
             self.home, bento.digest, bento.root, bento.manifest, self.python, env, self._tell,
             self.called_off,
         )  # fmt: skip
-        try:
-            if use.is_due():
-                use.make()
-        except (UserError, OSError) as error:
-            self._tell(f"what the examples compile is not kept: {error}")
 
     def _tell(self, line: str) -> None:
         self.loop.call_soon_threadsafe(lambda: self.log(_ID, "platform", line))

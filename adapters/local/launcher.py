@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
 
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.local.choice import EngineChoice
-from bentofn.adapters.local.compiled import CompileFirst
+from bentofn.adapters.local.compiled import FunctionCompiles
 from bentofn.adapters.local.deployment import run_deployment_hook
 from bentofn.adapters.local.engines import (
     CriuEngine,
@@ -94,7 +94,7 @@ class Launcher:
             lambda line: self._tell("checkpointed", line),
         )  # fmt: skip
         """What it does about GPUs; None where it asks for none."""
-        turn = self.turns.preparing if self.turns is not None else contextlib.nullcontext
+        turn = self.turns.preparing if self.turns is not None else nullcontext
         self._choice = EngineChoice(
             spec.settings.snapshot, self._make_engine, start_timeout, self._tell, turn
         )
@@ -232,7 +232,10 @@ class Launcher:
         preparation = self._choice.preparation
         if preparation is not None:
             await asyncio.wait([preparation])
-        await asyncio.to_thread((await self._how_to_launch()).have_compiled)
+        launch = await self._how_to_launch()
+        if await asyncio.to_thread(launch.would_compile):
+            async with self.turns.preparing() if self.turns is not None else nullcontext():
+                await asyncio.to_thread(launch.have_compiled)
         zygote = await self._zygote_engine()
         if zygote is not None:
             try:
@@ -331,7 +334,7 @@ class Launcher:
             self._python = await asyncio.to_thread(find_python, self._bento.manifest.python)
         self._sockets.mkdir(mode=0o700, exist_ok=True)
         python = self._python
-        first = CompileFirst(
+        first = FunctionCompiles(
             self._shared.restorer.store.home, self._bento, python, self._log.write,
             asyncio.get_running_loop(), self._called_off,
         )  # fmt: skip

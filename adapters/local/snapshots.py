@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.interpreter import find_python
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.home import Home
+from bentofn.packager.kept.first_use import FirstUse
 from bentofn.packager.snapshot.criu.binary import find_criu
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 from bentofn.packager.snapshot.host import this_host
@@ -79,6 +81,12 @@ def take_snapshot(
         return Obtained(bento, subject, kept, taken=False)
     if kept is not None:
         store.refuse_if_used(kept)
+    use = FirstUse(
+        home, bento.digest, bento.root, bento.manifest, subject.python, subject.env, report,
+        threading.Event(),
+    )  # fmt: skip
+    if use.is_due():
+        use.make()
     report(f"Taking a snapshot of {bento.tag}")
     snapshot = obtain(
         store, key, subject, criu, timeout, lambda _, line: report(line), report, again=again

@@ -23,15 +23,20 @@ def keep(home: Home, digest: str, found: Collected) -> None:
     """Keep what was compiled beside a bento, and have its roots lead there."""
     target = home.directory(kept_place(home, digest)) / found.id
     with temporary_directory(target.parent) as scratch:
-        for path, file in found.files.items():
-            copy = scratch / FILES / path
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, copy)
-        (scratch / RECORD).write_bytes(found.kept.to_json())
+        copy_to(scratch, found)
         scratch.chmod(0o755)
         remove_tree(target)
         scratch.rename(target)
     link_kept(home, digest)
+
+
+def copy_to(directory: Path, found: Collected) -> None:
+    """Copy what was compiled, with its times, as it stands in a root."""
+    for path, file in found.files.items():
+        copy = directory / FILES / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
+    (directory / RECORD).write_bytes(found.kept.to_json())
 
 
 def link_kept(home: Home, digest: str) -> None:

@@ -48,12 +48,15 @@ class Caches:
     @classmethod
     def find(cls, root: BentoRoot) -> Caches:
         """What fits a bento on this machine."""
-        here = this_host()
-        kept, reasons = choose((root.compiled_here, root.compiled), here)
         given = os.environ.get(WRITES)
-        writes = Path(given) if given else _fresh()
+        writes, recorded = Path(given) if given else _fresh(), given is not None
+        places = [place for place in (root.compiled_here, root.compiled) if place.is_dir()]
+        if not places:  # most have none, and need not know the machine
+            return cls(root.environment, writes, None, Report(), "", recorded)
+        here = this_host()
+        kept, reasons = choose(places, here)
         report = Report(reasons, kept is not None)
-        return cls(root.environment, writes, kept, report, here.compiler, given is not None)
+        return cls(root.environment, writes, kept, report, here.compiler, recorded)
 
     def open(self) -> None:
         """Tell the libraries of the directory, by the environment."""
@@ -83,7 +86,7 @@ class Caches:
             overlay.stand_in(self.writes, kept.said)
 
     def _needs_stand_in(self, kept: Kept) -> bool:
-        return bool(kept.said) and not self.compiler
+        return bool(kept.said) and not self.compiler and not os.environ.get("CXX")
 
     def opened_anew(self) -> Caches:
         """The same for a copy of this process, which has an environment and files of its own."""
@@ -94,13 +97,13 @@ class Caches:
         codecache = [hooks.same_everywhere(str(self.environment))]
         patches: dict[str, list[hooks.Patch]] = {
             hooks.CODECACHE: codecache,
+            hooks.ISA: [hooks.tried_before],
             hooks.METRICS: [hooks.tell_of(self.report.heard)],
         }
         if os.environ[_ANY_THREADS] == "1":
             patches[hooks.FRAMES] = [self.threads.follow]
         if self.kept is not None:
             codecache.append(hooks.known_source(self.kept[1].torch_key))
-            patches[hooks.ISA] = [hooks.tried_before]
         hooks.install(patches)
 
     def before_compiling(self, call: Callable[[], None]) -> bool:

@@ -75,15 +75,19 @@ def known_source(torch_key: str) -> Patch:
 
 
 def tried_before(module: ModuleType) -> None:
-    """Have an instruction set's program not tried again that was kept: this processor is as it was
-    where it was tried."""
+    """Have an instruction set's program not tried again that was kept, and none kept that fails:
+    this processor is as it was where it was tried."""
     isa = getattr(module, "VecISA", None)
     probe = getattr(isa, "_probe_load", None)
     if isa is None or probe is None:
         return
 
     def tried(self: object, output_path: str) -> bool:
-        return Path(output_path).is_symlink() or bool(probe(self, output_path))
+        program = Path(output_path)
+        if program.is_symlink() or probe(self, output_path):
+            return True
+        program.unlink(missing_ok=True)
+        return False
 
     isa._probe_load = tried
 

@@ -124,6 +124,16 @@ class KeepingEngine(Engine, Protocol):
         """
 
 
+class CompileFirst(Protocol):
+    """Keeps what a service compiles, given the whole environment of its processes."""
+
+    def is_due(self, env: Mapping[str, str]) -> bool:
+        """Whether nothing that is kept fits this machine."""
+
+    def have(self, env: Mapping[str, str]) -> None:
+        """See to it, if it is due; blocks, and fails silently."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """What every process of a bento is started with.
@@ -135,8 +145,7 @@ class Launch:
         sockets: A short directory, only its owner's, for the instances' sockets.
         log: Where lines of output go.
         isolation: What holds the instances to their limits and keeps them apart.
-        compile_first: Has what the service compiles kept, where that is due, given the environment
-            of its processes; blocks.
+        compile_first: Has what the service compiles kept, where that is due.
     """
 
     root: Path
@@ -145,7 +154,7 @@ class Launch:
     sockets: Path
     log: Log
     isolation: Isolation = UNLIMITED
-    compile_first: Callable[[Mapping[str, str]], None] = lambda _: None
+    compile_first: CompileFirst | None = None
 
     def environment(self, spec: InstanceSpec | None = None) -> dict[str, str]:
         """The environment of an instance, or of the template."""
@@ -154,7 +163,12 @@ class Launch:
 
     def have_compiled(self) -> None:
         """Have what the service compiles kept, before what is to be copied is started; blocks."""
-        self.compile_first(self.environment())
+        if self.compile_first is not None:
+            self.compile_first.have(self.environment())
+
+    def would_compile(self) -> bool:
+        """Whether :meth:`have_compiled` has anything to do."""
+        return self.compile_first is not None and self.compile_first.is_due(self.environment())
 
     def tenancy(self, spec: InstanceSpec, *, limited: bool = True) -> Tenancy:
         """A cell for an instance that is to be started.

@@ -1,0 +1,128 @@
+"""What torch.compile makes in one place, with the C++ compiler, is found in another, without it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentofn.packager.kept.collect import collect
+from bentofn.packager.kept.place import copy_to
+from bentofn.packager.roots.stage import stage
+from bentofn.packager.runtime_files import runtime_files
+from bentofn.runtime.kept.start import WRITES
+from bentofn.runtime.layout import BentoRoot, boot_command
+from bentofn.runtime.manifest import BentoManifest, ServiceContract
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed"),
+]
+
+SERVICE = """
+import torch
+import bentofn
+
+@bentofn.service
+class Compiled:
+    def __init__(self) -> None:
+        self.run = torch.compile(lambda x: (x.sin() + x).sum())
+
+    @bentofn.api(examples=[{{"rows": {rows}}}])
+    def total(self, rows: int) -> float:
+        return round(float(self.run(torch.ones(rows, 8))), 3)
+"""
+
+
+def root_at(path: Path, rows: int, compiled: Path | None = None) -> BentoRoot:
+    """A root of the service with this interpreter's packages."""
+    root = BentoRoot(path)
+    stage(root.runtime, runtime_files())
+    root.source.mkdir()
+    (root.source / "service.py").write_text(SERVICE.format(rows=rows))
+    root.environment.mkdir()
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        if each.suffix != ".pth" and "bentofn" not in each.name:
+            (root.environment / each.name).symlink_to(each)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    contract = ServiceContract("Compiled", "service:Compiled")
+    root.manifest.write_bytes(
+        BentoManifest("compiled", "1", contract, python, "linux/amd64").to_json()
+    )
+    if compiled is not None:
+        root.compiled.symlink_to(compiled)
+    return root
+
+
+def ask(root: BentoRoot, **variables: str) -> tuple[dict[str, Any], str]:
+    """What the example is answered with, or the error, and what is said meanwhile."""
+    output = root.path.with_suffix(".json")
+    options = ("--root", str(root.path), "--output", str(output))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(root.path), **variables}
+    done = subprocess.run(
+        boot_command(Path(sys.executable).resolve(), root.path, "examples", *options),
+        env=environment, text=True, capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert output.exists(), done.stderr
+    document: dict[str, Any] = json.loads(output.read_text())
+    return document, done.stderr
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the service compiled at its example."""
+    folder = tmp_path_factory.mktemp("built")
+    document, said = ask(root_at(folder / "root", 3), **{WRITES: str(folder / "writes")})
+    assert [each["status"] for each in document["answers"]] == [200]
+    assert document["obstacles"] == []
+    assert "compiled at this start" in said
+    assert "<lambda> (service.py:8); nothing compiled is kept with the bento yet" in said
+    found = collect(folder / "writes")
+    assert found is not None
+    assert "env/torch/_dynamo/utils.py" in found.modules
+    copy_to(folder / "kept" / found.id, found)
+    return folder / "kept"
+
+
+@pytest.fixture
+def no_compiler(tmp_path: Path) -> str:
+    """A PATH without a C++ compiler."""
+    for name in ("sh", "cat"):
+        program = shutil.which(name)
+        assert program is not None
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).symlink_to(program)
+    return str(tmp_path / "bin")
+
+
+def test_a_root_elsewhere_finds_it_without_a_compiler(
+    kept: Path, tmp_path: Path, no_compiler: str
+) -> None:
+    document, said = ask(root_at(tmp_path / "elsewhere", 3, kept), PATH=no_compiler)
+    [answer] = document["answers"]
+    total = float(base64.b64decode(answer["body"]))
+    assert total == pytest.approx(3 * 8 * (math.sin(1) + 1), abs=1e-3)
+    assert "compiled" not in said
+
+
+def test_what_is_not_kept_is_compiled_and_told(kept: Path, tmp_path: Path) -> None:
+    document, said = ask(root_at(tmp_path / "other", 5, kept))
+    assert document["answers"]
+    assert "was compiled of other code, shapes or options" in said
+
+
+def test_what_is_not_kept_and_cannot_be_compiled_says_so(
+    kept: Path, tmp_path: Path, no_compiler: str
+) -> None:
+    document, said = ask(root_at(tmp_path / "none", 5, kept), PATH=no_compiler)
+    assert "error" in document
+    assert "this instance has no C++ compiler" in said

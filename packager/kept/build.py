@@ -23,7 +23,7 @@ from bentofn.runtime.kept.host import this_host
 from bentofn.runtime.kept.start import COMPILERS
 from bentofn.runtime.manifest import BentoManifest, canonical_json
 
-RULES = 1
+RULES = 2
 """Raised when the same service would be kept otherwise."""
 
 _COMPILES = re.compile(

@@ -19,6 +19,10 @@ from bentofn.runtime.manifest import canonical_json
 _ANY_THREADS = "TORCHINDUCTOR_CPP_DYNAMIC_THREADS"
 """Kernels for any number of threads: a snapshot is warmed with one, and an instance has its own."""
 
+_TUNING = {_ANY_THREADS: "1", "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}
+"""With precompiled headers torch has the compiler preprocess all of them for each kernel, also for
+one that it finds in its cache, to see whether they are what they were."""
+
 _NO_WORKERS = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 """What is found is not compiled: no processes for that, each of which would import torch."""
 
@@ -62,11 +66,10 @@ class Caches:
         """Tell the libraries of the directory, by the environment."""
         for variable, name in overlay.VARIABLES.items():
             os.environ[variable] = str(self.writes / name)
-        os.environ.setdefault(_ANY_THREADS, "1")
+        for variable, value in {**_TUNING, **(_NO_WORKERS if self.kept else {})}.items():
+            os.environ.setdefault(variable, value)
         if self.kept is None:
             return
-        for variable, value in _NO_WORKERS.items():
-            os.environ.setdefault(variable, value)
         if self._needs_stand_in(self.kept[1]):
             places = (os.environ.get("PATH", ""), str(self.writes / overlay.PROGRAMS))
             os.environ["PATH"] = os.pathsep.join(filter(None, places))

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.stages import stage
 from bentofn.runtime.weights.host import map_file, read_ranges
 from bentofn.runtime.weights.plan import sliced, whole
 from bentofn.runtime.weights.sources import opened
@@ -77,6 +78,8 @@ def load_files(
     target = torch.device(device)
     with without_gc(), ExitStack() as stack:
         sources = [stack.enter_context(opened(name)) for name in filenames]
+        size = sum(source.header.data_size for source in sources)
+        stack.enter_context(stage("weights.read", bytes=size))
         _check_names(sources, slices)
         if target.type == "cuda":
             from bentofn.runtime.weights.onto import load_onto, target_of

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.keeper.client import copied
 from bentofn.runtime.weights.plan import Plan, chunks, in_groups, sliced, whole
 from bentofn.runtime.weights.prefetch import is_being_read
 from bentofn.runtime.weights.sources.base import Source
@@ -93,7 +94,7 @@ def load_onto(
     for batch in _batches(sources, dtype, wanted):
         buffers = [torch.empty(p.size, dtype=torch.uint8, device=target.device) for _, p in batch]
         try:
-            target.staging.run(_jobs(batch, buffers, target.staging.tuning.slot))
+            target.staging.run(_jobs(batch, buffers, target.staging))
         except CudaError as error:
             names = ", ".join(source.name for source in sources)
             raise UserError(f"{names} cannot be copied to {target.device}: {error}.") from error
@@ -119,9 +120,11 @@ def _batches(
 
 
 def _jobs(
-    batch: Sequence[tuple[Source, Plan]], buffers: Sequence[torch.Tensor], size: int
+    batch: Sequence[tuple[Source, Plan]], buffers: Sequence[torch.Tensor], staging: Staging
 ) -> Iterator[Job]:
+    """What the keeper does not copy."""
     for (source, plan), buffer in zip(batch, buffers, strict=True):
         base = buffer.data_ptr()
-        for chunk in chunks(plan.ranges, size):
-            yield Job(source, chunk, base)
+        if not (isinstance(source, FileSource) and copied(source, plan, staging.context, base)):
+            for chunk in chunks(plan.ranges, staging.tuning.slot):
+                yield Job(source, chunk, base)

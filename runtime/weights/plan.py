@@ -49,7 +49,7 @@ class Plan:
 
     Args:
         tensors: What is in the buffer then, by name.
-        ranges: What to read, in the order of the buffer.
+        ranges: What to read, in the order of the buffer; may be gone through more than once.
         size: Bytes of the buffer.
     """
 
@@ -94,7 +94,7 @@ def sliced(header: SafetensorsHeader, wanted: Mapping[str, Sequence[slice]]) -> 
         UserError: There is no such dimension, or a slice leaves elements out between.
     """
     placed: dict[str, TensorInfo] = {}
-    runs: list[Iterator[Range]] = []
+    slices: list[_Slice] = []
     to = 0
     for name, info in header.tensors.items():
         if name not in wanted:
@@ -104,9 +104,9 @@ def sliced(header: SafetensorsHeader, wanted: Mapping[str, Sequence[slice]]) -> 
         to = -(-to // ALIGNMENT) * ALIGNMENT
         placed[name] = TensorInfo(info.dtype, shape, to, to + _bytes(name, info, math.prod(shape)))
         if placed[name].stop > to:
-            runs.append(_runs(name, info, limits, header.data_start + info.start, to))
+            slices.append(_Slice(name, info, limits, header.data_start + info.start, to))
         to = placed[name].stop
-    return Plan(placed, itertools.chain.from_iterable(runs), to)
+    return Plan(placed, _Slices(slices), to)
 
 
 def chunks(ranges: Iterable[Range], size: int) -> Iterator[Chunk]:
@@ -153,21 +153,47 @@ def _limits(name: str, info: TensorInfo, index: Sequence[slice]) -> list[tuple[i
     return limits
 
 
-def _runs(
-    name: str, info: TensorInfo, limits: Sequence[tuple[int, int]], offset: int, to: int
-) -> Iterator[Range]:
-    """The bytes of a slice: as many together as the last dimension that is cut leaves so."""
-    cut = [each for each, limit in enumerate(limits) if limit != (0, info.shape[each])]
-    last = cut[-1] if cut else 0
-    strides = [math.prod(info.shape[each + 1 :]) for each in range(len(info.shape))]
-    first, stop = limits[last] if limits else (0, 1)
-    inner = strides[last] if strides else 1
-    length = _bytes(name, info, (stop - first) * inner)
-    outer = (range(*limit) for limit in limits[:last])
-    for position in itertools.product(*outer):
-        at = sum(i * stride for i, stride in zip(position, strides, strict=False)) + first * inner
-        yield Range(offset + _bytes(name, info, at), to, length)
-        to += length
+class _Slice(NamedTuple):
+    """A slice of a tensor.
+
+    Args:
+        name: The tensor's, for messages.
+        info: The tensor.
+        limits: First and last but one of each dimension.
+        offset: Of the tensor in the file.
+        to: Where the slice goes in the buffer.
+    """
+
+    name: str
+    info: TensorInfo
+    limits: Sequence[tuple[int, int]]
+    offset: int
+    to: int
+
+    def runs(self) -> Iterator[Range]:
+        """Its bytes: as many together as the last dimension that is cut leaves so."""
+        name, info, limits, offset, to = self
+        cut = [each for each, limit in enumerate(limits) if limit != (0, info.shape[each])]
+        last = cut[-1] if cut else 0
+        strides = [math.prod(info.shape[each + 1 :]) for each in range(len(info.shape))]
+        first, stop = limits[last] if limits else (0, 1)
+        inner = strides[last] if strides else 1
+        length = _bytes(name, info, (stop - first) * inner)
+        outer = (range(*limit) for limit in limits[:last])
+        for index in itertools.product(*outer):
+            at = sum(i * stride for i, stride in zip(index, strides, strict=False)) + first * inner
+            yield Range(offset + _bytes(name, info, at), to, length)
+            to += length
+
+
+class _Slices:
+    """The runs of slices, which may be too many for a list."""
+
+    def __init__(self, slices: Sequence[_Slice]) -> None:
+        self._slices = slices
+
+    def __iter__(self) -> Iterator[Range]:
+        return itertools.chain.from_iterable(each.runs() for each in self._slices)
 
 
 def _bytes(name: str, info: TensorInfo, count: int) -> int:

@@ -1,0 +1,50 @@
+"""``python -m bentofn.runtime.weights.keeper SOCKET``: keep weights pinned until told to end."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from bentofn.runtime.cuda.library import CudaError, Library
+from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights.keeper.server import Keeper, listen
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="bentofn.runtime.weights.keeper", description=__doc__)
+    parser.add_argument("socket", type=Path, help="where instances find it")
+    parser.add_argument(
+        "--gigabytes", type=float, default=32, help="of files that are pinned at most"
+    )
+    options = parser.parse_args()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        library = Library.find()
+        if library is None:
+            raise UserError("There is no driver of NVIDIA's here: nothing can be pinned.")
+        keeper = Keeper(library, int(options.gigabytes * 1e9))
+        listener = listen(options.socket)
+    except (UserError, CudaError, OSError) as error:
+        print(f"bentofn: {error}", file=sys.stderr)
+        return 1
+    try:
+        print(f"Keeping weights for {options.socket}.", flush=True)
+        keeper.serve(listener)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        options.socket.unlink(missing_ok=True)
+        keeper.files.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bentofn.runtime import boot, lifecycle, renew, threads
+from bentofn.runtime.cuda import quiet
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.exchange import ASGIApp
@@ -60,6 +61,7 @@ class Served:
             Exception: Whatever its constructor raises.
         """
         self._prepared = prepared = lifecycle.prepare(self._where)
+        quiet.settle()  # Modal takes the GPU's memory too, where gpuSnapshot says so
         lifecycle.settle()
         self._renewals = renew.find(prepared.instance)
 

@@ -83,6 +83,11 @@ class Client:
         )
         return found
 
+    def gpus(self) -> dict[str, Any]:
+        """What functions have of GPUs: :class:`bentofn.adapters.local.gpus.GpuMemory`."""
+        found: dict[str, Any] = json.loads(self._control("GET", "status").read()).get("gpus", {})
+        return found
+
     def now(self) -> float:
         """The platform's time, in seconds since the epoch."""
         return float(json.loads(self._control("GET", "status").read())["now"])

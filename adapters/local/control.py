@@ -54,7 +54,10 @@ class Control:
                     found = [dataclasses.asdict(s) for s in self._platform.status()]
                     zygotes = [dataclasses.asdict(z) for z in self._platform.zygotes()]
                     now = self._platform.clock.now()
-                    return _json({"functions": found, "zygotes": zygotes, "now": now})
+                    gpus = dataclasses.asdict(self._platform.gpus())
+                    return _json(
+                        {"functions": found, "zygotes": zygotes, "gpus": gpus, "now": now}
+                    )
                 case "POST", "apply":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     spec, wait = FunctionSpec.from_json(asked["spec"]), bool(asked["wait"])

@@ -89,6 +89,23 @@ class GpuUse:
     instances: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class GpuMemory:
+    """What the functions of a platform have of the memory of GPUs.
+
+    Args:
+        gpus: Each GPU.
+        sleepers: Instances whose GPU memory is in host memory.
+        asleep: Bytes of that.
+        limit: Bytes that may be there.
+    """
+
+    gpus: tuple[GpuUse, ...] = ()
+    sleepers: int = 0
+    asleep: int = 0
+    limit: int = 0
+
+
 @dataclass(eq=False)
 class _Turn:
     granted: asyncio.Future[tuple[str, ...]]
@@ -190,12 +207,12 @@ class Gpus:
         finally:
             self.give(name)
 
-    def status(self) -> list[GpuUse]:
-        """How they stand, as far as is known."""
-        ledger = self._ledger
+    def status(self) -> GpuMemory:
+        """How they stand; nothing before a function has asked for one."""
+        ledger, dormitory = self._ledger, self._dormitory
         if ledger is None:
-            return []
-        return [
+            return GpuMemory()
+        uses = tuple(
             GpuUse(
                 f"{device.number} {device.model}".strip(),
                 device.memory,
@@ -203,7 +220,9 @@ class Gpus:
                 tuple(n for n, each in ledger.holders.items() if id_ in each.gpus),
             )
             for id_, device in self._devices.items()
-        ]
+        )
+        asleep = len(dormitory.sleepers()), dormitory.memory
+        return GpuMemory(uses, *asleep, dormitory.limit)
 
     def close(self) -> None:
         """Wake nobody any more."""

@@ -20,6 +20,7 @@ from bentofn.adapters.local.engines.restored.orphans import end_orphans
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.functions import Function
+from bentofn.adapters.local.gpus import GpuMemory
 from bentofn.adapters.local.isolation.policy import confinement_of
 from bentofn.adapters.local.journal.events import Destroyed
 from bentofn.adapters.local.journal.figures import Figures
@@ -174,6 +175,10 @@ class Platform:
     def zygotes(self) -> list[ZygoteStatus]:
         """What is kept for functions that share their packages."""
         return self._shared.zygote_status()
+
+    def gpus(self) -> GpuMemory:
+        """What functions have of the memory of this machine's GPUs."""
+        return self._shared.gpus.status()
 
     def url_of(self, name: str) -> str:
         """Where a function answers."""

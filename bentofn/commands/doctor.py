@@ -55,7 +55,7 @@ def doctor(fix: bool, as_json: bool) -> None:
     """What this machine offers; finds and clears leftovers."""
     home = Home.default()
     engines = {"criu": criu_engine(), "template": template_engine()}
-    findings = [*machine(), *engines.values(), *isolation(), storage(home)]
+    findings = [*machine(), *engines.values(), gpus(), *isolation(), storage(home)]
     engine = next((name for name, finding in engines.items() if finding.ok), "none")
     left = [*leftovers(home), *unreadable(home)] if home.path.is_dir() else []
     groups = abandoned_groups(home)
@@ -120,6 +120,41 @@ def template_engine() -> Finding:
     forks = hasattr(os, "fork")
     detail = "a warmed parent that forks" if forks else "this system has no fork"
     return Finding("snapshot engine: template", forks, detail)
+
+
+def gpus() -> Finding:
+    """Whether instances can give up their GPU and stay; asking the driver takes seconds."""
+    from bentofn.runtime.cuda.checkpoint import CannotCheckpoint, shown
+    from bentofn.runtime.cuda.controller import Controller
+    from bentofn.runtime.cuda.library import Library
+    from bentofn.runtime.errors import UserError
+
+    what = "GPU memory checkpointed"
+    try:
+        if Library.find() is None:
+            return Finding(what, False, "no NVIDIA driver here (libcuda.so.1)")
+        controller = Controller()
+        try:
+            version, found = controller.version(), controller.devices()
+        finally:
+            controller.close()
+    except (CannotCheckpoint, UserError) as error:
+        return Finding(what, False, str(error).rstrip("."))
+    models = ", ".join(f"{each.model}, {human_size(each.memory)}" for each in found)
+    driver = driver_version()
+    return Finding(what, True, f"{models}; driver {driver}for CUDA {shown(version)}")
+
+
+def driver_version() -> str:
+    """The NVIDIA driver's own version, with a space behind; empty where the kernel has none."""
+    from re import search
+
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return ""
+    found = search(r"\b(\d{3}\.\d+(?:\.\d+)?)\b", text)
+    return f"{found[1]} " if found else ""
 
 
 def isolation() -> list[Finding]:

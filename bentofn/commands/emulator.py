@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -91,7 +92,7 @@ def tick(duration: str, as_json: bool) -> None:
 @emulator.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Whether the platform runs, and where; and its zygotes.
+    """Whether the platform runs, and where; its zygotes, and the memory of GPUs.
 
     A zygote has imported the packages that some functions share, so that a function with no
     snapshot of its own starts from it. It is a snapshot itself, or a process that forks.
@@ -101,7 +102,7 @@ def status(as_json: bool) -> None:
         _show(None, as_json)
     else:
         client = Client(endpoint)
-        _show(endpoint, as_json, zygotes=client.zygotes(), now=client.now())
+        _show(endpoint, as_json, client.zygotes(), client.gpus(), client.now())
 
 
 @emulator.command()
@@ -148,6 +149,7 @@ def _show(
     endpoint: daemon.Endpoint | None,
     as_json: bool,
     zygotes: Sequence[Mapping[str, Any]] = (),
+    gpus: Mapping[str, Any] = MappingProxyType({}),
     now: float | None = None,
 ) -> None:
     if as_json:
@@ -155,7 +157,7 @@ def _show(
         if endpoint is not None:
             document |= {"url": endpoint.url, "pid": endpoint.pid, "started": endpoint.started}
             document |= {"speed": endpoint.speed}
-            document |= {"zygotes": zygotes}
+            document |= {"zygotes": zygotes, "gpus": dict(gpus)}
             if now is not None:
                 document |= {"now": now}
         print_json(document)
@@ -171,6 +173,14 @@ def _show(
             speed = f"passes {endpoint.speed:g} times as fast" if endpoint.speed else "stands still"
             moment = f"; there it is {_shown(now)}" if now is not None else ""
             click.echo(f"  its time {speed}{moment}")
+    for each in gpus.get("gpus", ()):
+        held = f"{human_size(each['on_it'])} of {human_size(each['total'])}"
+        click.echo(f"  GPU {each['name']}: {held} for {len(each['instances'])} instances")
+    if gpus.get("sleepers"):
+        click.echo(
+            f"  {gpus['sleepers']} instances sleep, {human_size(gpus['asleep'])} of GPU memory in "
+            f"host memory, of {human_size(gpus['limit'])} that may be there"
+        )
     for each in zygotes:
         memory = human_size(each["memory"]) if each["memory"] is not None else "unknown"
         what = f"process {each['pid']}, {memory} of memory"

@@ -152,6 +152,7 @@ def _totals(platform: Platform, model: Model, now: float) -> dict[str, Any]:
     deployed = sum(1 for f in platform.functions.values() if f.deployment is not None)
     return {
         "functions": deployed,
+        "gpus": dataclasses.asdict(platform.gpus()),
         "states": states,
         "costs": costs,
         **totals,

@@ -37,6 +37,13 @@ export const duration = (seconds) => {
   return [(seconds / 60).toFixed(1), "min"];
 };
 
+/** Bytes as people read them. */
+export const bytes = (n) => {
+  const step = n < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(n) / 3));
+  const [number, unit] = [n / 1000 ** step, ["B", "kB", "MB", "GB", "TB"][step]];
+  return `${number.toFixed(number < 10 && step ? 1 : 0)} ${unit}`;
+};
+
 export const time = (seconds) => duration(seconds).join(" ").trim();
 
 export const money = (amount, currency) => {

@@ -1,5 +1,5 @@
 // The figures of the whole platform.
-import { byId, count, duration, make, money, say } from "./dom.js";
+import { byId, bytes, count, duration, make, money, plural, say } from "./dom.js";
 import { rate } from "./store.js";
 
 const NAMES = ["Functions", "Instances", "Requests / s", "Median", "99th percentile", "Waiting", "Starts", "Throttled", "Cost so far"];
@@ -8,14 +8,31 @@ export class Summary {
   constructor(store, frame) {
     this.store = store;
     this.frame = frame;
-    this.boxes = NAMES.map((name) => {
-      const text = document.createTextNode("–");
-      const unit = make("small");
-      const more = make("dd", { className: "more" });
-      const box = make("div", {}, make("dt", { textContent: name }), make("dd", { className: "number" }, text, unit), more);
-      byId("figures").append(box);
-      return { box, text, unit, more };
-    });
+    this.boxes = NAMES.map((name) => this.box(name));
+    this.gpus = [];
+  }
+
+  box(name) {
+    const text = document.createTextNode("–");
+    const unit = make("small");
+    const more = make("dd", { className: "more" });
+    const box = make("div", {}, make("dt", { textContent: name }), make("dd", { className: "number" }, text, unit), more);
+    byId("figures").append(box);
+    return { box, text, unit, more };
+  }
+
+  /** What instances have on each GPU, and of all that sleep in host memory. */
+  memory({ gpus, sleepers, asleep }) {
+    while (this.gpus.length < gpus.length) {
+      const { name } = gpus[this.gpus.length];
+      const made = this.box(`GPU ${name.split(" ")[0]}`);
+      made.box.title = name;
+      this.gpus.push(made);
+    }
+    const slept = sleepers ? `, ${bytes(asleep)} in host memory` : "";
+    return gpus.map(({ on_it: held, total, instances }) => [
+      bytes(held), `of ${bytes(total)}`, `${plural(instances.length, "instance")}${slept}`,
+    ]);
   }
 
   update() {
@@ -47,8 +64,10 @@ export class Summary {
       [count(throttled), "", refused > throttled ? `${count(refused - throttled)} refused otherwise` : "with status 429", throttled > 0],
       costs.length ? [money(costs[0][1], costs[0][0]), "", "as it would be billed"] : ["–", "", "no prices in use"],
     ];
+    values.push(...this.memory(totals.gpus));
+    const boxes = [...this.boxes, ...this.gpus];
     values.forEach(([value, unit, more, bad], index) => {
-      const box = this.boxes[index];
+      const box = boxes[index];
       if (box.text.data !== value) box.text.data = value;
       say(box.unit, unit ? ` ${unit}` : "");
       say(box.more, more);

@@ -249,3 +249,9 @@ def test_a_closed_controller_takes_no_orders(controller: Controller) -> None:
     assert children() == before
     with pytest.raises(CannotCheckpoint, match="the platform ends"):
         controller.version()
+
+
+def test_the_gpus_are_named_as_cuda_takes_them(controller: Controller) -> None:
+    (device,) = controller.devices()
+    assert device.id == "GPU-00000000-0000-0000-0000-000000000000"
+    assert (device.number, device.model, device.memory) == (0, "Stand-in", 1 << 30)

@@ -74,6 +74,18 @@ def test_torchs_generators_are_seeded_anew(forks: Any) -> None:
     assert not set(one) & set(other)
 
 
+def test_generators_on_a_gpu_that_is_in_use_are_seeded_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch = pytest.importorskip("torch")
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)  # no CUDA here
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    renew(find(object()))
+    renew(find(object()))
+    assert len(set(seeds)) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cuda", "xpu"])
 @pytest.mark.parametrize("one_gpu_last", [False, True])

@@ -18,6 +18,7 @@ from bentofn.adapters.local.core.messages import (
     InstanceFailed,
     InstanceLost,
     InstanceReady,
+    InstanceUnwanted,
     InstanceWanted,
     Refuse,
     RequestArrived,
@@ -74,6 +75,7 @@ class World(RuleBasedStateMachine):
         self.stopping: set[str] = set()
         self.keeping: set[str] = set()
         self.parking: set[str] = set()
+        self.yielding: set[str] = set()
         self.lost = ""
         self.wake_at: float | None = None
 
@@ -115,7 +117,7 @@ class World(RuleBasedStateMachine):
                 self.stopping.add(instance)
                 if keep:
                     assert instance in self.keeping
-                    assert not self.starting | self.ready
+                    assert instance in self.yielding or not self.starting | self.ready
                     self.parking.add(instance)
             case Dispatch(request, instance):
                 assert request in self.waiting
@@ -162,15 +164,15 @@ class World(RuleBasedStateMachine):
         self.send(RequestCancelled(request))
 
     @precondition(lambda self: self.starting)
-    @rule(data=st.data(), works=st.booleans(), keeps=st.booleans())
-    def start(self, data: st.DataObject, works: bool, keeps: bool) -> None:
+    @rule(data=st.data(), works=st.booleans(), keeps=st.booleans(), sleeps=st.booleans())
+    def start(self, data: st.DataObject, works: bool, keeps: bool, sleeps: bool) -> None:
         instance = data.draw(st.sampled_from(sorted(self.starting)))
         self.starting.remove(instance)
         if works:
             self.ready.add(instance)
-            if keeps:
+            if keeps or sleeps:
                 self.keeping.add(instance)
-            self.send(InstanceReady(instance, keeps))
+            self.send(InstanceReady(instance, keeps, sleeps=sleeps))
         else:
             self.send(InstanceFailed(instance, "it does not import"))
 
@@ -190,6 +192,14 @@ class World(RuleBasedStateMachine):
         self.lost = data.draw(st.sampled_from(sorted(self.ready)))
         self.send(InstanceLost(self.lost))
         assert self.lost in self.stopping
+
+    @precondition(lambda self: self.starting or self.ready)
+    @rule(data=st.data())
+    def want_back(self, data: st.DataObject) -> None:
+        instance = data.draw(st.sampled_from(sorted(self.starting | self.ready)))
+        self.yielding.add(instance)
+        self.send(InstanceUnwanted(instance))
+        assert instance in self.stopping | self.starting | set(self.running.values())
 
     @rule(seconds=st.floats(0.01, 120.0))
     def pass_time(self, seconds: float) -> None:
@@ -212,7 +222,7 @@ class World(RuleBasedStateMachine):
         if self.requests == 0 and not hasattr(self, "limits"):
             return
         running = self.starting | self.ready | self.stopping
-        assert len(self.parking) <= 1
+        assert len(self.parking - self.yielding) <= 1
         assert len(running) <= self.limits.max_instances + len(self.parking)
         if self.limits.overflow.counts == "all":
             assert len(self.waiting) <= self.limits.overflow.queue_limit
@@ -322,6 +332,37 @@ def test_an_instance_that_never_served_is_not_kept() -> None:
     pool.handle(InstanceWanted(), 0.0)
     pool.handle(InstanceReady("i1", keeps=True), 1.0)
     assert pool.handle(Tick(), 61.0) == [StopInstance("i1")]
+
+
+def test_one_that_can_sleep_does_though_it_never_served() -> None:
+    pool = Pool(rules(), "i")
+    pool.handle(InstanceWanted(), 0.0)
+    pool.handle(InstanceReady("i1", sleeps=True), 1.0)
+    assert pool.handle(Tick(), 61.0) == [StopInstance("i1", keep=True)]
+
+
+def test_an_idle_one_that_others_need_to_go_sleeps_at_once() -> None:
+    pool = Pool(rules(), "i")
+    pool.handle(InstanceWanted(), 0.0)
+    pool.handle(InstanceReady("i1", sleeps=True), 1.0)
+    assert StopInstance("i1", keep=True) in pool.handle(InstanceUnwanted("i1"), 2.0)
+
+
+def test_a_busy_one_that_others_need_to_go_finishes_and_sleeps() -> None:
+    pool = Pool(rules(max_instances=1), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    pool.handle(InstanceReady("i1", sleeps=True), 1.0)
+    assert pool.handle(InstanceUnwanted("i1"), 2.0) == []
+    assert pool.handle(RequestArrived(2), 3.0) == []  # it gets no more
+    assert pool.handle(RequestFinished(1), 4.0)[0] == StopInstance("i1", keep=True)
+
+
+def test_a_starting_one_that_others_need_to_go_answers_what_waits_before() -> None:
+    pool = Pool(rules(), "i")
+    pool.handle(RequestArrived(1), 0.0)
+    assert pool.handle(InstanceUnwanted("i1"), 0.5) == []
+    assert pool.handle(InstanceReady("i1", sleeps=True), 1.0) == [Dispatch(1, "i1", started=True)]
+    assert pool.handle(RequestFinished(1), 2.0)[0] == StopInstance("i1", keep=True)
 
 
 def test_while_one_is_being_kept_there_is_one_more_than_the_limit_and_no_other_is_kept() -> None:

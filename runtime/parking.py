@@ -31,6 +31,7 @@ from bentofn.runtime.orders import Orders
 from bentofn.runtime.original import Original
 from bentofn.runtime.protocol import (
     RESTORE_FDS,
+    TAKEN_OUT,
     Channel,
     Failed,
     Message,
@@ -71,13 +72,26 @@ def main(options: Mapping[str, str]) -> int:
     control = Channel(int(options["control-fd"]))
     lifeline.die_with_parent()
     threads.forbid(os.environ)
-    prepared = original.prepare(options, control, why_not_snapshot)
-    if prepared is None:
+    taken_out = TAKEN_OUT in os.environ
+    why_not = partial(why_not_snapshot, gpu=True) if taken_out else why_not_snapshot
+    prepared = original.prepare(options, control, why_not)
+    if prepared is None or (taken_out and not _settle_gpu(control)):
         return 1
     wire, system = os.open(options["wire"], os.O_RDWR), System.find()
     control.send(Ready(os.getpid()))
     leave(control)
     return become(park(wire, system), prepared, system)
+
+
+def _settle_gpu(control: Channel) -> bool:
+    from bentofn.runtime.cuda import quiet  # few services use one
+
+    try:
+        quiet.settle()
+    except Exception as error:
+        control.send(Refused(lifecycle.explain(error)))
+        return False
+    return True
 
 
 def leave(control: Channel) -> None:

@@ -28,6 +28,8 @@ SLEEP_FDS = ("wire",)
 
 GPUS = "BENTOFN_GPUS"
 """Variable with the GPUs that the local platform has given to an instance, separated by commas."""
+TAKEN_OUT = "BENTOFN_GPU_SNAPSHOT"
+"""Variable that says to a process that parks that its GPU memory is taken out before a dump."""
 
 
 class ProtocolError(Exception):

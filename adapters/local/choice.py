@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -53,6 +53,7 @@ class EngineChoice:
         timeout: Seconds in which a template must be warm.
         tell: Told each step, with the engine's name.
         turn: Gives what an engine is prepared with, such as a GPU; not asked where a start waits.
+        without: Engines that are not tried.
     """
 
     def __init__(
@@ -62,13 +63,15 @@ class EngineChoice:
         timeout: float,
         tell: Callable[[str, str], None],
         turn: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+        without: Collection[str] = (),
     ) -> None:
         self._setting = setting
         self._make = make
         self._timeout = timeout
         self._tell = tell
         self._turn = contextlib.nullcontext if self.must_restore else turn
-        self._candidates = [_Candidate(name) for name in CANDIDATES[setting]]
+        names = [name for name in CANDIDATES[setting] if name not in without]
+        self._candidates = [_Candidate(name) for name in names]
         self._current: _Candidate | None = None
         self._recalling: asyncio.Task[None] | None = None
         self._preparation: asyncio.Task[None] | None = None
@@ -176,13 +179,13 @@ class EngineChoice:
 
     async def _recall(self) -> None:
         for candidate in self._candidates:
-            engine = await self._engine(candidate)
-            if isinstance(engine, KeepingEngine) and self._current is None:
-                try:
-                    if await engine.recall():
-                        self._current = candidate
-                except EngineRefused as error:
-                    await self._refuse(candidate, error)
+            try:
+                engine = await self._engine(candidate)
+                keeps = isinstance(engine, KeepingEngine) and self._current is None
+                if keeps and await engine.recall():
+                    self._current = candidate
+            except EngineRefused as error:
+                await self._refuse(candidate, error)
 
     async def _prepare(self) -> None:
         await self.recall()

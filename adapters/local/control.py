@@ -55,9 +55,7 @@ class Control:
                     zygotes = [dataclasses.asdict(z) for z in self._platform.zygotes()]
                     now = self._platform.clock.now()
                     gpus = dataclasses.asdict(self._platform.gpus())
-                    return _json(
-                        {"functions": found, "zygotes": zygotes, "gpus": gpus, "now": now}
-                    )
+                    return _json({"functions": found, "zygotes": zygotes, "gpus": gpus, "now": now})
                 case "POST", "apply":
                     asked = json.loads(await read_body(request, _BODY_LIMIT))
                     spec, wait = FunctionSpec.from_json(asked["spec"]), bool(asked["wait"])

@@ -136,6 +136,11 @@ class Gpus:
         """Whether this machine has GPUs, without asking their driver."""
         return bool(find_gpus(os.environ.get(DEVICES, "/dev")))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The GPUs that were found, as ``CUDA_VISIBLE_DEVICES`` names them."""
+        return tuple(self._devices)
+
     async def find(self) -> None:
         """Learn what GPUs there are, once; it takes the driver seconds."""
         async with self._finding:

@@ -96,8 +96,9 @@ class Launcher:
         """What it does about GPUs; None where it asks for none."""
         turn = self.turns.preparing if self.turns is not None else nullcontext
         self._choice = EngineChoice(
-            spec.settings.snapshot, self._make_engine, start_timeout, self._tell, turn
-        )
+            spec.settings.snapshot, self._make_engine, start_timeout, self._tell, turn,
+            ("template",) if self.turns is not None and self.turns.on_disk else (),
+        )  # fmt: skip
 
     @property
     def snapshot(self) -> str:
@@ -317,10 +318,13 @@ class Launcher:
         if name == "template":
             zygote = await self._zygote_engine()
             return TemplateEngine(launch, zygote.template if zygote is not None else None)
-        bento = self._bento
+        bento, env, device = self._bento, launch.environment(), None
+        if self.turns is not None and self.turns.on_disk:
+            device, also = await self.turns.to_disk()
+            env |= also
         subject = Subject(
-            bento.tag, bento.digest, launch.root, launch.python, launch.environment(),
-            bento.manifest.envs, is_warmable(bento.manifest.contract),
+            bento.tag, bento.digest, launch.root, launch.python, env, bento.manifest.envs,
+            is_warmable(bento.manifest.contract), device,
         )  # fmt: skip
         return CriuEngine(launch, subject, self._shared.restorer, self._start_timeout)
 

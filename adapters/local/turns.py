@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -22,6 +22,8 @@ from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.gpus import Share, in_environment, share_of
 from bentofn.adapters.protocol import FunctionSpec
+from bentofn.runtime.cuda.controller import Controller
+from bentofn.runtime.protocol import TAKEN_OUT
 from bentofn.runtime.stages import stage
 
 Serve = Callable[[CheckpointedEngine, InstanceSpec], Awaitable[Instance]]
@@ -63,7 +65,9 @@ class Turns:
         self._unwanted = unwanted
         self._urgent = urgent
         self._tell = tell
-        self._copies = spec.settings.gpu_snapshot or spec.settings.snapshot in ("criu", "template")
+        self.on_disk = spec.settings.gpu_snapshot and spec.settings.snapshot in ("auto", "criu")
+        """Whether GPU memory is kept on disk too."""
+        self._copies = self.on_disk or spec.settings.snapshot in ("criu", "template")
         self._engine: CheckpointedEngine | None = None
         self._patience = Patience()
         self._has: dict[str, tuple[str, ...]] = {}
@@ -145,6 +149,23 @@ class Turns:
         name = f"{self._function}-{os.urandom(4).hex()}"
         async with self._gpus.turn(name, self._function, self._share):
             yield
+
+    async def to_disk(self) -> tuple[Controller, Mapping[str, str]]:
+        """Who takes GPU memory out of a process that is kept on disk, and what that is told.
+
+        Raises:
+            EngineRefused: It cannot be, here.
+        """
+        await self._gpus.find()
+        names = self._gpus.names
+        if self._gpus.note:
+            raise EngineRefused(self._gpus.note)
+        if len(names) != 1:
+            raise EngineRefused(
+                f"GPU memory is kept on disk for the GPU that it was on, and this machine has "
+                f"{len(names)}; have one (CUDA_VISIBLE_DEVICES of the platform)"
+            )
+        return self._dormitory.controller, {**in_environment(names), TAKEN_OUT: "1"}
 
     async def wake(self, serve: Serve, spec: InstanceSpec) -> Instance | None:
         """Wake an instance that sleeps, if one does on the GPUs that were given."""

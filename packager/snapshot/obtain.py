@@ -25,6 +25,7 @@ from bentofn.packager.snapshot.stage import Stage
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.packager.snapshot.take import take
 from bentofn.packager.snapshot.verification import why_unusable
+from bentofn.runtime.cuda.controller import Controller
 from bentofn.runtime.layout import BentoRoot
 
 Progress = Callable[[str], None]
@@ -42,6 +43,7 @@ class Subject:
         env: The whole environment of the service.
         declared: The variables that the bento itself declares.
         warmable: Whether an instance that has served may be kept in place of the first snapshot.
+        device: Takes its memory off the GPU, and puts it back; None where it may have none there.
     """
 
     tag: str
@@ -51,6 +53,7 @@ class Subject:
     env: Mapping[str, str]
     declared: Mapping[str, str]
     warmable: bool = False
+    device: Controller | None = None
 
 
 def key_of(store: SnapshotStore, subject: Subject, criu: Criu) -> SnapshotKey:
@@ -167,7 +170,7 @@ def _take(
     began = time.monotonic()
     taken = take(
         subject.root, subject.python, subject.env, criu, stage.directory, stage.final, timeout,
-        log, called_off,
+        log, called_off, subject.device,
     )  # fmt: skip
     seconds = round(time.monotonic() - began, 3)
     origin = Origin(bento=subject.tag, seconds=seconds, mappings=taken.images.mappings)

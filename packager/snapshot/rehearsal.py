@@ -27,6 +27,8 @@ from bentofn.packager.snapshot.criu.hot import Touched, touched_by
 from bentofn.packager.snapshot.criu.rpc import RestoreFailed
 from bentofn.packager.snapshot.criu.worker import NOTICED_WITHIN, prime, reap
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed
+from bentofn.runtime.cuda.checkpoint import CannotCheckpoint
+from bentofn.runtime.cuda.controller import Controller
 from bentofn.runtime.protocol import (
     Decoder,
     Failed,
@@ -74,6 +76,7 @@ def rehearse(
     timeout: float,
     log: Log,
     called_off: threading.Event,
+    device: Controller | None = None,
 ) -> Rehearsal:
     """Restore images as an instance, ask it, look at what it touched, and end it. Blocks.
 
@@ -88,6 +91,7 @@ def rehearse(
         timeout: Seconds that it may take to serve, and again to answer.
         log: Told what it writes.
         called_off: Set from another thread when nobody wants it any more: what runs is ended.
+        device: Puts its memory back on the GPU; None where it has none there.
 
     Raises:
         SnapshotRefused: The images do not restore, or what they restore to does not live or answer.
@@ -98,6 +102,8 @@ def rehearse(
         _restored(images, criu, owner, env, wires.given, timeout, called_off) as pid,
     ):
         try:
+            if device is not None:
+                device.put_back(pid)
             restored = touched_by(pid)
             failure = wires.hear(timeout)
             if failure is not None:
@@ -109,7 +115,12 @@ def rehearse(
             if failure is not None:
                 raise _NotAnsweredError(failure.rstrip("."))
             return Rehearsal((restored, serving, touched_by(pid)))
-        except (OSError, http.client.HTTPException, _NotAnsweredError) as error:
+        except (
+            OSError,
+            http.client.HTTPException,
+            _NotAnsweredError,
+            CannotCheckpoint,
+        ) as error:
             for line in wires.output():
                 log("stderr", line)
             why = str(error) or type(error).__name__

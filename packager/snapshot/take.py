@@ -23,6 +23,8 @@ from bentofn.packager.snapshot.page_cache import REMOTE, devices_of, regroup
 from bentofn.packager.snapshot.parked import Log, SnapshotRefused, TakeFailed, parked
 from bentofn.packager.snapshot.rehearsal import Rehearsal, rehearse
 from bentofn.packager.snapshot.snapshot import IMAGES
+from bentofn.runtime.cuda.checkpoint import CannotCheckpoint
+from bentofn.runtime.cuda.controller import Controller
 from bentofn.runtime.errors import UserError
 
 __all__ = ["SnapshotRefused", "TakeFailed", "Taken", "take"]
@@ -53,6 +55,7 @@ def take(
     timeout: float,
     log: Log,
     called_off: threading.Event | None = None,
+    device: Controller | None = None,
 ) -> Taken:
     """Take a snapshot of a bento's service. Blocks; nothing that it started is left.
 
@@ -66,6 +69,7 @@ def take(
         timeout: Seconds in which the service must reach its snapshot point, and again to dump it.
         log: Told what the service writes: ``stdout`` or ``stderr``, and a line.
         called_off: Set from another thread when nobody wants it any more.
+        device: Takes its memory off the GPU, and puts it back; None where it has none there.
 
     Raises:
         SnapshotRefused: The service cannot be kept as a snapshot.
@@ -78,13 +82,13 @@ def take(
 
     def rehearsed(images: Path) -> Rehearsal:
         try:
-            return rehearse(images, criu, final.parent, env, timeout, log, called_off)
+            return rehearse(images, criu, final.parent, env, timeout, log, called_off, device)
         except (SnapshotRefused, TakeFailed) as error:
             if called_off.is_set():  # and so was ended
                 raise TakeFailed("it was called off") from error
             raise
 
-    return take_parked(park, criu, staging, final, timeout, rehearsed, called_off)
+    return take_parked(park, criu, staging, final, timeout, rehearsed, called_off, device)
 
 
 def take_parked(
@@ -95,6 +99,7 @@ def take_parked(
     timeout: float,
     rehearsed: Callable[[Path], Rehearsal] | None = None,
     called_off: threading.Event | None = None,
+    device: Controller | None = None,
 ) -> Taken:
     """Take a snapshot of a process that parks. Blocks; the process has ended afterwards.
 
@@ -102,7 +107,7 @@ def take_parked(
         park: Given an empty file that the process is to keep open, parks it and gives its id.
         criu: As for :func:`take`, with ``staging``, ``final`` and ``timeout``.
         rehearsed: Restores images once; with None what a start touches is learnt later.
-        called_off: As for :func:`take`.
+        called_off: As for :func:`take`, with ``device``.
 
     Raises:
         SnapshotRefused: The process cannot be kept as a snapshot, or not restored from it.
@@ -114,9 +119,12 @@ def take_parked(
         wire.touch(mode=0o600)
         dumped.mkdir(mode=0o700)
         with park(wire) as pid:
+            if device is not None:
+                _take_out(device, pid)
             mapped = mapped_files(pid)
             dump(_beside(criu, pid), pid, dumped, timeout, called_off)
-        seen = _rehearse(rehearsed, dumped, staging / "rehearsal", wire)
+        copied = device is not None
+        seen = _rehearse(rehearsed, dumped, staging / "rehearsal", wire, copied=copied)
         _regroup(mapped)
         raw = staging / "rehearsal" / RAW
         memory = [
@@ -124,8 +132,8 @@ def take_parked(
             for each in (seen.touched[-1] if seen.touched else ())
             if each.path == raw
         ]
-        images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire, memory)
-        if seen.touched:
+        images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire, memory, copied=copied)
+        if seen.touched and not copied:
             target = staging / IMAGES / RAW
             stages = [moved(each, raw, images.placed, target) for each in seen.touched]
             save_hot_set(hot_set(stages, staging), staging)
@@ -144,12 +152,24 @@ def take_parked(
     return Taken(images, mapped, seen.note)
 
 
+def _take_out(device: Controller, pid: int) -> None:
+    try:
+        device.take_out(pid)
+    except CannotCheckpoint as error:
+        raise SnapshotRefused(str(error).rstrip(".")) from error
+
+
 def _rehearse(
-    rehearsed: Callable[[Path], Rehearsal] | None, dumped: Path, images: Path, wire: Path
+    rehearsed: Callable[[Path], Rehearsal] | None,
+    dumped: Path,
+    images: Path,
+    wire: Path,
+    *,
+    copied: bool,
 ) -> Rehearsal:
     if rehearsed is None:
         return Rehearsal(())
-    rewrite(dumped, images, images, wire, observed=True)
+    rewrite(dumped, images, images, wire, observed=True, copied=copied)
     try:
         return rehearsed(images)
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bentofn.runtime.obstacles import tasks
 from bentofn.runtime.obstacles.descriptors import find_in_descriptors
-from bentofn.runtime.obstacles.devices import find_gpu
+from bentofn.runtime.obstacles.devices import GPU, find_gpu
 from bentofn.runtime.obstacles.found import Obstacle, sentence
 from bentofn.runtime.obstacles.mappings import find_in_mappings
 from bentofn.runtime.obstacles.sites import Sites
@@ -17,14 +17,17 @@ from bentofn.runtime.obstacles.sites import Sites
 _TRACER = re.compile(r"^TracerPid:\s*([1-9]\d*)$", re.MULTILINE)
 
 
-def why_not_snapshot(own: Collection[int], sites: Sites) -> str | None:
+def why_not_snapshot(own: Collection[int], sites: Sites, *, gpu: bool = False) -> str | None:
     """The sentence that says why this process cannot be snapshotted, or None if it can be.
 
     Args:
         own: Descriptors that are closed or replaced before the snapshot.
         sites: Where things were opened.
+        gpu: Whether what it has on GPUs will be taken out before.
     """
     obstacles = [obstacle for obstacle in find(own, sites) if obstacle.blocks]
+    if gpu:
+        obstacles = [obstacle for obstacle in obstacles if obstacle != GPU]
     return sentence(obstacles) if obstacles else None
 
 

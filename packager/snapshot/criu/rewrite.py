@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bentofn.packager.files import sync_directory, temporary_directory, writing
+from bentofn.packager.files import sync_directory, sync_file, temporary_directory, writing
 from bentofn.packager.snapshot.criu.images import (
     FileEntry,
     Memory,
@@ -88,6 +88,7 @@ def rewrite(
     touched: Sequence[Span] = (),
     *,
     observed: bool = False,
+    copied: bool = False,
 ) -> Rewritten:
     """Write images that restore by mapping.
 
@@ -102,6 +103,8 @@ def rewrite(
         observed: Whether these are images to find that out with. What a process maps of a large
             piece of the page cache it maps at once, so the file is written in small ones, and
             nobody waits until it is on the disk.
+        copied: Whether each restore copies the pages after all: memory that the driver then puts on
+            a GPU it reads faster so.
 
     Raises:
         UserError: An image is damaged or of a format that we do not know, the placeholder is not
@@ -111,11 +114,16 @@ def rewrite(
     processes = read_processes(dumped / "pstree.img")
     files = renamed(read_files(dumped / "files.img"), wire)
     with writing(output.parent), temporary_directory(output.parent) as staging:
-        if len(processes) == 1:
+        if copied:
+            result = _untouched(dumped, staging, files, "")
+        elif len(processes) == 1:
             how = _How(touched, _GRAIN if observed else HUGE, durable=not observed)
             result = _rewrite_process(dumped, staging, final, processes[0], files, how)
         else:
-            result = _untouched(dumped, staging, files, len(processes))
+            several = (
+                f"{len(processes)} processes were dumped; only a single process's pages are mapped."
+            )
+            result = _untouched(dumped, staging, files, several)
         _copy_others(dumped, staging)
         sync_directory(staging)
         staging.rename(output)
@@ -204,10 +212,13 @@ def _check_whole(vmas: list[Vma], files: list[FileEntry], raw_id: int) -> None:
             raise UserError(f"The process maps memory of the snapshot {name} that cannot be moved.")
 
 
-def _untouched(dumped: Path, staging: Path, files: list[FileEntry], count: int) -> Rewritten:
+def _untouched(dumped: Path, staging: Path, files: list[FileEntry], note: str) -> Rewritten:
     _write(staging / "files.img", [encode_files(files)])
-    copied = sum(path.stat().st_size for path in dumped.glob("pages-*.img"))
-    note = f"{count} processes were dumped; only a single process's pages are mapped."
+    copied = 0
+    for path in dumped.glob("pages-*.img"):
+        copied += path.stat().st_size
+        (staging / path.name).hardlink_to(path)  # nothing writes to either
+        sync_file(path)
     return Rewritten(0, copied, 0, 0, note)
 
 

@@ -88,7 +88,7 @@ class CriuEngine:
         self._called_off = threading.Event()
         self._instances: set[RunningInstance] = set()
         self._bursts = Bursts(launch, restorer)
-        self._keeps = subject.warmable
+        self._keeps = subject.warmable and subject.device is None
 
     async def recall(self) -> bool:
         """Take up the snapshot that is kept from earlier; False where there is none.
@@ -115,13 +115,16 @@ class CriuEngine:
         assert self._kept is not None
         kept = self._kept
         with self._bursts.start():
-            forked = await self._bursts.fork(kept.snapshot.images, spec)
+            forked = None
+            if self._subject.device is None:  # a fork may use no GPU
+                forked = await self._bursts.fork(kept.snapshot.images, spec)
             return forked or await self._start_alone(kept, spec)
 
     async def _start_alone(self, kept: _Kept, spec: InstanceSpec) -> RunningInstance:
         instance = await self._restore(kept, spec)
         instance.keep_in(self._instances)
-        self._learning.begin(kept.ahead, instance, self._instances)
+        if self._subject.device is None:
+            self._learning.begin(kept.ahead, instance, self._instances)
         return instance
 
     def keeps(self, instance: Instance) -> bool:
@@ -197,7 +200,7 @@ class CriuEngine:
             raise StartFailed(f"the snapshot {kept.snapshot.id[:12]} was removed")
         kept.ahead.start()
         return await restore_instance(
-            self._launch, spec, self._restorer, kept.snapshot.images, request
+            self._launch, spec, self._restorer, kept.snapshot.images, request, self._subject.device
         )
 
     async def _have(self, find: Callable[[Criu], Snapshot | None]) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from pathlib import Path
 
-from bentofn.adapters.local.engines.base import InstanceSpec, Launch
+from bentofn.adapters.local.engines.base import InstanceSpec, Launch, StartFailed
 from bentofn.adapters.local.engines.places import place
-from bentofn.adapters.local.engines.process import RunningInstance
+from bentofn.adapters.local.engines.process import RunningInstance, send_signal
+from bentofn.adapters.local.engines.restored.offspring import Offspring
 from bentofn.adapters.local.engines.restored.restorer import Restorer
+from bentofn.runtime.cuda.checkpoint import CannotCheckpoint
+from bentofn.runtime.cuda.controller import Controller
 from bentofn.runtime.protocol import Restore
 from bentofn.runtime.stages import stage
 
 
 async def restore_instance(
-    launch: Launch, spec: InstanceSpec, restorer: Restorer, images: Path, request: Restore
+    launch: Launch,
+    spec: InstanceSpec,
+    restorer: Restorer,
+    images: Path,
+    request: Restore,
+    device: Controller | None = None,
 ) -> RunningInstance:
     """Restore an instance; it is not ready yet when this returns.
 
@@ -23,6 +33,7 @@ async def restore_instance(
         restorer: The platform's.
         images: The images.
         request: What the process is told.
+        device: Puts its memory back on the GPU; None where it has none there.
 
     Raises:
         StartFailed: It cannot be restored.
@@ -32,8 +43,22 @@ async def restore_instance(
         try:
             with stage("restore"):
                 offspring = await restorer.restore(images, request, at.wires.remote_fds())
+            if device is not None:
+                await _put_back(device, offspring)
         finally:
             at.wires.close_remote()
     return await RunningInstance.of(
         spec, at.path, at.wires, offspring.pid, offspring.exit, at.tenancy, launch.log
     )
+
+
+async def _put_back(device: Controller, offspring: Offspring) -> None:
+    try:
+        with stage("gpu.restore"):
+            await asyncio.to_thread(device.put_back, offspring.pid)
+    except BaseException as error:
+        send_signal(offspring.pid, signal.SIGKILL)
+        await asyncio.wait([offspring.exit])
+        if isinstance(error, CannotCheckpoint):
+            raise StartFailed(str(error).rstrip(".")) from error
+        raise

@@ -241,6 +241,9 @@ def restore(
         take_environment(env, count, copied.pools)
     with stage("renew"):
         renew.renew(copied.renewals)
+    dropped = sys.modules.get("bentofn.runtime.weights.dropped")
+    if dropped is not None:
+        dropped.reload()
     with stage("seal"):
         seal()
     with stage("after_restore"):

@@ -14,6 +14,7 @@ import asyncio
 import ctypes
 import os
 import stat
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,6 +88,9 @@ def _settle_gpu(control: Channel) -> bool:
     from bentofn.runtime.cuda import quiet  # few services use one
 
     try:
+        dropped = sys.modules.get("bentofn.runtime.weights.dropped")
+        if dropped is not None:
+            dropped.drop()
         quiet.settle()
     except Exception as error:
         control.send(Refused(lifecycle.explain(error)))

@@ -181,8 +181,9 @@ class EngineChoice:
         for candidate in self._candidates:
             try:
                 engine = await self._engine(candidate)
-                keeps = isinstance(engine, KeepingEngine) and self._current is None
-                if keeps and await engine.recall():
+                if self._current is not None or not isinstance(engine, KeepingEngine):
+                    continue
+                if await engine.recall():
                     self._current = candidate
             except EngineRefused as error:
                 await self._refuse(candidate, error)

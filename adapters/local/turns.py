@@ -214,7 +214,11 @@ class Turns:
         """End what sleeps."""
         if self._engine is not None:
             await self._engine.close()
+        for following in list(self._follows):
+            following.cancel()
         await asyncio.gather(*self._follows, return_exceptions=True)
+        for name in list(self._has):
+            self.give(name)
 
     def _sleeps_on(self, gpus: tuple[str, ...]) -> bool:
         return self._engine is not None and self._engine.sleeps(gpus)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
-from bentofn.runtime.cuda.library import CudaError, Library
+from bentofn.runtime.cuda.library import VARIABLE, CudaError, Library
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.protocol import OnDevice
 
@@ -59,11 +61,12 @@ def used_torch() -> Any:
 
 def _loaded() -> Library | None:
     """The driver's library if this process has it: loading it takes time, starting it seconds."""
-    with contextlib.suppress(OSError, UserError), open("/proc/self/maps") as maps:  # noqa: PTH123
-        mapped = maps.read()
-        library = Library.find() if "cuda" in mapped else None
-        if library is not None and library.path.rpartition("/")[2] in mapped:
-            return library
+    named = os.environ.get(VARIABLE)
+    # As the kernel calls it: libcuda.so.1 is a link to libcuda.so and the driver's version.
+    name = Path(named).resolve().name if named else "libcuda.so"
+    with contextlib.suppress(OSError, UserError):
+        if name in Path("/proc/self/maps").read_text():
+            return Library.find()
     return None
 
 

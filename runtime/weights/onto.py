@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.protocol import TAKEN_OUT
 from bentofn.runtime.weights.keeper.client import copied
 from bentofn.runtime.weights.plan import Plan, chunks, in_groups, sliced, whole
 from bentofn.runtime.weights.prefetch import is_being_read
@@ -91,14 +93,21 @@ def load_onto(
         if direct and isinstance(source, FileSource) and not is_being_read(source):
             source.allow_direct()
     found: dict[str, torch.Tensor] = {}
+    is_dropped = TAKEN_OUT in os.environ
     for batch in _batches(sources, dtype, wanted):
+        if is_dropped:  # the ranges are gone through again
+            batch = [(source, replace(p, ranges=list(p.ranges))) for source, p in batch]
         buffers = [torch.empty(p.size, dtype=torch.uint8, device=target.device) for _, p in batch]
         try:
             target.staging.run(_jobs(batch, buffers, target.staging))
         except CudaError as error:
             names = ", ".join(source.name for source in sources)
             raise UserError(f"{names} cannot be copied to {target.device}: {error}.") from error
-        for (_, plan), buffer in zip(batch, buffers, strict=True):
+        for (source, plan), buffer in zip(batch, buffers, strict=True):
+            if is_dropped:
+                from bentofn.runtime.weights import dropped  # few processes are kept so
+
+                dropped.remember(source, list(plan.ranges), buffer, target.staging)
             found |= cast(in_buffer(plan.tensors, buffer), dtype)
     for source in sources:
         source.check()
@@ -122,9 +131,13 @@ def _batches(
 def _jobs(
     batch: Sequence[tuple[Source, Plan]], buffers: Sequence[torch.Tensor], staging: Staging
 ) -> Iterator[Job]:
-    """What the keeper does not copy."""
+    """What the keeper does not copy; memory that it has reached cannot be taken off a GPU."""
+    alone = TAKEN_OUT in os.environ
     for (source, plan), buffer in zip(batch, buffers, strict=True):
         base = buffer.data_ptr()
-        if not (isinstance(source, FileSource) and copied(source, plan, staging.context, base)):
+        is_done = False
+        if isinstance(source, FileSource) and not alone:
+            is_done = copied(source, plan, staging.context, base)
+        if not is_done:
             for chunk in chunks(plan.ranges, staging.tuning.slot):
                 yield Job(source, chunk, base)

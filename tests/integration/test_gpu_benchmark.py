@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_it_runs_on_the_stand_in(tmp_path: Path, libfakecuda: Path) -> None:
     table = tmp_path / "gpu.json"
     script = str(ROOT / "benchmarks" / "gpu.py")
-    sections = ["limits", "weights", "pretrained"]
+    sections = ["limits", "weights", "pretrained", "tiers"]
     command = [sys.executable, script, "--fake", "--folder", str(tmp_path), "--json", str(table)]
     run = subprocess.run(
         [*command, "--only", *sections], capture_output=True, text=True, check=False, timeout=300
@@ -22,5 +22,5 @@ def test_it_runs_on_the_stand_in(tmp_path: Path, libfakecuda: Path) -> None:
     found = json.loads(table.read_text())
     assert found["versions"]["device"] == "fake"
     cases = {row["case"].partition(":")[0] for row in found["rows"]}
-    assert cases >= {"L1", "L2", "L3", "resident", "evicted"}
+    assert cases >= {"L1", "L2", "L3", "resident", "evicted", "tier A"}
     assert not (ROOT / "benchmarks" / "results" / "gpu.json").exists()

@@ -43,7 +43,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if entry.suffix != ".pth" and "bentofn" not in entry.name:
             (directory / "env" / entry.name).symlink_to(entry)
     schema = {"type": "object"}
-    apis = tuple(APIContract(n, f"/{n}", schema, schema) for n in ("about", "hold", "predict"))
+    apis = tuple(
+        APIContract(n, f"/{n}", schema, schema) for n in ("about", "hold", "predict", "weights")
+    )
     contract = ServiceContract(
         "Model", "service:Model", apis=apis, config={"resources": {"gpu": 1}}
     )
@@ -68,9 +70,10 @@ class Machine:
         self.cuda = cuda
         self._root = root
 
-    def deploy(self, name: str, model: int = 1 << 20, **settings: Any) -> None:
-        """Have a function whose model has so many bytes."""
+    def deploy(self, name: str, model: int = 1 << 20, weights: str = "", **settings: Any) -> None:
+        """Have a function whose model has so many bytes, and that may load a file of weights."""
         env = {**self.cuda.environment, "MODEL_BYTES": str(model)}
+        env |= {"WEIGHTS": weights} if weights else {}
         given = {"cpu": 1, "idle_timeout": 600.0, "max_instances": 1, **settings}
         spec = FunctionSpec(name, str(self._root), FunctionSettings(environment=env, **given))
         self.adapter.apply(spec, lambda _: None)
@@ -84,7 +87,7 @@ class Machine:
         connection.request("POST", f"/{name}/{route}", json.dumps(body), headers)
         response = connection.getresponse()
         answer = response.read()
-        assert response.status == 200, answer
+        assert response.status == 200, (answer, self.log(name)[-3000:])
         return json.loads(answer)
 
     def status(self, name: str) -> FunctionStatus:

@@ -5,6 +5,7 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,19 @@ import bentofn
 from bentofn.runtime.cuda.library import Library
 
 SIZE = int(os.environ.get("MODEL_BYTES", 1 << 20))
+
+
+def _tensors(library: Library) -> dict[str, Any]:
+    """Weights as bentofn.weights puts them on a GPU; torch has none here: the device is the CPU."""
+    import torch
+
+    from bentofn.runtime.cuda.context import Context
+    from bentofn.runtime.weights.onto import Target, load_onto
+    from bentofn.runtime.weights.sources.files import FileSource
+    from bentofn.runtime.weights.staging import staging_of
+
+    target = Target(torch.device("cpu"), staging_of(Context(library, 0)))
+    return load_onto(target, [FileSource(os.environ["WEIGHTS"])])
 
 
 @bentofn.service(resources={"gpu": 1})
@@ -33,6 +47,7 @@ class Model:
             values.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_size_t(SIZE),
         )
+        self.tensors = _tensors(self.cuda) if "WEIGHTS" in os.environ else {}
         self.restored = 0
         self.served = 0
 
@@ -63,6 +78,10 @@ class Model:
             "instance": os.environ["BENTOFN_INSTANCE"],
             "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }
+
+    @bentofn.api
+    def sums(self) -> list[float]:
+        return [float(each.double().sum()) for each in self.tensors.values()]
 
     @bentofn.api
     def hold(self, gate: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,21 @@ def test_instances_are_restored_from_disk_with_their_gpu_memory(on_disk: Machine
     assert len(drawn) == 10
     assert on_disk.log("a").count("constructed") == constructed
     assert on_disk.log("a").count("ready, restored") >= 5
+
+
+@pytest.mark.slow
+def test_weights_are_not_on_the_disk_and_read_again(on_disk: Machine, tmp_path: Path) -> None:
+    torch, safetensors = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
+    values = torch.randn(1 << 24)
+    safetensors.save_file({"w": values}, tmp_path / "w.safetensors")
+    on_disk.deploy("a", gpu_snapshot=True, weights=str(tmp_path / "w.safetensors"))
+    first = on_disk.call("a", "sums")
+    assert first == pytest.approx([float(values.double().sum())])
+    kept(on_disk)
+    marker = values[1000:1100].numpy().tobytes()
+    for image in on_disk.home.snapshots.glob("*/images/*"):
+        assert marker not in image.read_bytes(), image
+    assert on_disk.call("a", "sums") == first
 
 
 def test_a_platform_that_starts_anew_has_it(on_disk: Machine) -> None:

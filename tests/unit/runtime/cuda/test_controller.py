@@ -141,8 +141,10 @@ def test_a_process_that_cannot_be_put_back_is_told_of(
 
 
 def test_a_process_without_cuda_is_refused(controller: Controller) -> None:
-    with pytest.raises(CannotCheckpoint, match="does not use CUDA"):
-        controller.take_out(os.getpid())
+    with subprocess.Popen(["sleep", "60"]) as other:
+        with pytest.raises(CannotCheckpoint, match="does not use CUDA"):
+            controller.take_out(other.pid)
+        other.kill()
 
 
 def test_a_driver_that_is_too_old_says_what_is_needed(

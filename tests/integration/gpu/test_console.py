@@ -1,0 +1,37 @@
+"""The memory of GPUs in the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from browser import assert_accessible, chromium_browser
+from playwright.sync_api import Browser, expect
+
+from bentofn.adapters.local import daemon
+
+if TYPE_CHECKING:
+    from conftest import Machine
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium_browser() as found:
+        yield found
+
+
+def test_the_memory_of_a_gpu_is_shown_with_what_sleeps(machine: Machine, browser: Browser) -> None:
+    for name in "ab":
+        machine.deploy(name, model=9 * MIB)
+        machine.call(name, x=1.0)
+    endpoint = daemon.status(machine.home)
+    assert endpoint is not None
+    page = browser.new_page()
+    page.goto(f"{endpoint.url}/")
+    figure = page.locator(".figures dl > div", has_text="GPU 0")
+    expect(figure).to_contain_text("9.4 MB of 17 MB")
+    expect(figure).to_contain_text("1 instance, 9.4 MB in host memory")
+    assert_accessible(page)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bentofn.runtime.cuda import quiet
+
+if TYPE_CHECKING:
+    from fakecuda import FakeCuda
+
+PROGRAM = """
+import ctypes, dataclasses, json, sys
+from bentofn.runtime.cuda.library import Library
+from bentofn.runtime.cuda.quiet import on_device
+
+def say():
+    held = on_device()
+    print(json.dumps(held and dataclasses.asdict(held)), flush=True)
+
+say()
+library = Library.find()
+say()
+context, memory = ctypes.c_void_p(), ctypes.c_uint64()
+library.call("cuInit", ctypes.c_uint(0))
+say()
+library.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)
+library.call("cuMemAlloc_v2", ctypes.byref(memory), ctypes.c_size_t(4096))
+say()
+"""
+
+
+def test_what_a_process_has_is_told_once_it_has_a_context(
+    fake_cuda: FakeCuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a machine has it: a link, which the kernel does not call it by.
+    link = tmp_path / "libcuda.so.1"
+    link.symlink_to(fake_cuda.path)
+    monkeypatch.setenv("BENTOFN_LIBCUDA", str(link))
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert said == [None, None, None, {"used": 4096, "reserved": 0, "early": False}]
+
+
+class StandIn:
+    """torch as far as it is asked, with a communicator of NCCL's."""
+
+    class Cuda:
+        @staticmethod
+        def is_initialized() -> bool:
+            return True
+
+    class Distributed:
+        @staticmethod
+        def is_available() -> bool:
+            return True
+
+        @staticmethod
+        def is_initialized() -> bool:
+            return True
+
+    cuda: Any = Cuda
+    distributed: Any = Distributed
+
+
+def test_communicators_of_nccl_are_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", StandIn)  # no NCCL without a GPU
+    with pytest.raises(Exception, match=r"NCCL.*destroy_process_group.*before_snapshot"):
+        quiet.settle()

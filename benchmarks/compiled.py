@@ -57,7 +57,7 @@ def without(link: Path) -> Iterator[None]:
 def main() -> None:
     """Measure and write the table."""
     options = arguments(__doc__)
-    rounds = 1 if options.quick else 5
+    rounds = 1 if options.quick else 3
     table = Table("compiled", distributions=("torch",))
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(os.environ.get("BENTOFN_BENCH_HOME") or folder))

@@ -42,13 +42,32 @@ class Compiled:
         return round(float(self.run(torch.ones(rows, 8))), 3)
 """
 
+START = "from bentofn.runtime.kept import start"
+RESIZED = """
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        start.resized(torch.get_num_threads())
+        self.run(torch.ones(rows, 8))
+        return len(torch._dynamo.utils.get_compilation_metrics())
+"""
+"""What a copy does that gets a number of threads of its own; says how often torch compiled."""
 
-def root_at(path: Path, rows: int, compiled: Path | None = None) -> BentoRoot:
-    """A root of the service with this interpreter's packages."""
+
+def root_at(path: Path, rows: int, compiled: Path | None = None, more: str = "") -> BentoRoot:
+    """A root of the service with this interpreter's packages.
+
+    Args:
+        path: Where.
+        rows: Of the example.
+        compiled: What is kept.
+        more: What the endpoint does instead of returning what it computes.
+    """
     root = BentoRoot(path)
     stage(root.runtime, runtime_files())
     root.source.mkdir()
-    (root.source / "service.py").write_text(SERVICE.format(rows=rows))
+    text = SERVICE.format(rows=rows)
+    if more:
+        text = text.replace("return ", "").replace("import torch", f"import torch\n{START}") + more
+    (root.source / "service.py").write_text(text)
     root.environment.mkdir()
     for each in Path(sysconfig.get_path("purelib")).iterdir():
         if each.suffix != ".pth" and "bentofn" not in each.name:
@@ -126,3 +145,9 @@ def test_what_is_not_kept_and_cannot_be_compiled_says_so(
     document, said = ask(root_at(tmp_path / "none", 5, kept), PATH=no_compiler)
     assert "error" in document
     assert "this instance has no C++ compiler" in said
+
+
+def test_another_number_of_threads_compiles_nothing_again(kept: Path, tmp_path: Path) -> None:
+    document, said = ask(root_at(tmp_path / "resized", 3, kept, RESIZED))
+    assert [base64.b64decode(each["body"]) for each in document["answers"]] == [b"1.0"]
+    assert "compiled" not in said

@@ -186,10 +186,15 @@ def _keys(node: Node) -> list[str]:
     return node.keys() if node.is_mapping else []
 
 
+def is_python(runtime: str) -> bool:
+    """Whether a function's ``runtime`` is a Python of AWS's."""
+    return _RUNTIME.match(runtime) is not None
+
+
 def _runtime(node: Node) -> str | None:
-    """A Python; what other functions of the file run on is none of ours."""
+    """A Python; what functions that are images, or another target's, run on is none of ours."""
     text = _text(node)
-    return text if text and _RUNTIME.match(text) else None
+    return text if text and is_python(text) else None
 
 
 def _snap_start(node: Node) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bentofn.adapters.capabilities import Capabilities
 from bentofn.adapters.fields import FIELDS
 from bentofn.adapters.plan import Change
 from bentofn.adapters.schedule import Schedule
@@ -22,25 +23,38 @@ _BY_NAME = {
 """Fields whose members are told one by one."""
 
 
-def changes_between(before: FunctionSpec | None, after: FunctionSpec) -> tuple[Change, ...]:
+def changes_between(
+    before: FunctionSpec | None, after: FunctionSpec, table: Capabilities | None = None
+) -> tuple[Change, ...]:
     """What differs of a function that a target keeps as the spec that was applied.
 
     Args:
         before: As it is deployed, or None.
         after: As it is to be.
+        table: What the target does with each field; of those that it ignores nothing is told here,
+            since the plan names them already.
     """
     if before is None:
-        stated = settings_changes(FunctionSettings(), after.settings)
+        stated = _told(FunctionSettings(), after.settings, table)
         return (
             Change("function", None, after.name),
             Change("bento", None, after.bento),
             *(Change(each.path, None, each.after) for each in stated if each.after is not None),
         )
     replaced = (Change("bento", before.bento, after.bento),) if before.bento != after.bento else ()
-    found = (*replaced, *settings_changes(before.settings, after.settings))
+    found = (*replaced, *_told(before.settings, after.settings, table))
     if not found and before != after:
         return (Change("settings", SET, CHANGED),)  # of what has no field of its own
     return found
+
+
+def _told(
+    before: FunctionSettings, after: FunctionSettings, table: Capabilities | None
+) -> Iterator[Change]:
+    found = list(settings_changes(before, after))
+    ignored = [each for each in found if table and table.of(each.path).support == "ignored"]
+    # A new version is made for them too: where nothing else tells why, they do.
+    yield from [each for each in found if each not in ignored] or ignored
 
 
 def settings_changes(before: FunctionSettings, after: FunctionSettings) -> Iterator[Change]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bentofn.adapters.aws_words import AwsSettings, read_aws
+from bentofn.adapters.aws_words import AwsSettings, is_python, read_aws
 from bentofn.adapters.batching import read_batching
 from bentofn.adapters.event_rules import read_event_rules
 from bentofn.adapters.local.core.constants import PLAIN, profile_names
@@ -94,6 +94,18 @@ def default_settings(target: str) -> FunctionSettings:
         return FunctionSettings()
     admits = target.startswith(AWS) or target == MODAL
     return FunctionSettings(url=Url(authorizer="aws_iam") if admits else None)
+
+
+def foreign_runtime(framework: Node, provider: Node) -> str | None:
+    """What a function runs on that is no Python, by its own section or the provider's.
+
+    Such a function is not read any further: all it says is for another tool.
+    """
+    if framework["image"].value is not None:
+        return None
+    own = framework["runtime"].value
+    runtime = provider["runtime"].value if own is None else own
+    return runtime if isinstance(runtime, str) and not is_python(runtime) else None
 
 
 def read_function(

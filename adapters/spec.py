@@ -19,6 +19,7 @@ from bentofn.adapters.function_section import (
     READ_OF_PROVIDER,
     Surroundings,
     default_settings,
+    foreign_runtime,
     read_function,
 )
 from bentofn.adapters.settings import FunctionSettings, FunctionSpec
@@ -49,13 +50,28 @@ class FunctionDeclaration:
         name: Its name.
         project: The project's folder to build, or None where ``bento`` is given.
         bento: ``name[:version]`` in the store, or None.
-        settings: How it runs.
+        settings: How it runs; the usual ones where it is no function of bentofn's.
+        foreign: What it runs on where that is no Python, so that it is another tool's to deploy.
     """
 
     name: str
     project: Path | None
     bento: str | None
     settings: FunctionSettings
+    foreign: str | None = None
+
+    def check(self) -> None:
+        """Refuse what is no function of bentofn's.
+
+        Raises:
+            UserError: It runs on something else than Python.
+        """
+        if self.foreign is not None:
+            raise UserError(
+                f"Function {self.name!r} has the runtime {self.foreign}, and bentofn deploys "
+                "Python functions, made of bentos; name another one with --function NAME, or say "
+                "runtime: python3.12 if it is one."
+            )
 
     def spec(self, bento: str) -> FunctionSpec:
         """The function to deploy, made from this bento (``name:version``)."""
@@ -157,6 +173,12 @@ def read_spec(
     declared = {}
     for name in functions.keys():  # noqa: SIM118 - a Node is no mapping
         node, own = functions[name], custom["functions"][name]
+        foreign = foreign_runtime(node, surroundings.provider)
+        if foreign is not None:
+            declared[name] = FunctionDeclaration(
+                name, None, None, default_settings(target), foreign
+            )
+            continue
         source, settings = read_function(name, node, own, surroundings)
         declared[name] = FunctionDeclaration(name, *source, settings)
     if not declared:

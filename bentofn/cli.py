@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-INTERRUPTED = "Interrupted; nothing is left half-done. Run it again to finish it."
-TERMINATED = "Terminated; nothing is left half-done."
+INTERRUPTED = "Interrupted; nothing is damaged. Run it again to finish it."
+TERMINATED = "Terminated; nothing is damaged. Run it again to finish it."
 
 
 class Terminated(KeyboardInterrupt):

@@ -46,11 +46,10 @@ def _describe(stored: StoredBento) -> tuple[str, ...]:
 
         attach_provenance(stored.store, stored.entry)
     if SBOM not in found:
-        from bentofn.packager.trust.sbom import MISSING, attach_sbom, can_make_sbom
+        from bentofn.packager.trust.sbom import attach_sbom, can_make_sbom
 
-        if not can_make_sbom():
-            return () if stored.reused else (MISSING,)
-        attach_sbom(stored.home, stored.store, stored.entry)
+        if can_make_sbom():  # else bentofn sbom says what it lacks, where one is asked for
+            attach_sbom(stored.home, stored.store, stored.entry)
     return ()
 
 

@@ -23,7 +23,7 @@ from bentofn.packager.code.late_imports import late_imports
 from bentofn.packager.environment.bench import Bench, bench_like, own_bench
 from bentofn.packager.environment.layers import Environment, make_environment
 from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
-from bentofn.packager.environment.torch_build import build_note, is_cpu
+from bentofn.packager.environment.torch_build import build_note, is_cpu, needs_cuda, refuse_cuda
 from bentofn.packager.home import Home
 from bentofn.packager.kept.build import compiled_layer
 from bentofn.packager.layer_cache import layer_key
@@ -99,6 +99,8 @@ class Assembler:
             lock = self._lock()
             if self.plan is not None:
                 self.plan.check(lock, self.home)
+            if self.inputs.options.cpu_only is not None:
+                refuse_cuda(lock.versions, self.inputs.options.cpu_only)
         with self.step("environment"):
             environment = self._environment(lock)
             bench = self._bench(lock, environment)
@@ -107,7 +109,7 @@ class Assembler:
             late = late_imports(python)
             key = self._contract_key(python, late, bench)
             description = self._description(key, late, bench)
-            if self.inputs.options.gpu is None and self._is_for_cpu and is_cpu(lock.versions):
+            if self._chose_cpu and is_cpu(lock.versions):
                 refuse_unseen_gpu(description.contract)
         with self.step("bytecode"):
             bytecode = self._bytecode(environment, description.files)
@@ -169,6 +171,8 @@ class Assembler:
     def _lock(self) -> Lock:
         inputs = self.inputs
         found = None if inputs.resolves_again else cached_lock(inputs.lock_key, self.home)
+        if found and inputs.options.cpu_only is not None and needs_cuda(found.versions):
+            found = None  # a CPU build may be had by now
         if found is not None:
             return found
         self.report("Resolving the requirements")
@@ -252,6 +256,12 @@ class Assembler:
         """Whether the models that an import looked at are those that their names mean now."""
         found = {tag: find(self.store, tag) for tag in asked}
         return all(entry and entry.digest == asked[tag] for tag, entry in found.items())
+
+    @property
+    def _chose_cpu(self) -> bool:
+        """Whether the project's files alone are why it gets torch's CPU build."""
+        options = self.inputs.options
+        return self._is_for_cpu and options.gpu is None and options.cpu_only is None
 
     @property
     def _is_for_cpu(self) -> bool:

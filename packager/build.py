@@ -17,6 +17,8 @@ from pathlib import Path
 
 from bentofn.packager.after_build import STEPS, StoredBento
 from bentofn.packager.build_inputs import BuildInputs, BuildOptions, gather
+from bentofn.packager.environment.resolve import Lock
+from bentofn.packager.environment.torch_build import needs_cuda
 from bentofn.packager.files import atomic_write, temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.modelsources.resolved import find
@@ -167,10 +169,13 @@ def _reuse(inputs: BuildInputs, home: Home, store: Store) -> Entry | None:
     if not store.has(manifest.digest):
         return None
     try:
-        return store.add("bento", name, version, manifest, datetime.now(timezone.utc))
+        entry = store.add("bento", name, version, manifest, datetime.now(timezone.utc))
     except UserError:
         # A blob that it names is gone: the full build makes what is missing, or says what is wrong.
         return None
+    if inputs.options.cpu_only is not None and needs_cuda(Lock(store.bento(entry).lock).versions):
+        return None  # it was made for elsewhere; the full build looks for another, or refuses
+    return entry
 
 
 def _remember(inputs: BuildInputs, home: Home, entry: Entry, models: Mapping[str, str]) -> None:

@@ -52,6 +52,8 @@ class BuildOptions:
         platform: OCI platform, such as ``linux/amd64``; by default this machine's.
         python: Minor version of the interpreter; by default the bentofile's, or this one's.
         gpu: Whether the service runs on a GPU; by default what its files say.
+        cpu_only: What has no GPU, such as ``Target aws-lambda``, so that torch's CUDA build is
+            refused; None where it may be had.
         upgrade: Whether the requirements are resolved again, although they did not change.
         slim: ``safe`` leaves out of the environment what is on the safe list, ``off`` nothing;
             ``traced`` is ``safe`` and notes what a first answer needs, to be fetched first.
@@ -71,6 +73,7 @@ class BuildOptions:
     platform: str | None = None
     python: str | None = None
     gpu: bool | None = None
+    cpu_only: str | None = None
     upgrade: bool = False
     slim: str = "safe"
     release: bool = False
@@ -187,6 +190,7 @@ def gather(project: Path, home: Home, options: BuildOptions) -> BuildInputs:
     target = find_target(options.python or python, options.platform)
     slimming = find_slimming(options.slim, target)
     gpu = _asks_for_gpu(project, config, said) if options.gpu is None else options.gpu
+    gpu = gpu and options.cpu_only is None
     settings = replace(read_pip_config(os.environ), torch_cpu_index=None if gpu else CPU_INDEX)
     pins = locked_versions(project, settings, home) if config.python.uv_lock else ()
     requirements = with_wheel_folders(

@@ -45,7 +45,12 @@ def statement(actions: list[str], resources: list[str]) -> str:
     return json.dumps(found)
 
 
-def refused(error: ClientError, service: str, operation: str, about: str) -> UserError:
+TAKEN_UP = "what was made so far is taken up"
+
+
+def refused(
+    error: ClientError, service: str, operation: str, about: str, *, has_written: bool = False
+) -> UserError:
     """The sentence of a call that AWS answered with an error.
 
     Args:
@@ -53,6 +58,7 @@ def refused(error: ClientError, service: str, operation: str, about: str) -> Use
         service: Of which service.
         operation: Which call.
         about: The ARN, or the name, of what it was about.
+        has_written: Whether something may have been made before it.
     """
     code = code_of(error)
     message = " ".join(str(error.response.get("Error", {}).get("Message", "")).split())
@@ -72,16 +78,20 @@ def refused(error: ClientError, service: str, operation: str, about: str) -> Use
     elif code in _EXPIRED:
         remedy = "renew the credentials (aws sts get-caller-identity says whose they are)"
     elif code in _THROTTLED or status >= 500:
-        remedy = "wait a minute and try again; what was made so far is taken up"
+        remedy = "wait a minute and try again"
     else:
-        remedy = "correct what it names and try again; what was made so far is taken up"
+        remedy = "correct what it names and try again"
+    if has_written:
+        remedy += f"; {TAKEN_UP}"
     return UserError(
         f"AWS refused {call} of {about}: {message.rstrip('.') or code} ({code}); {remedy}."
     )
 
 
-def unreachable(error: Exception, service: str, operation: str) -> UserError:
-    """The sentence of a call that had no answer."""
+def unreachable(
+    error: Exception, service: str, operation: str, *, has_written: bool = False
+) -> UserError:
+    """The sentence of a call that had no answer; see :func:`refused`."""
     message = " ".join(str(error).split())[:300].rstrip(".")
     kind = type(error).__name__
     if "SSO" in kind or kind == "TokenRetrievalError":
@@ -97,7 +107,8 @@ def unreachable(error: Exception, service: str, operation: str) -> UserError:
         )
     if kind == "NoRegionError":
         return UserError("No AWS region is chosen; set AWS_DEFAULT_REGION, or provider.region.")
+    rest = f"; {TAKEN_UP}" if has_written else ""
     return UserError(
         f"AWS was not reached ({service}:{operation}): {message} ({kind}); check the network and "
-        "try again, what was made so far is taken up."
+        f"try again{rest}."
     )

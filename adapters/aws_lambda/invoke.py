@@ -7,6 +7,7 @@ from typing import Any
 
 from bentofn.adapters.aws_lambda.names import ALIAS, Names
 from bentofn.adapters.aws_lambda.session import Session
+from bentofn.adapters.lambda_answer import JSON, as_answered
 from bentofn.adapters.protocol import Reply
 from bentofn.runtime.errors import UserError
 
@@ -46,13 +47,14 @@ def invoke(session: Session, names: Names, body: bytes, api: str | None) -> Repl
         Payload=payload,
     )
     content: bytes = answer["Payload"].read()
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": JSON}
     version = answer.get("ExecutedVersion")
     if version:
         headers["x-amz-executed-version"] = version
     if answer.get("FunctionError"):
         return Reply(500, headers, iter([_error(content)]))
-    return Reply(200, headers, iter([content]))
+    headers["content-type"], body = as_answered(content)
+    return Reply(200, headers, iter([body]))
 
 
 def _error(content: bytes) -> bytes:

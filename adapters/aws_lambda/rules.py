@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from bentofn.adapters.aws_lambda.capabilities import CAPABILITIES
 from bentofn.adapters.aws_lambda.names import function_name
@@ -70,7 +71,7 @@ def problems_of_spec(spec: FunctionSpec, manifest: BentoManifest) -> list[Proble
         if each.field != "batching" or settings.batching is None or settings.batching.enabled
     ]
     said = {each.field for each in stated}
-    profile = load_profile("lambda")
+    profile = replace(load_profile("lambda"), name="Lambda")
     theirs = [
         Problem(
             "violation" if each.kind == "refused" else each.kind,

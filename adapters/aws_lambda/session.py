@@ -28,9 +28,15 @@ LONGEST_WAIT = 3.0
 AT_ONCE = 8
 """Calls at once: a client of botocore's keeps ten connections, and AWS throttles by the second."""
 
+CONNECTED_WITHIN = 5.0
+"""Seconds, of each of the three attempts of botocore's standard mode."""
+
 ANSWERS_WITHIN = 60.0
 INVOKED_WITHIN = 910.0
 """Seconds; a function may take 900, and one that is not waited for so long is called once more."""
+
+_READS = ("Get", "List", "Head", "Describe", "Simulate", "Batch", "Invoke")
+"""What the names of calls begin with that leave nothing to be taken up."""
 
 _HIDDEN_FROM = 4
 """Characters of a secret that is looked for in errors: shorter ones are in any sentence."""
@@ -95,6 +101,7 @@ class Session:
         self._room = threading.Semaphore(AT_ONCE)
         self._clients: dict[tuple[str, float], Any] = {}
         self._secrets: set[str] = set()
+        self._has_written = False
         if not self.region:
             raise UserError("No AWS region is chosen; set AWS_DEFAULT_REGION, or provider.region.")
 
@@ -128,6 +135,7 @@ class Session:
         config = Config(
             retries={"mode": "standard"},
             user_agent_extra="bentofn",
+            connect_timeout=CONNECTED_WITHIN,
             read_timeout=within,
             tcp_keepalive=True,
         )
@@ -221,18 +229,26 @@ class Session:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
+        is_write = not operation.startswith(_READS)
         for attempt in range(1, PATIENCE + 1):
             try:
                 call = getattr(self.client(service, operation), xform_name(operation))
                 with self._room:
-                    return call(**arguments)
+                    answer = call(**arguments)
+                self._has_written |= is_write
+                return answer
             except ClientError as error:
                 if code_of(error) in absent:
                     return None
                 if not _passes(error) or attempt == PATIENCE:
-                    raise self._told(refused(error, service, operation, about)) from None
+                    refusal = refused(
+                        error, service, operation, about, has_written=self._has_written
+                    )
+                    raise self._told(refusal) from None
             except (BotoCoreError, ResponseParserError) as error:
-                raise self._told(unreachable(error, service, operation)) from None
+                self._has_written |= is_write  # it may have come there
+                failure = unreachable(error, service, operation, has_written=self._has_written)
+                raise self._told(failure) from None
             self.wait(min(0.25 * 2 ** (attempt - 1), LONGEST_WAIT))
         raise AssertionError("unreachable")
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bentofn.adapters.lambda_answer import as_answered
 from bentofn.adapters.local.daemon import Endpoint
 from bentofn.adapters.protocol import (
     Deployed,
@@ -125,7 +126,10 @@ class Client:
         response = self._send("POST", path, event, {"Content-Type": "application/json"})
         names = {key.lower(): value for key, value in response.getheaders()}
         status = 502 if "x-amz-function-error" in names else response.status
-        return Reply(status, names, _chunks(response))
+        if status != 200:
+            return Reply(status, names, _chunks(response))
+        names["content-type"], body = as_answered(b"".join(_chunks(response)))
+        return Reply(200, names, iter([body]))
 
     def _control(self, method: str, path: str, body: bytes = b"") -> http.client.HTTPResponse:
         headers = {"Authorization": f"Bearer {self._endpoint.token}"}

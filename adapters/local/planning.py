@@ -7,6 +7,7 @@ import dataclasses
 from bentofn.adapters.bento import known_bento
 from bentofn.adapters.changes import changes_between
 from bentofn.adapters.load import Load
+from bentofn.adapters.local.capabilities import CAPABILITIES
 from bentofn.adapters.local.core.tuning import profile_of
 from bentofn.adapters.local.price import cost_of
 from bentofn.adapters.local.rules import problems_of
@@ -28,7 +29,7 @@ def make_plan(home: Home, state: State, spec: FunctionSpec, load: Load | None) -
     bento = known_bento(home, spec.bento)
     spec = dataclasses.replace(spec, bento=bento.tag)
     live = next((each for each in state.live() if each.spec.name == spec.name), None)
-    changes = changes_between(live.spec if live else None, spec)
+    changes = changes_between(live.spec if live else None, spec, CAPABILITIES)
     if live is not None and live.digest != bento.digest and live.spec.bento == spec.bento:
         changes = (Change("bento", live.digest, bento.digest), *changes)
     profile = profile_of(spec.settings)

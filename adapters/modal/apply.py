@@ -14,8 +14,10 @@ from bentofn.adapters.modal.app import made
 from bentofn.adapters.modal.desired import Desired
 from bentofn.adapters.modal.errors import explained
 from bentofn.adapters.modal.live import Deployment, Live, find_files, find_live, read_record
+from bentofn.adapters.modal.secrets import missing_secrets
 from bentofn.adapters.modal.session import Session
 from bentofn.adapters.modal.weights import fill_volume
+from bentofn.adapters.plan import check
 from bentofn.adapters.protocol import Deployed, Progress
 from bentofn.packager.home import Home
 from bentofn.runtime.errors import UserError
@@ -35,10 +37,12 @@ def apply(home: Home, session: Session, desired: Desired, progress: Progress) ->
     """
     with explained(f"Deploying {desired.name!r} to Modal", session.calls):
         live = find_live(session, desired.name)
+        check("modal", desired.name, tuple(missing_secrets(session, desired.secrets)))
         if live is not None and is_unchanged(session, desired, live):
             return deployed(desired, live, changed=False)
         progress("Preparing the files")
         files = live.files if live is not None else find_files(session, desired.name)
+    with explained(f"Deploying {desired.name!r} to Modal", session.calls, has_written=True):
         fill_volume(session, desired, files, progress)
         with made(home, desired) as app:
             progress("Building the image and deploying the app")

@@ -16,13 +16,14 @@ _REMEDIES = {
     "PermissionDeniedError": "ask an owner of the Modal workspace for the right, or use the token "
     "of a member who has it",
     "ResourceExhaustedError": "wait a minute and try again, or raise the limit of the workspace",
-    "ConnectionError": "check the network and MODAL_SERVER_URL, and try again",
+    "ConnectionError": "check the network, and MODAL_SERVER_URL if it is set, and try again",
     "NotFoundError": "check that it exists in this Modal environment (MODAL_ENVIRONMENT)",
     "VersionError": "install another version of Modal's client",
     "InvalidError": "correct what it names",
     "ImageBuildError": "read the image's build log in Modal's dashboard, and try again",
 }
-_ANYHOW = "try again; what was made so far is taken up"
+_ANYHOW = "try again"
+_TAKEN_UP = "what was made so far is taken up"
 
 
 @dataclass
@@ -38,19 +39,22 @@ class Calls:
     def culprit(self, error: BaseException) -> str:
         """The call whose failure an exception tells of; empty if none failed."""
         for name, cause in reversed(self.failed):
-            if cause is error or str(getattr(cause, "message", "")) == _message(error):
+            if cause is error or str(getattr(cause, "message", "")) == message_of(error):
                 return name
         return self.failed[-1][0] if self.failed else ""
 
 
 @contextmanager
-def explained(what: str, calls: Calls, *, remote: bool = False) -> Iterator[None]:
+def explained(
+    what: str, calls: Calls, *, remote: bool = False, has_written: bool = False
+) -> Iterator[None]:
     """Say what a failing block was to do, which call failed, why, and what to do about it.
 
     Args:
         what: What it does, such as ``Deploying 'hello'``.
         calls: Those that its client makes.
         remote: Whether it runs code of a container, whose exceptions the client raises here.
+        has_written: Whether it makes what the next deployment goes on from.
 
     Raises:
         UserError: In place of every exception of the client's, or of the container's.
@@ -62,18 +66,22 @@ def explained(what: str, calls: Calls, *, remote: bool = False) -> Iterator[None
     except Exception as error:
         if not (remote or _is_of_client(error)):
             raise
-        raise UserError(_sentence(what, error, calls.culprit(error))) from error
+        sentence = _sentence(what, error, calls.culprit(error))
+        rest = f"; {_TAKEN_UP}" if has_written else ""
+        raise UserError(f"{sentence}{rest}.") from error
 
 
 def _sentence(what: str, error: BaseException, call: str) -> str:
     names = [each.__name__ for each in type(error).__mro__]
     remedy = next((_REMEDIES[name] for name in names if name in _REMEDIES), _ANYHOW)
     at = f" at Modal's {call}" if call else ""
-    why = _message(error) or type(error).__name__
-    return f"{what} failed{at}: {why.rstrip('.')} ({type(error).__name__}); {remedy}."
+    # What the client advises to newcomers stands in the remedy.
+    why = message_of(error).partition(" If you ")[0] or type(error).__name__
+    return f"{what} failed{at}: {why.rstrip('.')} ({type(error).__name__}); {remedy}"
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """What an exception of the client's says, in a line."""
     said: Any = getattr(error, "_grpc_message", "") or str(error)
     return " ".join(str(said).split())
 

@@ -48,12 +48,12 @@ def rollback(session: Session, function: str, version: int | None, progress: Pro
     """
     from modal_proto import api_pb2
 
-    with explained(f"Rolling back {function!r}", session.calls):
+    with explained(f"Giving the requests of {function!r} to a version", session.calls):
         live = require_live(session, function)
         number = choose(versions_of(live), function, version)
         changed = live.now is None or number != live.now.number
         if changed:
-            progress(f"Rolling back to version {number}")
+            progress(f"Giving all requests to version {number}")
             request = api_pb2.AppRollbackRequest(app_id=live.app_id, version=number)
             session.ask("AppRollback", request)
             live = require_live(session, function)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from bentofn.adapters.capabilities import public_url
 from bentofn.adapters.endpoints import endpoint_problems
@@ -43,9 +44,10 @@ def problems_of(spec: FunctionSpec, bento: Bento) -> tuple[Problem, ...]:
         bento: Its bento.
     """
     contract = bento.manifest.contract
+    profile = replace(load_profile("modal"), name="Modal")
     theirs = [
         Problem("violation" if each.kind == "refused" else each.kind, "", each.sentence)
-        for each in conformity.problems(load_profile("modal"), spec.settings, contract)
+        for each in conformity.problems(profile, spec.settings, contract)
         if "GPU" not in each.sentence
     ]
     own = [*_scaling(spec), *_gpus(spec, bento), *_batching(spec, bento), *_image(bento)]

@@ -17,6 +17,9 @@ from bentofn.adapters.modal.versions import check_client
 
 T = TypeVar("T")
 
+CONNECTED_WITHIN = 10.0
+"""Seconds until a server counts as one that is not there; the client would try for a minute."""
+
 _PAUSES = (0.25, 0.5, 1.0)
 """Seconds before a stream is asked for again."""
 
@@ -85,8 +88,15 @@ class Session:
 
     async def _connect(self) -> Any:
         from modal.client import _Client
+        from modal.config import config
 
-        client = await _Client.from_env()
+        try:
+            client = await asyncio.wait_for(_Client.from_env(), CONNECTED_WITHIN)
+        except (OSError, asyncio.TimeoutError) as error:
+            url = config.get("server_url")
+            raise ConnectionError(
+                f"{url} was not reached within {CONNECTED_WITHIN:g} seconds"
+            ) from error
         _note_failures(client, self.calls)
         return client
 

@@ -69,6 +69,7 @@ def deploy(
     Of several functions, one that fails does not keep the others.
     """
     # Here, because invoke and status must not wait for a YAML parser.
+    from bentofn.adapters.secret import secret_values
     from bentofn.commands.sources import declared, to_deploy
 
     check_profile(profile)
@@ -82,6 +83,7 @@ def deploy(
         functions = declared(source, only, given, home, report, target, stage)
         for function in functions:
             try:
+                secret_values(function.settings.secrets)  # before time is spent on a build
                 spec = to_deploy(function, given, home, report, target)
                 spec = overridden(spec, snapshot, profile)
                 deployed.append(adapter.apply(spec, report, wait=wait))

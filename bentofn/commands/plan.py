@@ -16,6 +16,7 @@ from bentofn.commands.output import json_option, print_json, progress
 from bentofn.commands.overrides import check_profile, overridden, override_options
 from bentofn.packager.home import Home
 from bentofn.packager.sizes import human_size
+from bentofn.runtime.errors import UserError
 
 _SHOWN = 3
 """Members of a list that are shown."""
@@ -49,10 +50,12 @@ def plan(
     """Show what a deployment of SOURCE would do, and change nothing.
 
     SOURCE is a project's folder (with or without serverless.yml) or a bento's tag. The exit status
-    is 1 where the target would refuse it.
+    is 1 where the target would refuse it. Of several functions, one that cannot be planned does not
+    keep the others.
     """
     # Here, because a YAML parser is not for every command.
     from bentofn.adapters.load import Load
+    from bentofn.adapters.secret import secret_values
     from bentofn.commands.sources import declared, to_deploy
 
     check_profile(profile)
@@ -60,20 +63,29 @@ def plan(
     given = read_arguments(arguments, argument_file)
     home, adapter = Home.default(), adapter_of(target)
     adapter.check_installed()
+    plans: list[Plan] = []
+    failed: dict[str, str] = {}
     with progress() as report:
         functions = declared(source, only, given, home, report, target, stage)
-        specs = [
-            overridden(to_deploy(each, given, home, report, target), snapshot, profile)
-            for each in functions
-        ]
-        plans = [adapter.plan(spec, load=expected) for spec in specs]
+        for function in functions:
+            try:
+                secret_values(function.settings.secrets)  # before time is spent on a build
+                spec = to_deploy(function, given, home, report, target)
+                plans.append(adapter.plan(overridden(spec, snapshot, profile), load=expected))
+            except UserError as error:
+                if len(functions) == 1:
+                    raise
+                failed[function.name] = str(error)
     if as_json:
-        print_json([each.to_json() for each in plans])
+        failures = [{"name": name, "error": why} for name, why in failed.items()]
+        print_json([*(each.to_json() for each in plans), *failures])
     else:
         for each in plans:
             for line in lines(each):
                 click.echo(line)
-    if not all(each.ok for each in plans):
+        for name, why in failed.items():
+            click.echo(f"Error: {name} is not planned: {why}", err=True)
+    if failed or not all(each.ok for each in plans):
         sys.exit(1)
 
 

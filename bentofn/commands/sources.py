@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from bentofn.adapters.build_target import build_target
 from bentofn.adapters.function_section import default_settings
 from bentofn.adapters.protocol import FunctionSpec
+from bentofn.adapters.registry import get_adapter
 from bentofn.adapters.spec import DeploymentSpec, FunctionDeclaration, default_spec, load_spec
 from bentofn.commands.output import Report
 from bentofn.packager.build import BuildOptions, build
@@ -72,8 +73,10 @@ def to_deploy(
         target: Where it is deployed to.
 
     Raises:
-        UserError: There is no such bento, or the project cannot be built.
+        UserError: There is no such bento, the project cannot be built, or the function is none of
+            bentofn's.
     """
+    function.check()
     spec = function.spec(_tag(function, arguments, home, report, target))
     spec = _with_arguments(spec, arguments, home)
     _warn_of_missing_variables(spec, home, report)
@@ -102,7 +105,9 @@ def _declared(
         if found is not None:
             return found
         machine = build_target(default_settings(target), target, host_platform())
-        options = BuildOptions(arguments=arguments, platform=machine.platform)
+        options = BuildOptions(
+            arguments=arguments, platform=machine.platform, cpu_only=_without_gpu(target, home)
+        )
         tag = _build(project, options, home, report)
         return default_spec(tag.split(":")[0], bento=tag, target=target)
     if project.is_file():
@@ -127,6 +132,7 @@ def _tag(
         machine = build_target(function.settings, target, host_platform())
         options = BuildOptions(
             gpu=function.settings.gpu is not None or None,
+            cpu_only=_without_gpu(target, home),
             arguments=arguments,
             platform=machine.platform,
             python=machine.python,
@@ -134,6 +140,12 @@ def _tag(
         return _build(function.project, options, home, report)
     assert function.bento is not None
     return Store(home).get("bento", function.bento).tag
+
+
+def _without_gpu(target: str, home: Home) -> str | None:
+    """What :class:`BuildOptions` says of a target that has no GPU."""
+    support = get_adapter(target, home).capabilities.of("gpu").support
+    return f"Target {target}" if support == "refused" else None
 
 
 def _build(project: Path, options: BuildOptions, home: Home, report: Report) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.requirements import Requirements
+from bentofn.runtime.errors import UserError
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """https://pytorch.org/get-started/locally/"""
@@ -125,6 +126,30 @@ def build_note(
         "python.extra_index_url or a wheel of it under python.wheels, or build with --gpu if it "
         "needs one."
     )
+
+
+def needs_cuda(versions: Mapping[str, str]) -> bool:
+    """Whether a lock holds a CUDA build of torch, chosen by its local version or not."""
+    return "+cu" in versions.get("torch", "") or is_cuda(versions)
+
+
+def refuse_cuda(versions: Mapping[str, str], where: str) -> None:
+    """Make sure, before anything is installed, that what has no GPU gets no build for one.
+
+    Args:
+        versions: Package to version of a lock.
+        where: What has no GPU, such as ``Target aws-lambda``.
+
+    Raises:
+        UserError: It holds torch's CUDA build.
+    """
+    if needs_cuda(versions):
+        version = versions["torch"].partition("+")[0]
+        raise UserError(
+            f"{where} has no GPU, and of torch {version} only the CUDA build could be had, some "
+            f"{CUDA_SIZE} unpacked; put {CPU_INDEX}, which has its CPU build, under "
+            "python.extra_index_url, or a wheel of that under python.wheels."
+        )
 
 
 def _constrained(requirements: Requirements, *constraints: str) -> Requirements:

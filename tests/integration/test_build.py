@@ -22,6 +22,7 @@ from bentofn.packager.home import Home, leftovers
 from bentofn.packager.modelstore import import_model
 from bentofn.packager.roots.materialise import materialise
 from bentofn.packager.store import Store
+from bentofn.packager.trust.sbom import find_sbom
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.manifest import BentoManifest
@@ -126,6 +127,18 @@ def test_what_is_in_a_bento(built: tuple[Home, BuildResult]) -> None:
     assert list(kinds) == ["env", "bytecode", "runtime", "code"]
     assert str(home.path) not in bento.to_json().decode()
     assert sys.prefix not in bento.to_json().decode()
+
+
+def test_a_build_does_not_speak_of_a_parts_list_that_nobody_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cyclonedx", None)
+    project, home = write_project(tmp_path / "project"), Home(tmp_path / "home")
+    built = run(project, home)
+    assert built.warnings == ()
+    store = Store(home)
+    with pytest.raises(UserError, match=r"cyclonedx-python-lib; install it"):
+        find_sbom(home, store, store.get("bento", built.tag))
 
 
 def test_the_root_runs_without_the_project(built: tuple[Home, BuildResult]) -> None:

@@ -135,6 +135,47 @@ def test_a_function_that_fails_does_not_keep_the_others(
     bentofn("destroy", "hello-again", home=home)
 
 
+MIXED = """
+service: both
+provider: {name: aws}
+functions:
+  page: {handler: index.handler, runtime: nodejs20.x}
+  hello-again: {handler: x.y}
+custom: {bentofn: {functions: {hello-again: {bento: hello}}}}
+"""
+
+
+def test_a_function_of_another_runtime_is_refused_by_name(
+    tmp_path: Path, home: Path, bentofn: Bentofn
+) -> None:
+    (tmp_path / "serverless.yml").write_text(MIXED)
+    both = bentofn("plan", str(tmp_path), home=home, check=False)
+    assert both.returncode == 1
+    assert both.stdout.startswith("hello-again on local: changes")
+    assert "Error: page is not planned: Function 'page' has the runtime nodejs20.x" in both.stderr
+    planned, page = json.loads(
+        bentofn("plan", str(tmp_path), "--json", home=home, check=False).stdout
+    )
+    assert (planned["function"], page["name"]) == ("hello-again", "page")
+    options = (str(tmp_path), "--function", "hello-again")
+    assert "hello-again on local" in bentofn("plan", *options, home=home).stdout
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy"])
+def test_a_secret_that_is_not_set_is_told_before_anything_is_built(
+    tmp_path: Path, home: Path, bentofn: Bentofn, command: str
+) -> None:
+    (tmp_path / "service.py").write_text(SECRETIVE)
+    (tmp_path / "bentofile.yaml").write_text("service: service:Secretive\n")
+    (tmp_path / "serverless.yml").write_text(
+        SERVERLESS.replace("project: .", "secrets: {TOKEN: env:NEVER_SET}")
+    )
+    variables = {"SECRETIVE_TOKEN": "x"}
+    done = bentofn(command, str(tmp_path), home=home, check=False, **variables)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Secret TOKEN comes from the variable NEVER_SET")
+
+
 def test_what_is_neither_a_folder_nor_a_bento(home: Path, bentofn: Bentofn) -> None:
     said = bentofn("plan", "nowhere", home=home, check=False)
     assert "There is no folder nowhere here. There is no bento nowhere in" in said.stderr

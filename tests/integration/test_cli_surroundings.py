@@ -101,7 +101,7 @@ def test_sigterm_while_a_class_is_made_is_no_other_error(
         "    name = Name()\n"
     )
     done = bentofn("list", home=home, check=False, PYTHONPATH=str(tmp_path))
-    assert one_error(done) == "Error: Terminated; nothing is left half-done."
+    assert one_error(done) == "Error: Terminated; nothing is damaged. Run it again to finish it."
 
 
 @pytest.mark.parametrize(

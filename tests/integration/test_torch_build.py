@@ -13,6 +13,8 @@ from threading import Thread
 
 import pytest
 
+from bentofn.packager import build_inputs
+from bentofn.packager.build import BuildOptions, build
 from bentofn.packager.environment.index_settings import IndexSettings
 from bentofn.packager.environment.install import install
 from bentofn.packager.environment.pip_config import read_pip_config
@@ -21,6 +23,7 @@ from bentofn.packager.environment.resolve import Lock, resolve
 from bentofn.packager.environment.target import find_target
 from bentofn.packager.environment.torch_build import build_note
 from bentofn.packager.home import Home
+from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
 WriteWheel = Callable[..., Path]
@@ -29,6 +32,16 @@ NOWHERE = "http://127.0.0.1:9/simple"
 """An index that nobody serves (the discard port)."""
 
 CUDA = "nvidia-cublas-cu99"
+
+SERVICE = """
+import bentofn
+
+@bentofn.service
+class S:
+    @bentofn.api
+    def ask(self) -> str:
+        return "yes"
+"""
 
 
 class Index(SimpleHTTPRequestHandler):
@@ -146,6 +159,29 @@ def test_no_cpu_build_anywhere_is_said(tmp_path: Path, wheels: Path) -> None:
     note = build_note(versions, gpu=False, is_option=True)
     assert note is not None
     assert "although --cpu asks for the other" in note
+
+
+def test_what_has_no_gpu_gets_no_build_for_one_before_anything_is_installed(
+    tmp_path: Path, wheels: Path, write_wheel: WriteWheel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, home, said = tmp_path / "project", Home(tmp_path / "home"), list[str]()
+    project.mkdir()
+    (project / "service.py").write_text(SERVICE)
+    (project / "bentofile.yaml").write_text(
+        f"service: service:S\npython: {{packages: [torch<1], find_links: [{wheels}]}}\n"
+    )
+    monkeypatch.setattr(build_inputs, "CPU_INDEX", NOWHERE)
+    elsewhere = build(project, home, BuildOptions(), said.append)
+    assert any("is the CUDA build" in each for each in elsewhere.warnings)
+    said.clear()
+    here = BuildOptions(cpu_only="Target moon")
+    with pytest.raises(UserError, match=r"moon has no GPU, and of torch 0\.9\.2 only the CUDA"):
+        build(project, home, here, said.append)
+    assert said == ["Resolving the requirements"]
+    write_wheel(wheels, "torch", "0.9.2+cpu")
+    built = build(project, home, here, said.append)
+    versions = Lock(Store(home).bento(Store(home).get("bento", built.tag)).lock).versions
+    assert versions["torch"] == "0.9.2+cpu"
 
 
 def test_what_the_user_pinned_stays(tmp_path: Path, wheels: Path, write_wheel: WriteWheel) -> None:

@@ -84,7 +84,7 @@ class MemoryAdapter:
 
     def plan(self, spec: FunctionSpec, *, load: Load | None = None) -> Plan:
         live = self._version()
-        changes = changes_between(live["spec"] if live else None, spec)
+        changes = changes_between(live["spec"] if live else None, spec, self.capabilities)
         problems = self.capabilities.problems(spec.settings)
         return Plan(self.name, spec.name, changes, problems=problems)
 

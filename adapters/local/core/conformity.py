@@ -99,14 +99,19 @@ def _configuration(subject: _Subject) -> Iterator[Problem]:
 
 
 def _constraint(name: str, key: str, value: float, than: str, bound: float) -> str:
-    if name == "lambda":
+    if name.lower() == "lambda":
         # The API's own words: ValidationException of CreateFunction.
         return (
             f"1 validation error detected: Value '{value:g}' at '{key}' failed to satisfy "
             f"constraint: Member must have value {than} than or equal to {bound:g}"
         )
     word = "most" if than == "less" else "least"
-    return f"{name} takes a {key} of {bound:g} at {word}; it is {value:g}."
+    article = "an" if key == "idleTimeout" else "a"
+    limit = f"{bound:g} {_UNITS[key]} at {word}"
+    return f"{name} takes {article} {key} of {limit}; it is {value:g}."
+
+
+_UNITS = {"memorySize": "MB", "timeout": "seconds", "idleTimeout": "seconds", "cpu": "CPUs"}
 
 
 def _cpu(subject: _Subject) -> Iterator[Problem]:

@@ -76,7 +76,7 @@ class FolderAdapter:
         return Plan(
             target=self.name,
             function=spec.name,
-            changes=changes_between(live.spec if live else None, spec),
+            changes=changes_between(live.spec if live else None, spec, CAPABILITIES),
             uploads=(Upload("bento", size, present),),
             problems=CAPABILITIES.problems(spec.settings),
             cost=None if load is None else Cost(load, parts),

@@ -26,7 +26,8 @@ def test_a_call_goes_to_the_alias(deploy: Apply, adapter: AwsLambdaAdapter, aws:
     deploy()
     aws.reply = (b'"Hello, you!"', "")
     reply = adapter.invoke("greeter", b'{"name": "you"}', api="greet")
-    assert (reply.status, b"".join(reply.body)) == (200, b'"Hello, you!"')
+    assert (reply.status, b"".join(reply.body)) == (200, b"Hello, you!")  # as over HTTP
+    assert reply.headers["content-type"].startswith("text/plain")
     [sent] = aws.of("lambda.Invoke")
     assert (sent["FunctionName"], sent["Qualifier"]) == ("greeter", "live")
     assert json.loads(sent["Payload"]) == {"api": "greet", "body": {"name": "you"}}

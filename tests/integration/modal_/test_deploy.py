@@ -179,10 +179,25 @@ def test_values_of_variables_and_secrets_are_in_modals_secret_alone(
     assert [c.path for c in adapter.plan(spec(**settings)).changes] == ["secrets.PASSWORD"]
 
 
-def test_a_secret_that_modal_lacks_leaves_the_old_version(deploy: Any, cloud: Cloud) -> None:
+def test_a_secret_that_modal_lacks_leaves_the_old_version(
+    adapter: ModalAdapter, spec: Any, deploy: Any, cloud: Cloud
+) -> None:
     deploy()
-    with pytest.raises(UserError, match=r"SecretGetOrCreate.*no secret absent"):
-        deploy(secrets={"KEY": Secret("modal", "absent")})
+    settings = {"secrets": {"KEY": Secret("modal", "absent")}}
+    [problem] = [each for each in adapter.plan(spec(**settings)).problems if "absent" in str(each)]
+    assert (problem.kind, problem.field) == ("violation", "secrets modal")
+    assert "Modal has no Secret 'absent' with KEY" in problem.sentence
+    assert "modal secret create absent KEY=..." in problem.sentence
+    before = writes(cloud)
+    with pytest.raises(UserError, match=re.escape(problem.sentence)):
+        deploy(**settings)
+    assert writes(cloud) == before
+    cloud.state.secrets["st-absent"] = {"OTHER": "x"}
+    cloud.state.named_secrets["absent"] = "st-absent"
+    [problem] = [each for each in adapter.plan(spec(**settings)).problems if "absent" in str(each)]
+    assert "lacks ['KEY']" in problem.sentence
+    cloud.state.secrets["st-absent"]["KEY"] = "x"
+    assert adapter.plan(spec(**settings)).ok
     app = cloud.state.app_named("greeter")
     assert app is not None
     assert len(app.versions) == 1

@@ -93,6 +93,27 @@ def test_a_secret_whose_value_a_target_keeps_the_mark_of_is_told_once() -> None:
     assert changes_between(with_mark("1"), with_mark("2")) == changed
 
 
+def test_what_a_target_ignores_is_told_as_that_alone() -> None:
+    table = Capabilities(
+        "moon",
+        (
+            *(Capability(name, "native") for name in NAMES if name != "description"),
+            Capability("description", "ignored"),
+            Capability(ANY_OTHER, "ignored"),
+        ),
+    )
+    aws = AwsSettings(others={"vpc": {}})
+    settings = replace(BEFORE.settings, memory=1024, description="x", aws=aws)
+    after = replace(BEFORE, settings=settings)
+    paths = [each.path for each in changes_between(None, after, table)]
+    assert {"description", "vpc"} & {*paths} == set()
+    assert "memorySize" in paths
+    assert changes_between(BEFORE, after, table) == (Change("memorySize", 512, 1024),)
+    # Where nothing else differs, it is why there is a new version.
+    other = replace(after, settings=replace(settings, description="y"))
+    assert changes_between(after, other, table) == (Change("description", "x", "y"),)
+
+
 SETTINGS = st.builds(
     FunctionSettings,
     memory=st.none() | st.integers(128, 512),

@@ -111,6 +111,29 @@ def test_everything_that_a_file_may_say(tmp_path: Path) -> None:
     assert "s3cret" not in repr(spec)
 
 
+MIXED = """
+service: s
+provider: {name: aws, runtime: nodejs20.x}
+functions:
+  page: {handler: index.handler, role: !GetAtt Role.Arn, layers: [!Ref Layer]}
+  old: {handler: Main, runtime: java21, warmup: true}
+  mine: {handler: x.y, runtime: python3.12}
+  image: {image: repository/mine}
+"""
+
+
+@pytest.mark.parametrize("target", ["local", "aws-lambda", "modal"])
+def test_functions_of_other_runtimes_are_refused_by_name_and_keep_no_others(
+    tmp_path: Path, target: str
+) -> None:
+    functions = read_spec(write(tmp_path, MIXED), {}, target).functions
+    functions["mine"].check()
+    functions["image"].check()
+    for name, runtime in (("page", "nodejs20.x"), ("old", "java21")):
+        with pytest.raises(UserError, match=f"'{name}' has the runtime {runtime}.*--function"):
+            functions[name].check()
+
+
 def test_a_file_says_what_becomes_of_events(tmp_path: Path) -> None:
     text = """
 service: s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from bentofn.adapters.aws_lambda.errors import refused, unreachable
 from bentofn.adapters.aws_lambda.session import Session
@@ -20,12 +21,13 @@ def told(
     service: str = "lambda",
     call: str = "CreateFunction",
     status: int = 400,
+    **said: bool,
 ) -> str:
     from botocore.exceptions import ClientError
 
     answer = {"Error": {"Code": code, "Message": message}}
     error = ClientError({**answer, "ResponseMetadata": {"HTTPStatusCode": status}}, call)
-    return str(refused(error, service, call, FUNCTION))
+    return str(refused(error, service, call, FUNCTION, **said))
 
 
 def test_the_permission_that_is_missing_is_the_one_that_aws_names() -> None:
@@ -42,6 +44,15 @@ def test_a_call_that_was_denied_without_more_words_needs_its_own_permission() ->
     assert f'"Action": ["lambda:CreateFunction"], "Resource": ["{FUNCTION}"]' in sentence
     # An answer to a HEAD has no body, and so no other code.
     assert '"Action": ["s3:ListBucket"]' in told("403", "Forbidden", "s3", "HeadBucket")
+
+
+def test_what_was_made_is_taken_up_where_anything_may_have_been() -> None:
+    words = "what was made so far is taken up"
+    assert words not in told("InvalidParameterValueException", "Too long.")
+    assert words in told("InvalidParameterValueException", "Too long.", has_written=True)
+    lost = EndpointConnectionError(endpoint_url="http://127.0.0.1:9/")
+    assert words not in str(unreachable(lost, "sts", "GetCallerIdentity"))
+    assert words in str(unreachable(lost, "lambda", "PublishVersion", has_written=True))
 
 
 def test_variables_that_lambda_repeats_are_not_told() -> None:

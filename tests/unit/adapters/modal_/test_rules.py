@@ -43,7 +43,7 @@ def test_a_plain_function_has_no_problem(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "field", "word"),
     [
-        ({"idle_timeout": 1}, "", "idleTimeout of 2 at least"),
+        ({"idle_timeout": 1}, "", "Modal takes an idleTimeout of 2 seconds at least; it is 1."),
         ({"idle_timeout": 4000}, "", "at most"),
         ({"min_instances": 3, "reserved_concurrency": 2}, "reservedConcurrency", "less"),
         ({"reserved_concurrency": 0}, "reservedConcurrency", "destroy"),

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from bentofn.adapters.aws_lambda.bento_rules import problems_of_bento
 from bentofn.adapters.aws_lambda.capabilities import CAPABILITIES
 from bentofn.adapters.aws_lambda.names import function_name
 from bentofn.adapters.aws_lambda.snapstart import obstacles
@@ -87,7 +88,7 @@ def problems_of_spec(spec: FunctionSpec, manifest: BentoManifest) -> list[Proble
     rest = (
         _others(settings),
         _schedules(spec, manifest),
-        _bento(settings, manifest),
+        problems_of_bento(settings, manifest),
         _image(settings),
         public_url(settings),
     )
@@ -264,23 +265,3 @@ def _schedules(spec: FunctionSpec, manifest: BentoManifest) -> Iterator[Problem]
                 "events.schedule",
                 f"Schedule {each.name!r}: EventBridge Scheduler has no inputPath; say input.",
             )
-
-
-def _bento(settings: FunctionSettings, manifest: BentoManifest) -> Iterator[Problem]:
-    machine = {"linux/amd64": "x86_64", "linux/arm64": "arm64"}.get(manifest.platform)
-    if settings.architecture is not None and machine is not None:
-        asked = settings.architecture
-        if asked != machine:
-            platform = "linux/arm64" if asked == "arm64" else "linux/amd64"
-            yield _violation(
-                "architecture",
-                f"architecture is {asked} and {manifest.tag} was built for {manifest.platform}; "
-                f"build it with: bentofn build --platform {platform}.",
-            )
-    runtime = settings.aws.runtime
-    if runtime is not None and runtime != f"python{manifest.python}":
-        yield _violation(
-            "runtime",
-            f"runtime is {runtime} and {manifest.tag} was built for Python {manifest.python}; "
-            f"build it with: bentofn build --python-version {runtime.removeprefix('python')}.",
-        )

@@ -93,10 +93,9 @@ class Session:
         try:
             client = await asyncio.wait_for(_Client.from_env(), CONNECTED_WITHIN)
         except (OSError, asyncio.TimeoutError) as error:
-            url = config.get("server_url")
-            raise ConnectionError(
-                f"{url} was not reached within {CONNECTED_WITHIN:g} seconds"
-            ) from error
+            is_late = isinstance(error, asyncio.TimeoutError)
+            why = f" within {CONNECTED_WITHIN:g} seconds" if is_late else f": {error}"
+            raise ConnectionError(f"{config.get('server_url')} was not reached{why}") from error
         _note_failures(client, self.calls)
         return client
 

@@ -37,6 +37,18 @@ def spec_problems(**settings: Any) -> list[Problem]:
     )
 
 
+def test_a_bento_for_gpus_is_told_of() -> None:
+    contract = ServiceContract("g", "s:G", config={"resources": {"gpu": 1}})
+    manifest = BentoManifest("greeter", "1", contract, "3.12", "linux/amd64")
+    locked = ("nvidia-cublas==1 --hash=sha256:0", "torch==2.0 --hash=sha256:0")
+    spec = FunctionSpec("greeter", "greeter:1", FunctionSettings())
+    told = {each.kind: each.sentence for each in problems_of_spec(spec, manifest)}
+    assert "on Lambda it runs on the CPU" in told["differs"]
+    assert "violation" not in told
+    cuda = dataclasses.replace(manifest, lock=locked)
+    assert "holds torch 2.0, a build for CUDA" in blocking(problems_of_spec(spec, cuda))
+
+
 def blocking(problems: list[Problem]) -> str:
     return " ".join(
         f"[{each.field}] {each.sentence}"

@@ -28,7 +28,7 @@ LONGEST_WAIT = 3.0
 AT_ONCE = 8
 """Calls at once: a client of botocore's keeps ten connections, and AWS throttles by the second."""
 
-CONNECTED_WITHIN = 5.0
+CONNECTED_WITHIN = 3.0
 """Seconds, of each of the three attempts of botocore's standard mode."""
 
 ANSWERS_WITHIN = 60.0

@@ -33,6 +33,7 @@ bench: .venv/installed-dev  ## Measure, and write the tables to benchmarks/resul
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/artifact.py
 	$(BIN)/python benchmarks/import_cost.py
+	$(BIN)/python benchmarks/weights.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/deploy.py
 	$(BIN)/python benchmarks/render.py

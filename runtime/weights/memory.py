@@ -108,13 +108,10 @@ def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
 
 
 def _is_cached(descriptor: int, start: int, stop: int) -> bool:
-    """Whether a part of a file can be read without waiting, by a byte of each 2 MiB."""
+    """Whether a part of a file can be read without waiting, by its first byte and its last."""
     byte = [bytearray(1)]
     try:
-        return all(
-            os.preadv(descriptor, byte, offset, os.RWF_NOWAIT)
-            for offset in (*range(start, stop, HUGE), stop - 1)
-        )
+        return all(os.preadv(descriptor, byte, at, os.RWF_NOWAIT) for at in (start, stop - 1))
     except BlockingIOError:
         return False
     except OSError as error:

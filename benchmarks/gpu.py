@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "servers")]
 
-SECTIONS = ("limits", "weights", "pretrained", "tiers")
+SECTIONS = ("limits", "weights", "registered", "pretrained", "tiers")
 """Modules of ``benchmarks/gpu``; a later one may use what an earlier one measured."""
 
 

@@ -34,10 +34,10 @@ def rows(setup: Setup) -> Iterator[Row]:
     file = model_file(setup)
     reference = {name: t.to(setup.device) for name, t in tensors(setup.size).items()}
     staging = Staging(setup.context)
-    loaders: dict[str, Loader] = {"bentofn": _ours(setup, staging), **peers(setup.device)}
+    loaders: dict[str, Loader] = {"bentofn": loader(staging), **peers(setup.device)}
     bring_in(file)
     first, found = setup.timed(lambda: loaders["bentofn"](file, setup.device))
-    _compare(found, reference, "bentofn")
+    compare(found, reference, "bentofn")
     del found
     yield Row("resident, first of a process", "bentofn", "rate", "GB/s", [_rate(file, first)])
     yield from _state(setup, "resident", bring_in, loaders, reference, min_of(setup, "L1", "L2"))
@@ -45,11 +45,11 @@ def rows(setup: Setup) -> Iterator[Row]:
     bring_in(file)
     for tuning in VARIANTS:
         other = Staging(setup.context, tuning)
-        load = _ours(setup, other)
+        load = loader(other)
         load(file, setup.device)
         seconds = [setup.timed(lambda: load(file, setup.device))[0] for _ in range(3)]  # noqa: B023
         other.close()
-        yield Row("resident, " + _named(tuning), "bentofn", "rate", "GB/s", _rates(file, seconds))
+        yield Row("resident, " + _named(tuning), "bentofn", "rate", "GB/s", rates(file, seconds))
     staging.close()
 
 
@@ -58,7 +58,9 @@ def min_of(setup: Setup, *names: str) -> tuple[str, float]:
     return f"min({', '.join(names)})", min(setup.limits[name] for name in names)
 
 
-def _ours(setup: Setup, staging: Staging) -> Loader:
+def loader(staging: Staging) -> Loader:
+    """Ours."""
+
     def load(file: Path, device: torch.device) -> dict[str, torch.Tensor]:
         with opened(file) as source:
             return load_onto(Target(device, staging), [source])
@@ -90,13 +92,13 @@ def _state(
                     raise
                 print(f"{name} failed: {type(error).__name__}: {error}"[:300], flush=True)
                 continue
-            _compare(found, reference, name)
+            compare(found, reference, name)
             del found
             samples[name].append(seconds)
     for name, seconds in samples.items():
         if seconds:
-            yield Row(state, name, "rate", "GB/s", _rates(file, seconds))
-    ours = _rates(file, samples["bentofn"])
+            yield Row(state, name, "rate", "GB/s", rates(file, seconds))
+    ours = rates(file, samples["bentofn"])
     goal = ">= 0.85" if state == "resident" else ">= 0.92"
     share = [rate / limit[1] for rate in ours]
     yield Row(f"{state}: share of {limit[0]}", "bentofn", "share", "", share, goal=goal)
@@ -106,8 +108,8 @@ def _state(
         yield Row("resident: against the fastest peer", "bentofn", "times", "x", faster, ">= 1.0")
 
 
-def _compare(found: dict[str, torch.Tensor], reference: dict[str, torch.Tensor], name: str) -> None:
-    """On the device, bit for bit."""
+def compare(found: dict[str, torch.Tensor], reference: dict[str, torch.Tensor], name: str) -> None:
+    """Compare on the device, bit for bit."""
     wrong = [
         key
         for key, tensor in reference.items()
@@ -126,7 +128,8 @@ def _rate(file: Path, seconds: float) -> float:
     return file.stat().st_size / seconds / 1e9
 
 
-def _rates(file: Path, seconds: list[float]) -> list[float]:
+def rates(file: Path, seconds: list[float]) -> list[float]:
+    """GB/s."""
     return [_rate(file, each) for each in seconds]
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_it_runs_on_the_stand_in(tmp_path: Path, libfakecuda: Path) -> None:
     table = tmp_path / "gpu.json"
     script = str(ROOT / "benchmarks" / "gpu.py")
-    sections = ["limits", "weights", "pretrained", "tiers"]
+    sections = ["limits", "weights", "registered", "pretrained", "tiers"]
     command = [sys.executable, script, "--fake", "--folder", str(tmp_path), "--json", str(table)]
     run = subprocess.run(
         [*command, "--only", *sections], capture_output=True, text=True, check=False, timeout=300

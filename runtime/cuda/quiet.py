@@ -65,7 +65,7 @@ def _loaded() -> Library | None:
     # As the kernel calls it: libcuda.so.1 is a link to libcuda.so and the driver's version.
     name = Path(named).resolve().name if named else "libcuda.so"
     with contextlib.suppress(OSError, UserError):
-        if name in Path("/proc/self/maps").read_text():
+        if name in Path("/proc/self/maps").read_text(errors="replace"):
             return Library.find()
     return None
 

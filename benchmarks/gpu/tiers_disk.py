@@ -40,7 +40,6 @@ import os
 import torch
 
 import bentofn
-from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import Library
 from bentofn.runtime.weights.onto import Target, load_onto
 from bentofn.runtime.weights.sources.files import FileSource
@@ -53,7 +52,7 @@ class Model:
         device, file = torch.device(os.environ["DEVICE"]), os.environ["MODEL"]
         if device.type == "cuda":
             torch.cuda.init()
-        self.target = Target(device, staging_of(Context(Library.find(), 0)))
+        self.target = Target(device, staging_of(Library.find(), 0))
         if os.environ["LOADER"] == "bentofn":
             self.weights = load_onto(self.target, [FileSource(file)])
         else:

@@ -8,7 +8,6 @@ import sys
 import torch
 
 from bentofn.runtime.cuda import quiet
-from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import Library
 from bentofn.runtime.weights.onto import Target, load_onto
 from bentofn.runtime.weights.sources.files import FileSource
@@ -21,7 +20,7 @@ def main(file: str, device: str) -> None:
     assert library is not None
     if device == "cuda":
         torch.cuda.init()
-    target = Target(torch.device(device), staging_of(Context(library, 0)))
+    target = Target(torch.device(device), staging_of(library, 0))
     weights = load_onto(target, [FileSource(file)])
     for line in sys.stdin:
         if line.strip() == "settle":

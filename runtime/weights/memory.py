@@ -110,6 +110,8 @@ def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
 def _is_cached(descriptor: int, start: int, stop: int) -> bool:
     """Whether a part of a file can be read without waiting, by its first byte and its last."""
     byte = [bytearray(1)]
+    if not hasattr(os, "RWF_NOWAIT"):  # of Linux alone
+        return False
     try:
         return all(os.preadv(descriptor, byte, at, os.RWF_NOWAIT) for at in (start, stop - 1))
     except BlockingIOError:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.protocol import TAKEN_OUT
@@ -58,7 +57,7 @@ def target_of(device: torch.device) -> Target | None:
     torch.cuda.init()
     number = torch.cuda.current_device() if device.index is None else device.index
     try:
-        staging = staging_of(Context(library, number))
+        staging = staging_of(library, number)
     except CudaError as error:
         raise UserError(f"cuda:{number} cannot be used: {error}.") from error
     # torch may give out memory that what it was asked for before still uses.

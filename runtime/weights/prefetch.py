@@ -7,7 +7,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.memory import mapped, populate
@@ -74,4 +73,4 @@ def _wake(number: int) -> None:
     with suppress(CudaError, UserError, OSError):
         library = Library.find()
         if library is not None:
-            staging_of(Context(library, number)).prepare()
+            staging_of(library, number).prepare()

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from bentofn.runtime.cuda.context import Context, Event, Stream
-from bentofn.runtime.cuda.library import CudaError
+from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.weights.memory import address_of, cpus, private
 from bentofn.runtime.weights.plan import Chunk
 from bentofn.runtime.weights.sharing import share
@@ -78,10 +78,7 @@ class Staging:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._slots: list[_Slot] = []
-        # Pieces are made when they are first needed: a small file pins little.
         self._free: SimpleQueue[_Slot | None] = SimpleQueue()
-        for _ in range(self._threads * self.tuning.slots):
-            self._free.put(None)
         with context:
             self._streams = [Stream.create(context) for _ in range(self.tuning.streams)]
 
@@ -98,8 +95,8 @@ class Staging:
             CudaError: The driver has no events for them.
         """
         with self._lock, self.context:
-            for _ in range(self._threads * self.tuning.slots - len(self._slots)):
-                self._take()
+            while len(self._slots) < self._most:
+                self._make()
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Read and copy everything; it is all there, or the error is raised.
@@ -109,6 +106,7 @@ class Staging:
             CudaError: Something cannot be copied.
         """
         with self._lock:
+            self._line_up()
             try:
                 share(self._carry, jobs, self._threads)
             finally:
@@ -126,10 +124,18 @@ class Staging:
                 if slot.is_pinned:
                     self.context.unregister(slot.address)
                 slot.view.release()
-            while self._slots:
-                self._slots.pop()
-                self._free.get()
-                self._free.put(None)
+            self._slots.clear()
+
+    @property
+    def _most(self) -> int:
+        return self._threads * self.tuning.slots
+
+    def _line_up(self) -> None:
+        """The pieces that there are, all of them idle, then room for those that are not yet made: a
+        small file pins little."""
+        self._free = SimpleQueue()
+        for slot in (*self._slots, *[None] * (self._most - len(self._slots))):
+            self._free.put(slot)
 
     def _settle(self) -> CudaError | None:
         """Wait for all copies; returns what failed."""
@@ -141,13 +147,6 @@ class Staging:
                 except CudaError as error:
                     failed = error
         return failed
-
-    def _take(self) -> None:
-        slot = self._free.get()
-        try:
-            slot = slot or self._make()
-        finally:
-            self._free.put(slot)
 
     def _carry(self, job: Job) -> None:
         slot = self._free.get()
@@ -191,16 +190,20 @@ _kept: dict[tuple[int, str, int], Staging] = {}
 _lock = threading.Lock()
 
 
-def staging_of(context: Context) -> Staging:
+def staging_of(library: Library, number: int) -> Staging:
     """The ring of this process for a GPU: pinning memory takes long, so it is kept.
 
+    Args:
+        library: The driver's.
+        number: The GPU's.
+
     Raises:
-        CudaError: The driver has no streams for it.
+        CudaError: The GPU cannot be used.
     """
-    key = (os.getpid(), context.library.path, context.number)
+    key = (os.getpid(), library.path, number)
     with _lock:
         if key not in _kept:
-            _kept[key] = Staging(context)
+            _kept[key] = Staging(Context(library, number))
         return _kept[key]
 
 

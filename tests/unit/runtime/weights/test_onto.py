@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -112,6 +113,34 @@ def test_the_ring_is_pinned_once_and_only_as_much_as_is_needed(
         load_onto(target, [save(tmp_path, many())])
     assert fake_cuda.calls().count("cuMemHostRegister_v2") <= SMALL.threads * SMALL.slots
     assert target.staging.pinned <= SMALL.threads * SMALL.slots * SMALL.slot
+
+
+def test_small_files_one_after_the_other_pin_no_more_than_one(
+    target: Target, tmp_path: Path, fake_cuda: FakeCuda
+) -> None:
+    for _ in range(5):
+        load_onto(target, [save(tmp_path, {"a": torch.ones(10)})])
+    assert fake_cuda.calls().count("cuMemHostRegister_v2") == 1
+
+
+def test_what_is_given_back_is_taken_anew(target: Target, tmp_path: Path) -> None:
+    load_onto(target, [save(tmp_path, {"a": torch.ones(10)})])
+    target.staging.close()
+    assert target.staging.pinned == 0
+    assert_same(load_onto(target, [save(tmp_path, many())]), many())
+
+
+def test_a_file_that_no_device_has_room_for(target: Target, tmp_path: Path) -> None:
+    """A hole of 8 TiB; what torch raises is what it always raises then."""
+    size = 8 << 40
+    header = {"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}
+    text = json.dumps(header).encode()
+    with (tmp_path / "huge.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + size)
+    with pytest.raises(RuntimeError, match="allocate"):
+        load_onto(target, [FileSource(tmp_path / "huge.safetensors")])
+    assert_same(load_onto(target, [save(tmp_path, many())]), many())
 
 
 def test_floating_point_numbers_are_cast(target: Target, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def reload() -> None:
 def _reload(each: _Loaded) -> None:
     import torch
 
-    from bentofn.runtime.weights.onto import target_of
+    from bentofn.runtime.weights.onto import target_of, wait_for
 
     each.is_dropped = False
     storage = each.held()
@@ -131,6 +131,7 @@ def _reload(each: _Loaded) -> None:
     way = target.staging if target is not None else each.staging
     source = FileSource(each.path)
     try:
+        wait_for(each.device)
         base = storage.data_ptr()
         jobs = (Job(source, chunk, base) for chunk in chunks(each.ranges, way.tuning.slot))
         way.run(jobs)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,8 @@ from bentofn.runtime.weights.sources import opened
 if TYPE_CHECKING:
     import torch
 
-_OPENERS = (
-    "safetensors",
-    "transformers.modeling_utils",
-    "transformers.modeling_layers",
-    "diffusers.models.model_loading_utils",
-    "accelerate.utils.modeling",
-)
-"""Modules whose ``safe_open`` reads weights; those that are not loaded yet import the first's."""
+_NAMES = ("safe_open", "load_file", "safe_load_file")
+"""What libraries call safetensors' functions."""
 
 
 @contextmanager
@@ -46,12 +40,13 @@ def accelerate(device: str | int | torch.device = "cpu") -> Iterator[None]:
     def load(filename: str | os.PathLike[str], *_: Any, **__: Any) -> dict[str, torch.Tensor]:
         return load_file(filename, device)
 
-    with ExitStack() as stack:
-        for name in _OPENERS:
-            if hasattr(sys.modules.get(name), "safe_open"):
-                _replace(stack, sys.modules[name], "safe_open", reader)
-        _replace(stack, safetensors.torch, "load_file", load)
+    before = safetensors.safe_open, safetensors.torch.load_file
+    _replace({before[0]: reader, before[1]: load})
+    try:
         yield
+    finally:
+        # Also in modules that were imported meanwhile and took what they found.
+        _replace({reader: before[0], load: before[1]})
 
 
 class Reader:
@@ -136,6 +131,11 @@ class Slice:
         return self._reader.get_tensor(self._name)[index]
 
 
-def _replace(stack: ExitStack, module: Any, name: str, value: Any) -> None:
-    stack.callback(setattr, module, name, getattr(module, name))
-    setattr(module, name, value)
+def _replace(functions: Mapping[Any, Any]) -> None:
+    """Have every module that imported a function by its usual name use another."""
+    for module in list(sys.modules.values()):
+        for name in _NAMES:
+            found = getattr(module, "__dict__", {}).get(name)
+            for function, other in functions.items():
+                if found is function:
+                    setattr(module, name, other)

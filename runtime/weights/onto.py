@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bentofn.runtime.cuda.library import CudaError, Library
@@ -60,9 +60,19 @@ def target_of(device: torch.device) -> Target | None:
         staging = staging_of(library, number)
     except CudaError as error:
         raise UserError(f"cuda:{number} cannot be used: {error}.") from error
-    # torch may give out memory that what it was asked for before still uses.
-    torch.cuda.current_stream(number).synchronize()
     return Target(torch.device("cuda", number), staging)
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait for what torch was asked to do on a GPU.
+
+    Memory that it gives out may be in use until then by what was asked for before, such as a cast
+    of the weights that were there.
+    """
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
 
 
 def load_onto(
@@ -94,9 +104,8 @@ def load_onto(
     found: dict[str, torch.Tensor] = {}
     is_dropped = TAKEN_OUT in os.environ
     for batch in _batches(sources, dtype, wanted):
-        if is_dropped:  # the ranges are gone through again
-            batch = [(source, replace(p, ranges=list(p.ranges))) for source, p in batch]
         buffers = [torch.empty(p.size, dtype=torch.uint8, device=target.device) for _, p in batch]
+        wait_for(target.device)
         try:
             target.staging.run(_jobs(batch, buffers, target.staging))
         except CudaError as error:

@@ -117,6 +117,14 @@ def test_the_least_recently_used_makes_room(
     assert sum("cuMemHostUnregister" in line for line in lines) >= 3
 
 
+def test_a_driver_that_pins_no_mapping_gets_a_copy(
+    path: Path, target: Target, tmp_path: Path, fake_cuda: FakeCuda
+) -> None:
+    safetensors.torch.save_file(given(), tmp_path / "x.safetensors")
+    fake_cuda.fail("cuMemHostRegister_v2:1=801")  # of each process the first
+    assert_given(load_until_kept(target, tmp_path / "x.safetensors", fake_cuda))
+
+
 def test_a_keeper_that_fails_is_done_without(
     path: Path, target: Target, tmp_path: Path, fake_cuda: FakeCuda
 ) -> None:

@@ -1,17 +1,20 @@
-"""The files that are kept: mapped, pinned, the least recently used given up for others."""
+"""The files that are kept: mapped and pinned, or copied where the driver pins no mapping."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from mmap import MAP_SHARED, PAGESIZE, PROT_READ
+from mmap import MAP_SHARED, PAGESIZE, PROT_READ, mmap
 
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError
+from bentofn.runtime.weights.memory import address_of, cpus, private
+from bentofn.runtime.weights.sharing import share
 
 Identity = tuple[int, int, int, int]
 """Device, inode, bytes and time of change: another content is another file."""
@@ -20,6 +23,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_int,) * 3, ctypes.c_longlong]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_PIECE = 16 << 20
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -28,13 +32,15 @@ class Kept:
     """A file.
 
     Args:
-        address: Where it is mapped.
-        size: Bytes of the mapping.
+        address: Where its bytes are.
+        size: How many, in whole pages.
+        copy: The memory, where it is not the file's own.
         users: How many copies are under way.
     """
 
     address: int
     size: int
+    copy: mmap | None = None
     users: int = 0
 
 
@@ -87,18 +93,11 @@ class KeptFiles:
                     return True
             if not size or not self._make_room(size):
                 return False
-            address = _libc.mmap(None, size, PROT_READ, MAP_SHARED, descriptor, 0)
-            if address == _FAILED:
-                return False
-            try:
-                with self._context:
-                    self._context.register(address, size, read_only=True)
-            except CudaError:
-                _libc.munmap(address, size)
-                return False
-            with self._lock:
-                self._files[identity] = Kept(address, size)
-            return True
+            kept = self._mapped(descriptor, size) or self._copied(descriptor, size)
+            if kept is not None:
+                with self._lock:
+                    self._files[identity] = kept
+            return kept is not None
 
     def close(self) -> None:
         """Give up all files that nobody uses."""
@@ -117,6 +116,48 @@ class KeptFiles:
                 if oldest is None:
                     return False
                 kept = self._files.pop(oldest)
+            self._give_up(kept)
+
+    def _mapped(self, descriptor: int, size: int) -> Kept | None:
+        address = _libc.mmap(None, size, PROT_READ, MAP_SHARED, descriptor, 0)
+        if address == _FAILED:
+            return None
+        try:
             with self._context:
-                self._context.unregister(kept.address)
+                self._context.register(address, size, read_only=True)
+        except CudaError:
+            _libc.munmap(address, size)
+            return None
+        return Kept(address, size)
+
+    def _copied(self, descriptor: int, size: int) -> Kept | None:
+        try:
+            memory, offset = private(size)
+            with memoryview(memory) as view, view[offset : offset + size] as target:
+                _read(descriptor, target)
+            address = address_of(memory) + offset
+            with self._context:
+                self._context.register(address, size)
+        except (CudaError, OSError):
+            return None
+        return Kept(address, size, memory)
+
+    def _give_up(self, kept: Kept) -> None:
+        with self._context:
+            self._context.unregister(kept.address)
+        if kept.copy is None:
             _libc.munmap(kept.address, kept.size)
+
+
+def _read(descriptor: int, target: memoryview) -> None:
+    """Fill memory with a file; what is behind its end stays."""
+
+    def piece(offset: int) -> None:
+        end = min(offset + _PIECE, len(target))
+        while offset < end:
+            count = os.preadv(descriptor, [target[offset:end]], offset)
+            if not count:
+                return
+            offset += count
+
+    share(piece, range(0, len(target), _PIECE), cpus())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,22 @@ def test_what_is_replaced_is_put_back(file: Path) -> None:
     with pytest.raises(KeyError), accelerate():
         raise KeyError
     assert (safetensors.safe_open, safetensors.torch.load_file) == before
+
+
+def test_a_module_that_is_imported_meanwhile_keeps_nothing(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_meanwhile.py").write_text(
+        "from safetensors import safe_open\n"
+        "from safetensors.torch import load_file as safe_load_file"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with accelerate():
+        module = importlib.import_module("imported_meanwhile")
+        assert isinstance(module.safe_open(file, "pt"), Reader)
+    assert module.safe_open is safetensors.safe_open
+    assert module.safe_load_file is safetensors.torch.load_file
+    del sys.modules["imported_meanwhile"]
 
 
 @pytest.fixture(scope="module")

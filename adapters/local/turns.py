@@ -135,8 +135,10 @@ class Turns:
         self._gpus.give(name)
 
     def follow(self, instance: Instance) -> None:
-        """An instance serves: learn what it has, and when it has nothing any more."""
-        self._measure(instance)
+        """An instance serves: learn when it has nothing on a GPU any more, and what it has had.
+
+        Not before: what it has when it is ready lacks what requests need.
+        """
         if isinstance(instance, RunningInstance) and not instance.holds_early:
             self._copies = True
         following = asyncio.create_task(self._follow(instance))

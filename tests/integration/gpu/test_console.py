@@ -26,6 +26,7 @@ def browser() -> Iterator[Browser]:
 def test_the_memory_of_a_gpu_is_shown_with_what_sleeps(machine: Machine, browser: Browser) -> None:
     for name in "ab":
         machine.deploy(name, model=9 * MIB)
+    for name in "abab":
         machine.call(name, x=1.0)
     endpoint = daemon.status(machine.home)
     assert endpoint is not None

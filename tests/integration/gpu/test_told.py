@@ -23,7 +23,7 @@ def test_the_platform_tells_who_has_what_on_a_gpu_and_what_sleeps(
 ) -> None:
     machine.deploy("a", model=9 * MIB)
     machine.deploy("b", model=9 * MIB)
-    for name in "ab":
+    for name in "abab":
         machine.call(name, x=1.0)
     eventually(lambda: machine.status("a").state == "zero")
     said = json.loads(bentofn("emulator", "status", "--json", home=machine.home.path).stdout)

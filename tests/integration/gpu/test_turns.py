@@ -27,7 +27,7 @@ def test_functions_that_fit_only_by_turns_all_answer(machine: Machine) -> None:
 def test_functions_that_fit_together_stay(machine: Machine) -> None:
     for name in ("a", "b", "c"):
         machine.deploy(name, model=5 * MIB)
-    for name in "abcabc":
+    for name in "abcabc":  # each sleeps once, so that it is known what it needs
         machine.call(name, x=1.0)
     assert sorted(machine.processes().values()) == [5 * MIB] * 3
 
@@ -40,9 +40,9 @@ def test_a_busy_one_is_let_finish_and_who_waits_has_its_turn(
     gate = tmp_path / "gate"
     with ThreadPoolExecutor() as threads:
         held = threads.submit(machine.call, "a", "hold", gate=str(gate))
-        eventually(lambda: machine.status("a").instances[0].in_flight or None)
+        eventually(lambda: any(each.in_flight for each in machine.status("a").instances))
         waits = threads.submit(machine.call, "b", "predict", x=1.0)
-        eventually(lambda: machine.status("a").instances[0].state == "retiring" or None)
+        eventually(lambda: machine.status("a").instances[0].state == "retiring")
         assert not held.done()
         assert not waits.done()
         again = threads.submit(machine.call, "a", "about")
@@ -62,3 +62,14 @@ def test_many_at_once_by_turns(machine: Machine) -> None:
         answers = list(threads.map(lambda name: machine.call(name, x=1.0), names))
     assert answers == [first[name] for name in names]
     eventually(lambda: sum(machine.processes().values()) <= 16 * MIB)
+
+
+def test_gpus_of_which_the_driver_tells_nothing_are_for_one_at_a_time(machine: Machine) -> None:
+    machine.cuda.fail("cuDeviceTotalMem_v2=999")
+    for name in ("a", "b"):
+        machine.deploy(name)
+    first = {name: machine.call(name, x=1.0) for name in "ab"}
+    for name in "abba":
+        assert machine.call(name, x=1.0) == first[name]
+        eventually(lambda: len(machine.processes()) == 1)
+    assert "tells of no GPU" in machine.status("a").note

@@ -1,10 +1,10 @@
 """Whose turn it is on which GPU: functions that do not fit there together take turns.
 
 An instance waits until there is room for what its function was seen to need; the first one, of
-which that is seen when it goes, has a GPU for itself. Where there is no room the instances that are idle make it, the one that was
-used longest ago first; those that are busy finish what they have, and are asked to go only when
-somebody has waited for a while. Who waits with requests is served in order of arrival: nobody who
-came later gets a GPU that an earlier one waits for.
+which that is seen when it goes, has a GPU for itself. Where there is no room the instances that are
+idle make it, the one that was used longest ago first; those that are busy finish what they have,
+and are asked to go only when somebody has waited for a while. Who waits with requests is served in
+order of arrival: nobody who came later gets a GPU that an earlier one waits for.
 
 A ledger decides and does nothing itself, as :class:`~bentofn.adapters.local.core.pool.Pool`.
 """

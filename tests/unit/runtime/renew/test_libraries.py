@@ -75,15 +75,19 @@ def test_torchs_generators_are_seeded_anew(forks: Any) -> None:
 
 
 def test_generators_on_a_gpu_that_is_in_use_are_seeded_anew(
-    monkeypatch: pytest.MonkeyPatch,
+    forks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch")
     seeds: list[int] = []
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)  # no CUDA here
     monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
-    renew(find(object()))
-    renew(find(object()))
-    assert len(set(seeds)) == 2
+
+    def renewed() -> list[int]:
+        renew(find(object()))
+        return seeds
+
+    one, other = forks(renewed)
+    assert len({*one, *other}) == 2
 
 
 @pytest.mark.slow

@@ -253,3 +253,22 @@ def test_a_thousand_loads_leave_nothing(
     staging.close()
     after = held(fake_cuda)
     assert (after[0], after[2]) == (before[0], before[2])
+
+
+def test_what_lies_behind_four_gigabytes(target: Target, tmp_path: Path) -> None:
+    hole = 5 << 30
+    header = {
+        "hole": {"dtype": "F64", "shape": [hole // 8], "data_offsets": [0, hole]},
+        "end": {"dtype": "I64", "shape": [2, 2], "data_offsets": [hole, hole + 32]},
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    file = tmp_path / "huge.safetensors"
+    with file.open("wb") as opened:
+        opened.write(len(text).to_bytes(8, "little") + text)
+        opened.seek(hole, os.SEEK_CUR)
+        opened.write(b"".join(each.to_bytes(8, "little") for each in (1, 2, 3, 2**62)))
+    wanted = {"end": (slice(None), slice(1, 2)), "hole": (slice(hole // 8 - 3, None),)}
+    found = load_onto(target, [FileSource(file)], wanted=wanted)
+    assert found["end"].tolist() == [[2], [2**62]]
+    assert found["hole"].tolist() == [0.0] * 3

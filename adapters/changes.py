@@ -120,6 +120,6 @@ def _when(schedule: Schedule | None) -> str | None:
 def _shown(value: Any) -> Any:
     """What a plan shows of a value: nothing of what is off, empty or left to the target."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
+        return {key: each for key, each in dataclasses.asdict(value).items() if each}
     off = value is False or value in ("", [], {}, ())
     return None if off else value

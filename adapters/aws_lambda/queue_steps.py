@@ -29,7 +29,7 @@ def queue_steps(wanted: Desired, live: Live) -> Iterator[Step]:
                     "Tags": dict(wanted.tags),
                 },
                 f"Taking the messages of {arn}",
-                (Change(path, None, "created"),),
+                (Change(path, None, "its messages are taken"),),
             )
             continue
         changed = differing(mapping, there.settings)
@@ -53,7 +53,7 @@ def without_queue(names: Names, arn: str, mapping: str) -> Step:
         arn: The queue.
         mapping: Its mapping.
     """
-    change = (Change(f"queue {arn.rpartition(':')[2]}", "created", None),)
+    change = (Change(f"queue {arn.rpartition(':')[2]}", "its messages are taken", None),)
     about = mapping_arn(names, mapping)
     return Step("lambda", "DeleteEventSourceMapping", about, {"UUID": mapping}, "", change)
 

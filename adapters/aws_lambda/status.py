@@ -40,7 +40,7 @@ def _status(session: Session, home: Home, names: Names) -> FunctionStatus:
     if now is None:
         return FunctionStatus(
             names.name, "", 0, "", "", "", "broken", "none",
-            note="Its deployment failed; deploy it again, or destroy it.",
+            note="Its deployment did not end; deploy it again, or destroy it.",
             profile="lambda",
         )  # fmt: skip
     tag, digest = now.bento

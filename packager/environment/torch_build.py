@@ -147,8 +147,8 @@ def refuse_cuda(versions: Mapping[str, str], where: str) -> None:
         version = versions["torch"].partition("+")[0]
         raise UserError(
             f"{where} has no GPU, and of torch {version} only the CUDA build could be had, some "
-            f"{CUDA_SIZE} unpacked; put {CPU_INDEX}, which has its CPU build, under "
-            "python.extra_index_url, or a wheel of that under python.wheels."
+            f"{CUDA_SIZE} unpacked; its CPU builds are in {CPU_INDEX}: check that it can be "
+            "reached and has one for this Python, or put a wheel of it under python.wheels."
         )
 
 

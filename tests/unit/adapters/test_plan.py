@@ -66,6 +66,19 @@ def test_what_differs_is_named_and_values_of_variables_are_not_shown() -> None:
     assert "hunter" not in str(changes)
 
 
+def test_of_what_has_parts_those_are_told_that_say_something() -> None:
+    url = Url(cors=Cors(origins=("https://a.example",), max_age=60))
+    after = replace(BEFORE, settings=replace(BEFORE.settings, url=url))
+    [change] = changes_between(BEFORE, after)
+    usual = Cors()
+    assert change.after == {
+        "origins": ("https://a.example",),
+        "headers": usual.headers,
+        "methods": usual.methods,
+        "max_age": 60,
+    }
+
+
 def test_a_schedule_is_told_by_when_it_comes() -> None:
     def schedules(*found: Schedule) -> FunctionSpec:
         return replace(BEFORE, settings=replace(BEFORE.settings, schedules=found))

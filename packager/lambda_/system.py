@@ -48,7 +48,10 @@ def too_new(needs: Mapping[str, tuple[int, int]], python: str) -> Iterator[str]:
     has = _AMAZON_LINUX_2 if python in _ON_2 else _AMAZON_LINUX_2023
     wrong = sorted(name for name, library in needs.items() if library > has)
     if wrong:
-        newer = "say runtime: python3.12 or later, whose system is newer, or take older ones"
+        newer = (
+            "build it for Python 3.12 or later (runtime: python3.12), whose system is newer, or "
+            "take older ones"
+        )
         remedy = newer if has == _AMAZON_LINUX_2 else "build it with --platform, or take older ones"
         yield (
             f"Lambda's Python {python} stands on glibc {has[0]}.{has[1]}, and "

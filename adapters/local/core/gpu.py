@@ -260,7 +260,8 @@ class Ledger:
     def _make_room(self, holder: Holder, taken: Collection[str], now: float) -> set[str]:
         """Have others go for an instance that waits; gives the GPUs that nobody later may have."""
         claim = holder.claim
-        plans = {gpu: self._plan(claim, gpu) for gpu in self.gpus if gpu not in taken}
+        fitting = [gpu for gpu, total in self.gpus.items() if self.need(claim, gpu) <= total]
+        plans = {gpu: self._plan(claim, gpu) for gpu in fitting if gpu not in taken}
 
         def cost(gpu: str) -> tuple[bool, bool, bool, int]:
             plan = plans[gpu]

@@ -102,6 +102,14 @@ def test_an_instance_starts_where_what_is_kept_of_it_fits() -> None:
     assert ledger.handle(Wanted("b2", Claim("fb")), 2.0) == [Granted("b2", ("1",))]
 
 
+def test_room_is_made_where_it_can_fit() -> None:
+    ledger = Ledger({"0": 24 * GIB, "1": 80 * GIB})
+    running(ledger, "a")
+    assert ledger.holders["a"].gpus == ("1",)
+    commands = ledger.handle(Wanted("b", Claim("fb", memory=40 * GIB)), 1.0)
+    assert of(commands, Evict) == [Evict("a")]
+
+
 def test_several_gpus_are_granted_at_once() -> None:
     ledger = Ledger({"0": 80 * GIB, "1": 80 * GIB})
     running(ledger, "a")
@@ -239,5 +247,5 @@ class Turns(RuleBasedStateMachine):
         assert not getattr(self, "waits", []) or not self.urgent_waiting(), "starved"
 
 
-Turns.TestCase.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+Turns.TestCase.settings = settings(deadline=None, max_examples=300, stateful_step_count=40)
 TestTurns = Turns.TestCase

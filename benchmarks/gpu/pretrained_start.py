@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
@@ -56,8 +55,11 @@ def main() -> None:
     with torch.inference_mode():
         logits = model(torch.arange(1, 17, device=device)[None]).logits.float().cpu()
     at = time.monotonic()
-    answer = hashlib.sha256(logits.numpy().tobytes()).hexdigest()
-    print(json.dumps({"at": at, "answer": answer}))
+    weights = {
+        name: int(each.view(torch.int16).sum(dtype=torch.int64))
+        for name, each in model.named_parameters()
+    }
+    print(json.dumps({"at": at, "logits": logits[0, -1, :64].tolist(), "weights": weights}))
 
 
 if __name__ == "__main__":

@@ -24,3 +24,18 @@ def test_it_runs_on_the_stand_in(tmp_path: Path, libfakecuda: Path) -> None:
     cases = {row["case"].partition(":")[0] for row in found["rows"]}
     assert cases >= {"L1", "L2", "L3", "resident", "evicted", "tier A"}
     assert not (ROOT / "benchmarks" / "results" / "gpu.json").exists()
+
+
+def test_a_section_that_fails_leaves_the_others_their_rows(
+    tmp_path: Path, libfakecuda: Path
+) -> None:
+    table = tmp_path / "gpu.json"
+    script = str(ROOT / "benchmarks" / "gpu.py")
+    options = ["--fake", "--folder", str(tmp_path), "--json", str(table)]
+    run = subprocess.run(
+        [sys.executable, script, *options, "--only", "no_such", "limits"],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "no_such failed" in run.stdout
+    assert {row["case"][:2] for row in json.loads(table.read_text())["rows"]} == {"L1", "L2", "L3"}

@@ -128,6 +128,7 @@ class Client:
         status = 502 if "x-amz-function-error" in names else response.status
         if status != 200:
             return Reply(status, names, _chunks(response))
+        names.pop("content-length", None)
         names["content-type"], body = as_answered(b"".join(_chunks(response)))
         return Reply(200, names, iter([body]))
 

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from mangum.adapter import HANDLERS
@@ -123,4 +124,14 @@ def _sentence(body: bytes) -> str:
         raw = json.loads(body)
     except ValueError:
         return body.decode(errors="replace")
-    return str(raw.get("error", raw)) if isinstance(raw, dict) else str(raw)
+    if not isinstance(raw, dict):
+        return str(raw)
+    return ": ".join([str(raw.get("error", raw)), *_faults(raw.get("detail"))])
+
+
+def _faults(detail: Any) -> Iterator[str]:
+    """What pydantic found wrong and where, joined, if that is what an endpoint's body holds."""
+    with contextlib.suppress(TypeError, KeyError, AttributeError):
+        found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in detail]
+        if found:
+            yield "; ".join(found)

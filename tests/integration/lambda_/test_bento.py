@@ -236,6 +236,14 @@ async def test_a_direct_invocation_names_its_endpoint(ask: Ask) -> None:
         assert (result.function_error, result.error_type) == ("Unhandled", kind), result.payload
 
 
+async def test_an_event_that_does_not_fit_is_told_what_is_wrong_with_it(ask: Ask) -> None:
+    greet = await ask()
+    failed = json.loads((await greet({"api": "greet", "body": {"name": 1}})).payload)
+    assert failed["errorMessage"] == (
+        "1 validation error for Input: name: Input should be a valid string"
+    )
+
+
 async def test_on_demand_the_service_starts_straight_through(ask: Ask) -> None:
     greet = await ask()
     said = json.loads((await greet({"api": "life", "body": {}})).payload)

@@ -54,6 +54,11 @@ class Queue:
         """Where it is."""
         return self.arn.split(":")[3]
 
+    @property
+    def is_fifo(self) -> bool:
+        """Whether its messages come in order."""
+        return self.arn.endswith(".fifo")
+
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Queue:
         """Read the ``dataclasses.asdict`` form."""
@@ -100,9 +105,9 @@ def _queue(node: Node) -> Queue:
         _within(node["maximumConcurrency"], LEAST_CONCURRENCY, MOST_CONCURRENCY),
         tuple(json.dumps(each.plain(), sort_keys=True) for each in node["filterPatterns"].items()),
     )
-    if arn.endswith(".fifo") and queue.window:
+    if queue.is_fifo and queue.window:
         raise node["maximumBatchingWindow"].error("a FIFO queue has none; leave it out")
-    if arn.endswith(".fifo") and queue.batch_size > USUAL_BATCH:
+    if queue.is_fifo and queue.batch_size > USUAL_BATCH:
         raise node["batchSize"].error(f"of a FIFO queue it must be {USUAL_BATCH} at most")
     if queue.batch_size > USUAL_BATCH and not queue.window:
         raise node["batchSize"].error(

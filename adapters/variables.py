@@ -133,7 +133,13 @@ def _value(source: str, where: str, scope: Scope) -> object:
     if "${" in source:
         if source.startswith("${") and _closing(source, 0, where) == len(source) - 1:
             return resolve(source, where, scope.deeper())
-        source = str(resolve(source, where, scope.deeper()))  # a variable in another one's name
+        inner = str(resolve(source, where, scope.deeper()))  # a variable in another one's name
+        return _named(inner, source, where, scope)
+    return _named(source, source, where, scope)
+
+
+def _named(source: str, written: str, where: str, scope: Scope) -> object:
+    """What a source says; messages have it as it is written, without the values in its name."""
     if len(source) > 1 and source[0] == source[-1] and source[0] in "'\"":
         return source[1:-1]
     if source in _LITERALS:
@@ -142,7 +148,7 @@ def _value(source: str, where: str, scope: Scope) -> object:
         return float(source) if "." in source else int(source)
     file = _FILE.match(source)
     if file is not None:
-        return _of_other_file(file["path"].strip(), file["key"], where, scope)
+        return _of_other_file(file["path"].strip(), file["key"], written, where, scope)
     kind, _, name = source.partition(":")
     if kind == "env":
         return scope.environ.get(name)
@@ -154,7 +160,8 @@ def _value(source: str, where: str, scope: Scope) -> object:
         (_INSTEAD[each] for each in _INSTEAD if re.match(rf"{each}\b", kind)),
         "write ${env:NAME} or ${env:NAME, default}",
     )
-    raise UserError(f"{where}: the variable source {kind!r} is not supported; {instead}.")
+    told = written if "${" in written else kind
+    raise UserError(f"{where}: the variable source {told!r} is not supported; {instead}.")
 
 
 def _of_file(kind: str, name: str, where: str, scope: Scope) -> object:
@@ -176,7 +183,7 @@ def _of_file(kind: str, name: str, where: str, scope: Scope) -> object:
     return None
 
 
-def _of_other_file(given: str, key: str | None, where: str, scope: Scope) -> object:
+def _of_other_file(given: str, key: str | None, written: str, where: str, scope: Scope) -> object:
     """What a file beside this one says; None where there is none."""
     # Here, because it is for files that have such a variable.
     from bentofn.adapters.yamlfile import read_yaml
@@ -187,12 +194,14 @@ def _of_other_file(given: str, key: str | None, where: str, scope: Scope) -> obj
     if path.suffix in (".yml", ".yaml", ".json"):
         found = read_yaml(path)
     elif path.suffix in (".js", ".cjs", ".mjs", ".ts"):
-        raise UserError(f"{where}: {given} is a program; bentofn reads YAML, JSON and text files.")
+        raise UserError(
+            f"{where}: {written} is what a program says; bentofn reads YAML, JSON and text files."
+        )
     else:
         try:
             found = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            raise UserError(f"{where}: {given} is not UTF-8 text; save it as UTF-8.") from None
+            raise UserError(f"{where}: {written} is not UTF-8 text; save it as UTF-8.") from None
     return _down(found, key.split(".") if key else [], where, scope)
 
 

@@ -105,6 +105,7 @@ class Live:
         group: Whether there is a group of schedules.
         schedules: By name.
         queues: By ARN.
+        others_queues: Those that somebody else's mapping has call the alias.
         layers: Name of a layer to the digests and ARNs of its versions.
         bucket: Whether there is a bucket.
         objects: Keys of the function's objects in it.
@@ -130,6 +131,7 @@ class Live:
     group: bool = False
     schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     queues: Mapping[str, LiveQueue] = field(default_factory=dict)
+    others_queues: Mapping[str, LiveQueue] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     bucket: bool = False
     objects: tuple[str, ...] = ()

@@ -116,6 +116,14 @@ class Names:
         """Its alias."""
         return f"{self.arn}:{ALIAS}"
 
+    def mapping_arn(self, mapping: str) -> str:
+        """ARN of an event source mapping.
+
+        Args:
+            mapping: Its UUID.
+        """
+        return f"{self.arn.partition(':function:')[0]}:event-source-mapping:{mapping}"
+
     @property
     def log_group_arn(self) -> str:
         """Its log group."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from bentofn.adapters.aws_lambda.desired import Desired
 from bentofn.adapters.aws_lambda.errors import action_of, statement
@@ -27,7 +28,6 @@ _MORE: Mapping[str, tuple[str, ...]] = {
     "CreateScheduleGroup": ("scheduler:TagResource",),
     "CreateRepository": ("ecr:TagResource",),
     "PutObject": ("s3:GetObject",),
-    "CreateEventSourceMapping": ("lambda:TagResource",),
     PUSH: (
         "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
         "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage",
@@ -69,19 +69,27 @@ def missing(session: Session, wanted: Desired, steps: Iterable[Step]) -> Iterato
 
 
 def _denied(session: Session, principal: str, resource: str, actions: list[str]) -> list[str]:
-    answer = session.ask(
+    results = session.pages(
         "iam",
         "SimulatePrincipalPolicy",
         principal,
+        "EvaluationResults",
         PolicySourceArn=principal,
         ActionNames=actions,
         ResourceArns=[resource],
     )
     return [
         each["EvalActionName"]
-        for each in answer["EvaluationResults"]
-        if each["EvalDecision"] != "allowed"
+        for each in results
+        if each["EvalDecision"] != "allowed" and not _depends(each)
     ]
+
+
+def _depends(result: Mapping[str, Any]) -> bool:
+    """Whether policies have conditions, such as ``iam:PassedToService``, of which the simulation
+    is told nothing: what it says then is not what the call itself is answered."""
+    of_resources = result.get("ResourceSpecificResults") or ()
+    return any(each.get("MissingContextValues") for each in (result, *of_resources))
 
 
 def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:
@@ -93,7 +101,7 @@ def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:
             found.setdefault(resource, set()).add(action)
         if not step.operation:
             continue
-        about = step.about if step.about.startswith("arn:") else "*"
+        about = _resource(step)
         actions = found.setdefault(about, set())
         actions.update(_MORE.get(step.operation, ()))
         if step.operation != PUSH:
@@ -105,10 +113,22 @@ def _needed(wanted: Desired, steps: Iterable[Step]) -> Mapping[str, set[str]]:
         if step.operation == PUSH:
             found.setdefault("*", set()).add("ecr:GetAuthorizationToken")
             actions.add("ecr:DescribeRepositories")
+        if step.operation == "CreateEventSourceMapping":
+            found.setdefault(names.mapping_arn("*"), set()).add("lambda:TagResource")
         if step.operation in ("CreateSchedule", "UpdateSchedule"):
             role = names.role_arn(names.schedule_role)
             found.setdefault(role, set()).add("iam:PassRole")
     return found
+
+
+def _resource(step: Step) -> str:
+    """What a policy's ``Resource`` names; of a log group that is what is in it too.
+
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+    """
+    if not step.about.startswith("arn:"):
+        return "*"
+    return f"{step.about}:*" if step.service == "logs" else step.about
 
 
 def _waited(wanted: Desired, step: Step) -> Iterator[tuple[str, str]]:

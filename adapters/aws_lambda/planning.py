@@ -11,6 +11,7 @@ from bentofn.adapters.aws_lambda.leftovers import leftovers
 from bentofn.adapters.aws_lambda.live import Live
 from bentofn.adapters.aws_lambda.packages import find_bento, package_of
 from bentofn.adapters.aws_lambda.permissions import missing
+from bentofn.adapters.aws_lambda.queues import problems_of_queues
 from bentofn.adapters.aws_lambda.reading import read_live
 from bentofn.adapters.aws_lambda.region import problems_of_region
 from bentofn.adapters.aws_lambda.rules import (
@@ -110,6 +111,8 @@ def look(
     problems += problems_of_size(wanted.configuration["Environment"]["Variables"])
     intent = Intent(session, wanted, live)
     problems += _of_live(wanted, live)
+    timeout = int(wanted.configuration["Timeout"])
+    problems += problems_of_queues(session, names, spec.settings.aws.queues, timeout, live)
     problems += missing(session, wanted, intent.steps)
     return in_order(problems), intent
 

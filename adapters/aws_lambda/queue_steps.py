@@ -38,7 +38,7 @@ def queue_steps(wanted: Desired, live: Live) -> Iterator[Step]:
             yield Step(
                 "lambda",
                 "UpdateEventSourceMapping",
-                mapping_arn(wanted.names, there.mapping),
+                wanted.names.mapping_arn(there.mapping),
                 {"UUID": there.mapping, **changed},
                 "",
                 (Change(path, before, changed),),
@@ -54,10 +54,5 @@ def without_queue(names: Names, arn: str, mapping: str) -> Step:
         mapping: Its mapping.
     """
     change = (Change(f"queue {arn.rpartition(':')[2]}", "its messages are taken", None),)
-    about = mapping_arn(names, mapping)
+    about = names.mapping_arn(mapping)
     return Step("lambda", "DeleteEventSourceMapping", about, {"UUID": mapping}, "", change)
-
-
-def mapping_arn(names: Names, mapping: str) -> str:
-    """ARN of an event source mapping."""
-    return f"{names.arn.partition(':function:')[0]}:event-source-mapping:{mapping}"

@@ -63,7 +63,7 @@ def _function(session: Session, names: Names) -> dict[str, Any]:
         [
             lambda: _alias(session, names),
             lambda: {"versions": read_versions(session, names)},
-            lambda: {"queues": read_queues(session, names)},
+            lambda: read_queues(session, names),
         ]
     )
     live = alias.get("alias") or 0

@@ -34,6 +34,8 @@ MAX_VARIABLES = 4096
 MAX_DESCRIPTION = 256
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_EVENTS = "BENTOFN_EVENTS"
+"""See :mod:`bentofn.runtime.aws_lambda.direct`."""
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+\Z")
 _RESERVED = frozenset(
     ("_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
@@ -259,9 +261,31 @@ def _schedules(spec: FunctionSpec, manifest: BentoManifest) -> Iterator[Problem]
     yield from endpoint_problems(
         spec.settings.schedules, [api.name for api in manifest.contract.apis]
     )
+    yield from _queues(spec, manifest)
     for each in spec.settings.schedules:
         if each.input_path is not None:
             yield _violation(
                 "events.schedule",
                 f"Schedule {each.name!r}: EventBridge Scheduler has no inputPath; say input.",
             )
+
+
+def _queues(spec: FunctionSpec, manifest: BentoManifest) -> Iterator[Problem]:
+    """Whether there is an endpoint for a message, which else comes again and again."""
+    apis = [api.name for api in manifest.contract.apis]
+    chosen = spec.settings.environment.get(_EVENTS)
+    if not spec.settings.aws.queues or _EVENTS in spec.settings.secrets:
+        return
+    if chosen is None and len(apis) != 1:
+        yield Problem(
+            "differs",
+            "events.sqs",
+            f"A message must say which of {', '.join(apis)} it is for, as "
+            f'{{"api": "{apis[0] if apis else "NAME"}", "body": {{...}}}}; or name one for all as '
+            f"environment.{_EVENTS}.",
+        )
+    elif chosen is not None and chosen not in apis:
+        yield _violation(
+            f"environment.{_EVENTS}",
+            f"{_EVENTS} is no endpoint of {manifest.tag}; the endpoints are {', '.join(apis)}.",
+        )

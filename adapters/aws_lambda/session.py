@@ -46,12 +46,15 @@ _SOON: Mapping[str, tuple[str, ...]] = {
     "InvalidParameterValueException": ("cannot be assumed", "does not have permissions"),
     "ValidationException": ("must allow AWS EventBridge Scheduler to assume",),
     # A function takes one change at a time.
-    "ResourceConflictException": ("in progress", "at this time", "state: Pending"),
+    # A mapping that was deleted is in a new one's way for a while.
+    "ResourceConflictException": (
+        "in progress", "at this time", "state: Pending", "existing mapping with UUID",
+    ),
     "ConflictException": ("being deleted", "DELETING"),
     # A mapping of a queue's takes one change at a time too.
     "ResourceInUseException": ("in use",),
     "OperationAborted": ("conditional operation",),
-}
+}  # fmt: skip
 """Errors that pass by themselves: code to what their messages say then."""
 
 

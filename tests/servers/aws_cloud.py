@@ -81,6 +81,8 @@ class Aws:
     refusals: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
     forbidden: tuple[str, ...] | None = None
     """Actions that IAM's simulation denies; None where it may not be asked."""
+    conditions: tuple[str, ...] = ()
+    """Keys of the policies' conditions, which the simulation is not told."""
     pending: int = 0
     """How often a version is said to be not ready yet."""
     inactive: bool = False
@@ -150,7 +152,7 @@ class Aws:
                     backend.reset()
         self.calls.clear()
         self.refusals.clear()
-        self.forbidden = None
+        self.forbidden, self.conditions = None, ()
         self.pending, self.failed, self._provisioned = 0, "", None
         self.inactive = False
 
@@ -218,7 +220,7 @@ class Aws:
         call = self._current.call
         if self.forbidden is None:
             return _refusal(url, call.name, "AccessDenied", 403, "Not yours.")
-        text = _simulation(call.arguments["ActionNames"], self.forbidden)
+        text = _simulation(call.arguments, self.forbidden, self.conditions)
         return AWSResponse(url, 200, {}, _Body(text.encode()))
 
     def _before_send(self, request: Any, **_: Any) -> AWSResponse | None:
@@ -248,12 +250,22 @@ class Aws:
         return _refusal(request.url, name, "ThrottlingException", 429, "Rate exceeded")
 
 
-def _simulation(actions: list[str], forbidden: tuple[str, ...]) -> str:
+def _simulation(
+    asked: Mapping[str, Any], forbidden: tuple[str, ...], conditions: tuple[str, ...]
+) -> str:
     """The answer of IAM's simulation, which moto does not have."""
+    [resource] = asked["ResourceArns"]
+    keys = "".join(f"<member>{each}</member>" for each in conditions)
+    decisions = {
+        each: "implicitDeny" if each in forbidden else "allowed" for each in asked["ActionNames"]
+    }
     members = "".join(
-        f"<member><EvalActionName>{each}</EvalActionName><EvalDecision>"
-        f"{'implicitDeny' if each in forbidden else 'allowed'}</EvalDecision></member>"
-        for each in actions
+        f"<member><EvalActionName>{each}</EvalActionName><EvalDecision>{decision}</EvalDecision>"
+        f"<ResourceSpecificResults><member><EvalResourceName>{resource}</EvalResourceName>"
+        f"<EvalResourceDecision>{decision}</EvalResourceDecision>"
+        f"<MissingContextValues>{keys}</MissingContextValues></member></ResourceSpecificResults>"
+        "</member>"
+        for each, decision in decisions.items()
     )
     return (
         "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><EvaluationResults>"

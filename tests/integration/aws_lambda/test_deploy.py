@@ -14,6 +14,7 @@ from moto.backends import get_backend
 
 from bentofn.adapters.aws_lambda.adapter import AwsLambdaAdapter
 from bentofn.adapters.aws_lambda.errors import action_of
+from bentofn.adapters.aws_lambda.names import FUNCTION_TAG
 from bentofn.adapters.aws_words import AwsSettings
 from bentofn.adapters.event_rules import EventRules
 from bentofn.adapters.load import Load
@@ -183,10 +184,51 @@ def test_schedules_call_the_alias_by_a_role_of_their_own(deploy: Apply, aws: Aws
     assert "scheduler.DeleteSchedule" in aws.names
 
 
+PATIENT = {"VisibilityTimeout": "360"}
+
+
+def test_a_queue_that_lambda_would_refuse_is_found_before_anything_is_done(
+    deploy: Apply, adapter: AwsLambdaAdapter, spec: Spec, aws: Aws
+) -> None:
+    sqs = aws.chain().create_client("sqs", REGION)
+    url = sqs.create_queue(QueueName="jobs")["QueueUrl"]
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:jobs"
+    asked = {"aws": AwsSettings(queues=(Queue(arn),)), "timeout": 60.0}
+    aws.calls.clear()
+
+    def told() -> str:
+        return " ".join(each.sentence for each in adapter.plan(spec(**asked)).problems)
+
+    assert "hides a message for 30 s, and the function may take 60 s" in told()
+    with pytest.raises(UserError, match="raise its visibility timeout"):
+        deploy(**asked)
+    assert aws.writes == []
+    aws.refusals["sqs.GetQueueUrl"] = [("AccessDenied", 403, "Not yours.")]
+    assert adapter.plan(spec(**asked)).ok
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=PATIENT)
+    deploy()
+    client = aws.chain().create_client("lambda", REGION)
+    made = client.create_event_source_mapping(EventSourceArn=arn, FunctionName=ALIAS)
+    assert "which bentofn did not make" in told()
+    client.tag_resource(Resource=made["EventSourceMappingArn"], Tags={FUNCTION_TAG: "greeter"})
+    aws.calls.clear()
+    deploy(**asked)
+    assert only(aws.of("lambda.UpdateEventSourceMapping"))["UUID"] == made["UUID"]
+
+
+def test_a_mapping_that_is_still_being_deleted_is_waited_for(deploy: Apply, aws: Aws) -> None:
+    aws.chain().create_client("sqs", REGION).create_queue(QueueName="jobs", Attributes=PATIENT)
+    there = "The event source arn and function provided mapping already exists. Please update or "
+    refusal = ("ResourceConflictException", 409, f"{there}delete the existing mapping with UUID 1")
+    aws.refusals["lambda.CreateEventSourceMapping"] = [refusal] * 2
+    deploy(aws=AwsSettings(queues=(Queue(f"arn:aws:sqs:{REGION}:{ACCOUNT}:jobs"),)))
+    assert aws.names.count("lambda.CreateEventSourceMapping") == 3
+
+
 def test_messages_of_a_queue_call_the_alias(deploy: Apply, aws: Aws) -> None:
     sqs = aws.chain().create_client("sqs", REGION)
     for name in ("jobs", "theirs"):
-        sqs.create_queue(QueueName=name)
+        sqs.create_queue(QueueName=name, Attributes=PATIENT)
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:jobs"
     queue = Queue(arn, batch_size=100, window=5, concurrency=3, patterns=('{"body": ["a"]}',))
     deploy(aws=AwsSettings(queues=(queue,)))
@@ -295,6 +337,31 @@ def test_what_is_not_allowed_is_found_before_anything_is_done(
         assert any(what in each for each in problems), what
     aws.forbidden = ()
     assert deploy().changed
+
+
+def test_a_policy_with_conditions_is_not_said_to_deny(
+    adapter: AwsLambdaAdapter, spec: Spec, aws: Aws
+) -> None:
+    aws.forbidden, aws.conditions = ("iam:PassRole",), ("iam:PassedToService",)
+    assert adapter.plan(spec()).ok
+
+
+def test_resources_are_asked_for_as_policies_name_them(
+    adapter: AwsLambdaAdapter, spec: Spec, aws: Aws
+) -> None:
+    aws.forbidden = ()
+    queue = Queue(f"arn:aws:sqs:{REGION}:{ACCOUNT}:jobs")
+    adapter.plan(spec(aws=AwsSettings(queues=(queue,))))
+    asked = {
+        (action, resource.split(":", 5)[-1])
+        for call in aws.of("iam.SimulatePrincipalPolicy")
+        for action in call["ActionNames"]
+        for resource in call["ResourceArns"]
+    }
+    assert ("logs:CreateLogGroup", "log-group:/aws/lambda/greeter:*") in asked
+    assert ("lambda:CreateEventSourceMapping", "*") in asked
+    assert ("lambda:TagResource", "event-source-mapping:*") in asked
+    assert ("lambda:TagResource", "*") not in asked
 
 
 def test_all_that_an_apply_calls_was_asked_of_iam_before(deploy: Apply, aws: Aws) -> None:

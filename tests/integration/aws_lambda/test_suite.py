@@ -39,7 +39,7 @@ class AwsWorld(World):
         self._aws = aws
         self._chain = aws.chain()
         sqs = self._chain.create_client("sqs", REGION)
-        sqs.create_queue(QueueName="jobs")
+        sqs.create_queue(QueueName="jobs", Attributes={"VisibilityTimeout": "60"})
 
     def adapter(self) -> AwsLambdaAdapter:
         """See :class:`World`."""

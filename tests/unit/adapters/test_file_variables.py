@@ -54,7 +54,7 @@ def test_values_come_from_files_beside_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"variable file\(v\.json\):OTHER has no value"):
         read(tmp_path, "${file(v.json):OTHER}")
     (tmp_path / "v.js").write_text("")
-    with pytest.raises(UserError, match=r"v\.js is a program"):
+    with pytest.raises(UserError, match=r"file\(v\.js\):a is what a program says"):
         read(tmp_path, "${file(v.js):a}")
 
 
@@ -102,6 +102,20 @@ def test_no_variable_is_deployed_as_it_is_written(tmp_path: Path, target: str) -
     provider = "{PLACE: 'arn:${AWS::Region}'}"
     with pytest.raises(UserError, match=r"environment\.PLACE: .* is CloudFormation's"):
         read(tmp_path, provider=provider, target=target)
+
+
+@pytest.mark.parametrize("value", ["${a${env:HIDDEN}}", "${file(${env:HIDDEN}.js)}"])
+def test_an_error_has_no_value_of_a_variable_in_the_name_of_another(
+    tmp_path: Path, value: str
+) -> None:
+    (tmp_path / "hidden.js").write_text("")
+    (tmp_path / "serverless.yml").write_text(
+        f"service: s\nprovider: {{name: aws}}\nfunctions: {{a: {{description: '{value}'}}}}\n"
+    )
+    with pytest.raises(UserError) as caught:
+        read_spec(tmp_path / "serverless.yml", {"HIDDEN": "hidden"}, "aws-lambda")
+    assert "hidden" not in str(caught.value)
+    assert "${env:HIDDEN}" in str(caught.value)
 
 
 def test_former_keys_of_the_role_are_read(tmp_path: Path) -> None:

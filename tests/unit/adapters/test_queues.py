@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bentofn.adapters.aws_lambda.queues import mapping_of
 from bentofn.adapters.fields import stated
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.adapters.queues import Queue
@@ -36,6 +37,11 @@ def test_a_queue_is_its_arn_or_says_more(tmp_path: Path) -> None:
     assert [*stated(found)] == ["url", "events.sqs"]
     spec = FunctionSpec("a", "a:1", found)
     assert FunctionSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_lambda_is_told_no_window_of_a_fifo_queue() -> None:
+    assert mapping_of(Queue(ARN))["MaximumBatchingWindowInSeconds"] == 0
+    assert "MaximumBatchingWindowInSeconds" not in mapping_of(Queue(f"{ARN}.fifo"))
 
 
 def test_what_another_target_does_not_read_is_no_mistake_there(tmp_path: Path) -> None:

@@ -23,11 +23,13 @@ from bentofn.adapters.load import Load
 from bentofn.adapters.local.core.profile import load_profile
 from bentofn.adapters.plan import Problem
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
+from bentofn.adapters.queues import Queue
 from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.secret import Secret
 from bentofn.adapters.url import Cors, Url
 from bentofn.packager.lambda_.parts import LambdaPackage, Part
-from bentofn.runtime.manifest import BentoManifest, ServiceContract
+from bentofn.runtime.aws_lambda.direct import DEFAULT
+from bentofn.runtime.manifest import APIContract, BentoManifest, ServiceContract
 
 
 def spec_problems(**settings: Any) -> list[Problem]:
@@ -237,3 +239,20 @@ def test_a_plan_says_that_a_url_is_public() -> None:
 )
 def test_a_variable_of_cloudformations_is_not_deployed_as_it_is_written(aws: AwsSettings) -> None:
     assert "there is no CloudFormation here" in blocking(spec_problems(aws=aws))
+
+
+def test_a_message_is_for_an_endpoint() -> None:
+    queues = AwsSettings(queues=(Queue("arn:aws:sqs:eu-central-1:1:jobs"),))
+    apis = tuple(APIContract(name, f"/{name}", {}, {}) for name in ("embed", "rank"))
+    contract = ServiceContract("g", "s:G", apis=apis)
+    manifest = BentoManifest("greeter", "1", contract, "3.12", "linux/amd64")
+
+    def told(**environment: str) -> list[tuple[str, str]]:
+        settings = FunctionSettings(aws=queues, environment=environment)
+        found = problems_of_spec(FunctionSpec("greeter", "greeter:1", settings), manifest)
+        told = [(each.kind, each.field) for each in found]
+        return [each for each in told if each[1] in ("events.sqs", f"environment.{DEFAULT}")]
+
+    assert told() == [("differs", "events.sqs")]
+    assert told(**{DEFAULT: "rank"}) == []
+    assert told(**{DEFAULT: "none"}) == [("violation", f"environment.{DEFAULT}")]

@@ -95,7 +95,8 @@ class FunctionStatus:
         deployed: When the live version was deployed, ISO 8601 in UTC.
         state: ``zero`` (no instance at all), ``starting``, ``running``, ``stopping``; ``broken``
             where its bento is not usable, ``stopped`` where the platform does not run.
-        snapshot: ``criu``, ``template``, ``preparing`` or ``none``: how the next instance starts.
+        snapshot: ``checkpointed``, ``criu``, ``template``, ``preparing`` or ``none``: how the next
+            instance starts.
         note: Why the snapshot is not what the spec asks for, or the last failed start.
         apis: Name to path of its endpoints, the service's prefix in it.
         instances: What runs now.

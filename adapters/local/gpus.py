@@ -204,9 +204,11 @@ class Gpus:
             self._feed(Gone(name))
 
     @asynccontextmanager
-    async def turn(self, name: str, function: str, share: Share) -> AsyncIterator[None]:
-        """Have GPUs inside of the block, for what is no instance."""
-        await self.take(name, function, share, lambda: None, urgent=True)
+    async def turn(
+        self, name: str, function: str, share: Share, *, urgent: bool
+    ) -> AsyncIterator[None]:
+        """Have GPUs inside of the block, for what is no instance; else as :meth:`take`."""
+        await self.take(name, function, share, lambda: None, urgent=urgent)
         try:
             yield
         finally:

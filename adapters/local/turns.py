@@ -147,9 +147,12 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def preparing(self) -> AsyncIterator[None]:
-        """Have a GPU inside of the block, for a start that is to be kept."""
-        name = f"{self._function}-{os.urandom(4).hex()}"
-        async with self._gpus.turn(name, self._function, self._share):
+        """Have a GPU inside of the block, for a start that is to be kept.
+
+        Where instances of the function run, nobody makes room for it: it is they who would.
+        """
+        name, urgent = f"{self._function}-{os.urandom(4).hex()}", not self._has
+        async with self._gpus.turn(name, self._function, self._share, urgent=urgent):
             yield
 
     async def to_disk(self) -> tuple[Controller, Mapping[str, str]]:

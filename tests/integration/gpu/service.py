@@ -19,12 +19,11 @@ def _tensors(library: Library) -> dict[str, Any]:
     """Weights as bentofn.weights puts them on a GPU; torch has none here: the device is the CPU."""
     import torch
 
-    from bentofn.runtime.cuda.context import Context
     from bentofn.runtime.weights.onto import Target, load_onto
     from bentofn.runtime.weights.sources.files import FileSource
     from bentofn.runtime.weights.staging import staging_of
 
-    target = Target(torch.device("cpu"), staging_of(Context(library, 0)))
+    target = Target(torch.device("cpu"), staging_of(library, 0))
     return load_onto(target, [FileSource(os.environ["WEIGHTS"])])
 
 

@@ -34,6 +34,9 @@ def settle() -> None:
     for device in range(torch.cuda.device_count()):
         torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
+    staging = sys.modules.get("bentofn.runtime.weights.staging")
+    if staging is not None:  # nothing pinned that only the next load needs
+        staging.release()
 
 
 def on_device(*, early: bool = False) -> OnDevice | None:

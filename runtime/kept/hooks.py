@@ -143,7 +143,7 @@ def before_compiling(call: Callable[[], None]) -> bool:
     handler = getattr(sys.modules.get(CALLBACKS), "callback_handler", None)
     if handler is None:
         return False
-    handler.register_start_callback(lambda _: call())
+    handler.register_start_callback(lambda *_: call())  # torch 2.6 gives nothing
     return True
 
 

@@ -59,7 +59,10 @@ def compiling() -> None:
 
 def own_directory() -> Path | None:
     """Where a service keeps files of its own; None where nothing is kept."""
-    return _current[0].own if _current else None
+    for caches in _current:
+        caches.lay()  # a copy has it from its first compilation on, which this may be before
+        return caches.own
+    return None
 
 
 def made(name: str, seconds: float) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -7,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from bentofn.runtime.cuda import quiet
+from bentofn.runtime.cuda.library import Library
+from bentofn.runtime.weights.staging import staging_of
 
 if TYPE_CHECKING:
     from fakecuda import FakeCuda
@@ -75,3 +79,18 @@ def test_communicators_of_nccl_are_refused_with_what_to_do(
     monkeypatch.setitem(sys.modules, "torch", StandIn)  # no NCCL without a GPU
     with pytest.raises(Exception, match=r"NCCL.*destroy_process_group.*before_snapshot"):
         quiet.settle()
+
+
+def test_nothing_stays_pinned_for_loads_that_may_never_come(
+    fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library.find()
+    assert library is not None
+    registered = ctypes.CDLL(str(fake_cuda.path)).fakecudaRegistered
+    registered.restype = ctypes.c_size_t
+    staging_of(library, 0).prepare()
+    assert registered() > 0
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)  # no GPU to do it with
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    quiet.settle()
+    assert registered() == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,16 @@ import pytest
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.kept import start
 from bentofn.runtime.kept.file import kept_file
+from bentofn.runtime.kept.host import this_host
+from bentofn.runtime.kept.layer import Kept
 from bentofn.runtime.layout import BentoRoot
 
 MADE = b"a package"
+TUNED = (
+    "TORCHINDUCTOR_CPP_DYNAMIC_THREADS",
+    "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS",
+    "TORCHINDUCTOR_COMPILE_THREADS",
+)
 
 
 @pytest.fixture
@@ -19,7 +27,7 @@ def compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root.environment / "torch").mkdir(parents=True)
     monkeypatch.setenv("BENTOFN_ROOT", str(root.path))
     monkeypatch.setenv(start.WRITES, str(tmp_path / "writes"))
-    for name in (*start.VARIABLES, "TORCHINDUCTOR_CPP_DYNAMIC_THREADS"):
+    for name in (*start.VARIABLES, *TUNED):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setattr(start, "_current", [])
@@ -36,6 +44,29 @@ def test_a_file_is_made_once_and_kept(compiling: Path, capsys: pytest.CaptureFix
     start.answered()
     assert "compiled at this start in 0.0 s: encoder.pt2" in capsys.readouterr().err
     assert (compiling / "kept.json").exists()
+
+
+def test_a_copy_finds_it_before_anything_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = BentoRoot(tmp_path / "root")
+    (root.environment / "torch").mkdir(parents=True)
+    place = root.compiled / "here"
+    (place / "files" / "own").mkdir(parents=True)
+    (place / "files" / "own" / "encoder.pt2").write_bytes(MADE)
+    host = replace(this_host(), compiler="", gpu="", driver="")
+    (place / "kept.json").write_bytes(Kept(host, {}, {}).to_json())
+    monkeypatch.setenv("BENTOFN_ROOT", str(root.path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for name in (start.WRITES, *start.VARIABLES, *TUNED):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(start, "_current", [])
+    monkeypatch.setattr(start, "_later", [True])  # as where torch tells before it compiles
+    start.begin()
+    start.copied()
+    found = kept_file("encoder.pt2", lambda path: pytest.fail("it is kept"))
+    assert found.read_bytes() == MADE
 
 
 def test_one_that_fails_leaves_nothing(compiling: Path) -> None:

@@ -61,7 +61,8 @@ def copied(source: FileSource, plan: Plan, context: Context, address: int) -> bo
                 return False
             line = Request(gpu, handle, offset, ranges).encode()
             sent = socket.send_fds(connection, [line], [source.descriptor])
-            connection.sendall(line[sent:])
+            if sent < len(line):  # else it may have answered already, and hung up
+                connection.sendall(line[sent:])
             return receive_line(connection) == COPIED
         except TimeoutError as error:
             raise UserError(

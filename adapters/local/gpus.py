@@ -37,6 +37,10 @@ DEVICES = "BENTOFN_DEVICES"
 """Variable with the directory in place of ``/dev``, for tests."""
 
 
+_UNKNOWN = 1000
+"""Stands for the memory of a GPU whose driver does not say: parts of it can be asked for."""
+
+
 @dataclass(frozen=True)
 class Share:
     """What a function asks for.
@@ -152,7 +156,7 @@ class Gpus:
                 self.note = str(error).rstrip(".")
                 # How large they are nobody knows: each is for one instance at a time.
                 names = find_gpus(os.environ.get(DEVICES, "/dev"))
-                found = [Device(name, int(name), "", 1) for name in names]
+                found = [Device(name, int(name), "", _UNKNOWN) for name in names]
             self._devices = {each.id: each for each in found}
             self._ledger = Ledger({each.id: each.memory for each in found})
 

@@ -7,6 +7,7 @@ the bytes, which a GPU makes as fast as it reads its own memory.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +86,14 @@ def remember(source: Source, ranges: Sequence[Range], buffer: torch.Tensor, way:
 
 
 def drop() -> int:
-    """Give up the memory of weights that can be read again; returns its bytes."""
+    """Give up the memory of weights that can be read again; returns its bytes.
+
+    Nothing where there are CUDA graphs: they hold its addresses, and it would come back at others.
+    """
     import torch
 
     dropped = 0
-    for each in list(_loaded):
+    for each in [] if _has_graphs() else list(_loaded):
         storage = each.held()
         if storage is None or storage.nbytes() != each.size:
             _loaded.remove(each)
@@ -142,6 +146,13 @@ def _reload(each: _Loaded) -> None:
         source.close()
     if not torch.equal(_sums(_bytes_of(storage, each.device)), each.sums):
         raise UserError(f"{each.path} is not what it was when the snapshot was taken; build again.")
+
+
+def _has_graphs() -> bool:
+    """Whether anything on a GPU was captured that is still to be replayed."""
+    import torch
+
+    return any(issubclass(type(each), torch.cuda.CUDAGraph) for each in gc.get_objects())
 
 
 def _bytes_of(storage: torch.UntypedStorage, device: torch.device) -> torch.Tensor:

@@ -77,6 +77,21 @@ def test_weights_that_were_changed_are_kept(target: Target, tmp_path: Path) -> N
     assert torch.equal(found["large"], changed)
 
 
+def test_weights_stay_where_cuda_graphs_have_their_addresses(
+    target: Target, tmp_path: Path
+) -> None:
+    given = save(tmp_path / "x.safetensors")
+    found = load_onto(target, [FileSource(tmp_path / "x.safetensors")])
+    graph = object.__new__(torch.cuda.CUDAGraph)  # which without a GPU captures nothing
+    address = found["large"].data_ptr()
+    assert dropped.drop() == 0
+    dropped.reload()
+    assert found["large"].data_ptr() == address
+    assert torch.equal(found["large"], given["large"])
+    del graph
+    assert dropped.drop() == SIZE
+
+
 def test_weights_that_nobody_has_any_more_are_forgotten(target: Target, tmp_path: Path) -> None:
     save(tmp_path / "x.safetensors")
     found = load_onto(target, [FileSource(tmp_path / "x.safetensors")])

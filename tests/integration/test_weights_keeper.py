@@ -97,6 +97,17 @@ def test_the_next_load_is_the_keepers(
     assert_given(load_until_kept(target, tmp_path / "x.safetensors", fake_cuda))
 
 
+def test_every_load_is_the_keepers_from_then_on(
+    path: Path, target: Target, tmp_path: Path, fake_cuda: FakeCuda
+) -> None:
+    safetensors.torch.save_file({"a": torch.ones(10)}, tmp_path / "x.safetensors")
+    load_until_kept(target, tmp_path / "x.safetensors", fake_cuda)
+    before = plainly(fake_cuda)
+    for _ in range(300):
+        load(target, tmp_path / "x.safetensors")
+    assert plainly(fake_cuda) == before
+
+
 def test_a_file_that_was_replaced_is_not_the_one_that_is_kept(
     path: Path, target: Target, tmp_path: Path, fake_cuda: FakeCuda
 ) -> None:

@@ -11,7 +11,7 @@ from bentofn.packager.config.model import ImageOptions
 from bentofn.packager.containerize.base import Base, read_base
 from bentofn.packager.containerize.bento_layers import has_native_code, image_layers
 from bentofn.packager.containerize.default_base import cuda_variables, default_base
-from bentofn.packager.containerize.facts import check_facts, find_facts
+from bentofn.packager.containerize.facts import check_facts, find_facts, usual_base
 from bentofn.packager.containerize.gzipped import gzip_layer
 from bentofn.packager.containerize.image import Image, make_image
 from bentofn.packager.containerize.image_config import FUNCTION, SERVE, Start, image_config
@@ -115,7 +115,7 @@ def compose(
         if facts.libc == "musl":
             raise UserError(
                 f"{base.name} has the C library musl, and Lambda's client is for glibc; use "
-                f"another base, such as --base python:{bento.python}-slim."
+                f"another base, such as {usual_base(bento.python)}."
             )
         command = FUNCTION
         client = libraries_layer(

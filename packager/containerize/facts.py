@@ -92,6 +92,15 @@ def facts_of(tree: Tree, python: str, path: tuple[str, ...]) -> Facts:
     )
 
 
+def usual_base(python: str) -> str:
+    """A base that will do, and where it is said: when a bento is built or put on it.
+
+    Args:
+        python: The minor version that the bento was built for.
+    """
+    return f"python:{python}-slim (docker.base_image of the bento, or --base of containerize)"
+
+
 def check_facts(facts: Facts, base: str, python: str, *, native: bool) -> str:
     """The interpreter to start a bento with.
 
@@ -104,7 +113,7 @@ def check_facts(facts: Facts, base: str, python: str, *, native: bool) -> str:
     Raises:
         UserError: The bento cannot run on this base.
     """
-    instead = f"use a base that has it, such as --base python:{python}-slim"
+    instead = f"use a base that has it, such as {usual_base(python)}"
     if facts.python is None:
         has = f"has Python {' and '.join(facts.pythons)}" if facts.pythons else "has no Python"
         raise UserError(f"{base} {has}, and the bento needs Python {python}; {instead}.")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bentofn.packager.containerize.blob import Layer
+from bentofn.packager.containerize.facts import usual_base
 from bentofn.packager.containerize.image import Image
 from bentofn.packager.containerize.media import CONFIGS, INDEXES, MANIFESTS, TAR_GZIP, layer_type
 from bentofn.packager.containerize.places import Source, media_type_of
@@ -98,7 +99,7 @@ def refuse(violations: Sequence[Violation], name: str) -> None:
     more = f" ({len(violations) - 1} more)" if len(violations) > 1 else ""
     raise UserError(
         f"Lambda would refuse an image on {name}: {violations[0].what}{more} "
-        "Use another base image, such as --base python:3.12-slim."
+        f"Use another base image, such as {usual_base('3.12')}."
     )
 
 

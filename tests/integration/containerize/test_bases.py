@@ -55,7 +55,9 @@ def test_a_base_without_the_bentos_python_is_refused(
 ) -> None:
     parts = [making.part(path, b"", 0o755) for path in paths]
     layout = making.layout(tmp_path / "base", [[making.part("etc"), *parts]])
-    assert said in refusal(bentofn, greeter, layout)
+    refused = refusal(bentofn, greeter, layout)
+    assert said in refused
+    assert f"python:{MINOR}-slim (docker.base_image of the bento, or --base" in refused
 
 
 def test_a_base_for_another_platform_is_refused(

@@ -23,12 +23,14 @@ def choose_route(function: str, routes: Mapping[str, str], api: str | None) -> s
 
     Args:
         function: Whose, for messages.
-        routes: Name to path of its endpoints, one at least.
+        routes: Name to path of its endpoints.
         api: The endpoint's name; None for the only one.
 
     Raises:
         UserError: There is none of this name, or several and none was named.
     """
+    if not routes:
+        raise UserError(f"Function {function!r} has no endpoint to invoke.")
     if api is None and len(routes) == 1:
         return next(iter(routes.values()))
     if api is None or api not in routes:

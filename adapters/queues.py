@@ -103,7 +103,10 @@ def _queue(node: Node) -> Queue:
         _within(node["maximumBatchingWindow"], 0, LONGEST_WINDOW) or 0,
         node["enabled"].boolean(default=True),
         _within(node["maximumConcurrency"], LEAST_CONCURRENCY, MOST_CONCURRENCY),
-        tuple(json.dumps(each.plain(), sort_keys=True) for each in node["filterPatterns"].items()),
+        tuple(
+            each.without_cloud_formation(json.dumps(each.plain(), sort_keys=True))
+            for each in node["filterPatterns"].items()
+        ),
     )
     if queue.is_fifo and queue.window:
         raise node["maximumBatchingWindow"].error("a FIFO queue has none; leave it out")

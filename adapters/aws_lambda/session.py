@@ -35,7 +35,7 @@ ANSWERS_WITHIN = 60.0
 INVOKED_WITHIN = 910.0
 """Seconds; a function may take 900, and one that is not waited for so long is called once more."""
 
-_READS = ("Get", "List", "Head", "Describe", "Simulate", "Batch", "Invoke")
+_READS = ("Get", "List", "Head", "Describe", "Simulate", "Invoke")
 """What the names of calls begin with that leave nothing to be taken up."""
 
 _HIDDEN_FROM = 4

@@ -60,6 +60,7 @@ def test_what_another_target_does_not_read_is_no_mistake_there(tmp_path: Path) -
         (f"{{arn: {ARN}, maximumConcurrency: 1}}", "2 or more"),
         (f"{{arn: {ARN}, functionResponseType: All}}", "one of ReportBatchItemFailures"),
         (f"{{arn: {ARN}, batchsize: 1}}", "did you mean 'batchSize'"),
+        (f"{{arn: {ARN}, filterPatterns: [{{body: ['${{AWS::Region}}']}}]}}", "CloudFormation's"),
         (f"{ARN}}}, {{sqs: {ARN}", "named twice"),
     ],
 )

@@ -58,8 +58,9 @@ _CORS_KEYS = [
     "exposedResponseHeaders", "maxAge",
 ]
 # fmt: on
-_ADDED = ("environment", "secrets", "tags")
-"""What a target's own section adds to, where it replaces everything else."""
+_ADDED = ("environment", "secrets", "tags", "url")
+"""What a target's own section adds to, where it replaces everything else. ``url`` is among them, so
+that one which says only its CORS does not open it to the world."""
 
 
 @dataclass(frozen=True)

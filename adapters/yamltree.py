@@ -225,9 +225,9 @@ class Overlay(Node):
     def __getitem__(self, key: str) -> Node:
         if key not in self._over:
             return self._lower[key]
-        upper = self._upper[key]
-        if key in self._added and upper.is_mapping:
-            return Overlay(upper, self._lower[key], upper.keys())
+        upper, lower = self._upper[key], self._lower[key]
+        if key in self._added and upper.is_mapping and (lower.is_mapping or lower.value is None):
+            return Overlay(upper, lower, upper.keys())
         return upper
 
 

@@ -279,3 +279,27 @@ functions:
     assert b.others["vpc"] == {"subnetIds": ["subnet-2"], "securityGroupIds": ["sg-1"]}
     assert (b.others["tracing"], b.others["kmsKeyArn"][-1]) == ("PassThrough", "b")
     assert c.others["vpc"] is False
+
+
+@pytest.mark.parametrize(
+    ("of_all", "own", "expected"),
+    [
+        ("{authorizer: aws_iam}", "{cors: true}", "aws_iam"),
+        ("{authorizer: aws_iam}", "{authorizer: null}", None),
+        ("{authorizer: aws_iam}", "true", None),
+        ("true", "{cors: true}", None),
+        ("false", "{authorizer: aws_iam}", "aws_iam"),
+    ],
+)
+def test_a_targets_own_section_opens_no_url_unless_it_says_so(
+    tmp_path: Path, of_all: str, own: str, expected: str | None
+) -> None:
+    path = tmp_path / "serverless.yml"
+    path.write_text(
+        f"service: s\nprovider: aws\nfunctions: {{a: {{url: {of_all}}}}}\n"
+        f"custom: {{bentofn: {{functions: {{a: {{targets: {{modal: {{url: {own}}}}}}}}}}}}}\n"
+    )
+    url = read_spec(path, {}, "modal").functions["a"].settings.url
+    assert url is not None
+    assert url.authorizer == expected
+    assert (url.cors is not None) == ("cors" in own)

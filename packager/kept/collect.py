@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +62,24 @@ def directory_of(host: Host) -> str:
     return hashlib.sha256(canonical_json(host)).hexdigest()[:16]
 
 
-def collect(directory: Path) -> Collected | None:
+def collect(directory: Path, before: Sequence[Path] = ()) -> Collected | None:
     """Read the directory in which a process compiled; None where it compiled nothing.
 
-    What was kept before and linked to is part of it.
+    The process may have been kept from files that its reader can read: links that lead elsewhere
+    than to what was kept before are not followed.
 
     Args:
         directory: It; nobody writes to it any more.
+        before: Where that is, which is part of what is kept now.
     """
+    places = [os.path.realpath(each) for each in (directory, *before)]
+
+    def is_own(path: Path) -> bool:
+        real = os.path.realpath(path)
+        return os.path.isfile(real) and any(real.startswith(f"{each}/") for each in places)  # noqa: PTH113
+
+    if not is_own(directory / RECORD) or not is_own(directory / MODULES):
+        return None
     try:
         kept = Kept.from_json((directory / RECORD).read_bytes())
         modules = tuple(map(str, json.loads((directory / MODULES).read_bytes())))
@@ -77,7 +88,7 @@ def collect(directory: Path) -> Collected | None:
     found = {
         path.relative_to(directory).as_posix(): path
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.parent != directory and _is_whole(path, directory)
+        if path.parent != directory and is_own(path) and _is_whole(path, directory)
     }
     return Collected(kept, found, modules) if found else None
 

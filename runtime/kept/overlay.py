@@ -7,6 +7,7 @@ leads to.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,9 @@ VARIABLES = {
     "TRITON_CACHE_DIR": TRITON,
 }
 """Variable by which a library finds its directory, to its name."""
+
+_GROUP = "__grp__"
+"""Names of Triton's lists of a kernel's files begin so; a copy of each is made."""
 
 _STUB = """#!/bin/sh
 case "$*" in
@@ -51,8 +55,25 @@ def lay(writes: Path, kept: Path | None) -> None:
         target.mkdir(exist_ok=True)
         for name in names:
             link = target / name
-            if not link.exists():
+            if link.exists():
+                continue
+            if name.startswith(_GROUP):
+                link.write_bytes(_moved(Path(folder, name).read_bytes(), target))
+            else:
                 link.symlink_to(f"{folder}/{name}")
+
+
+def _moved(group: bytes, folder: Path) -> bytes:
+    """A list of a kernel's files as Triton finds them in another directory than it wrote them to.
+
+    It has whole paths, which Triton takes as they are (``FileCacheManager.get_group`` of 3.6).
+    """
+    try:
+        raw = json.loads(group)
+        paths = {name: f"{folder}/{name}" for name in raw["child_paths"]}
+        return json.dumps({**raw, "child_paths": paths}).encode()
+    except (ValueError, KeyError, TypeError):
+        return group  # of another version
 
 
 def written(writes: Path) -> Iterator[Path]:
@@ -63,7 +84,8 @@ def written(writes: Path) -> Iterator[Path]:
         )
         for name in sorted(names):
             path = Path(folder) / name
-            if not name.endswith((".lock", ".tmp")) and not path.is_symlink():
+            is_own = not path.is_symlink() and not name.startswith(_GROUP)
+            if is_own and not name.endswith((".lock", ".tmp")):
                 yield path
 
 

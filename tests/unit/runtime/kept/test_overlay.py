@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -25,6 +26,26 @@ def test_what_is_kept_is_found_beside_what_is_written(tmp_path: Path) -> None:
     (found.parent / ".1.2.tmp").touch()
     assert list(written(writes)) == [found.parent / "new.so"]
     assert [path.name for path in folder.iterdir()] == ["kernel.so"]
+
+
+def test_triton_is_told_where_the_files_of_a_kernel_are_now(tmp_path: Path) -> None:
+    kept, writes = tmp_path / "kept", tmp_path / "writes"
+    folder = kept / FILES / "triton" / "KEY"
+    folder.mkdir(parents=True)
+    names = ("add.json", "add.cubin")
+    for name in names:
+        (folder / name).write_text(name)
+    # As Triton writes it, where it compiles.
+    built = {"child_paths": {name: f"/where/it/was/built/KEY/{name}" for name in names}}
+    (folder / "__grp__add.json").write_text(json.dumps(built))
+    (folder / "__grp__other.json").write_text("of another version")
+    lay(writes, kept)
+    group = json.loads((writes / "triton" / "KEY" / "__grp__add.json").read_text())
+    assert {name: Path(path).read_text() for name, path in group["child_paths"].items()} == {
+        name: name for name in names
+    }
+    assert (writes / "triton" / "KEY" / "__grp__other.json").read_text() == "of another version"
+    assert list(written(writes)) == []
 
 
 def test_a_compiler_that_is_not_there_says_what_it_said_and_why_it_compiles_nothing(

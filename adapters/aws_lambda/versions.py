@@ -69,7 +69,7 @@ def _share(
         others = {number: weight}
     wanted = _shares(main, others)
     if wanted != before:
-        progress(f"Giving {weight:.0%} of the requests to version {number}")
+        progress(f"Giving {weight * 100:g}% of the requests to version {number}")
         session.ask(
             "lambda",
             "UpdateAlias",

@@ -24,7 +24,7 @@ def versions(name: str, target: str, as_json: bool) -> None:
     print_table(
         ("VERSION", "REQUESTS", "BENTO", "DEPLOYED", "NOTE"),
         [
-            (each.number, f"{each.weight:.0%}", each.bento, _moment(each.created), each.note)
+            (each.number, f"{each.weight * 100:g}%", each.bento, _moment(each.created), each.note)
             for each in found
         ],
     )

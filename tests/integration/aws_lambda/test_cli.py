@@ -91,3 +91,7 @@ def test_a_version_gets_a_share_of_the_requests(run: Run, tmp_path: Path) -> Non
     _, first, second = run("versions", "hello").stdout.splitlines()
     assert re.match(r"1 +10% +hello:\w+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ$", first.rstrip())
     assert second.split()[:2] == ["2", "90%"]
+    promoted = run("promote", "hello", "1", "--percent", "0.4")
+    assert "Giving 0.4% of the requests" in promoted.stderr
+    shares = [line.split()[:2] for line in run("versions", "hello").stdout.splitlines()[1:]]
+    assert shares == [["1", "0.4%"], ["2", "99.6%"]]

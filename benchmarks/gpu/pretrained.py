@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -39,6 +40,7 @@ def rows(setup: Setup) -> Iterator[Row]:
             took, answer = _start(how, folder, setup.device)
             seconds.append(took)
             answers.append(answer)
+    shutil.rmtree(folder)  # what comes after needs the disk
     if any(not _same(answer, answers[0]) for answer in answers):
         raise SystemExit(f"The ways to load the model give different answers: {answers}")
     case = "new process to first answer"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,12 +14,20 @@ from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.keeper.server import Keeper, listen
 
 
+def installed() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="bentofn.runtime.weights.keeper", description=__doc__)
     parser.add_argument("socket", type=Path, help="where instances find it")
     parser.add_argument(
-        "--gigabytes", type=float, default=32, help="of files that are pinned at most"
+        "--gigabytes",
+        type=float,
+        default=min(32e9, installed() / 2) / 1e9,
+        help="of files that are pinned at most; by default 32, or half of the memory",
     )
     options = parser.parse_args()
 

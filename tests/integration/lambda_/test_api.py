@@ -238,7 +238,7 @@ def test_only_the_keys_of_the_home_call_a_url_with_iam(platform: Running) -> Non
     assert (answer.status_code, answer.text) == (200, "one me")
     assert httpx.post(url, content=body).status_code == 403
     reply = LocalAdapter(platform.home).invoke("guarded", body)
-    assert (reply.status, b"".join(reply.body)) == (200, b'"one me"')
+    assert (reply.status, b"".join(reply.body)) == (200, b"one me")
     reply = LocalAdapter(platform.home).invoke("guarded", b'{"word": "fail"}')
     assert reply.status == 502
     assert b"errorMessage" in b"".join(reply.body)

@@ -160,10 +160,10 @@ def test_the_old_one_stays_where_a_new_one_cannot_be_taken(
     assert leftovers(home) == []
 
 
-@pytest.mark.parametrize("command", ["take", "bench"])
+@pytest.mark.parametrize("command", [("snapshot", "take"), ("bench", "cold-start")], ids="-".join)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_that_is_interrupted_leaves_nothing_that_runs(
-    tmp_path: Path, bentofn: Bentofn, criu: Criu, command: str, number: signal.Signals
+    tmp_path: Path, bentofn: Bentofn, criu: Criu, command: tuple[str, ...], number: signal.Signals
 ) -> None:
     (project := tmp_path / "project").mkdir()
     begun = tmp_path / "begun"
@@ -180,7 +180,7 @@ def test_one_that_is_interrupted_leaves_nothing_that_runs(
     home = Home(tmp_path / "home")
     bentofn("build", str(project), home=home.path)
     running = subprocess.Popen(
-        [sys.executable, "-m", "bentofn", "snapshot", command, "echo"],
+        [sys.executable, "-m", "bentofn", *command, "echo"],
         env={**os.environ, "BENTOFN_HOME": str(home.path)},
         stderr=subprocess.DEVNULL,
     )
@@ -241,16 +241,6 @@ def test_the_oldest_go_where_all_take_too_much(
     assert "BENTOFN_SNAPSHOTS_MAX is 'much', which is no size" in wrong.stderr
 
 
-def test_restores_are_measured_beside_plain_starts(home: Home, bentofn: Bentofn) -> None:
-    measured = document(bentofn("snapshot", "bench", "echo", "-n", "2", "--json", home=home.path))
-    assert measured["rounds"] == 2
-    assert measured["path"] == "/echo"
-    for row in (measured["starts"]["plain"], measured["starts"]["criu"]):
-        assert 0 < row["min_ms"] <= row["median_ms"] <= row["max_ms"]
-    shown = bentofn("snapshot", "bench", "echo", "-n", "1", home=home.path).stdout
-    assert "times sooner" in shown
-
-
 GUARDED = (
     DOORS
     + """
@@ -283,7 +273,7 @@ def test_what_is_measured_is_asked_as_it_was_warmed_up_and_records_nothing(
     bentofn("build", str(project), home=home.path)
     # Below which a bento keeps its rows.
     state = {"HOME": str(tmp_path)}
-    done = bentofn("snapshot", "bench", "echo", "-n", "1", "--json", home=home.path, **state)
+    done = bentofn("bench", "cold-start", "echo", "-n", "1", "--json", home=home.path, **state)
     assert document(done)["path"] == "/v1/text"
     assert not list(tmp_path.rglob("data.*.log"))
 

@@ -125,6 +125,7 @@ class Staging:
                     self.context.unregister(slot.address)
                 slot.view.release()
             self._slots.clear()
+            self._free = SimpleQueue()  # which had them too
 
     @property
     def _most(self) -> int:

@@ -177,7 +177,6 @@ def run(
         _allow_connections()
 
         def on_ready() -> None:
-            gc.freeze()
             gc.enable()
             atomic_write(_port_file(home), str(port).encode())
             atomic_write(

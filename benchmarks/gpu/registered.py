@@ -80,8 +80,10 @@ def counted() -> Iterator[list[int]]:
     copies: list[int] = []
     ask = client.copied
 
-    def asked(source: FileSource, plan: Plan, context: Context, address: int) -> bool:
-        done = ask(source, plan, context, address)
+    def asked(
+        source: FileSource, plan: Plan, context: Context, address: int, memory: object
+    ) -> bool:
+        done = ask(source, plan, context, address, memory)
         if done:
             copies.append(plan.size)
         return done

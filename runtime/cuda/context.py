@@ -88,6 +88,21 @@ class Context:
             self.library.call("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
         return free.value, total.value
 
+    def allocation(self, address: int) -> tuple[int, int]:
+        """The allocation on the GPU that an address is in: where it begins, and its bytes.
+
+        Raises:
+            CudaError: There is none.
+        """
+        start, size = ctypes.c_uint64(), ctypes.c_size_t()
+        self.library.call(
+            "cuMemGetAddressRange_v2",
+            ctypes.byref(start),
+            ctypes.byref(size),
+            ctypes.c_uint64(address),
+        )
+        return start.value, size.value
+
     def export(self, address: int) -> tuple[bytes, int]:
         """Name memory of the GPU to another process.
 
@@ -100,15 +115,10 @@ class Context:
         Raises:
             CudaError: Such memory cannot be shared.
         """
-        start, size, handle = ctypes.c_uint64(), ctypes.c_size_t(), IpcHandle()
-        self.library.call(
-            "cuMemGetAddressRange_v2",
-            ctypes.byref(start),
-            ctypes.byref(size),
-            ctypes.c_uint64(address),
-        )
-        self.library.call("cuIpcGetMemHandle", ctypes.byref(handle), start)
-        return bytes(handle), address - start.value
+        start, _ = self.allocation(address)
+        handle = IpcHandle()
+        self.library.call("cuIpcGetMemHandle", ctypes.byref(handle), ctypes.c_uint64(start))
+        return bytes(handle), address - start
 
     def open_exported(self, handle: bytes) -> int:
         """The address here of memory that another process named.

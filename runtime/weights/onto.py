@@ -145,7 +145,7 @@ def _jobs(
         base = buffer.data_ptr()
         is_done = False
         if isinstance(source, FileSource) and not alone:
-            is_done = copied(source, plan, staging.context, base)
+            is_done = copied(source, plan, staging.context, base, buffer)
         if not is_done:
             for chunk in chunks(plan.ranges, staging.tuning.slot):
                 yield Job(source, chunk, base)

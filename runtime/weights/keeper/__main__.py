@@ -19,13 +19,24 @@ def installed() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def gigabytes(text: str) -> float:
+    """A number of them.
+
+    Raises:
+        ValueError: It is none, or not more than 0.
+    """
+    if 0 < float(text) < float("inf"):
+        return float(text)
+    raise ValueError(text)
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="bentofn.runtime.weights.keeper", description=__doc__)
     parser.add_argument("socket", type=Path, help="where instances find it")
     parser.add_argument(
         "--gigabytes",
-        type=float,
+        type=gigabytes,
         default=min(32e9, installed() / 2) / 1e9,
         help="of files that are pinned at most; by default 32, or half of the memory",
     )
@@ -34,14 +45,16 @@ def main() -> int:
     def end(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
     try:
+        signal.signal(signal.SIGTERM, end)
         library = Library.find()
         if library is None:
             raise UserError("There is no driver of NVIDIA's here: nothing can be pinned.")
         keeper = Keeper(library, int(options.gigabytes * 1e9))
         listener = listen(options.socket)
-    except (UserError, CudaError, OSError) as error:
+    except KeyboardInterrupt:
+        return 0
+    except (UserError, CudaError) as error:
         print(f"bentofn: {error}", file=sys.stderr)
         return 1
     try:
@@ -51,7 +64,6 @@ def main() -> int:
         pass
     finally:
         options.socket.unlink(missing_ok=True)
-        keeper.files.close()
     return 0
 
 

@@ -5,27 +5,31 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import threading
+from contextlib import suppress
 
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.devices import find_devices
 from bentofn.runtime.cuda.library import CudaError
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.keeper.wire import (
+    COPIED,
     MOST_RANGES,
     VARIABLE,
     Request,
     is_trusted,
-    receive_line,
 )
 from bentofn.runtime.weights.plan import Plan
 from bentofn.runtime.weights.sources.files import FileSource
 
-COPIED = b'{"copied":true}\n'
+_CONNECT = 5.0
+"""Seconds in which a keeper takes a connection."""
+
 _PATIENCE = 120.0
 """Seconds; a keeper that has begun a copy and does not end it has hung."""
 
 
-def copied(source: FileSource, plan: Plan, context: Context, address: int) -> bool:
+def copied(source: FileSource, plan: Plan, context: Context, address: int, memory: object) -> bool:
     """Have the keeper copy a file's bytes to the GPU.
 
     Args:
@@ -33,6 +37,8 @@ def copied(source: FileSource, plan: Plan, context: Context, address: int) -> bo
         plan: What to copy.
         context: The GPU's.
         address: Of the buffer there.
+        memory: What owns the buffer. It is kept, also after an error, until the keeper has ended
+            the copy or itself: else it would write into memory that others have by then.
 
     Returns:
         Whether it did; where not, the file is to be loaded plainly. It keeps the file for next time
@@ -53,20 +59,62 @@ def copied(source: FileSource, plan: Plan, context: Context, address: int) -> bo
             handle, offset = context.export(address)
     except (CudaError, IndexError):  # such as memory of torch's expandable segments
         return False
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_PATIENCE)
-        try:
-            connection.connect(path)
-            if not is_trusted(connection):
-                return False
-            line = Request(gpu, handle, offset, ranges).encode()
-            sent = socket.send_fds(connection, [line], [source.descriptor])
-            if sent < len(line):  # else it may have answered already, and hung up
-                connection.sendall(line[sent:])
-            return receive_line(connection) == COPIED
-        except TimeoutError as error:
-            raise UserError(
-                f"The keeper of weights at {path} does not answer; restart it, or unset {VARIABLE}."
-            ) from error
-        except (OSError, ValueError):
-            return False
+    connection = _connected(path)
+    if connection is None:
+        return False
+    request = Request(gpu, handle, offset, ranges).encode()
+    may_copy = True
+    try:
+        answer = _asked(connection, request, source.descriptor)
+        may_copy = False
+        return answer == COPIED
+    except TimeoutError as error:
+        raise UserError(
+            f"The keeper of weights at {path} does not answer; restart it, or unset {VARIABLE}."
+        ) from error
+    except OSError:
+        may_copy = False  # it has hung up
+        return False
+    finally:
+        if may_copy:
+            rest = (connection, memory)
+            threading.Thread(target=_keep_until_closed, args=rest, daemon=True).start()
+        else:
+            connection.close()
+
+
+def _connected(path: str) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(_CONNECT)
+        connection.connect(path)
+        if is_trusted(connection):
+            connection.settimeout(_PATIENCE)
+            return connection
+    except OSError:
+        pass
+    connection.close()
+    return None
+
+
+def _asked(connection: socket.socket, request: bytes, descriptor: int) -> bytes:
+    """The answer to a request, once the keeper has hung up.
+
+    Raises:
+        OSError: It has hung up without one; TimeoutError: it does not hang up.
+    """
+    sent = socket.send_fds(connection, [request], [descriptor])
+    if sent < len(request):  # else it may have answered already, and hung up
+        connection.sendall(request[sent:])
+    answer = b""
+    while part := connection.recv(1 << 12):
+        answer = (answer + part)[: len(COPIED) + 1]
+    return answer
+
+
+def _keep_until_closed(connection: socket.socket, memory: object) -> None:
+    with connection, suppress(OSError):
+        connection.settimeout(None)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 12):
+            pass

@@ -15,6 +15,7 @@ from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError
 from bentofn.runtime.weights.memory import address_of, cpus, private
 from bentofn.runtime.weights.sharing import share
+from bentofn.runtime.weights.sources.files import identity_of
 
 Identity = tuple[int, int, int, int]
 """Device, inode, bytes and time of change: another content is another file."""
@@ -94,15 +95,14 @@ class KeptFiles:
             if not size or not self._make_room(size):
                 return False
             kept = self._mapped(descriptor, size) or self._copied(descriptor, size)
-            if kept is not None:
-                with self._lock:
-                    self._files[identity] = kept
-            return kept is not None
-
-    def close(self) -> None:
-        """Give up all files that nobody uses."""
-        with self._pinning:
-            self._make_room(self._budget)
+            if kept is None:
+                return False
+            if identity_of(descriptor) != identity:  # what was copied may be half of each
+                self._give_up(kept)
+                return False
+            with self._lock:
+                self._files[identity] = kept
+            return True
 
     def _make_room(self, size: int) -> bool:
         if size > self._budget:

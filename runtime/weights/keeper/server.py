@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
+import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bentofn.runtime.cuda.context import Context, Stream
 from bentofn.runtime.cuda.devices import find_devices
 from bentofn.runtime.cuda.library import CudaError, Library
-from bentofn.runtime.weights.keeper.client import COPIED
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.keeper.files import Kept, KeptFiles
-from bentofn.runtime.weights.keeper.wire import Request, is_trusted, receive_line
+from bentofn.runtime.weights.keeper.wire import (
+    COPIED,
+    NOT_KEPT,
+    Request,
+    is_trusted,
+    receive_line,
+    refusal,
+)
 from bentofn.runtime.weights.sources.files import identity_of
 
-NOT_KEPT = b'{"copied":false}\n'
 _REQUEST_TIME = 5.0
 """Seconds in which a request must have come."""
 
@@ -49,46 +57,58 @@ class Keeper:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
+        """Answer, and hang up when nothing is copied any more."""
         descriptors: list[int] = []
-        # Whoever asked is told, or finds the connection closed, and loads plainly.
-        with connection, suppress(OSError, ValueError, CudaError):
+        with connection, suppress(OSError):
             try:
                 connection.settimeout(_REQUEST_TIME)
-                if not is_trusted(connection):
-                    return
-                start, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 2)
-                if not start or len(descriptors) != 1:
-                    return
-                identity = identity_of(descriptors[0])
-                request = Request.decode(receive_line(connection, start), identity[2])
-                with self.files.using(identity) as kept:
-                    if kept is not None:
-                        self._copy(request, kept)
-                        connection.sendall(COPIED)
-                        return
-                connection.sendall(NOT_KEPT)
-                connection.close()
-                self.files.keep(descriptors[0], identity)
+                if is_trusted(connection):
+                    start, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+                    self._obey(connection, start, descriptors)
+            except (ValueError, CudaError) as error:
+                print(f"bentofn: refused: {error}", file=sys.stderr, flush=True)
+                connection.sendall(refusal(str(error)))
             finally:
                 for descriptor in descriptors:
                     os.close(descriptor)
 
-    def _copy(self, request: Request, kept: Kept) -> None:
+    def _obey(self, connection: socket.socket, start: bytes, descriptors: list[int]) -> None:
+        request = Request.decode(receive_line(connection, start))
+        if len(descriptors) != 1:
+            raise ValueError("The request came without its file.")
+        identity = identity_of(descriptors[0])
+        with self.files.using(identity) as kept:
+            if kept is not None:
+                self._copy(request, kept, identity[2])
+                connection.sendall(COPIED)
+                return
+        connection.sendall(NOT_KEPT)
+        connection.close()
+        self.files.keep(descriptors[0], identity)
+
+    def _copy(self, request: Request, kept: Kept, size: int) -> None:
+        """Copy what is asked for; nothing is under way when it returns or raises.
+
+        Args:
+            request: What.
+            kept: The file.
+            size: Its bytes.
+
+        Raises:
+            ValueError: It asks for what is not there.
+            CudaError: The driver refuses, or a copy failed.
+        """
         if request.gpu not in self._numbers:
-            raise ValueError("no such GPU")
-        with self._context(self._numbers[request.gpu]) as context:
+            raise ValueError(f"The request is for {request.gpu!r}, a GPU that the keeper has not.")
+        with self._context(self._numbers[request.gpu]) as context, ExitStack() as stack:
             base = context.open_exported(request.handle)
-            try:
-                stream = Stream.create(context)
-                try:
-                    for offset, to, length in request.ranges:
-                        target = base + request.offset + to
-                        stream.copy_in(target, kept.address + offset, length)
-                finally:
-                    stream.synchronize()
-                    stream.destroy()
-            finally:
-                context.close_exported(base)
+            stack.callback(context.close_exported, base)
+            request.check(size, context.allocation(base)[1])
+            stream = Stream.create(context)
+            stack.callback(stream.destroy)
+            stack.callback(stream.synchronize)
+            for offset, to, length in request.ranges:
+                stream.copy_in(base + request.offset + to, kept.address + offset, length)
 
     def _context(self, number: int) -> Context:
         with self._lock:
@@ -101,19 +121,16 @@ def listen(path: Path) -> socket.socket:
     """A socket that only this user and root may open; one that a dead keeper left is replaced.
 
     Raises:
-        OSError: There cannot be one.
+        UserError: There cannot be one.
     """
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
-        with socket.socket(socket.AF_UNIX) as other:
-            try:
-                other.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()
-            except FileNotFoundError:
-                pass
+        _make_way(path)
         listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise UserError(f"Cannot listen at {path}: {error.strerror or error}.") from error
     except BaseException:
         listener.close()
         raise
@@ -121,3 +138,16 @@ def listen(path: Path) -> socket.socket:
         os.umask(before)
     listener.listen(64)
     return listener
+
+
+def _make_way(path: Path) -> None:
+    """Remove a socket that nobody listens at."""
+    with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as other:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise UserError(f"{path} is a file, and no socket of a keeper's; choose another name.")
+        try:
+            other.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise UserError(f"Another keeper listens at {path}; end it, or choose another name.")

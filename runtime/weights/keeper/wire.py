@@ -1,7 +1,7 @@
 """What an instance and the keeper say to each other: one request and one answer a connection.
 
 Both are a line of JSON; the file comes along as an open descriptor, so that nobody gets what he may
-not read.
+not read. When the keeper hangs up it does nothing more for the request.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from bentofn.runtime.weights.plan import Range
 
 VARIABLE = "BENTOFN_WEIGHTS_KEEPER"
 """Path of the keeper's socket; without it files are loaded plainly."""
+
+COPIED = b'{"copied":true}\n'
+NOT_KEPT = b'{"copied":false}\n'
 
 MOST_RANGES = 4096
 _LONGEST = 1 << 20
@@ -51,30 +54,58 @@ class Request:
         return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
-    def decode(cls, line: bytes, size: int) -> Request:
+    def decode(cls, line: bytes) -> Request:
         """Read a request.
 
-        Args:
-            line: What came.
-            size: Bytes of the file.
-
         Raises:
-            ValueError: It is none, or asks for what the file has not.
+            ValueError: It is none; the message is a sentence.
         """
         try:
             raw = json.loads(line)
             handle = bytes.fromhex(raw["handle"])
             ranges = [Range(*each) for each in raw["ranges"]]
             numbers = [raw["offset"], *(number for each in ranges for number in each)]
-            if not isinstance(raw["gpu"], str) or len(handle) != _HANDLE:
-                raise ValueError("gpu, handle")
-        except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError("no request") from error
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            raise ValueError("offsets")
-        if len(ranges) > MOST_RANGES or any(each.offset + each.length > size for each in ranges):
-            raise ValueError("ranges")
+            is_valid = (
+                isinstance(raw["gpu"], str)
+                and len(handle) == _HANDLE
+                and len(ranges) <= MOST_RANGES
+                and all(type(number) is int and number >= 0 for number in numbers)
+            )
+        except (ValueError, KeyError, TypeError, RecursionError):
+            is_valid = False
+        if not is_valid:
+            raise ValueError(
+                "The request is not one of bentofn's; use the same version on both sides."
+            )
         return cls(raw["gpu"], handle, raw["offset"], ranges)
+
+    def check(self, file: int, allocation: int) -> None:
+        """Check that nothing is read behind the file's end or written behind the allocation's.
+
+        Args:
+            file: Bytes of the file.
+            allocation: Bytes of the allocation.
+
+        Raises:
+            ValueError: Something would be; the message is a sentence.
+        """
+        end = max((each.offset + each.length for each in self.ranges), default=0)
+        if end > file:
+            raise ValueError(f"The request is for byte {end} of a file of {file} bytes.")
+        end = self.offset + max((each.to + each.length for each in self.ranges), default=0)
+        if end > allocation:
+            raise ValueError(
+                f"The request is for byte {end} of an allocation of {allocation} bytes."
+            )
+
+
+def refusal(why: str) -> bytes:
+    """The answer to what cannot be done.
+
+    Args:
+        why: A sentence.
+    """
+    return json.dumps({"copied": False, "error": why}).encode() + b"\n"
 
 
 def receive_line(connection: socket.socket, start: bytes = b"") -> bytes:
@@ -82,7 +113,7 @@ def receive_line(connection: socket.socket, start: bytes = b"") -> bytes:
 
     Raises:
         OSError: The other side is gone or is silent for too long.
-        ValueError: It is too long.
+        ValueError: It is too long; the message is a sentence.
     """
     line = bytearray(start)
     while not line.endswith(b"\n"):
@@ -91,7 +122,7 @@ def receive_line(connection: socket.socket, start: bytes = b"") -> bytes:
             raise ConnectionError("the connection was closed")
         line += part
         if len(line) > _LONGEST:
-            raise ValueError("too long")
+            raise ValueError(f"The request is longer than {_LONGEST} bytes.")
     return bytes(line)
 
 

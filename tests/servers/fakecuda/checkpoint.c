@@ -42,6 +42,17 @@ void let_go(CUdeviceptr address) {
     pthread_mutex_unlock(&lock);
 }
 
+/* The allocation that an address is in; 0 where there is none. */
+size_t held_around(CUdeviceptr address, CUdeviceptr *start) {
+    size_t size = 0;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < MANY && !size; i++)
+        if (address - own.held[i].address < own.held[i].size)
+            *start = own.held[i].address, size = own.held[i].size;
+    pthread_mutex_unlock(&lock);
+    return size;
+}
+
 size_t held_here(void) {
     size_t sum = 0;
     for (int i = 0; i < MANY; i++) sum += own.held[i].size;

@@ -18,7 +18,8 @@ typedef void *CUcontext;
 typedef uint64_t CUdeviceptr;
 
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100,
-       INVALID_CONTEXT = 201, NOT_READY = 600, ALREADY_REGISTERED = 712, NOT_REGISTERED = 713 };
+       INVALID_CONTEXT = 201, NOT_READY = 600, ILLEGAL_ADDRESS = 700,
+       ALREADY_REGISTERED = 712, NOT_REGISTERED = 713 };
 
 /* Logs a call; what it returns is not 0 where the call is told to fail. */
 CUresult enter(const char *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -30,6 +31,7 @@ CUresult gate(const char *call);
 void held(CUdeviceptr address, size_t size);
 void let_go(CUdeviceptr address);
 size_t held_here(void);
+size_t held_around(CUdeviceptr address, CUdeviceptr *start);
 
 #define ENTER(...)                                                                                 \
     do {                                                                                           \

@@ -6,6 +6,7 @@
    BENTOFN_FAKECUDA_PINNED=BYTES  how much host memory may be registered, any by default */
 #define _GNU_SOURCE
 #include "fake.h"
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@ typedef struct { Step *first, **last; } *CUstream;
 typedef struct { CUstream stream; } *CUevent;
 struct Step { CUdeviceptr to; const void *from; size_t size; CUevent event; Step *next; };
 typedef struct { char bytes[64]; } CUipcMemHandle;
+
+/* Memory of other processes is from here on, where no process has anything. */
+static const CUdeviceptr FOREIGN = (CUdeviceptr)1 << 62;
 
 typedef struct Range { uintptr_t start; size_t size; pid_t owner; CUdeviceptr there; struct Range *next; } Range;
 
@@ -87,11 +91,13 @@ CUresult cuStreamCreate(CUstream *stream, unsigned flags) {
 }
 
 static CUresult copy(Step *step) {
+    if (step->to < FOREIGN) return memcpy((void *)step->to, step->from, step->size), OK;
     Range *there = *find(&opened, step->to, 1);
-    if (!there) return memcpy((void *)step->to, step->from, step->size), OK;
+    if (!there || step->to + step->size > there->start + there->size) return ILLEGAL_ADDRESS;
     struct iovec from = {(void *)step->from, step->size};
     struct iovec to = {(void *)(there->there + (step->to - there->start)), step->size};
-    return process_vm_writev(there->owner, &from, 1, &to, 1, 0) == (ssize_t)step->size ? OK : 700;
+    return process_vm_writev(there->owner, &from, 1, &to, 1, 0) == (ssize_t)step->size
+               ? OK : ILLEGAL_ADDRESS;
 }
 
 /* Do what a stream was asked for, up to an event or all of it. */
@@ -168,7 +174,13 @@ CUresult cuEventDestroy_v2(CUevent event) {
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *start, size_t *size, CUdeviceptr address) {
     ENTER("%#lx", address);
-    return *start = address, *size = 0, OK;
+    pthread_mutex_lock(&lock);
+    Range *there = *find(&opened, address, 1);
+    pthread_mutex_unlock(&lock);
+    if (there) return *start = there->start, *size = there->size, OK;
+    if ((*size = held_around(address, start))) return OK;
+    /* A tensor of the tests', which begins where its memory does. */
+    return *start = address, *size = malloc_usable_size((void *)address), OK;
 }
 
 CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr address) {
@@ -178,17 +190,22 @@ CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr address) {
     memset(handle, 0, sizeof *handle);
     memcpy(handle->bytes, &pid, sizeof pid);
     memcpy(handle->bytes + 8, &address, sizeof address);
+    size_t size = held_around(address, &address);
+    if (!size) size = malloc_usable_size((void *)address);
+    memcpy(handle->bytes + 16, &size, sizeof size);
     return OK;
 }
 
 CUresult cuIpcOpenMemHandle_v2(CUdeviceptr *address, CUipcMemHandle handle, unsigned flags) {
     ENTER("%u", flags);
-    static uintptr_t next = (uintptr_t)1 << 62; /* no process has anything there */
-    Range range = {0, (size_t)1 << 44, 0, 0, NULL};
+    static CUdeviceptr next = FOREIGN;
+    Range range = {0, 0, 0, 0, NULL};
     memcpy(&range.owner, handle.bytes, sizeof range.owner);
     memcpy(&range.there, handle.bytes + 8, sizeof range.there);
+    memcpy(&range.size, handle.bytes + 16, sizeof range.size);
+    if (!range.size) return INVALID_VALUE;
     pthread_mutex_lock(&lock);
-    range.start = next, next += range.size;
+    range.start = next, next += (CUdeviceptr)1 << 44; /* what is behind it is nobody's */
     *address = add(&opened, range)->start;
     pthread_mutex_unlock(&lock);
     return OK;

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -64,7 +65,7 @@ class _Process:
     """Who is told of this process's stages, and the file that they are written to."""
 
     tell: Tell | None = None
-    file: int = -1
+    file: FileIO | None = None
 
 
 _process = _Process()
@@ -117,8 +118,7 @@ def begin(env: Mapping[str, str]) -> None:
     if not path:
         return
     try:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        file = os.open(path, flags, 0o600)
+        file = FileIO(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))
     except OSError as error:
         print(f"bentofn: {FILE} names {path}: {error.strerror}", file=sys.stderr)
         return
@@ -133,9 +133,9 @@ def begin(env: Mapping[str, str]) -> None:
 def end() -> None:
     """Tell of this process's stages no more."""
     _process.tell = None
-    if _process.file >= 0:
-        os.close(_process.file)
-        _process.file = -1
+    if _process.file is not None:
+        _process.file.close()
+        _process.file = None
 
 
 def read(path: Path) -> list[Stage]:
@@ -173,10 +173,10 @@ def _finish(tell: Tell, name: str, began: int, details: Mapping[str, Any]) -> No
     tell(Stage(name, began, ended, os.getpid(), threading.get_native_id(), thread.name, details))
 
 
-def _append(file: int, told: Stage) -> None:
-    # Not told: one of a thread that goes on after the end, or that a full disk has no room for.
-    with contextlib.suppress(OSError):
-        os.write(file, json.dumps(vars(told), default=str).encode() + b"\n")
+def _append(file: FileIO, told: Stage) -> None:
+    # Not told: one that goes on after the end (ValueError), or that a full disk has no room for.
+    with contextlib.suppress(OSError, ValueError):
+        file.write(json.dumps(vars(told), default=str).encode() + b"\n")
 
 
 def _parse(line: bytes) -> Stage | None:

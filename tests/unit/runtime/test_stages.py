@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_nothing_is_told_before_the_beginning_and_after_the_end(tmp_path: Path) 
     since("after", 0)
     assert not asked()
     assert read(tmp_path / "stages") == []
+
+
+def test_a_stage_that_goes_on_after_the_end_is_written_to_nobody(tmp_path: Path) -> None:
+    """Nor to what has the file's descriptor then, such as a connection."""
+    begin({FILE: str(tmp_path / "stages")})
+    with ExitStack() as opened, stage("call slow"):
+        end()
+        opened.enter_context((tmp_path / "other").open("wb"))
+    assert (tmp_path / "other").read_bytes() == (tmp_path / "stages").read_bytes() == b""
 
 
 def test_the_file_is_private_and_takes_more_than_one_process(file: Path) -> None:

@@ -19,6 +19,8 @@ from bentofn.adapters.protocol import (
 from bentofn.runtime.errors import UserError
 
 _CHUNK = 1 << 16
+_SECONDS = 60.0
+"""For an answer that takes no work; a busy machine may need some."""
 
 
 class Client:
@@ -55,9 +57,7 @@ class Client:
     def changed_secrets(self, name: str, secrets: Mapping[str, str]) -> list[str]:
         """The secrets of a function whose values are others than those that its instances get."""
         body = json.dumps({"secrets": secrets}).encode()
-        found: list[str] = json.loads(self._control("POST", f"secrets/{name}", body).read())[
-            "changed"
-        ]
+        found: list[str] = self._asked("POST", f"secrets/{name}", body)["changed"]
         return found
 
     def _deployment(self, path: str, body: bytes, progress: Progress) -> Deployed:
@@ -74,24 +74,21 @@ class Client:
 
     def status(self) -> list[FunctionStatus]:
         """All functions."""
-        found = json.loads(self._control("GET", "status").read())["functions"]
-        return [FunctionStatus.from_json(raw) for raw in found]
+        return [FunctionStatus.from_json(raw) for raw in self._asked("GET", "status")["functions"]]
 
     def zygotes(self) -> list[dict[str, Any]]:
         """The zygotes: ``pid``, ``packages``, ``instances`` and ``memory`` in bytes."""
-        found: list[dict[str, Any]] = json.loads(self._control("GET", "status").read()).get(
-            "zygotes", []
-        )
+        found: list[dict[str, Any]] = self._asked("GET", "status").get("zygotes", [])
         return found
 
     def gpus(self) -> dict[str, Any]:
         """What functions have of GPUs: :class:`bentofn.adapters.local.gpus.GpuMemory`."""
-        found: dict[str, Any] = json.loads(self._control("GET", "status").read()).get("gpus", {})
+        found: dict[str, Any] = self._asked("GET", "status").get("gpus", {})
         return found
 
     def now(self) -> float:
         """The platform's time, in seconds since the epoch."""
-        return float(json.loads(self._control("GET", "status").read())["now"])
+        return float(self._asked("GET", "status")["now"])
 
     def tick(self, seconds: float) -> float:
         """Move the platform's time ahead, and wait for what that brings about.
@@ -132,17 +129,29 @@ class Client:
         names["content-type"], body = as_answered(b"".join(_chunks(response)))
         return Reply(200, names, iter([body]))
 
-    def _control(self, method: str, path: str, body: bytes = b"") -> http.client.HTTPResponse:
+    def _asked(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
+        """The document that answers what the platform knows without doing anything."""
+        answer: dict[str, Any] = json.loads(self._control(method, path, body, _SECONDS).read())
+        return answer
+
+    def _control(
+        self, method: str, path: str, body: bytes = b"", timeout: float | None = None
+    ) -> http.client.HTTPResponse:
         headers = {"Authorization": f"Bearer {self._endpoint.token}"}
-        response = self._send(method, f"/_bentofn/{path}", body, headers)
+        response = self._send(method, f"/_bentofn/{path}", body, headers, timeout)
         if response.status != 200:
             raise UserError(_sentence(response))
         return response
 
     def _send(
-        self, method: str, path: str, body: bytes, headers: dict[str, Any]
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: dict[str, Any],
+        timeout: float | None = None,
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self._endpoint.port)
+        connection = http.client.HTTPConnection("127.0.0.1", self._endpoint.port, timeout)
         try:
             connection.request(method, path, body, {**headers, "Connection": "close"})
             return connection.getresponse()

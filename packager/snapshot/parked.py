@@ -188,14 +188,10 @@ def _isolation() -> list[str]:
 
 def _end(process: _Process) -> None:
     """Kill what still runs, and wait until it has ended."""
-    unshare = process.unshare
-    with contextlib.suppress(TakeFailed, ProcessLookupError):
-        child = os.pidfd_open(process.pid)
-        try:
-            signal.pidfd_send_signal(child, signal.SIGKILL)
-            select.select([child], [], [], _ENDING)
-        finally:
-            os.close(child)
+    unshare, deadline = process.unshare, time.monotonic() + _ENDING
+    # It may be about to fork: killed in that moment, it could leave its child.
+    while unshare.poll() is None and not _kill_child(process) and time.monotonic() < deadline:
+        time.sleep(_POLL)
     with contextlib.suppress(subprocess.TimeoutExpired):
         unshare.wait(_ENDING)
     unshare.kill()
@@ -203,6 +199,19 @@ def _end(process: _Process) -> None:
     for pipe in (unshare.stdout, unshare.stderr):
         if pipe is not None:
             pipe.close()
+
+
+def _kill_child(process: _Process) -> bool:
+    """Kill it and wait; False where there is none."""
+    with contextlib.suppress(TakeFailed, ProcessLookupError):
+        child = os.pidfd_open(process.pid)
+        try:
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+            select.select([child], [], [], _ENDING)
+        finally:
+            os.close(child)
+        return True
+    return False
 
 
 @dataclass

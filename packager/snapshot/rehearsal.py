@@ -179,12 +179,14 @@ class _Wires:
         control: Our end of its control socket.
         remote: The process's.
         listener: Its listening socket.
+        path: That socket's.
         written: What it writes.
     """
 
     control: socket.socket
     remote: socket.socket
     listener: socket.socket
+    path: str
     written: IO[bytes]
 
     @classmethod
@@ -195,9 +197,11 @@ class _Wires:
             control, remote = map(opened.enter_context, socket.socketpair())
             listener = opened.enter_context(socket.socket(socket.AF_UNIX))
             folder = opened.enter_context(tempfile.TemporaryDirectory())
-            listener.bind(os.fspath(Path(folder) / "listen"))
+            path = os.fspath(Path(folder) / "listen")
+            listener.bind(path)
             listener.listen()
-            yield cls(control, remote, listener, opened.enter_context(tempfile.TemporaryFile()))
+            written = opened.enter_context(tempfile.TemporaryFile())
+            yield cls(control, remote, listener, path, written)
 
     @property
     def given(self) -> list[int]:
@@ -210,7 +214,10 @@ class _Wires:
         Raises:
             OSError: It ended, or did not say so in time.
         """
+        # With our copies open nobody would learn that it has ended: not who waits for its word, nor
+        # who connected and was not yet accepted.
         self.remote.close()
+        self.listener.close()
         self.control.settimeout(timeout)
         decoder = Decoder()
         while data := self.control.recv(1 << 16):
@@ -228,8 +235,7 @@ class _Wires:
             OSError, HTTPException: It does not answer.
             _NotAnsweredError: It answers that it is broken.
         """
-        path = self.listener.getsockname()
-        with closing(_Connection(path, timeout)) as connection:
+        with closing(_Connection(self.path, timeout)) as connection:
             connection.request("GET", _HEALTH)
             response = connection.getresponse()
             answer = response.read()

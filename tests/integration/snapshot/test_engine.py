@@ -335,7 +335,20 @@ BLOCKS = {
     def after(self):
         self.block()
 """,
+    "loop": """
+    def __init__(self):
+        from bentofn.runtime.protocol import Channel, Ready
+        send = Channel.send
+
+        def block_when_ready(channel, message):
+            send(channel, message)
+            if isinstance(message, Ready) and self.restored:
+                self.block()
+
+        Channel.send = block_when_ready
+""",
 }
+"""``loop``: it says that it is ready, and accepts no connection."""
 
 
 @pytest.mark.parametrize("where", BLOCKS)

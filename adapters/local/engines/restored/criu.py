@@ -214,7 +214,7 @@ class CriuEngine:
                 kept = await asyncio.shield(work)
             except asyncio.CancelledError:
                 self._called_off.set()
-                await asyncio.wait([work])
+                await _to_its_end(work)
                 if work.exception() is None and (kept := work.result()) is not None:
                     kept.close()
                 raise
@@ -251,3 +251,10 @@ class CriuEngine:
     def _log(self, stream: str, line: str) -> None:
         """Write a line to the log, from any thread."""
         self._loop.call_soon_threadsafe(self._launch.log, SNAPSHOT_ID, stream, line)
+
+
+async def _to_its_end(work: asyncio.Task[_Kept | None]) -> None:
+    """Wait for work that was called off, also where who waits is called off again."""
+    while not work.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([work])

@@ -31,7 +31,8 @@ def settle() -> None:
             "destroy_process_group in a before_snapshot hook, or deploy with snapshot: none."
         )
     gc.collect()
-    for device in range(torch.cuda.device_count()):
+    library = _loaded()
+    for device in _with_context(library) if library is not None else [torch.cuda.current_device()]:
         torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     staging = sys.modules.get("bentofn.runtime.weights.staging")
@@ -76,15 +77,10 @@ def _loaded() -> Library | None:
 def _used(library: Library) -> int | None:
     """Of the most used GPU that this process has a context on."""
     found = None
-    count, free, total = ctypes.c_int(), ctypes.c_size_t(), ctypes.c_size_t()
-    flags, active, context = ctypes.c_uint(), ctypes.c_int(), ctypes.c_void_p()
+    free, total, context = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_void_p()
     by = ctypes.byref
     with contextlib.suppress(CudaError):
-        library.call("cuDeviceGetCount", by(count))
-        for number in range(count.value):
-            library.call("cuDevicePrimaryCtxGetState", number, by(flags), by(active))
-            if not active.value:
-                continue
+        for number in _with_context(library):
             library.call("cuDevicePrimaryCtxRetain", by(context), number)
             try:
                 library.call("cuCtxPushCurrent_v2", context)
@@ -93,4 +89,19 @@ def _used(library: Library) -> int | None:
             finally:
                 library.call("cuDevicePrimaryCtxRelease_v2", number)
             found = max(found or 0, total.value - free.value)
+    return found
+
+
+def _with_context(library: Library) -> list[int]:
+    """Numbers of the GPUs that this process has a context on; whatever is asked of another makes
+    one there, which takes time and a part of its memory."""
+    count, flags, active = ctypes.c_int(), ctypes.c_uint(), ctypes.c_int()
+    found = []
+    with contextlib.suppress(CudaError):
+        library.call("cuDeviceGetCount", ctypes.byref(count))
+        for number in range(count.value):
+            state = ctypes.byref(flags), ctypes.byref(active)
+            library.call("cuDevicePrimaryCtxGetState", number, *state)
+            if active.value:
+                found.append(number)
     return found

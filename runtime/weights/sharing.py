@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -28,8 +29,8 @@ def share(
         stop: Ends the work after the items that are begun.
 
     Raises:
-        Exception: The first that ``work`` raised; the items that were begun are done then, and no
-            other is begun.
+        BaseException: The first that ``work`` raised, or an interrupt; the items that were begun
+            are done then, and no other is begun.
     """
     pending = iter(items)
     lock = threading.Lock()
@@ -52,14 +53,26 @@ def share(
                 failed.append(error)
         return False
 
-    if threads > 1 and take(alone=True):
-        others = [threading.Thread(target=take, daemon=True) for _ in range(threads - 1)]
-        for thread in others:
-            thread.start()
+    others: list[threading.Thread] = []
+    try:
+        if threads > 1 and take(alone=True):
+            others += (threading.Thread(target=take, daemon=True) for _ in range(threads - 1))
+            with suppress(RuntimeError):  # the system lets no more be started: fewer do it
+                for thread in others:
+                    thread.start()
         take()
-        for thread in others:
-            thread.join()
-    else:
-        take()
+    except BaseException as error:
+        failed.append(error)
+    for thread in others:
+        _wait_for(thread, failed)
     if failed:
         raise failed[0]
+
+
+def _wait_for(thread: threading.Thread, failed: list[BaseException]) -> None:
+    """Wait for the end of a thread, whatever comes: it uses what the caller gives back then."""
+    while thread.is_alive():
+        try:
+            thread.join()
+        except BaseException as error:  # such as Ctrl-C
+            failed.append(error)

@@ -138,14 +138,14 @@ class Staging:
         for slot in (*self._slots, *[None] * (self._most - len(self._slots))):
             self._free.put(slot)
 
-    def _settle(self) -> CudaError | None:
-        """Wait for all copies; returns what failed."""
+    def _settle(self) -> BaseException | None:
+        """Wait for all copies, whatever comes; returns what failed."""
         failed = None
         with self.context:
             for stream in self._streams:
                 try:
                     stream.synchronize()
-                except CudaError as error:
+                except BaseException as error:  # such as Ctrl-C
                     failed = error
         return failed
 

@@ -9,7 +9,8 @@ static size_t total(void) {
     return told ? strtoull(told, NULL, 10) : (size_t)1 << 30;
 }
 
-static int active;
+enum { DEVICES = 64 };
+static int active[DEVICES]; /* how often each device's context is held */
 
 CUresult cuDeviceGetCount(int *count) {
     ENTER("%s", "");
@@ -40,19 +41,27 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned *flags, int *is_active) {
     ENTER("%d", device);
-    return *flags = 0, *is_active = active && !device, OK;
+    return *flags = 0, *is_active = active[device] > 0, OK;
 }
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     ENTER("%d", device);
-    active++;
-    return *context = &active, OK;
+    if (device < 0 || device >= DEVICES) return INVALID_VALUE;
+    active[device]++;
+    return *context = &active[device], OK;
 }
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     ENTER("%d", device);
-    active--;
+    active[device]--;
     return OK;
+}
+
+/* Of the fake alone: the devices that this process has a context on, a bit each. */
+uint64_t fakecudaContexts(void) {
+    uint64_t found = 0;
+    for (int i = 0; i < DEVICES; i++) found |= (uint64_t)(active[i] > 0) << i;
+    return found;
 }
 
 CUresult cuCtxPushCurrent_v2(CUcontext context) {
@@ -62,7 +71,7 @@ CUresult cuCtxPushCurrent_v2(CUcontext context) {
 
 CUresult cuCtxPopCurrent_v2(CUcontext *context) {
     ENTER("%s", "");
-    return *context = &active, OK;
+    return *context = active, OK;
 }
 
 CUresult cuCtxSetCurrent(CUcontext context) {
@@ -78,7 +87,7 @@ CUresult cuMemGetInfo_v2(size_t *left, size_t *all) {
 
 CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t size) {
     ENTER("%zu", size);
-    if (!active) return INVALID_CONTEXT;
+    if (!fakecudaContexts()) return INVALID_CONTEXT;
     if (size > total() - held_here()) return OUT_OF_MEMORY;
     void *memory = malloc(size);
     if (!memory) return OUT_OF_MEMORY;

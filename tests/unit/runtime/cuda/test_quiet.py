@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bentofn.runtime.cuda import quiet
+from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import Library
 from bentofn.runtime.weights.staging import staging_of
 
@@ -81,6 +82,24 @@ def test_communicators_of_nccl_are_refused_with_what_to_do(
         quiet.settle()
 
 
+def test_what_runs_on_the_gpus_is_waited_for_and_no_other_gets_a_context(
+    fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_FAKECUDA_DEVICES", "4")
+    waited: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)  # no GPU to do it with
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    library = Library.find()
+    assert library is not None
+    contexts = ctypes.CDLL(str(fake_cuda.path)).fakecudaContexts
+    has = {number for number in range(4) if contexts() >> number & 1}
+    Context(library, 2)
+    quiet.settle()
+    assert set(waited) == has | {2}
+    assert contexts() == sum(1 << number for number in has | {2})
+
+
 def test_nothing_stays_pinned_for_loads_that_may_never_come(
     fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +110,7 @@ def test_nothing_stays_pinned_for_loads_that_may_never_come(
     staging_of(library, 0).prepare()
     assert registered() > 0
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)  # no GPU to do it with
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     quiet.settle()
     assert registered() == 0

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 
 import pytest
 
@@ -33,6 +36,32 @@ def test_the_first_error_ends_the_work(threads: int) -> None:
         share(work, range(10_000), threads)
     assert len(begun) < 10_000
     assert threading.active_count() == len(threading.enumerate())
+
+
+def test_an_interrupt_waits_for_what_was_begun() -> None:
+    begun: list[int] = []
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if len(begun) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        done.append(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        share(work, range(3), 4)
+    assert sorted(begun) == sorted(done)
+
+
+def test_where_no_thread_can_be_started_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done: list[int] = []
+    share(done.append, range(100), 8)
+    assert done == list(range(100))
 
 
 def test_an_error_of_the_items_is_raised() -> None:

@@ -2,8 +2,8 @@
 
 A path is relative to the environment, with ``/``. Rules name what goes, never what stays: a file
 that no rule knows is kept. Headers and CMake files go only with libraries that do not compile with
-them while they serve; ``torch.compile`` and ``torch.utils.cpp_extension`` do, and a service that
-uses them is built with ``--slim off``.
+them while they serve; of torch's those stay that torch.compile and AOTInductor need, and a service
+that uses ``torch.utils.cpp_extension``, which may need any, is built with ``--slim off``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-RULES_VERSION = 4
+RULES_VERSION = 5
 """Raised when the same files would be slimmed into others."""
 
 SYMBOLS = "debug symbols"
@@ -22,6 +22,9 @@ TESTS = "tests"
 
 STUBS = "stubs"
 """The rule that does not hold for what a module reads itself while it is imported."""
+
+HEADERS = "headers"
+"""The rule that does not hold for what torch compiles with itself."""
 
 ONNX = "ONNX Runtime's second library"
 """The rule that does not hold where another package names the library."""
@@ -66,7 +69,7 @@ RULES = (
     ),
     Rule("Windows programs", re.compile(r"(setuptools|pip/_vendor/distlib|distlib)/[^/]+\.exe")),
     Rule(
-        "headers",
+        HEADERS,
         re.compile(
             r"(torch|tensorflow|pyarrow)/include/.+"
             r"|numpy/_?core/include/.+"

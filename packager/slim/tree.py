@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bentofn.packager.environment.records import recorded, records, rewrite
+from bentofn.packager.slim.headers import compiled_with
 from bentofn.packager.slim.imported import imported_folders
 from bentofn.packager.slim.rules import (
+    HEADERS,
     ONNX,
     ONNX_LIBRARY,
     STUBS,
@@ -54,10 +56,12 @@ def _removable(tree: Path, files: Iterable[str]) -> dict[str, str]:
     tested = {path: folder_of_tests(path) for path, rule in found.items() if rule == TESTS}
     python = [path for path in files if path.endswith(".py") and path not in tested]
     needed = imported_folders(tree, python, {folder for folder in tested.values() if folder})
+    headers = compiled_with(tree, files)
     return {
         path: rule
         for path, rule in found.items()
         if tested.get(path) not in needed
+        and not (rule == HEADERS and path in headers)
         and not (rule == STUBS and _is_read(tree / path))
         and not (rule == ONNX and _is_named(tree, files, ONNX_LIBRARY))
     }

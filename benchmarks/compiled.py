@@ -61,7 +61,7 @@ def main() -> None:
     table = Table("compiled", distributions=("torch",))
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(os.environ.get("BENTOFN_BENCH_HOME") or folder))
-        bentofn(home, "build", str(PROJECT), "--slim", "off")
+        bentofn(home, "build", str(PROJECT))
         store = Store(home)
         entry = store.get("bento", "compiled:latest")
         layer = materialise(home, entry) / "compiled"

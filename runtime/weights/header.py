@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -30,6 +30,17 @@ DTYPE_BITS: Mapping[str, int] = {
 }
 
 _MAX_ELEMENTS = 2**63
+_CONVERT = "; `bentofn models import` makes safetensors of it"
+_OTHERS: Sequence[tuple[bytes, str]] = (
+    (b"PK\x03\x04", "a zip archive, as torch.save writes" + _CONVERT),
+    (b"\x80", "a pickle" + _CONVERT),
+    (b"GGUF", "a GGUF model"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"version https://git-lfs", "a pointer that Git LFS left; `git lfs pull` fetches the file"),
+    (b"{", "JSON; of an index of shards, give load_files the files that it names"),
+    (b"<", "a web page"),
+)
+"""How files begin that are taken for safetensors by mistake. None is the length of a header."""
 _FIELDS = {"dtype", "shape", "data_offsets"}
 
 
@@ -106,9 +117,15 @@ def read_header_from(file: BinaryIO, path: object, size: int) -> SafetensorsHead
         size: Bytes of the whole file.
     """
     try:
-        length = int.from_bytes(file.read(8), "little")
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if length > MAX_HEADER:
+            start += file.read(24)
+            for first, kind in _OTHERS:
+                if start.startswith(first):
+                    raise UserError(f"{path} is not a safetensors file but {kind}.")
         if size < 8 or length > min(size - 8, MAX_HEADER):
-            raise MalformedError("it is shorter than its header says")
+            raise MalformedError("it is shorter than its header says" if size else "it is empty")
         return parse(file.read(length), size - 8 - length)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
@@ -116,6 +133,17 @@ def read_header_from(file: BinaryIO, path: object, size: int) -> SafetensorsHead
         raise UserError(
             f"{path} is not a whole safetensors file: {error}; download or save it again."
         ) from error
+
+
+def header_end(start: bytes | bytearray, size: int) -> int:
+    """How much of a file must be read for its header.
+
+    Args:
+        start: Its first 8 bytes or more.
+        size: Bytes of the whole file.
+    """
+    length = int.from_bytes(start[:8], "little")
+    return min(size, 8 + length) if length <= MAX_HEADER else min(size, 8)
 
 
 def parse(text: bytes, data_size: int) -> SafetensorsHeader:

@@ -41,7 +41,7 @@ def load_file(
 
     Raises:
         UserError: The file cannot be read, is no whole safetensors file, was changed meanwhile, or
-            has a type that torch has not.
+            has a type that torch has not; an argument is wrong.
         torch.OutOfMemoryError: The GPU has no room.
     """
     return load_files([filename], device, backend=backend, dtype=dtype)
@@ -75,7 +75,13 @@ def load_files(
 
     if backend not in ("mmap", "pread"):
         raise UserError(f"The backend is mmap or pread, not {backend!r}.")
+    if isinstance(filenames, str | os.PathLike):
+        raise UserError("load_files takes a list of files; for one there is load_file.")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise UserError(f"The dtype is one of torch's, such as torch.bfloat16, not {dtype!r}.")
     target = torch.device(device)
+    if target.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"Cannot load onto {target}: torch {torch.__version__} finds no GPU.")
     with without_gc(), ExitStack() as stack:
         sources = [stack.enter_context(opened(name)) for name in filenames]
         size = sum(source.header.data_size for source in sources)

@@ -141,6 +141,11 @@ def _group(
 
 
 def _limits(name: str, info: TensorInfo, index: Sequence[slice]) -> list[tuple[int, int]]:
+    if not isinstance(index, Sequence) or not all(isinstance(each, slice) for each in index):
+        raise UserError(
+            f"What to load of the tensor {name!r} is a tuple of slices, such as (slice(0, 8),), "
+            f"not {index!r}."
+        )
     if len(index) > len(info.shape):
         raise UserError(f"The tensor {name!r} has {len(info.shape)} dimensions, not {len(index)}.")
     limits = []

@@ -6,12 +6,16 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.memory import mapped, populate
 from bentofn.runtime.weights.sources.files import FileSource, identity_of
 from bentofn.runtime.weights.staging import staging_of
+
+if TYPE_CHECKING:
+    import torch
 
 _reading: set[tuple[int, int, int, int]] = set()
 """Files that are being read now, by :func:`identity_of`."""
@@ -33,7 +37,9 @@ class Prefetch:
             thread.join()
 
 
-def prefetch(*filenames: str | os.PathLike[str], device: str = "cpu") -> Prefetch:
+def prefetch(
+    *filenames: str | os.PathLike[str], device: str | int | torch.device = "cpu"
+) -> Prefetch:
     """Bring files into memory, and wake the GPU, while the program does other things.
 
     Call it first, then import torch and build the module on the meta device, then load. What goes
@@ -41,11 +47,15 @@ def prefetch(*filenames: str | os.PathLike[str], device: str = "cpu") -> Prefetc
 
     Args:
         filenames: Files of this machine.
-        device: Where they will be loaded: ``cpu``, ``cuda`` or ``cuda:1``.
+        device: Where they will be loaded, as torch names it.
+
+    Raises:
+        UserError: The device is no number of a GPU.
     """
-    work = [threading.Thread(target=_read, args=(name,), daemon=True) for name in filenames]
-    if device.partition(":")[0] == "cuda":
-        number = int(device.partition(":")[2] or 0)
+    names = [os.fspath(name) for name in filenames]
+    number = _gpu(device)
+    work = [threading.Thread(target=_read, args=(name,), daemon=True) for name in names]
+    if number is not None:
         work.append(threading.Thread(target=_wake, args=(number,), daemon=True))
     for thread in work:
         thread.start()
@@ -55,6 +65,18 @@ def prefetch(*filenames: str | os.PathLike[str], device: str = "cpu") -> Prefetc
 def is_being_read(file: FileSource) -> bool:
     """Whether a file is on its way into the page cache."""
     return file.identity in _reading
+
+
+def _gpu(device: str | int | torch.device) -> int | None:
+    """The number of a GPU; None for another device."""
+    if isinstance(device, int):
+        return device
+    kind, _, number = str(device).partition(":")
+    if kind != "cuda":
+        return None
+    if number and not number.isdecimal():
+        raise UserError(f"The device is cpu, cuda, or one such as cuda:1, not {device!r}.")
+    return int(number or 0)
 
 
 def _read(filename: str | os.PathLike[str]) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.sources.base import Source
 from bentofn.runtime.weights.sources.files import FileSource
 
@@ -25,6 +26,11 @@ def open_source(filename: str | os.PathLike[str]) -> Source:
         from bentofn.runtime.weights.sources.s3 import S3Source
 
         return S3Source(name)
+    scheme, is_url, _ = name.partition("://")
+    if is_url:
+        raise UserError(
+            f"Weights are read from files, http://, https:// and s3://, not from {scheme}://."
+        )
     return FileSource(name)
 
 

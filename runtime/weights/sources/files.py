@@ -36,8 +36,10 @@ class FileSource:
             self.identity = identity_of(self.descriptor)
             with open(self.descriptor, "rb", closefd=False) as file:
                 self._header = read_header_from(file, self.path, self.size)
-        except BaseException:
+        except BaseException as error:
             os.close(self.descriptor)
+            if isinstance(error, OSError):  # a directory
+                raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
             raise
 
     @property

@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from urllib.parse import urljoin, urlsplit
 
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.weights.header import SafetensorsHeader, read_header_from
+from bentofn.runtime.weights.header import SafetensorsHeader, header_end, read_header_from
 from bentofn.runtime.weights.sources.base import changed
 
 _ATTEMPTS = 5
@@ -49,7 +49,7 @@ class HttpSource:
         start = bytearray(_FIRST_READ)
         try:
             got, self.size = self._open(start)
-            more = min(self.size, int.from_bytes(start[:8], "little") + 8) - got
+            more = header_end(start, self.size) - got
             if more > 0:
                 rest = bytearray(more)
                 self.read(got, memoryview(rest))

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bentofn.runtime.errors import UserError
-from bentofn.runtime.weights.header import SafetensorsHeader, read_header_from
+from bentofn.runtime.weights.header import SafetensorsHeader, header_end, read_header_from
 from bentofn.runtime.weights.sources.base import changed
 
 _ATTEMPTS = 5
@@ -34,7 +34,7 @@ class S3Source:
         self._object["IfMatch"] = first["ETag"]
         size = int(first["ContentRange"].rpartition("/")[2])
         start = bytearray(first["Body"].read())
-        more = min(size, int.from_bytes(start[:8], "little") + 8) - len(start)
+        more = header_end(start, size) - len(start)
         if more > 0:
             rest = bytearray(more)
             self.read(len(start), memoryview(rest))

@@ -182,7 +182,7 @@ def test_a_file_that_is_not_there(web: Web) -> None:
 
 def test_what_is_no_file_of_tensors(web: Web) -> None:
     web.body = b"<html>sign in</html>"
-    with pytest.raises(UserError, match=r"x\.safetensors is not a whole safetensors file"):
+    with pytest.raises(UserError, match=r"x\.safetensors is not a safetensors file but a web page"):
         load_file(web.url)
 
 

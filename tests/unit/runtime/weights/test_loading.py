@@ -19,7 +19,7 @@ import bentofn
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights import host
 from bentofn.runtime.weights.header import DTYPE_BITS
-from bentofn.runtime.weights.loading import load_file
+from bentofn.runtime.weights.loading import load_file, load_files
 from bentofn.runtime.weights.memory import mapped
 from bentofn.runtime.weights.sources.files import FileSource
 from bentofn.runtime.weights.tensors import TORCH_NAMES, in_memory
@@ -174,7 +174,7 @@ def test_thousands_of_tiny_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "shorter"),
+        (b"", "it is empty"),
         (b"\x08\0\0\0\0\0\0\0{", "shorter"),
         (b"\x02\0\0\0\0\0\0\0[]", "not a JSON object"),
         (b"\x02\0\0\0\0\0\0\0{}x", "take 0 bytes and it has 1"),
@@ -184,6 +184,63 @@ def test_what_is_no_file_of_tensors(tmp_path: Path, content: bytes, reason: str)
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=rf"x\.safetensors is not a whole.*{reason}"):
         load_file(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "Git LFS left"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b'{"metadata": {}, "weight_map": {}}', "an index of shards, give load_files the files"),
+        (b"GGUF\x03\0\0\0\x01\0\0\0", "a GGUF model"),
+    ],
+)
+def test_files_that_are_taken_for_it(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(UserError, match=f"x is not a safetensors file but .*{kind}"):
+        load_file(tmp_path / "x")
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_checkpoint_of_torch(tmp_path: Path, is_zip: bool) -> None:
+    torch.save({"a": torch.ones(3)}, tmp_path / "x.bin", _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(UserError, match=r"x\.bin is not .*`bentofn models import` makes"):
+        load_file(tmp_path / "x.bin")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Cannot read .*: Is a directory"):
+        load_file(tmp_path)
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/x.safetensors", "file:///x.safetensors"])
+def test_an_unknown_scheme(url: str) -> None:
+    with pytest.raises(UserError, match=f"s3://, not from {url.partition(':')[0]}://"):
+        load_file(url)
+
+
+def test_one_file_for_several(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="for one there is load_file"):
+        load_files(str(tmp_path / "x"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", torch.int8])
+def test_a_type_that_weights_cannot_have(tmp_path: Path, dtype: Any) -> None:
+    with pytest.raises(UserError, match=f"such as torch.bfloat16, not {dtype!r}"):
+        load_file(tmp_path / "x", dtype=dtype)
+
+
+@pytest.mark.parametrize("index", [slice(0, 8), (3,), None, (..., slice(0, 8))])
+def test_slices_that_are_none(tmp_path: Path, index: Any) -> None:
+    safetensors.torch.save_file({"a": torch.ones(9)}, tmp_path / "x")
+    with pytest.raises(UserError, match="of the tensor 'a' is a tuple of slices"):
+        load_files([tmp_path / "x"], slices={"a": index})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_no_gpu_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Cannot load onto cuda:1: torch .* finds no GPU"):
+        load_file(tmp_path / "x", "cuda:1")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import safetensors.torch
 import torch
 
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.loading import load_file
 from bentofn.runtime.weights.memory import Residency
 from bentofn.runtime.weights.prefetch import prefetch
@@ -33,6 +35,12 @@ def test_a_file_is_in_memory_when_it_is_loaded(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_told_by_the_load(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     prefetch(tmp_path / "none", tmp_path / "empty").wait()
+
+
+def test_a_device_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="such as cuda:1, not 'cuda:x'"):
+        prefetch(tmp_path / "x", device="cuda:x")
+    prefetch(tmp_path / "x", device=torch.device("cpu")).wait()
 
 
 def test_the_gpu_is_woken_and_torch_is_not_imported(fake_cuda: FakeCuda, tmp_path: Path) -> None:

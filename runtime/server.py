@@ -6,17 +6,21 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bentofn.runtime import asgi, current, lifecycle, lifeline, on_deployment, threads
+from bentofn.runtime.checkpoints.renewed import renewing
+from bentofn.runtime.checkpoints.waiting import VARIABLE
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.serving import BACKLOG, ServerConfig
 from bentofn.runtime.service import Service
 from bentofn.runtime.supervisor.machine import processes_of
-from bentofn.runtime.supervisor.plan import INHERITED, Process
+from bentofn.runtime.supervisor.plan import ALONE, INHERITED, Process
 
 HOST, PORT = "127.0.0.1", 3000
 """Where a service is served by default. BentoML's host is every address of the machine."""
@@ -111,8 +115,14 @@ def _serve(load: Callable[[], Service[Any]], host: str | None, port: int | None)
     http = service.config.get("http", {})
     port = http.get("port", PORT) if port is None else port
     backlog = service.config.get("backlog", BACKLOG)
-    with listen(host or str(http.get("host", HOST)), port, backlog) as listener:
-        _answer(service, listener)
+    listener = partial(listen, host or str(http.get("host", HOST)), port, backlog)
+    if os.environ.get(VARIABLE):
+        started = _start_checkpointed(service)
+        with listener() as opened:
+            _serve_alone(started, opened)
+    else:
+        with listener() as opened:
+            _answer(service, opened)
 
 
 def _be_inherited(load: Callable[[], Service[Any]]) -> NoReturn:
@@ -135,25 +145,81 @@ def _be_inherited(load: Callable[[], Service[Any]]) -> NoReturn:
     sys.exit(be(role, service.find_dependent_by_name(role.process.service), env))
 
 
+@dataclass(frozen=True)
+class _Started:
+    """A service that one process serves.
+
+    Args:
+        prepared: It.
+        config: How it is served.
+    """
+
+    prepared: lifecycle.Prepared
+    config: ServerConfig
+
+    @classmethod
+    def start(cls, service: Service[Any], process: Process) -> _Started:
+        """Bring it to its snapshot point."""
+        os.environ.update(process.env)
+        prepared = lifecycle.prepare_service(service)
+        tls = service.config.get("ssl", {})
+        websockets = prepared.app.has_mounts
+        return cls(prepared, asgi.configure(prepared.served, tls, websockets=websockets))
+
+
 def _answer(service: Service[Any], listener: socket.socket) -> None:
-    tls = service.config.get("ssl", {})
     try:
         _set_up(service)
         processes = processes_of(service)
-        alone = len(processes) == 1 and processes[0].workers == 1
-        config = _start(service, processes[0]) if alone else None
+        started = _Started.start(service, processes[0]) if _is_one(processes) else None
+        if started is not None:
+            lifecycle.settle()
+            run_after_restore(started.prepared.instance)
     except Exception as error:
         raise UserError(lifecycle.explain(error)) from None
-    host, port = listener.getsockname()[:2]
-    where = f"[{host}]" if ":" in host else host
-    scheme = "https" if tls.get("enabled") else "http"
-    shown = f"{service.name} serves at {scheme}://{where}:{port} (Ctrl-C stops it)"
-    if config is None:
+    if started is None:
         from bentofn.runtime.supervisor.run import run  # one process does without it
 
-        run(service, processes, listener, shown)
+        run(service, processes, listener, _shown(service, listener))
     else:
-        asgi.run(config, listener, lambda: print(shown, flush=True))
+        _serve_alone(started, listener)
+
+
+def _start_checkpointed(service: Service[Any]) -> _Started:
+    """Start a service that one process serves, and wait until that process was restored."""
+    from bentofn.runtime.checkpoints import waiting  # few services do
+
+    ready = Path(os.environ[VARIABLE]).absolute()
+    try:
+        _set_up(service)
+        processes = processes_of(service)
+        if not _is_one(processes):
+            raise UserError(
+                f"{VARIABLE} is for what one process serves, and {service.name} has several; set "
+                f"{ALONE}=1 too, with which one process serves all."
+            )
+        started = _Started.start(service, processes[0])
+        waiting.become_restored(started.prepared.instance, processes[0].threads, ready)
+    except Exception as error:
+        raise UserError(lifecycle.explain(error)) from None
+    return started
+
+
+def _is_one(processes: Sequence[Process]) -> bool:
+    return len(processes) == 1 and processes[0].workers == 1
+
+
+def _serve_alone(started: _Started, listener: socket.socket) -> None:
+    shown = _shown(started.prepared.service, listener)
+    config = renewing(started.config, started.prepared.instance)
+    asgi.run(config, listener, lambda: print(shown, flush=True))
+
+
+def _shown(service: Service[Any], listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    where = f"[{host}]" if ":" in host else host
+    scheme = "https" if service.config.get("ssl", {}).get("enabled") else "http"
+    return f"{service.name} serves at {scheme}://{where}:{port} (Ctrl-C stops it)"
 
 
 def _set_up(service: Service[Any]) -> None:
@@ -162,13 +228,3 @@ def _set_up(service: Service[Any]) -> None:
         if env.value is not None and env.stage != "build":
             os.environ.setdefault(env.name, env.value)
     on_deployment.run_hooks(service)
-
-
-def _start(service: Service[Any], process: Process) -> ServerConfig:
-    os.environ.update(process.env)
-    prepared = lifecycle.prepare_service(service)
-    tls = service.config.get("ssl", {})
-    config = asgi.configure(prepared.served, tls, websockets=prepared.app.has_mounts)
-    lifecycle.settle()
-    run_after_restore(prepared.instance)
-    return config

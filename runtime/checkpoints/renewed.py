@@ -1,0 +1,74 @@
+"""A service that is checkpointed while it serves: renewed before it answers another request.
+
+Its memory is as it was, and so are its random generators, in every copy. So the first request after
+a restore, and all that come with it, wait until the process is one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from bentofn.runtime import lifecycle, renew
+from bentofn.runtime.checkpoints.identity import Watch
+from bentofn.runtime.hooks import run_after_restore
+from bentofn.runtime.http.exchange import ASGIApp, Receive, Scope, Send
+from bentofn.runtime.http.serving import ServerConfig
+from bentofn.runtime.idle_connections import close_idle_connections
+from bentofn.runtime.renew.clocks import find_clocks
+
+
+def renewing(config: ServerConfig, instance: object) -> ServerConfig:
+    """Have what this process serves from now on renewed whenever the process was restored.
+
+    Args:
+        config: How it serves.
+        instance: The service's instance.
+    """
+    return replace(config, app=Renewed(config.app, instance, Watch()))
+
+
+class Renewed:
+    """An ASGI application whose process may be restored from outside.
+
+    Args:
+        app: It.
+        instance: The service's instance.
+        watch: Notices.
+    """
+
+    def __init__(self, app: ASGIApp, instance: object, watch: Watch) -> None:
+        self._app = app
+        self._instance = instance
+        self._watch = watch
+        self._clocks = find_clocks()
+        self._renewing: asyncio.Task[None] | None = None
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """See the ASGI specification."""
+        if self._renewing is None:
+            if not self._watch.is_restored():
+                return self._app(scope, receive, send)
+            self._renewing = asyncio.create_task(self._renew())  # at once: it is noticed only once
+        return self._answer_after(self._renewing, scope, receive, send)
+
+    async def _answer_after(
+        self, renewing: asyncio.Task[None], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        await asyncio.shield(renewing)
+        await self._app(scope, receive, send)
+
+    async def _renew(self) -> None:
+        print("Restored from a checkpoint: renewing.", flush=True)
+        try:
+            renew.renew([*self._clocks, *renew.find(self._instance)])
+            close_idle_connections()
+            await asyncio.to_thread(run_after_restore, self._instance)  # hooks may be coroutines
+        except Exception as error:
+            print(f"Error: {lifecycle.explain(error)}", file=sys.stderr, flush=True)
+            os._exit(1)
+        self._clocks = find_clocks()
+        self._renewing = None

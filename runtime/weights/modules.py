@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from bentofn.runtime.stages import stage
 from bentofn.runtime.weights.loading import load_file
 
 if TYPE_CHECKING:
@@ -40,40 +42,68 @@ def load_model(
         RuntimeError: They do not fit each other, as torch says it.
         UserError: As :func:`load_file`.
     """
-    from safetensors.torch import _remove_duplicate_names
-
-    before = model.state_dict(keep_vars=True)
-    if assign is None:
-        assign = any(tensor.is_meta for tensor in before.values())
-    loaded = load_file(filename, device, backend=backend, dtype=dtype)
-    # What shares memory is in the file once.
-    shared = _remove_duplicate_names(model.state_dict(), preferred_names=set(loaded))
-    incompatible = model.load_state_dict(loaded, strict=False, assign=assign)
-    missing, unexpected = set(incompatible.missing_keys), list(incompatible.unexpected_keys)
-    if assign:
-        missing -= _tie(model, before, missing)
-    for names in shared.values():
-        unexpected += [name for name in names if name not in missing and name in loaded]
-        missing -= set(names)
+    with stage("weights.load"):
+        before = _tensors(model)
+        if assign is None:
+            assign = any(tensor.is_meta for tensor in before.values())
+        loaded = load_file(filename, device, backend=backend, dtype=dtype)
+        shared = _shared(before, loaded)
+        incompatible = model.load_state_dict(loaded, strict=False, assign=assign)
+        missing, unexpected = set(incompatible.missing_keys), list(incompatible.unexpected_keys)
+        for name, others in shared.items():
+            unexpected += [each for each in others if each not in missing]
+            # What only shares memory with a tensor is not given that one's new memory.
+            same = [each for each in others if before[each] is before[name] or not assign]
+            if assign:
+                _tie(model, name, same)
+            missing -= set(same)
     if strict and (missing or unexpected):
         raise RuntimeError(_message(model, sorted(missing), sorted(unexpected)))
     return sorted(missing), unexpected
 
 
-def _tie(model: torch.nn.Module, before: dict[str, torch.Tensor], missing: set[str]) -> set[str]:
-    """Give names that were one tensor with others the tensor that those have now."""
-    names: dict[int, list[str]] = {}
+def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What a module keeps in files, the very objects; not what else it keeps, such as a recipe."""
+    import torch
+
+    state = model.state_dict(keep_vars=True)
+    return {name: each for name, each in state.items() if isinstance(each, torch.Tensor)}
+
+
+def _shared(before: dict[str, torch.Tensor], names: Collection[str]) -> dict[str, list[str]]:
+    """Of tensors that are one, or share memory, the name of each that is kept to the others.
+
+    Args:
+        before: A module's.
+        names: Those of the file, which are kept rather than others.
+
+    Raises:
+        RuntimeError: None of those that share memory holds all of it, as safetensors says it.
+    """
+    from safetensors.torch import _remove_duplicate_names
+
+    shared: dict[str, list[str]] = _remove_duplicate_names(before, preferred_names=list(names))
+    groups: dict[int, list[str]] = {}
     for name, tensor in before.items():
-        names.setdefault(id(tensor), []).append(name)
-    now = model.state_dict(keep_vars=True)
-    tied = set()
-    for name in missing:
-        source = next((other for other in names[id(before[name])] if other not in missing), None)
-        if source is not None:
-            module, _, attribute = name.rpartition(".")
-            setattr(model.get_submodule(module), attribute, now[source])
-            tied.add(name)
-    return tied
+        if tensor.is_meta:  # which has no memory to tell it by
+            groups.setdefault(id(tensor), []).append(name)
+    for group in groups.values():
+        kept = min(group, key=lambda name: (name not in names, name))
+        if len(group) > 1:
+            shared[kept] = sorted(set(group) - {kept})
+    return shared
+
+
+def _tie(model: torch.nn.Module, name: str, others: Sequence[str]) -> None:
+    """Have a module's tensors be one again."""
+
+    def place(path: str) -> tuple[torch.nn.Module, str]:
+        owner, _, attribute = path.rpartition(".")
+        return model.get_submodule(owner), attribute
+
+    tensor = getattr(*place(name))
+    for each in others:
+        setattr(*place(each), tensor)
 
 
 def _message(model: torch.nn.Module, missing: list[str], unexpected: list[str]) -> str:

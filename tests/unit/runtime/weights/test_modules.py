@@ -36,6 +36,11 @@ def file(model: Tied, tmp_path: Path) -> Path:
     return tmp_path / "x.safetensors"
 
 
+def load(model: nn.Module, file: Path) -> nn.Module:
+    load_model(model, file)
+    return model.eval()
+
+
 def answer(model: nn.Module) -> torch.Tensor:
     with torch.inference_mode():
         return model(torch.arange(11))
@@ -65,6 +70,67 @@ def test_the_files_tensors_are_taken_where_that_is_asked_for(model: Tied, file: 
     assert other.head.weight is other.embedding.weight
     assert other.head.weight.dtype == torch.float64
     assert torch.allclose(answer(other).float(), answer(model))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_name_too_many_of_one_tensor_is_told_as_safetensors_tells_it(
+    model: Tied, tmp_path: Path, device: str
+) -> None:
+    file = tmp_path / "both.safetensors"
+    safetensors.torch.save_file({k: v.clone() for k, v in model.state_dict().items()}, file)
+    with torch.device(device):
+        other = Tied().eval()
+    with pytest.raises(RuntimeError) as theirs:
+        safetensors.torch.load_model(Tied(), file)
+    with pytest.raises(RuntimeError) as ours:
+        load_model(other, file)
+    assert str(ours.value) == str(theirs.value)
+    assert load_model(other, file, strict=False) == ([], ["head.weight"])
+    assert other.head.weight is other.embedding.weight
+    assert torch.equal(answer(other), answer(model))
+
+
+def test_what_only_shares_memory_with_what_the_file_has_is_missing(tmp_path: Path) -> None:
+    class Views(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("whole", torch.zeros(4))
+            self.register_buffer("part", self.get_buffer("whole")[:2])
+
+    file = tmp_path / "x.safetensors"
+    safetensors.torch.save_file({"whole": torch.ones(4)}, file)
+    copied = Views()
+    assert load_model(copied, file) == ([], [])
+    assert copied.get_buffer("part").tolist() == [1, 1]
+    with pytest.raises(RuntimeError, match=r'Missing key.* "part"'):
+        load_model(Views(), file, assign=True)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_a_module_keeps_that_is_no_tensor_is_left_alone(file: Path, device: str) -> None:
+    class Quantized(Tied):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"bits": 8}
+
+    with torch.device(device):
+        other = Quantized()
+    assert load_model(other, file) == ([], [])
+    assert torch.equal(answer(other.eval()), answer(load(Tied(), file)))
+
+
+def test_a_name_that_a_module_keeps_in_no_file_is_missing(tmp_path: Path) -> None:
+    class Without(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(2, 2, device="meta")
+            self.register_state_dict_post_hook(self.leave_out)
+
+        @staticmethod
+        def leave_out(_: nn.Module, state: dict[str, torch.Tensor], *__: object) -> None:
+            del state["bias"]
+
+    safetensors.torch.save_file({"weight": torch.ones(2, 2)}, tmp_path / "x.safetensors")
+    with pytest.raises(RuntimeError, match=r'Missing key.* "bias"'):
+        load_model(Without(), tmp_path / "x.safetensors")
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -8,6 +8,7 @@ for the driver that the tests have: what it prints is no figure then.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import signal
@@ -100,6 +101,8 @@ def measure(
             print(f"{name} failed:\n{traceback.format_exc()}"[-4000:], flush=True)
         finally:
             signal.alarm(0)
+        gc.collect()
+        torch.cuda.empty_cache()  # other processes come next
         print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     return ok
 

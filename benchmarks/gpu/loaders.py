@@ -6,7 +6,6 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,6 +23,7 @@ def peers(device: torch.device) -> Mapping[str, Loader]:
         found["Run:ai streamer"] = runai
     if importlib.util.find_spec("instanttensor") and device.type == "cuda":
         found["InstantTensor"] = instanttensor
+        found["InstantTensor, buffered"] = instanttensor_buffered
     return found
 
 
@@ -44,19 +44,28 @@ def fastsafetensors(file: Path, device: torch.device) -> dict[str, torch.Tensor]
 
 
 def runai(file: Path, device: torch.device) -> dict[str, torch.Tensor]:
-    """Its tensors are on the CPU; a GPU's are copied one by one, as its documentation does."""
+    """Its tensors are the caller's to keep."""
     os.environ.setdefault("RUNAI_STREAMER_LOG_LEVEL", "ERROR")
     from runai_model_streamer import SafetensorsStreamer
 
     with SafetensorsStreamer() as streamer:
-        streamer.stream_file(str(file))
-        return {name: tensor.to(device) for name, tensor in streamer.get_tensors()}
+        streamer.stream_file(str(file), device=str(device))
+        return dict(streamer.get_tensors())
 
 
 def instanttensor(file: Path, device: torch.device) -> dict[str, torch.Tensor]:
-    """Its tensors own their memory."""
+    """As it comes: past the page cache."""
     from instanttensor import safe_open
 
-    number: Any = device.index or 0
-    with safe_open([str(file)], framework="pt", device=number) as opened:
+    with safe_open([str(file)], framework="pt", device=device) as opened:
+        return dict(opened.tensors())
+
+
+def instanttensor_buffered(file: Path, device: torch.device) -> dict[str, torch.Tensor]:
+    """Through the page cache, which it advises for a file that is loaded often."""
+    from instanttensor import BackendPolicy, safe_open
+
+    with safe_open(
+        [str(file)], framework="pt", device=device, backend=BackendPolicy.BUFFERED
+    ) as opened:
         return dict(opened.tensors())

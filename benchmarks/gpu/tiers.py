@@ -23,7 +23,7 @@ from table import Row
 import bentofn
 from bentofn.runtime.cuda.controller import Controller
 from gpu.model import model_file
-from gpu.setup import Setup, bring_in
+from gpu.setup import Setup, apart, bring_in
 
 ALLOWED = {"A": 0.5, "B": 2.0, "C": 2.0}
 """Seconds beside the time that the bytes take over the bus, by tier."""
@@ -33,13 +33,14 @@ def rows(setup: Setup) -> Iterator[Row]:
     """Seconds of each stage, and from checkpointed out to the first correct answer."""
     file = model_file(setup)
     bring_in(file)
-    yield from in_memory(setup, file)
+    parts = [in_memory(setup, file)]
     try:
-        from gpu.tiers_disk import on_disk
+        from gpu.tiers_disk import LOADERS, on_disk
     except ImportError as error:
         print(f"tiers B and C: left out, {error}", flush=True)
-        return
-    yield from on_disk(setup, file)
+    else:
+        parts += [on_disk(setup, file, tier) for tier in LOADERS]
+    yield from apart(*parts)
 
 
 def goal(setup: Setup, tier: str, size: int) -> str | None:
@@ -53,22 +54,26 @@ def in_memory(setup: Setup, file: Path) -> Iterator[Row]:
     stages: dict[str, list[float]] = {
         name: [] for name in ("take out", "put back", "first answer", "put back and answer")
     }
-    with controller() as resident, worker(setup, file) as model:
-        loaded = [model.started]
-        wanted = model.ask("answer")
-        resident.version()
-        for _ in range(setup.rounds):
-            model.ask("settle")
-            stages["take out"].append(timed(lambda: resident.take_out(model.pid)))
-            back = timed(lambda: resident.put_back(model.pid))
-            began = time.perf_counter()
-            answer = model.ask("answer")
-            answered = time.perf_counter() - began
-            if answer != wanted:
-                raise SystemExit("tier A: the answer is another one after the restore")
-            stages["put back"].append(back)
-            stages["first answer"].append(answered)
-            stages["put back and answer"].append(back + answered)
+    left: list[float] = []
+    with controller() as resident:
+        resident.version()  # what it needs of the GPU itself is not the worker's
+        free, _ = setup.context.free_memory()
+        with worker(setup, file) as model:
+            loaded = [model.started]
+            wanted = model.ask("answer")
+            for _ in range(setup.rounds):
+                model.ask("settle")
+                stages["take out"].append(timed(lambda: resident.take_out(model.pid)))
+                left.append((free - setup.context.free_memory()[0]) / 1e6)
+                back = timed(lambda: resident.put_back(model.pid))
+                began = time.perf_counter()
+                answer = model.ask("answer")
+                answered = time.perf_counter() - began
+                if answer != wanted:
+                    raise SystemExit("tier A: the answer is another one after the restore")
+                stages["put back"].append(back)
+                stages["first answer"].append(answered)
+                stages["put back and answer"].append(back + answered)
         fresh = []
         for _ in range(setup.rounds):
             with controller() as one:
@@ -77,6 +82,7 @@ def in_memory(setup: Setup, file: Path) -> Iterator[Row]:
     for name, values in stages.items():
         figure = goal(setup, "A", size) if name == "put back and answer" else None
         yield Row(f"tier A: {name}", "bentofn", "time", "s", values, figure)
+    yield Row("tier A: left on the GPU when out", "bentofn", "size", "MB", left, "<= 0")
     yield Row("a controller's start (cuInit)", "bentofn", "time", "s", fresh)
     yield Row("plain start to first answer", "bentofn", "time", "s", loaded)
 

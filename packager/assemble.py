@@ -26,6 +26,7 @@ from bentofn.packager.environment.resolve import Lock, cached_lock, resolve
 from bentofn.packager.environment.torch_build import build_note, is_cpu, needs_cuda, refuse_cuda
 from bentofn.packager.home import Home
 from bentofn.packager.kept.build import compiled_layer
+from bentofn.packager.kept.normal import trials_folder
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.layers import FAST, SMALLEST, Packing
 from bentofn.packager.modelsources.resolved import find
@@ -126,11 +127,11 @@ class Assembler:
             notes = self._prove(key, bench, environment, manifest)
         with self.step("obstacles"):
             obstacles = look_once(
-                *(self.inputs, key, python, bench, manifest, self.home, self.scratch, self.report)
+                *(self.inputs, key, python, bench, manifest, self.home, self._trials, self.report)
             )
         with self.step("compiled"):
             compiled = compiled_layer(
-                *(self.inputs, key, python, bench, manifest, self.home, self.store, self.scratch),
+                *(self.inputs, key, python, bench, manifest, self.home, self.store, self._trials),
                 self.report,
             )
         if compiled is not None:
@@ -163,6 +164,11 @@ class Assembler:
     def unslimmed(self) -> Path:
         """Where the bench stands as it was installed, if it was installed by this build."""
         return self.scratch / "unslimmed"
+
+    @property
+    def _trials(self) -> Path:
+        """Where the service is tried; paths of it get into what it compiles."""
+        return trials_folder(self.scratch)
 
     @property
     def _packing(self) -> Packing:
@@ -310,6 +316,6 @@ class Assembler:
             self.report("Slimmed; without an example, only that the service imports is proved")
             return bench.notes
         note = prove_once(
-            self.inputs, imports, bench, manifest, self.home, self.scratch, self.report
+            self.inputs, imports, bench, manifest, self.home, self._trials, self.report
         )
         return bench.notes if note is None else (*bench.notes, note)

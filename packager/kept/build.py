@@ -23,7 +23,7 @@ from bentofn.runtime.kept.host import this_host
 from bentofn.runtime.kept.start import COMPILERS
 from bentofn.runtime.manifest import BentoManifest, canonical_json
 
-RULES = 2
+RULES = 3
 """Raised when the same service would be kept otherwise."""
 
 _COMPILES = re.compile(
@@ -70,7 +70,7 @@ def compiled_layer(
         manifest: The bento's, without this layer.
         home: Where outcomes are kept.
         store: Takes the layer.
-        scratch: A temporary folder, the proof's.
+        scratch: Where the proof tries, see :func:`~.normal.trials_folder`.
         report: Told what is going on.
     """
     if not any(api.examples for api in manifest.contract.apis) or inputs.target.is_foreign:
@@ -96,7 +96,7 @@ def compiled_layer(
     outcome = trial.earlier(root)
     if outcome is None or outcome.answers is None:
         return None
-    found = collect(trial.compiles(root))
+    found = collect(trial.compiles(root), places=(root,))
     if found is not None:
         layer = put_layer(store, found.entries(), kind="compiled", title=COMPILED)
         made = Compiled(layer, found.modules)

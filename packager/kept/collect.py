@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bentofn.packager.kept.normal import is_own, normal
 from bentofn.packager.layers import LayerFile
 from bentofn.runtime.kept.host import Host
 from bentofn.runtime.kept.layer import FILES, MODULES, RECORD, Kept
@@ -31,11 +32,13 @@ class Collected:
         kept: On what, and by what.
         files: Path below :data:`FILES` to the file.
         modules: What was imported for it of the packages, such as ``env/torch/_dynamo/utils.py``.
+        places: Where the service and its compilers stood; none of it is kept.
     """
 
     kept: Kept
     files: dict[str, Path]
     modules: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -53,8 +56,13 @@ class Collected:
         """The entries of its layer."""
         place = f"{ARCHIVE_PREFIX}/{COMPILED}/{self.id}"
         yield LayerFile(f"{place}/{RECORD}", self.kept.to_json())
+        for path, source in self.contents():
+            yield LayerFile(f"{place}/{FILES}/{path}", source)
+
+    def contents(self) -> Iterator[tuple[str, bytes | Path]]:
+        """The files as they are kept: path below :data:`FILES`, and the content or where it is."""
         for path, file in self.files.items():
-            yield LayerFile(f"{place}/{FILES}/{path}", file)
+            yield (path, file) if is_own(path) else normal(path, file.read_bytes(), self.places)
 
 
 def directory_of(host: Host) -> str:
@@ -62,7 +70,9 @@ def directory_of(host: Host) -> str:
     return hashlib.sha256(canonical_json(host)).hexdigest()[:16]
 
 
-def collect(directory: Path, before: Sequence[Path] = ()) -> Collected | None:
+def collect(
+    directory: Path, before: Sequence[Path] = (), places: Sequence[Path] = ()
+) -> Collected | None:
     """Read the directory in which a process compiled; None where it compiled nothing.
 
     The process may have been kept from files that its reader can read: links that lead elsewhere
@@ -71,14 +81,15 @@ def collect(directory: Path, before: Sequence[Path] = ()) -> Collected | None:
     Args:
         directory: It; nobody writes to it any more.
         before: Where that is, which is part of what is kept now.
+        places: Where the service and its compilers stood.
     """
-    places = [os.path.realpath(each) for each in (directory, *before)]
+    inside = [os.path.realpath(each) for each in (directory, *before)]
 
-    def is_own(path: Path) -> bool:
+    def leads_inside(path: Path) -> bool:
         real = os.path.realpath(path)
-        return os.path.isfile(real) and any(real.startswith(f"{each}/") for each in places)  # noqa: PTH113
+        return os.path.isfile(real) and any(real.startswith(f"{each}/") for each in inside)  # noqa: PTH113
 
-    if not is_own(directory / RECORD) or not is_own(directory / MODULES):
+    if not leads_inside(directory / RECORD) or not leads_inside(directory / MODULES):
         return None
     try:
         kept = Kept.from_json((directory / RECORD).read_bytes())
@@ -88,9 +99,9 @@ def collect(directory: Path, before: Sequence[Path] = ()) -> Collected | None:
     found = {
         path.relative_to(directory).as_posix(): path
         for path in sorted(directory.rglob("*"))
-        if path.parent != directory and is_own(path) and _is_whole(path, directory)
+        if path.parent != directory and leads_inside(path) and _is_whole(path, directory)
     }
-    return Collected(kept, found, modules) if found else None
+    return Collected(kept, found, modules, tuple(map(str, places))) if found else None
 
 
 def _is_whole(path: Path, directory: Path) -> bool:

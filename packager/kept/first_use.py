@@ -113,7 +113,7 @@ class FirstUse:
             error = json.loads(output.read_bytes()).get("error")
             if error:
                 self.tell(f"the examples fail here: {error}")
-        return collect(writes, (self.root.compiled, self.place))
+        return collect(writes, (self.root.compiled, self.place), (scratch, self.root.path))
 
     def _run(self, command: list[str], env: Mapping[str, str]) -> None:
         """Run a process, and what it starts, to its end or until it is called off."""

@@ -31,11 +31,14 @@ def keep(home: Home, digest: str, found: Collected) -> None:
 
 
 def copy_to(directory: Path, found: Collected) -> None:
-    """Copy what was compiled, with its times, as it stands in a root."""
-    for path, file in found.files.items():
+    """Copy what was compiled, as it stands in a root."""
+    for path, source in found.contents():
         copy = directory / FILES / path
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, copy)
+        if isinstance(source, Path):
+            shutil.copyfile(source, copy)
+        else:
+            copy.write_bytes(source)
     (directory / RECORD).write_bytes(found.kept.to_json())
 
 

@@ -100,14 +100,24 @@ class Caches:
         codecache = [hooks.same_everywhere(str(self.environment))]
         patches: dict[str, list[hooks.Patch]] = {
             hooks.CODECACHE: codecache,
+            hooks.BUILDER: [hooks.named_elsewhere(self._as_in_an_image())],
             hooks.ISA: [hooks.tried_before],
             hooks.METRICS: [hooks.tell_of(self.report.heard)],
         }
+        patches |= {name: [hooks.untimed] for name in hooks.RESULTS}
         if os.environ[_ANY_THREADS] == "1":
             patches[hooks.FRAMES] = [self.threads.follow]
         if self.kept is not None:
             codecache.append(hooks.known_source(self.kept[1].torch_key))
         hooks.install(patches)
+
+    def _as_in_an_image(self) -> dict[str, str]:
+        """Where compiled code says that it stands: no bento tells of who built it."""
+        image = BentoRoot.in_image()
+        return {
+            str(self.environment): str(image.environment),
+            str(self.writes): str(image.compiled),
+        }
 
     def before_compiling(self, call: Callable[[], None]) -> bool:
         """Have a function called before anything is compiled; False where it would not be."""

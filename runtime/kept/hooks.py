@@ -14,6 +14,7 @@ import importlib.abc
 import importlib.machinery
 import json
 import os
+import shlex
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +23,21 @@ from types import ModuleType
 from typing import Any
 
 CODECACHE = "torch._inductor.codecache"
+BUILDER = "torch._inductor.cpp_builder"
 ISA = "torch._inductor.cpu_vec_isa"
 WORKERS = "torch._inductor.async_compile"
 METRICS = "torch._dynamo.utils"
 CALLBACKS = "torch._dynamo.callback"
 FRAMES = "torch._dynamo.convert_frame"
+
+RESULTS = (
+    "torch._inductor.output_code",
+    "torch._functorch._aot_autograd.aot_autograd_result",
+    "torch._functorch._aot_autograd.autograd_cache",
+)
+"""Where the classes of what torch keeps of a compilation are, in 2.13 and before."""
+
+_TIMES = ("_time_taken_ns", "forward_time_taken_ns", "backward_time_taken_ns")
 
 Patch = Callable[[ModuleType], None]
 
@@ -56,6 +67,38 @@ def same_everywhere(environment: str) -> Patch:
         module.__dict__["code_hash"] = hashed
 
     return patch
+
+
+def named_elsewhere(places: Mapping[str, str]) -> Patch:
+    """Have C++ kernels hold other paths than those that they are compiled with.
+
+    Args:
+        places: Where something stands, to where kernels say that it does.
+    """
+    real = {os.path.realpath(place): name for place, name in places.items()}
+    options = [f"-ffile-prefix-map={place}={name}" for place, name in (real | {**places}).items()]
+
+    def patch(module: ModuleType) -> None:
+        run = getattr(module, "_run_compile_cmd", None)
+        if run is None:
+            return
+
+        def run_elsewhere(command: str, *where: str, **also: str) -> object:
+            is_compiler = command.split(" ", 1)[0].endswith(("g++", "gcc", "clang++", "clang"))
+            command = f"{command} {shlex.join(options)}" if is_compiler else command
+            return run(command, *where, **also)
+
+        module.__dict__["_run_compile_cmd"] = run_elsewhere
+
+    return patch
+
+
+def untimed(module: ModuleType) -> None:
+    """Have no time that a compilation took kept with it: it is another each time."""
+    for each in list(vars(module).values()):
+        for name in set(_TIMES) & set(getattr(each, "__dataclass_fields__", ())):
+            if isinstance(each, type):
+                setattr(each, name, property(lambda _: 0, lambda _, __: None))
 
 
 def known_source(torch_key: str) -> Patch:

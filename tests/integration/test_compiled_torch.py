@@ -42,6 +42,13 @@ class Compiled:
         return round(float(self.run(torch.ones(rows, 8))), 3)
 """
 
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Path to content of all files below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
 START = "from bentofn.runtime.kept import start"
 RESIZED = """
         torch.set_num_threads(torch.get_num_threads() + 1)
@@ -105,7 +112,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert document["obstacles"] == []
     assert "compiled at this start" in said
     assert "<lambda> (service.py:8); nothing compiled is kept with the bento yet" in said
-    found = collect(folder / "writes")
+    found = collect(folder / "writes", places=[folder])
     assert found is not None
     assert "env/torch/_dynamo/utils.py" in found.modules
     copy_to(folder / "kept" / found.id, found)
@@ -131,6 +138,18 @@ def test_a_root_elsewhere_finds_it_without_a_compiler(
     total = float(base64.b64decode(answer["body"]))
     assert total == pytest.approx(3 * 8 * (math.sin(1) + 1), abs=1e-3)
     assert "compiled" not in said
+
+
+def test_the_same_service_elsewhere_gives_the_same_bytes(
+    kept: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("again")  # of a name as long as that of the first
+    ask(root_at(folder / "root", 3), **{WRITES: str(folder / "writes")})
+    found = collect(folder / "writes", places=[folder])
+    assert found is not None
+    copy_to(folder / "kept" / found.id, found)
+    assert contents(folder / "kept") == contents(kept)
+    assert not [path for path, data in contents(kept).items() if str(kept.parent).encode() in data]
 
 
 def test_what_is_not_kept_is_compiled_and_told(kept: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ python benchmarks/timeline_picture.py TRACE.json docs/cold-start-timeline.svg
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ SHALLOW = 4
 
 KINDS = {
     "process": "platform", "restore": "platform", "request": "platform", "fork": "platform",
-    "cold": "whole", "interpreter": "python", "boot": "python", "import": "imports",
+    "interpreter": "python", "boot": "python", "import": "imports",
     "manifest": "python", "construct": "model", "weights": "model", "module": "model",
     "cuda": "model", "app": "python", "warm-up": "warm", "example": "warm", "answer": "answer",
     "call": "answer", "orders": "own", "environment": "own", "renew": "own", "seal": "own",
@@ -85,7 +86,7 @@ def starts_of(document: dict[str, Any]) -> Iterator[Start]:
             if began <= each["ts"] <= ended and each is not whole and each["dur"] > 0
         ]  # fmt: skip
         ours = [each for each in during if names[each["pid"]] == "platform"]
-        theirs = [each for each in during if each not in ours]
+        theirs = [each for each in during if names[each["pid"]] != "platform"]
         name = whole["name"].partition(", ")[2]
         platform, instance = list(_boxes(ours, began)), list(_main(theirs, began))
         yield Start(name, whole["dur"] / 1000, platform, instance)
@@ -161,7 +162,8 @@ def _slice(box: Box, y: int, scale: float) -> Iterator[str]:
 
 def axis(top: int, bottom: int, longest: float, scale: float) -> Iterator[str]:
     """Lines at round times, with the times above them."""
-    step = next(each for each in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if longest / each <= 10)
+    steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+    step = next(each for each in steps if longest / each <= 10)
     for at in range(0, int(longest) + 1, step):
         x = LEFT + at * scale
         if x < RIGHT - 40:
@@ -175,7 +177,10 @@ def _time(milliseconds: float) -> str:
 
 def draw(document: dict[str, Any]) -> str:
     """The picture: the plain start, the restored one to the same scale, and that enlarged."""
-    plain, restored = starts_of(document)
+    starts = list(starts_of(document))
+    if len(starts) != 2:
+        raise SystemExit("The trace has no start of two kinds; make it without --snapshot none.")
+    plain, restored = starts
     longest = plain.took
     scale, zoom = (RIGHT - LEFT) / longest, (RIGHT - LEFT) / restored.took
     body = [_heading(34, f"Started plainly: {_time(plain.took)}")]

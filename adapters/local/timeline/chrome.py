@@ -6,6 +6,7 @@ https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,9 +19,6 @@ from bentofn.runtime.stages import Stage
 
 _PLATFORM = 1
 """Number of the platform's process in a trace; those of the instances follow."""
-
-_APART = 1 << 32
-"""Between the numbers of one thread's tracks; more than the system's largest."""
 
 Event = dict[str, Any]
 
@@ -48,22 +46,26 @@ def trace_events(timelines: Sequence[Timeline]) -> Iterator[Event]:
     """The events of some timelines: each process and thread named, each stage a slice."""
     zero = min(each.began for each in timelines)
     platform = [told for each in timelines for told in (_whole(each), *each.platform)]
-    yield from _process(_PLATFORM, "platform", platform, zero)
+    # Not the system's numbers: a thread may need several, and Perfetto reads 32 bits of each.
+    tracks = itertools.count(1)
+    yield from _process(_PLATFORM, "platform", platform, zero, tracks)
     number = _PLATFORM
     for timeline in timelines:
         for process in dict.fromkeys(each.process for each in timeline.instance):
             number += 1
             told = [each for each in timeline.instance if each.process == process]
-            yield from _process(number, f"instance, {timeline.name}", told, zero)
+            yield from _process(number, f"instance, {timeline.name}", told, zero, tracks)
 
 
-def _process(number: int, name: str, told: Sequence[Stage], zero: int) -> Iterator[Event]:
+def _process(
+    number: int, name: str, told: Sequence[Stage], zero: int, tracks: Iterator[int]
+) -> Iterator[Event]:
     yield _named("process_name", number, 0, {"name": name})
     yield _named("process_sort_index", number, 0, {"sort_index": number})
     for thread in dict.fromkeys(each.thread for each in told):
         of_thread = [each for each in told if each.thread == thread]
-        for lane, stages in enumerate(_lanes(of_thread)):
-            track = thread + lane * _APART
+        for stages in _lanes(of_thread):
+            track = next(tracks)
             yield _named("thread_name", number, track, {"name": of_thread[0].thread_name})
             yield from (_slice(each, number, track, zero) for each in stages)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.stages import stage
 from bentofn.runtime.weights.memory import mapped, populate
 from bentofn.runtime.weights.sources.files import FileSource, identity_of
 from bentofn.runtime.weights.staging import staging_of
@@ -17,8 +18,10 @@ from bentofn.runtime.weights.staging import staging_of
 if TYPE_CHECKING:
     import torch
 
-_reading: set[tuple[int, int, int, int]] = set()
-"""Files that are being read now, by :func:`identity_of`."""
+Identity = tuple[int, int, int, int]
+
+_reading: list[Identity] = []
+"""Files that are on their way into memory, each as often as that was asked for."""
 
 
 class Prefetch:
@@ -54,9 +57,13 @@ def prefetch(
     """
     names = [os.fspath(name) for name in filenames]
     number = _gpu(device)
-    work = [threading.Thread(target=_read, args=(name,), daemon=True) for name in names]
+    files = _opened(names)
+    # One after the other, as they are loaded; each is read by several threads.
+    work = []
+    if files:
+        work.append(threading.Thread(target=_read, args=(files,), name="prefetch", daemon=True))
     if number is not None:
-        work.append(threading.Thread(target=_wake, args=(number,), daemon=True))
+        work.append(threading.Thread(target=_wake, args=(number,), name="wake", daemon=True))
     for thread in work:
         thread.start()
     return Prefetch(work)
@@ -79,20 +86,34 @@ def _gpu(device: str | int | torch.device) -> int | None:
     return int(number or 0)
 
 
-def _read(filename: str | os.PathLike[str]) -> None:
-    with suppress(OSError, ValueError):
-        descriptor = os.open(filename, os.O_RDONLY | os.O_CLOEXEC)
-        identity = identity_of(descriptor)
-        _reading.add(identity)
-        try:
-            populate(mapped(descriptor, identity[2]), descriptor)
-        finally:
-            _reading.discard(identity)
-            os.close(descriptor)
+def _opened(names: Sequence[str]) -> Sequence[tuple[int, Identity]]:
+    """Those files that there are, which a load knows from now on to be read already."""
+    found = []
+    for name in names:
+        with suppress(OSError, ValueError):
+            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            found.append((descriptor, identity_of(descriptor)))
+    _reading.extend(identity for _, identity in found)
+    return found
+
+
+def _read(files: Sequence[tuple[int, Identity]]) -> None:
+    with stage("weights.prefetch", bytes=sum(identity[2] for _, identity in files)):
+        for descriptor, identity in files:
+            try:
+                populate(mapped(descriptor, identity[2]), descriptor)
+            except (OSError, ValueError):
+                pass  # the load tells of it
+            finally:
+                _reading.remove(identity)
+                os.close(descriptor)
 
 
 def _wake(number: int) -> None:
     with suppress(CudaError, UserError, OSError):
         library = Library.find()
         if library is not None:
-            staging_of(library, number).prepare()
+            with stage("cuda.init"):
+                staging = staging_of(library, number)
+            with stage("weights.pin"):
+                staging.prepare()

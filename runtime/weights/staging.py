@@ -6,13 +6,14 @@ import itertools
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from mmap import mmap
 from queue import SimpleQueue
 from typing import NamedTuple
 
 from bentofn.runtime.cuda.context import Context, Event, Stream
 from bentofn.runtime.cuda.library import CudaError, Library
+from bentofn.runtime.stages import stage
 from bentofn.runtime.weights.memory import address_of, cpus, private
 from bentofn.runtime.weights.plan import Chunk
 from bentofn.runtime.weights.sharing import share
@@ -111,7 +112,8 @@ class Staging:
                 share(self._carry, jobs, self._threads)
             finally:
                 # What is on its way goes to memory that the caller may give back.
-                failed = self._settle()
+                with stage("weights.copy"):
+                    failed = self._settle()
             if failed:
                 raise failed
 
@@ -187,8 +189,20 @@ class Staging:
         return slot
 
 
-_kept: dict[tuple[int, str, int], Staging] = {}
-_lock = threading.Lock()
+@dataclass
+class _Rings:
+    """Those of this process, by the driver's library and the GPU's number."""
+
+    kept: dict[tuple[str, int], Staging] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def forget(self) -> None:
+        """In a child process: CUDA is its parent's, and so may be a lock that nobody gives back."""
+        self.kept, self.lock = {}, threading.Lock()
+
+
+_rings = _Rings()
+os.register_at_fork(after_in_child=_rings.forget)
 
 
 def staging_of(library: Library, number: int) -> Staging:
@@ -201,16 +215,15 @@ def staging_of(library: Library, number: int) -> Staging:
     Raises:
         CudaError: The GPU cannot be used.
     """
-    key = (os.getpid(), library.path, number)
-    with _lock:
-        if key not in _kept:
-            _kept[key] = Staging(Context(library, number))
-        return _kept[key]
+    key = library.path, number
+    with _rings.lock:
+        if key not in _rings.kept:
+            _rings.kept[key] = Staging(Context(library, number))
+        return _rings.kept[key]
 
 
 def release() -> None:
     """Give back the pinned memory of this process; the next load takes it anew."""
-    with _lock:
-        for (process, _, _), staging in _kept.items():
-            if process == os.getpid():
-                staging.close()
+    with _rings.lock:
+        for staging in _rings.kept.values():
+            staging.close()

@@ -21,6 +21,7 @@ from bentofn.runtime.cuda import quiet
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.exchange import ASGIApp
+from bentofn.runtime.idle_connections import close_idle_connections
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.lifespan import Lifespan
 from bentofn.runtime.modal_variables import CORS, LINKS
@@ -51,7 +52,9 @@ class Served:
 
     def load(self) -> None:
         """Import the service only: what can be kept of one whose constructor needs the GPU."""
-        lifecycle.load(self._where)
+        services = lifecycle.load(self._where).all_services(exclude_urls=True).values()
+        close_idle_connections()
+        self._renewals = renew.find_imported([each.inner for each in services])
 
     def construct(self) -> None:
         """Bring the service to its snapshot point.
@@ -67,10 +70,9 @@ class Served:
 
     def go_on(self) -> None:
         """Become a container of its own: once, after the restore where there is a snapshot."""
+        renew.renew(self._renewals)
         if self._prepared is None:
             self.construct()
-        else:
-            renew.renew(self._renewals)
         assert self._prepared is not None
         run_after_restore(self._prepared.instance)
         rules = json.loads(os.environ.get(CORS, "{}"))

@@ -107,6 +107,8 @@ def _image(desired: Desired, python: Any, root: BentoRoot, file: Path) -> Any:
     copy = script is not None
     image = image.add_local_dir(root.runtime.resolve(), f"{ROOT}/runtime", copy=copy)
     image = image.add_local_dir(root.source.resolve(), f"{ROOT}/src", copy=copy)
+    if root.compiled.is_dir():
+        image = image.add_local_dir(root.compiled.resolve(), f"{ROOT}/compiled", copy=copy)
     image = image.add_local_file(root.manifest, f"{ROOT}/bento.json", copy=copy)
     if script is not None:
         written = file.with_name("setup_script")

@@ -19,7 +19,7 @@ from bentofn.adapters.modal.capabilities import CAPABILITIES
 from bentofn.adapters.modal.desired import joined
 from bentofn.adapters.modal.schedules import MOST_RETRIES, NotOnModal, timing
 from bentofn.adapters.plan import Problem, in_order
-from bentofn.adapters.protocol import FunctionSpec
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.schedule import MOST_RETRIES as USUAL_RETRIES
 from bentofn.packager.config.model import ImageOptions
 
@@ -50,7 +50,13 @@ def problems_of(spec: FunctionSpec, bento: Bento) -> tuple[Problem, ...]:
         for each in conformity.problems(profile, spec.settings, contract)
         if "GPU" not in each.sentence
     ]
-    own = [*_scaling(spec), *_gpus(spec, bento), *_batching(spec, bento), *_image(bento)]
+    own = [
+        *_scaling(spec),
+        *_gpus(spec, bento),
+        *_snapshots(spec),
+        *_batching(spec, bento),
+        *_image(bento),
+    ]
     rest = [*_schedules(spec, bento), *_labels(spec), *public_url(spec.settings)]
     return in_order([*CAPABILITIES.problems(spec.settings), *theirs, *own, *rest])
 
@@ -79,9 +85,7 @@ def _scaling(spec: FunctionSpec) -> Iterator[Problem]:
 
 def _gpus(spec: FunctionSpec, bento: Bento) -> Iterator[Problem]:
     settings = spec.settings
-    for asked in (settings.gpu, *settings.gpu_fallbacks):
-        if asked is None:
-            continue
+    for asked in _asked(settings):
         kind, _, count = asked.upper().partition(":")
         if kind not in MOST_GPUS:
             yield _violation(
@@ -89,21 +93,41 @@ def _gpus(spec: FunctionSpec, bento: Bento) -> Iterator[Problem]:
             )
         elif count and not (count.isdecimal() and 1 <= int(count) <= MOST_GPUS[kind]):
             yield _violation("gpu", f"Modal gives 1 to {MOST_GPUS[kind]} of {kind}, not {asked!r}.")
-    if settings.gpu_snapshot and not settings.gpu:
-        yield _violation("gpuSnapshot", "gpuSnapshot is for functions with a gpu; name one.")
     resources = bento.manifest.contract.config.get("resources") or {}
     if not settings.gpu and resources.get("gpu"):
         yield _violation(
             "gpu",
             f"{bento.tag} asks for a GPU in its resources; name one of Modal's as gpu, such as L4.",
         )
-    if settings.gpu and not settings.gpu_snapshot and settings.snapshot != "none":
+
+
+def _snapshots(spec: FunctionSpec) -> Iterator[Problem]:
+    settings = spec.settings
+    if not settings.gpu_snapshot:
+        if settings.gpu and settings.snapshot != "none":
+            yield Problem(
+                "differs",
+                "snapshot",
+                "The snapshot holds what the service imports and not the service, since there is "
+                "no GPU while it is taken; gpuSnapshot: true keeps all of it.",
+            )
+        return
+    if not settings.gpu:
+        yield _violation("gpuSnapshot", "gpuSnapshot is for functions with a gpu; name one.")
+    if settings.snapshot == "none":
+        yield _violation("gpuSnapshot", "snapshot: none keeps no GPU memory either; leave one out.")
+    several = [each for each in _asked(settings) if each.partition(":")[2] not in ("", "1")]
+    if several:
         yield Problem(
             "differs",
-            "snapshot",
-            "The snapshot holds what the service imports and not the service, since there is no "
-            "GPU while it is taken; gpuSnapshot: true keeps all of it.",
+            "gpuSnapshot",
+            f"The memory of several GPUs ({several[0]}) cannot be kept while NCCL joins them: call "
+            "torch.distributed.destroy_process_group in a before_snapshot hook.",
         )
+
+
+def _asked(settings: FunctionSettings) -> list[str]:
+    return [each for each in (settings.gpu, *settings.gpu_fallbacks) if each is not None]
 
 
 def _batching(spec: FunctionSpec, bento: Bento) -> Iterator[Problem]:

@@ -18,14 +18,14 @@ from functools import partial
 from bentofn.runtime.dependency import in_process
 from bentofn.runtime.renew.clocks import find_clocks
 from bentofn.runtime.renew.environment import renew_environment
-from bentofn.runtime.renew.generators import find_generators, renew_generator
+from bentofn.runtime.renew.generators import find_declared, find_generators, renew_generator
 from bentofn.runtime.renew.identity import find_identity
 from bentofn.runtime.renew.libraries import find_libraries
 from bentofn.runtime.renew.names import find_names
 from bentofn.runtime.renew.native import find_native
 from bentofn.runtime.renew.wiped import find_wiped
 
-__all__ = ["Renewal", "find", "renew", "renew_environment"]
+__all__ = ["Renewal", "find", "find_imported", "renew", "renew_environment"]
 
 Renewal = Callable[[], None]
 """A function that a copy calls, once, before anything of the service's runs in it."""
@@ -37,16 +37,29 @@ def find(instance: object) -> list[Renewal]:
     Args:
         instance: The service's instance.
     """
+    return _find(
+        generator
+        for each in (*_siblings(instance), instance)
+        for generator in find_generators(each)
+    )
+
+
+def find_imported(classes: Iterable[type]) -> list[Renewal]:
+    """The same for services that are imported, and not constructed yet.
+
+    Args:
+        classes: Theirs.
+    """
+    return _find(generator for each in classes for generator in find_declared(each))
+
+
+def _find(generators: Iterable[object]) -> list[Renewal]:
     return [
         *find_clocks(),
         *find_wiped(),
         *find_native(),
         *find_libraries(),
-        *(
-            partial(renew_generator, generator)
-            for each in (*_siblings(instance), instance)
-            for generator in find_generators(each)
-        ),
+        *(partial(renew_generator, generator) for generator in generators),
         *find_names(),
         *find_identity(),
     ]

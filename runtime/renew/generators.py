@@ -21,9 +21,21 @@ def find_generators(instance: object) -> list[object]:
     They are looked for in the instance, its class and the modules of its project, and in the
     containers and objects that these hold.
     """
+    return _within([instance, *_declared(type(instance))])
+
+
+def find_declared(cls: type) -> list[object]:
+    """The same for a class of which there is no instance yet."""
+    return _within(_declared(cls))
+
+
+def _declared(cls: type) -> list[object]:
+    return [vars(each) for each in (*cls.__mro__, *_project_of(cls))]
+
+
+def _within(left: list[object]) -> list[object]:
     found: list[object] = []
     seen: set[int] = set()
-    left: list[object] = [instance, *map(vars, [*type(instance).__mro__, *_project_of(instance)])]
     while left:
         value = left.pop()
         if id(value) not in seen:
@@ -55,9 +67,9 @@ def fresh_seed() -> int:
     return int.from_bytes(os.urandom(8), "little")
 
 
-def _project_of(instance: object) -> Iterator[ModuleType]:
+def _project_of(cls: type) -> Iterator[ModuleType]:
     """The loaded modules that stand beside the service's."""
-    own = sys.modules.get(type(instance).__module__)
+    own = sys.modules.get(cls.__module__)
     folder = os.path.dirname(getattr(own, "__file__", None) or "")  # noqa: PTH120
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)

@@ -24,8 +24,11 @@ from bentofn.packager.store import Store
 
 GREETER = """\
 import os
+import random
 
 import bentofn
+
+DICE = random.Random(7)
 
 
 @bentofn.service(name="greeter")
@@ -37,6 +40,8 @@ class Greeter:
 
     @bentofn.after_restore
     def renewed(self):
+        if os.environ.get("FAIL_LATER"):
+            raise ValueError("no such database")
         self.seen.append("after_restore")
 
     @bentofn.on_startup
@@ -55,6 +60,10 @@ class Greeter:
     @bentofn.api
     def told(self) -> dict:
         return {"seen": self.seen, "secret": os.environ.get("SECRET", "")}
+
+    @bentofn.api
+    def throw(self) -> float:
+        return DICE.random()
 
     @bentofn.api
     async def count(self, to: int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,42 @@ def test_it_is_constructed_before_the_snapshot_and_renewed_after(deploy: Any, cl
     assert "greeting you" in warmed  # the example, which is answered before the snapshot
     assert "greeting me" in restored
     assert "greeting me" not in warmed
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [({}, "service"), ({"gpu": "L4"}, "imports"), ({"gpu": "L4", "gpu_snapshot": True}, "service")],
+    ids=["cpu", "gpu", "gpu_snapshot"],
+)
+def test_no_container_throws_the_dice_of_its_snapshot(
+    deploy: Any, adapter: ModalAdapter, cloud: Cloud, settings: Any, kept: str
+) -> None:
+    deploy(url=None, **settings)
+    thrown = json.loads(b"".join(adapter.invoke("greeter", b"{}", api="throw").body))
+    assert thrown != random.Random(7).random()
+    told = json.loads(b"".join(adapter.invoke("greeter", b"{}", api="told").body))
+    assert told["seen"] == ["construct", "after_restore", "startup"]
+    warmed, _, restored = said(cloud).partition("<snapshot>")
+    assert "greeting you" in (warmed if kept == "service" else restored)
+    assert "<snapshot>" in said(cloud)
+
+
+def test_a_container_whose_gpu_memory_does_not_come_back_starts_without_its_snapshot(
+    deploy: Any, adapter: ModalAdapter, cloud: Cloud
+) -> None:
+    cloud.state.gpu_restore = "error"
+    deploy(url=None, gpu="L4", gpu_snapshot=True)
+    told = json.loads(b"".join(adapter.invoke("greeter", b"{}", api="told").body))
+    assert told["seen"] == ["construct", "after_restore", "startup"]
+    _, _, again = said(cloud).partition("<snapshot>")
+    assert "retrying task without snapshot" in again
+    assert "greeting you" in again
+
+
+def test_a_hook_that_fails_after_the_restore_says_so(deploy: Any, adapter: ModalAdapter) -> None:
+    deploy(environment={"FAIL_LATER": "1"})
+    with pytest.raises(UserError, match=r"after_restore hook Greeter.renewed .*no such database"):
+        adapter.invoke("greeter", b"{}", api="greet")
 
 
 def test_new_code_answers_once_it_is_deployed_and_the_old_after_a_rollback(

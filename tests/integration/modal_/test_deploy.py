@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +16,13 @@ from modal_proto import api_pb2
 
 from bentofn.adapters.batching import Batching
 from bentofn.adapters.modal.adapter import ModalAdapter
-from bentofn.adapters.protocol import Load
+from bentofn.adapters.protocol import FunctionSettings, FunctionSpec, Load
 from bentofn.adapters.schedule import Schedule
 from bentofn.adapters.secret import Secret
 from bentofn.adapters.url import Url
 from bentofn.packager.home import Home
+from bentofn.packager.roots.materialise import materialise
+from bentofn.packager.store import Store
 from bentofn.runtime.errors import UserError
 
 WRITES = re.compile(
@@ -224,6 +228,18 @@ def test_weights_are_in_a_volume_by_their_digest(
     assert adapter.plan(spec("adder:1", memory=256)).uploads[0].present
 
 
+def test_what_its_examples_compiled_is_in_the_container(
+    sparse_home: Home, adapter: ModalAdapter, cloud: Cloud, tmp_path: Path
+) -> None:
+    unpacked = materialise(sparse_home, Store(sparse_home).get("bento", "greeter:1"))
+    bento = shutil.copytree(unpacked, tmp_path / "bento")
+    (bento / "compiled" / "0123").mkdir(parents=True)
+    (bento / "compiled" / "0123" / "kept.json").touch()
+    adapter.apply(FunctionSpec("greeter", str(bento), FunctionSettings()), lambda _: None)
+    sent = {path for each in created(cloud).mount_ids for path in cloud.state.mounts[each]}
+    assert "/opt/bento/compiled/0123/kept.json" in sent
+
+
 def test_gpus_have_fallbacks_and_a_snapshot_of_their_own(deploy: Any, cloud: Cloud) -> None:
     deploy(gpu="H100:2", gpu_fallbacks=("A100-80GB:2", "L40S"), gpu_snapshot=True)
     ranked = created(cloud).function_data.ranked_functions
@@ -401,7 +417,7 @@ def test_a_deployment_is_compared_from_another_home(
     cloud.faults.clear()
     status = ModalAdapter(Home(modal_home.path.parent / "elsewhere")).status("greeter")[0]
     assert (status.bento, status.version, status.state) == ("greeter:1", 1, "zero")
-    assert set(status.apis) == {"greet", "told", "count"}
+    assert set(status.apis) == {"greet", "told", "throw", "count"}
 
 
 def test_a_plan_says_the_price(adapter: ModalAdapter, spec: Any) -> None:

@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from modal._runtime.gpu_memory_snapshot import SNAPSHOT_RESTORE_FAILED_EXIT_CODE
 from modal_proto import api_pb2
 from packaging.requirements import Requirement
 
@@ -46,11 +47,16 @@ class Container:
     snapshots: int = 0
 
     @classmethod
-    async def start(cls, state: State, function_id: str) -> Container:
+    async def start(
+        cls, state: State, function_id: str, *, takes_snapshots: bool = True
+    ) -> Container:
         """Start one of the live definition of a function."""
         function = state.functions[function_id]
         app = state.apps[function.app_id]
-        definition = state.definition(app, function.name)
+        definition = api_pb2.Function()
+        definition.CopyFrom(state.definition(app, function.name))
+        gpu_snapshot = definition.experimental_options.get("enable_gpu_snapshot") == "True"
+        definition._experimental_enable_gpu_snapshot = gpu_snapshot
         task_id, checkpoint_id = state.new_id("ta"), state.new_id("ch")
         root = state.folder / task_id
         variables = _build(state, root, definition)
@@ -64,8 +70,11 @@ class Container:
             app_layout=_layout(state, app),
         )
         (root / "__modal" / "arguments").write_bytes(arguments.SerializeToString())
+        gvisor = state.gpu_restore if gpu_snapshot else ""
+        snapshots = {"MODAL_ENABLE_SNAP_RESTORE": "1"} if takes_snapshots else {}
         process = await asyncio.create_subprocess_exec(
-            *_inside(root, _ENTRY), env={**variables, **_own_variables(state, task_id)},
+            *_inside(root, _ENTRY, gvisor),
+            env={**variables, **_own_variables(state, task_id), **snapshots},
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         reading = asyncio.ensure_future(_read(state, app.app_id, function_id, task_id, process))
@@ -103,6 +112,10 @@ async def _read(
     async for line in process.stdout:
         state.say(app_id, task_id, line.decode(errors="replace"))
     code = await process.wait()
+    if code == SNAPSHOT_RESTORE_FAILED_EXIT_CODE:
+        again = await Container.start(state, function_id, takes_snapshots=False)
+        state.containers[function_id] = again
+        return
     # What it had, and what waits for it, will not be answered any more.
     failed = api_pb2.GenericResult(
         status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE,
@@ -178,13 +191,18 @@ def _own_variables(state: State, task_id: str) -> dict[str, str]:
         "MODAL_SERVER_URL": state.server_url,
         "MODAL_IS_REMOTE": "1",
         "MODAL_TASK_ID": task_id,
-        "MODAL_ENABLE_SNAP_RESTORE": "1",
         "MODAL_CONTAINER_ARGUMENTS_PATH": "/__modal/arguments",
     }
 
 
-def _inside(root: Path, command: str) -> list[str]:
-    """A command line that has the root as its ``/``, in a namespace of mounts of its own."""
+def _inside(root: Path, command: str, gvisor: str = "") -> list[str]:
+    """A command line that has the root as its ``/``, in a namespace of mounts of its own.
+
+    Args:
+        root: The root.
+        command: What runs in it.
+        gvisor: What its ``/proc/gvisor/checkpoint`` says of the GPU's memory, where it has one.
+    """
     python = Path(sys.base_prefix)
     binds = [
         f"mkdir -p {root}/{path.name} && mount --rbind {path} {root}/{path.name}"
@@ -202,10 +220,22 @@ def _inside(root: Path, command: str) -> list[str]:
         for path in sorted(seen)
         if path.parts[1] in _OWN
     ]
-    system = [f"mount --rbind /{name} {root}/{name}" for name in ("proc", "dev", "sys")]
+    system = [f"mount --rbind /{name} {root}/{name}" for name in ("dev", "sys")]
+    system += _proc(root / "proc", gvisor) if gvisor else [f"mount --rbind /proc {root}/proc"]
     start = f"cd {root}/root && exec chroot {root} {command}"
     script = " && ".join(["mount --make-rprivate /", *binds, *links, *system, start])
     return [shutil.which("unshare") or "unshare", "--mount", "--pid", "--fork", "sh", "-c", script]
+
+
+def _proc(proc: Path, gvisor: str) -> list[str]:
+    """The commands that make a ``/proc`` with a file more than this machine's has."""
+    return [
+        f"mount -t tmpfs none {proc}",
+        f"mkdir {proc}/all {proc}/gvisor",
+        f"mount --rbind /proc {proc}/all",
+        f"(cd {proc}/all && for each in [a-z]*; do ln -s all/$each {proc}/$each; done)",
+        f"echo {gvisor} > {proc}/gvisor/checkpoint",
+    ]
 
 
 def _client_packages() -> list[tuple[str, Path]]:

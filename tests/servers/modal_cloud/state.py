@@ -68,11 +68,15 @@ class Volume:
 
 @dataclass
 class State:
-    """Everything of a workspace."""
+    """Everything of a workspace.
+
+    ``gpu_restore`` is what gVisor says of the GPU's memory: ``restore``, or ``error``.
+    """
 
     folder: Path
     server_url: str = ""
     doors_url: str = ""
+    gpu_restore: str = "restore"
     apps: dict[str, App] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
     classes: dict[str, str] = field(default_factory=dict)

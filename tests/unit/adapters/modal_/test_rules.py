@@ -52,6 +52,7 @@ def test_a_plain_function_has_no_problem(tmp_path: Any) -> None:
         ({"gpu": "A10:5"}, "gpu", "1 to 4"),
         ({"gpu": "L4", "gpu_fallbacks": ("T1",)}, "gpu", "T1"),
         ({"gpu_snapshot": True}, "gpuSnapshot", "gpu"),
+        ({"gpu": "L4", "gpu_snapshot": True, "snapshot": "none"}, "gpuSnapshot", "leave one out"),
         ({"timeout": 90_000.0}, "", "86400"),
         ({"concurrency": 2000}, "", "1000"),
         ({"batching": Batching(True, 2000)}, "batching", "1000"),
@@ -94,6 +95,17 @@ def test_streams_are_not_joined(tmp_path: Any) -> None:
 def test_a_schedule_names_its_endpoint_where_there_are_several(tmp_path: Any) -> None:
     both = bento(tmp_path, tuple(APIContract(n, f"/{n}", {}, {}) for n in "ab"))
     assert "say api" in blocking(both, schedules=(Schedule("s", "rate(1 day)"),))[0][1]
+
+
+def test_what_keeps_the_memory_of_several_gpus_from_a_snapshot_is_told(tmp_path: Any) -> None:
+    def told(gpu: str) -> list[tuple[str, str]]:
+        spec = FunctionSpec("f", "s:1", FunctionSettings(gpu=gpu, gpu_snapshot=True, url=None))
+        return [(p.kind, p.sentence) for p in problems_of(spec, bento(tmp_path))]
+
+    assert told("H100") == told("H100:1") == []
+    ((kind, sentence),) = told("H100:2")
+    assert kind == "differs"
+    assert "NCCL" in sentence
 
 
 def test_a_gpu_without_a_snapshot_of_its_own_is_told(tmp_path: Any) -> None:

@@ -102,7 +102,7 @@ class Images:
             began = time.perf_counter()
             worker.request(self.folder / "rewritten")
             elapsed = self._answer(began, worker.wire, listener, truth)
-            response = worker.response()
+            response = worker.response(self.folder / "rewritten")
             worker.release()
             worker.wire.close()
             if not isinstance(response, Restored):

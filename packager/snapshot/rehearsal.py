@@ -150,7 +150,7 @@ def _restored(
         sent = socket.send_fds(worker.wire, [data], given)
         worker.wire.sendall(data[sent:])
     with when(called_off, worker.process.kill):
-        result = worker.response(timeout)
+        result = worker.response(images, timeout)
     if isinstance(result, RestoreFailed):
         reason = first_error("\n".join(worker.errors())) or result.reason
         ended = worker.discard(given)

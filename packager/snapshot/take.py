@@ -123,8 +123,8 @@ def take_parked(
                 _take_out(device, pid)
             mapped = mapped_files(pid)
             dump(_beside(criu, pid), pid, dumped, timeout, called_off)
-        copied = device is not None
-        seen = _rehearse(rehearsed, dumped, staging / "rehearsal", wire, copied=copied)
+        on_gpu = device is not None
+        seen = _rehearse(rehearsed, dumped, staging / "rehearsal", wire, on_gpu=on_gpu)
         _regroup(mapped)
         raw = staging / "rehearsal" / RAW
         memory = [
@@ -132,8 +132,8 @@ def take_parked(
             for each in (seen.touched[-1] if seen.touched else ())
             if each.path == raw
         ]
-        images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire, memory, copied=copied)
-        if seen.touched and not copied:
+        images = rewrite(dumped, staging / IMAGES, final / IMAGES, wire, memory, on_gpu=on_gpu)
+        if seen.touched:
             target = staging / IMAGES / RAW
             stages = [moved(each, raw, images.placed, target) for each in seen.touched]
             save_hot_set(hot_set(stages, staging), staging)
@@ -165,11 +165,11 @@ def _rehearse(
     images: Path,
     wire: Path,
     *,
-    copied: bool,
+    on_gpu: bool,
 ) -> Rehearsal:
     if rehearsed is None:
         return Rehearsal(())
-    rewrite(dumped, images, images, wire, observed=True, copied=copied)
+    rewrite(dumped, images, images, wire, observed=True, on_gpu=on_gpu)
     try:
         return rehearsed(images)
     finally:

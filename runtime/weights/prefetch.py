@@ -12,7 +12,8 @@ from bentofn.runtime.cuda.library import CudaError, Library
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.stages import stage
 from bentofn.runtime.weights.memory import mapped, populate
-from bentofn.runtime.weights.sources.files import FileSource, identity_of
+from bentofn.runtime.weights.sources.files import FileSource
+from bentofn.runtime.weights.sources.local import identity_of
 from bentofn.runtime.weights.staging import staging_of
 
 if TYPE_CHECKING:

@@ -108,7 +108,7 @@ def write_extents(descriptor: int, extents: Sequence[Extent], size: int, grain: 
     """
     os.ftruncate(descriptor, size)
     for block, parts in _blocks(extents):
-        if all(_is_zero(_bytes(part)) for part in parts):
+        if all(is_zero(_bytes(part)) for part in parts):
             continue
         if sum(part.length for part in parts) * 2 >= HUGE:
             buffer = bytearray(HUGE)
@@ -139,7 +139,8 @@ def _blocks(extents: Sequence[Extent]) -> Iterator[tuple[int, list[Extent]]]:
         yield block, parts
 
 
-def _is_zero(data: memoryview) -> bool:
+def is_zero(data: memoryview) -> bool:
+    """Whether bytes are zeros, 2 MiB of them at most."""
     # Bytes are compared at once, views byte by byte.
     return (
         bytes(data[:PAGE]) == _ZEROS[: min(PAGE, len(data))] and bytes(data) == _ZEROS[: len(data)]

@@ -14,6 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bentofn.packager.files import sync_directory, sync_file, temporary_directory, writing
+from bentofn.packager.snapshot.criu.filled import RAW as FILL
+from bentofn.packager.snapshot.criu.filled import (
+    TABLE,
+    encode_table,
+    keep_only,
+    ranges_of,
+    select_filled,
+)
 from bentofn.packager.snapshot.criu.images import (
     FileEntry,
     Memory,
@@ -64,7 +72,7 @@ class Rewritten:
     """What became of a dump.
 
     Args:
-        mapped_bytes: Bytes of dumped pages that are now mapped.
+        mapped_bytes: Bytes of dumped pages that are now mapped, or filled.
         copied_bytes: Bytes of dumped pages that each restore still copies.
         mappings_before: Mappings of the process when it was dumped.
         mappings: Mappings of the process that a restore makes.
@@ -88,7 +96,7 @@ def rewrite(
     touched: Sequence[Span] = (),
     *,
     observed: bool = False,
-    copied: bool = False,
+    on_gpu: bool = False,
 ) -> Rewritten:
     """Write images that restore by mapping.
 
@@ -103,8 +111,9 @@ def rewrite(
         observed: Whether these are images to find that out with. What a process maps of a large
             piece of the page cache it maps at once, so the file is written in small ones, and
             nobody waits until it is on the disk.
-        copied: Whether each restore copies the pages after all: memory that the driver then puts on
-            a GPU it reads faster so.
+        on_gpu: Whether the driver has put memory of a GPU into the process's: what is large is
+            filled at a restore then (:mod:`bentofn.packager.snapshot.criu.filled`). For it the
+            dump's pages become a file of the images; do not rewrite the dump again.
 
     Raises:
         UserError: An image is damaged or of a format that we do not know, the placeholder is not
@@ -114,10 +123,8 @@ def rewrite(
     processes = read_processes(dumped / "pstree.img")
     files = renamed(read_files(dumped / "files.img"), wire)
     with writing(output.parent), temporary_directory(output.parent) as staging:
-        if copied:
-            result = _untouched(dumped, staging, files, "")
-        elif len(processes) == 1:
-            how = _How(touched, _GRAIN if observed else HUGE, durable=not observed)
+        if len(processes) == 1:
+            how = _How(touched, _GRAIN if observed else HUGE, on_gpu, durable=not observed)
             result = _rewrite_process(dumped, staging, final, processes[0], files, how)
         else:
             several = (
@@ -138,11 +145,13 @@ class _How:
     Args:
         touched: Addresses of what comes first.
         grain: Bytes that the page cache keeps in one piece at most.
+        on_gpu: As for :func:`rewrite`.
         durable: Whether to wait until the disk has it.
     """
 
     touched: Sequence[Span]
     grain: int
+    on_gpu: bool
     durable: bool
 
 
@@ -156,7 +165,9 @@ def _rewrite_process(
         content = opened.enter_context(mapped(pages))
         runs = stored_runs(pagemap, len(content), pages)
         selected = select(memory, pagemap, runs, files)
-        moving = selected.moving
+        filled = select_filled(memory, runs) if how.on_gpu else []
+        addresses = {vma.start for vma in filled}
+        moving = [vma for vma in selected.moving if vma.start not in addresses]
         sources: dict[Path | None, memoryview] = {
             path: opened.enter_context(mapped(path)) for path in selected.sources.values()
         }
@@ -174,9 +185,9 @@ def _rewrite_process(
             _write_raw(staging / RAW, extents, end + SLACK, how)
             program = {entry.id: entry.reg for entry in files}.get(memory.exe_file_id)
             files = [*files, raw_file(program, raw_id, str(final / RAW), end + SLACK)]
-        vmas = _mappings(memory, offsets, raw_id)
+        vmas = _mappings(memory, offsets, raw_id, addresses)
         _check_whole(vmas, files, raw_id)
-        left = list(_outside(runs, moving))
+        left = list(_outside(runs, sorted([*moving, *filled], key=lambda vma: vma.start)))
         _write(staging / "files.img", [encode_files(files)])
         _write(staging / f"mm-{pid}.img", [encode_memory(replace(memory, vmas=tuple(vmas)))])
         _write(
@@ -187,6 +198,12 @@ def _rewrite_process(
             staging / pages.name,
             (content[run.position : run.position + run.end - run.start] for run in left),
         )
+        ranges = ranges_of(filled, runs, content)
+        if filled:
+            _write(staging / TABLE, [encode_table(ranges)])
+            (staging / FILL).hardlink_to(pages)
+        if filled and how.durable:
+            keep_only(staging / FILL, ranges)  # of what no restore reads any more
         copied = sum(run.end - run.start for run in left)
         placed = [Placed(vma.start, vma.end, offsets[vma.start]) for vma in moving]
         return Rewritten(
@@ -194,13 +211,16 @@ def _rewrite_process(
         )
 
 
-def _mappings(memory: Memory, offsets: dict[int, int], raw_id: int) -> list[Vma]:
+def _mappings(memory: Memory, offsets: dict[int, int], raw_id: int, filled: set[int]) -> list[Vma]:
     """The mappings that a restore makes; ``offsets`` says by address where those that move are."""
     vmas = [
         moved(vma, raw_id, offsets[vma.start]) if vma.start in offsets else vma
         for vma in memory.vmas
     ]
-    return [with_huge_pages(vma) if vma.shmid == raw_id else vma for vma in joined(vmas)]
+    return [
+        with_huge_pages(vma) if vma.shmid == raw_id or vma.start in filled else vma
+        for vma in joined(vmas)
+    ]
 
 
 def _check_whole(vmas: list[Vma], files: list[FileEntry], raw_id: int) -> None:

@@ -16,7 +16,7 @@ from bentofn.packager.snapshot.criu.schema import message_class
 MAX_RESPONSE = 1 << 16
 """Bytes of an answer at most."""
 
-_RESTORE = 2  # criu_req_type
+_RESTORE, _NOTIFY = 2, 6  # criu_req_type
 _CGROUPS_IGNORED = 0  # criu_cg_mode
 _ERRORS_ONLY = 1  # log levels of criu(8)
 
@@ -39,7 +39,27 @@ class RestoreFailed:
     unanswered: bool = False
 
 
-def restore_request(images: Path, key: str, fd: int, work_dir: int) -> bytes:
+@dataclass(frozen=True)
+class Paused:
+    """CRIU waits to be told to go on.
+
+    Args:
+        script: How far it is, by the name that it gives an action script (criu(8)).
+        pid: The process, where that is known, as Restored has it; else 0.
+    """
+
+    script: str
+    pid: int = 0
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the process has all mappings that it will have, and does not run yet."""
+        return self.script == "post-restore"
+
+
+def restore_request(
+    images: Path, key: str, fd: int, work_dir: int, *, pauses: bool = False
+) -> bytes:
     """The request to restore a process as a child of CRIU's own parent.
 
     Args:
@@ -55,6 +75,7 @@ def restore_request(images: Path, key: str, fd: int, work_dir: int) -> bytes:
         images_dir=os.fspath(images),
         log_level=_ERRORS_ONLY,
         log_to_stderr=True,
+        notify_scripts=pauses,
         work_dir_fd=work_dir,
         rst_sibling=True,
         manage_cgroups=True,
@@ -66,14 +87,23 @@ def restore_request(images: Path, key: str, fd: int, work_dir: int) -> bytes:
     return data
 
 
-def parse_response(data: bytes) -> Restored | RestoreFailed:
-    """Read CRIU's answer; no bytes at all mean that it ended without one."""
+def go_on() -> bytes:
+    """What CRIU is told when it has paused."""
+    data: bytes = message_class("Request")(type=_NOTIFY, notify_success=True).SerializeToString()
+    return data
+
+
+def parse_response(data: bytes) -> Restored | RestoreFailed | Paused:
+    """Read what CRIU says; no bytes at all mean that it ended without an answer."""
     from google.protobuf.message import DecodeError
 
     if not data:
         return RestoreFailed("CRIU ended without an answer", unanswered=True)
     try:
         response = message_class("Response").FromString(data)
+        if response.type == _NOTIFY:
+            said = message_class("Notification").FromString(response.notify)
+            return Paused(said.script, said.pid)
         pid = message_class("RestoreResponse").FromString(response.restore).pid
     except DecodeError:
         return RestoreFailed("CRIU's answer cannot be read")

@@ -69,10 +69,11 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
         ("flags", 4, "uint32"),
         ("nr_pages", 5, "uint64"),
     ),
-    "Request": (("type", 1, "uint32"), ("opts", 2, "bytes")),
+    "Request": (("type", 1, "uint32"), ("opts", 2, "bytes"), ("notify_success", 3, "bool")),
     "Options": (
         ("images_dir_fd", 1, "int32"),
         ("log_level", 9, "int32"),
+        ("notify_scripts", 12, "bool"),
         ("work_dir_fd", 17, "int32"),
         ("manage_cgroups", 24, "bool"),
         ("rst_sibling", 26, "bool"),
@@ -86,10 +87,12 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
         ("type", 1, "uint32"),
         ("success", 2, "bool"),
         ("restore", 4, "bytes"),
+        ("notify", 5, "bytes"),
         ("cr_errno", 7, "int32"),
         ("cr_errmsg", 9, "string"),
     ),
     "RestoreResponse": (("pid", 1, "int32"),),
+    "Notification": (("script", 1, "string"), ("pid", 2, "int32")),
 }
 
 

@@ -25,14 +25,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bentofn.packager.snapshot.criu.filling import fill, is_filled
 from bentofn.packager.snapshot.criu.open_files import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     MAX_RESPONSE,
+    Paused,
     Restored,
     RestoreFailed,
+    go_on,
     parse_response,
     restore_request,
 )
+from bentofn.runtime.errors import UserError
 
 _PRIVATE_MOUNTS = ("unshare", "--mount", "--propagation", "slave")
 """Command prefix that gives a worker, and so what it restores, mounts of its own. What the host
@@ -85,10 +89,43 @@ class Worker:
         Raises:
             OSError: The worker has ended.
         """
-        self.rpc.sendall(restore_request(images, WIRE, self.wire_fd, self.work_dir))
+        pauses = is_filled(images)
+        request = restore_request(images, WIRE, self.wire_fd, self.work_dir, pauses=pauses)
+        self.rpc.sendall(request)
 
-    def response(self, timeout: float = 60.0) -> Restored | RestoreFailed:
+    def response(self, images: Path, timeout: float = 60.0) -> Restored | RestoreFailed:
         """CRIU's answer; blocks until it is there, or CRIU has ended without one.
+
+        Args:
+            images: What it was asked to restore.
+            timeout: Seconds, from one thing that it says to the next.
+        """
+        while isinstance(said := self.said(timeout), Paused):
+            failed = self.go_on(said, images)
+            if failed is not None:
+                return failed
+        return said
+
+    def go_on(self, paused: Paused, images: Path) -> RestoreFailed | None:
+        """Do what is to be done where CRIU has paused, and have it go on. Blocks.
+
+        Args:
+            paused: What it said.
+            images: What it was asked to restore.
+
+        Returns:
+            Why that cannot be; the worker is to be discarded then.
+        """
+        try:
+            if paused.has_memory:
+                fill(images, paused.pid)
+            self.rpc.sendall(go_on())
+        except (UserError, OSError) as error:
+            return RestoreFailed(str(error))
+        return None
+
+    def said(self, timeout: float) -> Restored | RestoreFailed | Paused:
+        """The next thing that CRIU says; blocks until it is there, or CRIU has ended.
 
         The end of file of ``rpc`` proves nothing: what CRIU forked holds it open too.
 

@@ -15,7 +15,7 @@ from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import CudaError
 from bentofn.runtime.weights.memory import address_of, cpus, private
 from bentofn.runtime.weights.sharing import share
-from bentofn.runtime.weights.sources.files import identity_of
+from bentofn.runtime.weights.sources.local import identity_of
 
 Identity = tuple[int, int, int, int]
 """Device, inode, bytes and time of change: another content is another file."""

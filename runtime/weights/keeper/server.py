@@ -23,7 +23,7 @@ from bentofn.runtime.weights.keeper.wire import (
     receive_line,
     refusal,
 )
-from bentofn.runtime.weights.sources.files import identity_of
+from bentofn.runtime.weights.sources.local import identity_of
 
 _REQUEST_TIME = 5.0
 """Seconds in which a request must have come."""

@@ -199,7 +199,7 @@ def test_what_is_no_obstacle_is_restored_in_each_copy(criu: Criu, tmp_path: Path
             workers.append(prime(criu.command))
             stack.callback(_end, workers[-1])
             workers[-1].request(tmp_path / "images")
-            restored = workers[-1].response(SECONDS)
+            restored = workers[-1].response(tmp_path / "images", SECONDS)
             assert isinstance(restored, Restored), (restored, workers[-1].errors())
         assert [_answer(worker) for worker in workers] == [{}, {}]
 

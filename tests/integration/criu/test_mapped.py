@@ -154,7 +154,7 @@ class Snapshot:
         worker = prime(self.criu.command)
         stack.callback(worker.wire.close)
         worker.request(self.images)
-        restored = worker.response(SECONDS)
+        restored = worker.response(self.images, SECONDS)
         errors = worker.errors()
         worker.release()
         assert isinstance(restored, Restored), errors

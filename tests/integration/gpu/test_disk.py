@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,22 @@ def test_weights_are_not_on_the_disk_and_read_again(on_disk: Machine, tmp_path: 
     for image in on_disk.home.snapshots.glob("*/images/*"):
         assert marker not in image.read_bytes(), image
     assert on_disk.call("a", "sums") == first
+
+
+def test_large_memory_is_filled_from_a_file(on_disk: Machine) -> None:
+    on_disk.deploy("a", gpu_snapshot=True, model=12 << 20)
+    first = on_disk.call("a", x=2.0)
+    kept(on_disk)
+    (raw,) = on_disk.home.snapshots.glob("*/images/fill.raw")
+    assert raw.stat().st_blocks * 512 >= 12 << 20
+    constructed = on_disk.log("a").count("constructed")
+    for _ in range(2):
+        assert on_disk.call("a", x=2.0) == first
+        forget(on_disk)
+    assert on_disk.log("a").count("constructed") == constructed
+    os.truncate(raw, PAGESIZE)
+    assert on_disk.call("a", x=2.0) == first
+    assert "fill.raw was changed" in on_disk.log("a")
 
 
 def test_a_platform_that_starts_anew_has_it(on_disk: Machine) -> None:

@@ -96,7 +96,7 @@ class Image:
             socket.send_fds(worker.wire, [encode(request)], fds)
             remote.close()
             worker.request(self.images)
-            response = worker.response(PATIENCE)
+            response = worker.response(self.images, PATIENCE)
             assert isinstance(response, Restored), (response, worker.errors())
             worker.release()
             worker.wire.close()

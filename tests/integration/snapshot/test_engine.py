@@ -479,7 +479,7 @@ def test_a_worker_that_is_killed_at_any_moment_leaves_no_process(
     worker.request(images)
     time.sleep(delay)
     worker.process.kill()
-    result = worker.response()
+    result = worker.response(images)
     if isinstance(result, Restored):
         worker.release()
         worker.wire.close()  # its end of file is the process's end

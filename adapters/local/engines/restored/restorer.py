@@ -22,6 +22,7 @@ from bentofn.packager.snapshot.criu.causes import first_error
 from bentofn.packager.snapshot.criu.kdat import ensure_kdat
 from bentofn.packager.snapshot.criu.open_files import WIRE
 from bentofn.packager.snapshot.criu.rpc import (
+    Paused,
     Restored,
     RestoreFailed,
     parse_response,
@@ -171,11 +172,10 @@ class Restorer:
                 data = encode(replace(request, private_mounts=True))
                 sent = socket.send_fds(worker.wire, [data], given)
                 await loop.sock_sendall(worker.wire, data[sent:])
-            with stage("restore.criu"):
-                await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
+            result = await _answer(worker, images)
         except (OSError, asyncio.TimeoutError):
-            pass  # whatever it was, no answer is an answer
-        result = worker.response(0.0)
+            # Whatever it was, no answer is an answer.
+            result = worker.response(images, 0.0)
         if isinstance(result, Restored):
             worker.wire.close()
             self._let_go(asyncio.to_thread(worker.release))
@@ -230,6 +230,22 @@ def _find() -> Criu:
     restore_request(Path("/"), WIRE, 0, 0)
     parse_response(b"")
     return criu
+
+
+async def _answer(worker: Worker, images: Path) -> Restored | RestoreFailed:
+    while True:
+        with stage("restore.criu"):
+            await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
+        said = worker.said(0.0)
+        if not isinstance(said, Paused):
+            return said
+        if said.has_memory:
+            with stage("restore.fill"):
+                failed = await asyncio.to_thread(worker.go_on, said, images)
+        else:
+            failed = worker.go_on(said, images)
+        if failed is not None:
+            return failed
 
 
 async def _reap_later(ended: Sequence[int]) -> None:

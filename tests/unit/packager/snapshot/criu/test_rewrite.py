@@ -1,8 +1,10 @@
 """A dump is rewritten so that its memory is mapped from one sparse file."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from mmap import PAGESIZE as PAGE
 from pathlib import Path
 from types import SimpleNamespace
@@ -285,3 +287,36 @@ def test_a_full_disk(small_disk: Path, dumped: Path, files: dict[int, Path]) -> 
     with pytest.raises(UserError, match="full"):
         rewrite(dumped, small_disk / "images", small_disk / "images", files[2])
     assert list(small_disk.iterdir()) == []
+
+
+def test_large_memory_of_a_process_with_gpu_memory_is_filled_and_not_mapped(
+    dumps: SimpleNamespace, tmp_path: Path, files: dict[int, Path]
+) -> None:
+    base, pages = dumps.base, 5 * HUGE // PAGE
+    large = dumps.anonymous(base, pages)
+    scattered = dumps.anonymous(base + 8 * HUGE, 2 * pages)
+    constant = dumps.anonymous(base + 20 * HUGE, pages, prot=1)
+    vmas = [large, scattered, constant, dumps.anonymous(base + 30 * HUGE, 4)]
+    # Pieces of a megabyte, as CRIU writes them, and single pages.
+    runs = [(base + n * HUGE // 2, pages // 10) for n in range(10)]
+    runs += [(scattered.start + n * 2 * PAGE, 1) for n in range(pages)]
+    runs += [(constant.start, pages), (vmas[3].start, 4)]
+    dumped = dumps.write_dump(tmp_path / "dumped", vmas, runs, files)
+    with (dumped / "pages-1.img").open("r+b") as content:
+        content.seek(2 * HUGE)
+        content.write(bytes(HUGE))
+    output = tmp_path / "images"
+    rewrite(dumped, output, output, files[2], on_gpu=True)
+
+    ranges = json.loads((output / "fill.json").read_bytes())["ranges"]
+    assert ranges == [[0, base, 2 * HUGE], [3 * HUGE, base + 3 * HUGE, 2 * HUGE]], "zeros are not"
+    content = (output / "fill.raw").read_bytes()
+    assert content[:PAGE] == dumps.page(base // PAGE)
+    assert content[5 * HUGE - PAGE : 5 * HUGE] == dumps.page(base // PAGE + pages - 1)
+    assert (output / "fill.raw").stat().st_blocks * 512 <= 4 * HUGE + PAGE, (
+        "what is mapped is twice"
+    )
+    found = read_memory(output / "mm-1.img").vmas
+    assert found[0] == replace(large, madv=1 << 14), "anonymous, and to be in large pages"
+    assert [vma.status for vma in found[1:]] == [0x41, 0x41, 0x41]
+    assert not read_pagemap(output / "pagemap-1.img").runs

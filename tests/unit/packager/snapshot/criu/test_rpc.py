@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentofn.packager.snapshot.criu.rpc import (
+    Paused,
     Restored,
     RestoreFailed,
+    go_on,
     parse_response,
     restore_request,
 )
@@ -46,7 +48,7 @@ def test_a_restored_process_is_known_by_its_number(pid: int) -> None:
 
 @given(st.binary())
 def test_any_bytes_are_an_answer(data: bytes) -> None:
-    assert isinstance(parse_response(data), Restored | RestoreFailed)
+    assert isinstance(parse_response(data), Restored | RestoreFailed | Paused)
 
 
 def test_a_failure_says_why() -> None:
@@ -57,3 +59,13 @@ def test_a_failure_says_why() -> None:
     said = response(type=2, success=False, cr_errmsg="no such image")
     assert parse_response(said) == RestoreFailed("no such image")
     assert parse_response(response(type=2, success=True)) == RestoreFailed("CRIU does not say why")
+
+
+def test_criu_says_how_far_it_is_and_is_told_to_go_on() -> None:
+    said = message_class("Notification")(script="post-restore", pid=42).SerializeToString()
+    paused = parse_response(response(type=6, success=True, notify=said))
+    assert paused == Paused("post-restore", 42)
+    assert paused.has_memory
+    assert not Paused("pre-restore").has_memory
+    answer = message_class("Request").FromString(go_on())
+    assert (answer.type, answer.notify_success) == (6, True)

@@ -49,7 +49,8 @@ class Sleeper:
         """
         data = encode(request)
         sent = socket.send_fds(self.wire, [data], fds)
-        await asyncio.get_running_loop().sock_sendall(self.wire, data[sent:])
+        if sent < len(data):  # else it may have closed its end already, having heard all
+            await asyncio.get_running_loop().sock_sendall(self.wire, data[sent:])
         self.wire.close()
 
     async def end(self) -> None:

@@ -7,9 +7,11 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from bentofn.runtime.weights.header import TensorInfo
 from bentofn.runtime.weights.loading import load_file
 from bentofn.runtime.weights.sources import opened
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 _NAMES = ("safe_open", "load_file", "safe_load_file")
 """What libraries call safetensors' functions."""
 
+_TORCH = ("pt", "torch", "pytorch")
+"""Safetensors' names of the framework whose tensors these are; others are left to it."""
+
 
 @contextmanager
 def accelerate(device: str | int | torch.device = "cpu") -> Iterator[None]:
@@ -26,27 +31,70 @@ def accelerate(device: str | int | torch.device = "cpu") -> Iterator[None]:
 
     ``with bentofn.weights.accelerate("cuda"): AutoModel.from_pretrained(path, device_map="cuda")``
 
-    It replaces functions of those libraries and of safetensors for all threads of the process.
+    It replaces functions of those libraries and of safetensors for all threads of the process; of
+    the blocks that threads are in, the one that was entered last says the device. A model that is
+    converted (``dtype``) needs room there for what is in the file too.
 
     Args:
         device: Where the weights go: the device of the ``device_map``. Models that are spread over
             several are loaded on the CPU.
     """
-    import safetensors.torch
-
-    def reader(filename: str | os.PathLike[str], *_: Any, **__: Any) -> Reader:
-        return Reader(filename, device)
-
-    def load(filename: str | os.PathLike[str], *_: Any, **__: Any) -> dict[str, torch.Tensor]:
-        return load_file(filename, device)
-
-    before = safetensors.safe_open, safetensors.torch.load_file
-    _replace({before[0]: reader, before[1]: load})
+    block = _Block(device)
+    _blocks.enter(block)
     try:
         yield
     finally:
-        # Also in modules that were imported meanwhile and took what they found.
-        _replace({reader: before[0], load: before[1]})
+        _blocks.leave(block)
+
+
+@dataclass(eq=False)
+class _Block:
+    device: str | int | torch.device
+
+
+class _Blocks:
+    """The blocks that threads are in, and safetensors' functions with what stands for them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entered: list[_Block] = []
+        self._functions: Mapping[Any, Any] = {}
+
+    def enter(self, block: _Block) -> None:
+        with self._lock:
+            if not self._entered:
+                self._functions = self._made()
+                _replace(self._functions)
+            self._entered.append(block)
+
+    def leave(self, block: _Block) -> None:
+        with self._lock:
+            self._entered.remove(block)
+            if not self._entered:
+                # Also in modules that were imported meanwhile and took what they found.
+                _replace({ours: theirs for theirs, ours in self._functions.items()})
+
+    def _made(self) -> Mapping[Any, Any]:
+        import safetensors.torch
+
+        open_theirs, load_theirs = safetensors.safe_open, safetensors.torch.load_file
+
+        def reader(filename: Any, framework: str, *args: Any, **options: Any) -> Any:
+            entered = self._entered[-1:]
+            if not entered or framework not in _TORCH:
+                return open_theirs(filename, framework, *args, **options)
+            return Reader(filename, entered[0].device)
+
+        def load(filename: Any, *args: Any, **options: Any) -> Any:
+            entered = self._entered[-1:]
+            if not entered:  # whoever took it while there was one
+                return load_theirs(filename, *args, **options)
+            return load_file(filename, entered[0].device)
+
+        return {open_theirs: reader, load_theirs: load}
+
+
+_blocks = _Blocks()
 
 
 class Reader:
@@ -91,7 +139,12 @@ class Reader:
         return dict(self._header.metadata) or None
 
     def get_tensor(self, name: str) -> torch.Tensor:
-        """One tensor."""
+        """One tensor.
+
+        Raises:
+            SafetensorError: There is none of this name.
+        """
+        self.info(name)
         with self._lock:
             if not self._tensors:
                 self._tensors = load_file(self._filename, self._device)
@@ -102,8 +155,17 @@ class Reader:
         return {name: self.get_tensor(name) for name in self.keys()}
 
     def get_slice(self, name: str) -> Slice:
-        """One tensor, not loaded yet."""
+        """One tensor, not loaded yet; raises as :meth:`get_tensor`."""
         return Slice(self, name)
+
+    def info(self, name: str) -> TensorInfo:
+        """What the file says of a tensor; raises as :meth:`get_tensor`."""
+        found = self._header.tensors.get(name)
+        if found is None:
+            from safetensors import SafetensorError
+
+            raise SafetensorError(f"File does not contain tensor {name}")
+        return found
 
 
 class Slice:
@@ -117,7 +179,7 @@ class Slice:
     def __init__(self, reader: Reader, name: str) -> None:
         self._reader = reader
         self._name = name
-        self._info = reader._header.tensors[name]
+        self._info = reader.info(name)
 
     def get_shape(self) -> list[int]:
         """Its dimensions."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors
 import safetensors.torch
@@ -34,6 +35,35 @@ def test_a_reader_is_what_safe_open_gives(file: Path) -> None:
             assert ours.get_slice(name).get_dtype() == theirs.get_slice(name).get_dtype()
             assert torch.equal(ours.get_slice(name)[1:2], theirs.get_slice(name)[1:2])
         assert ours.get_tensors().keys() == {"a", "b"}
+
+
+def test_a_name_that_a_file_has_not_is_told_as_safetensors_tells_it(file: Path) -> None:
+    with Reader(file) as ours, safetensors.safe_open(file, "pt") as theirs:
+        for look in ("get_tensor", "get_slice"):
+            with pytest.raises(safetensors.SafetensorError) as wanted:
+                getattr(theirs, look)("c")
+            with pytest.raises(safetensors.SafetensorError) as found:
+                getattr(ours, look)("c")
+            assert str(found.value) == str(wanted.value)
+
+
+def test_arrays_of_others_than_torch_are_left_to_safetensors(file: Path) -> None:
+    with accelerate(), safetensors.safe_open(file, framework="np") as opened:
+        assert isinstance(opened.get_tensor("a"), np.ndarray)
+
+
+def test_blocks_of_several_threads_end_in_any_order(file: Path) -> None:
+    before = safetensors.safe_open, safetensors.torch.load_file
+    first, second = accelerate("cpu"), accelerate("meta")
+    first.__enter__()
+    taken = safetensors.torch.load_file
+    second.__enter__()
+    assert safetensors.torch.load_file(file)["a"].is_meta
+    first.__exit__(None, None, None)
+    assert safetensors.torch.load_file(file)["a"].is_meta
+    second.__exit__(None, None, None)
+    assert (safetensors.safe_open, safetensors.torch.load_file) == before
+    assert torch.equal(taken(file)["a"], torch.arange(3))
 
 
 def test_what_is_replaced_is_put_back(file: Path) -> None:

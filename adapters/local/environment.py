@@ -14,8 +14,8 @@ from bentofn.adapters.batching import batching_environment
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.protocol import FunctionSpec
 
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
-
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+"""The last says where NVIDIA's driver is in many containers (``/usr/local/nvidia/lib64``)."""
 
 MACHINE_LIMIT = max(16, 4 * (os.cpu_count() or 1))
 """Instances of a function that this machine is asked for, where it names no ``maxInstances``."""

@@ -34,6 +34,12 @@ def test_the_spec_overrides_the_bento_and_the_bento_the_machine() -> None:
     }
 
 
+def test_instances_find_the_driver_where_the_platform_does() -> None:
+    machine = {"LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}
+    found = instance_environment(FunctionSpec("f", "echo:1"), bento(), machine)
+    assert found["LD_LIBRARY_PATH"] == "/usr/local/nvidia/lib64"
+
+
 @pytest.mark.parametrize(
     ("spec_cpu", "service_cpu", "threads"),
     [(2.5, "8", 3), (None, "4", 4), (None, "500m", 1), (None, 2, 2)],

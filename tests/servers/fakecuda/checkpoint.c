@@ -16,8 +16,6 @@
 enum { MANY = 4096, ILLEGAL_STATE = 401, NOT_SUPPORTED = 801, LAUNCH_FAILED = 719 };
 enum { RUNNING, LOCKED, CHECKPOINTED, FAILED };
 
-typedef struct { unsigned timeoutMs, reserved0; uint64_t reserved1[7]; } LockArguments;
-
 static struct process {
     volatile int state;
     volatile int uses; /* whether CUDA was used here at all */
@@ -138,7 +136,7 @@ static CUresult step(const char *call, int pid, int from, int to, int moves) {
     return code;
 }
 
-CUresult cuCheckpointProcessGetState(int pid, int *state) {
+CUresult cuCheckpointProcessGetState(int pid, CUprocessState *state) {
     static struct process what;
     uint64_t where;
     ENTER("%d", pid);
@@ -152,20 +150,20 @@ CUresult cuCheckpointProcessGetRestoreThreadId(int pid, int *tid) {
     return *tid = pid, find(pid) ? OK : INVALID_VALUE;
 }
 
-CUresult cuCheckpointProcessLock(int pid, LockArguments *arguments) {
+CUresult cuCheckpointProcessLock(int pid, CUcheckpointLockArgs *arguments) {
     if (arguments && arguments->reserved0) return INVALID_VALUE;
     return step(__func__, pid, RUNNING, LOCKED, 0);
 }
 
-CUresult cuCheckpointProcessCheckpoint(int pid, void *arguments) {
+CUresult cuCheckpointProcessCheckpoint(int pid, CUcheckpointCheckpointArgs *arguments) {
     return arguments ? INVALID_VALUE : step(__func__, pid, LOCKED, CHECKPOINTED, 1);
 }
 
-CUresult cuCheckpointProcessRestore(int pid, void *arguments) {
+CUresult cuCheckpointProcessRestore(int pid, CUcheckpointRestoreArgs *arguments) {
     return arguments ? INVALID_VALUE : step(__func__, pid, CHECKPOINTED, LOCKED, 1);
 }
 
-CUresult cuCheckpointProcessUnlock(int pid, void *arguments) {
+CUresult cuCheckpointProcessUnlock(int pid, CUcheckpointUnlockArgs *arguments) {
     return arguments ? INVALID_VALUE : step(__func__, pid, LOCKED, RUNNING, 0);
 }
 

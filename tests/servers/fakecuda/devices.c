@@ -28,10 +28,10 @@ CUresult cuDeviceGetName(char *name, int size, CUdevice device) {
     return snprintf(name, size, "Stand-in"), OK;
 }
 
-CUresult cuDeviceGetUuid_v2(unsigned char *uuid, CUdevice device) {
+CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) {
     ENTER("%d", device);
-    memset(uuid, 0, 16);
-    return uuid[15] = device, OK;
+    memset(uuid, 0, sizeof *uuid);
+    return uuid->bytes[15] = device, OK;
 }
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
@@ -48,7 +48,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     ENTER("%d", device);
     if (device < 0 || device >= DEVICES) return INVALID_VALUE;
     active[device]++;
-    return *context = &active[device], OK;
+    return *context = (CUcontext)&active[device], OK;
 }
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
@@ -71,7 +71,7 @@ CUresult cuCtxPushCurrent_v2(CUcontext context) {
 
 CUresult cuCtxPopCurrent_v2(CUcontext *context) {
     ENTER("%s", "");
-    return *context = active, OK;
+    return *context = (CUcontext)active, OK;
 }
 
 CUresult cuCtxSetCurrent(CUcontext context) {
@@ -96,7 +96,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t size) {
 }
 
 CUresult cuMemFree_v2(CUdeviceptr address) {
-    ENTER("%#lx", address);
+    ENTER("%#llx", address);
     let_go(address);
     return free((void *)address), OK;
 }

@@ -12,10 +12,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* As cuda.h has them, which the sources compile with too: test_header.py includes it first. */
+#ifndef __cuda_cuda_h__
 typedef int CUresult;
 typedef int CUdevice;
-typedef void *CUcontext;
-typedef uint64_t CUdeviceptr;
+typedef int CUprocessState;
+typedef unsigned long long CUdeviceptr;
+typedef struct CUctx_st *CUcontext;
+typedef struct CUstream_st *CUstream;
+typedef struct CUevent_st *CUevent;
+typedef struct { char bytes[16]; } CUuuid;
+typedef struct { char reserved[64]; } CUipcMemHandle;
+typedef struct { unsigned timeoutMs, reserved0; uint64_t reserved1[7]; } CUcheckpointLockArgs;
+typedef void CUcheckpointCheckpointArgs, CUcheckpointRestoreArgs, CUcheckpointUnlockArgs;
+#endif
 
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100,
        INVALID_CONTEXT = 201, NOT_READY = 600, ILLEGAL_ADDRESS = 700,
@@ -38,3 +48,11 @@ size_t held_around(CUdeviceptr address, CUdeviceptr *start);
         CUresult told = enter(__func__, __VA_ARGS__);                                              \
         if (told) return told;                                                                     \
     } while (0)
+
+/* Of the fake alone, for tests: how it stands. */
+long long fakecudaOnDevice(int pid);
+uint64_t fakecudaContexts(void);
+size_t fakecudaRegistered(void);
+int fakecudaStreams(void);
+int fakecudaEvents(void);
+void fakecudaReset(void);

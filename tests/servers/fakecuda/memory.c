@@ -15,10 +15,9 @@
 #include <unistd.h>
 
 typedef struct Step Step;
-typedef struct { Step *first, **last; } *CUstream;
-typedef struct { CUstream stream; } *CUevent;
+struct CUstream_st { Step *first, **last; };
+struct CUevent_st { CUstream stream; };
 struct Step { CUdeviceptr to; const void *from; size_t size; CUevent event; Step *next; };
-typedef struct { char bytes[64]; } CUipcMemHandle;
 
 /* Memory of other processes is from here on, where no process has anything. */
 static const CUdeviceptr FOREIGN = (CUdeviceptr)1 << 62;
@@ -173,7 +172,7 @@ CUresult cuEventDestroy_v2(CUevent event) {
 }
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *start, size_t *size, CUdeviceptr address) {
-    ENTER("%#lx", address);
+    ENTER("%#llx", address);
     pthread_mutex_lock(&lock);
     Range *there = *find(&opened, address, 1);
     pthread_mutex_unlock(&lock);
@@ -184,15 +183,15 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *start, size_t *size, CUdeviceptr a
 }
 
 CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr address) {
-    ENTER("%#lx", address);
+    ENTER("%#llx", address);
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* the other process writes into this one */
     pid_t pid = getpid();
     memset(handle, 0, sizeof *handle);
-    memcpy(handle->bytes, &pid, sizeof pid);
-    memcpy(handle->bytes + 8, &address, sizeof address);
+    memcpy(handle->reserved, &pid, sizeof pid);
+    memcpy(handle->reserved + 8, &address, sizeof address);
     size_t size = held_around(address, &address);
     if (!size) size = malloc_usable_size((void *)address);
-    memcpy(handle->bytes + 16, &size, sizeof size);
+    memcpy(handle->reserved + 16, &size, sizeof size);
     return OK;
 }
 
@@ -200,9 +199,9 @@ CUresult cuIpcOpenMemHandle_v2(CUdeviceptr *address, CUipcMemHandle handle, unsi
     ENTER("%u", flags);
     static CUdeviceptr next = FOREIGN;
     Range range = {0, 0, 0, 0, NULL};
-    memcpy(&range.owner, handle.bytes, sizeof range.owner);
-    memcpy(&range.there, handle.bytes + 8, sizeof range.there);
-    memcpy(&range.size, handle.bytes + 16, sizeof range.size);
+    memcpy(&range.owner, handle.reserved, sizeof range.owner);
+    memcpy(&range.there, handle.reserved + 8, sizeof range.there);
+    memcpy(&range.size, handle.reserved + 16, sizeof range.size);
     if (!range.size) return INVALID_VALUE;
     pthread_mutex_lock(&lock);
     range.start = next, next += (CUdeviceptr)1 << 44; /* what is behind it is nobody's */

@@ -13,10 +13,13 @@ from typing import Any
 
 
 def close_idle_connections() -> None:
-    """Close what urllib3 (requests, boto3) and httpcore (httpx, most SDKs) keep but do not use."""
+    """Close what urllib3 (requests, boto3), httpcore (httpx, most SDKs) and httpcore2 (httpx2,
+    huggingface_hub) keep but do not use.
+    """
     for module, name, close in (
         ("urllib3.connectionpool", "HTTPConnectionPool", _close_urllib3),
         ("httpcore", "ConnectionPool", _close_httpcore),
+        ("httpcore2", "ConnectionPool", _close_httpcore),
     ):
         if module in sys.modules:
             kind = getattr(sys.modules[module], name)

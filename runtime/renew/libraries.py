@@ -30,6 +30,9 @@ def find_libraries() -> list[Callable[[], None]]:
         found.append(partial(_renew_tensorflow, sys.modules["tensorflow"].random))
     if "polars" in sys.modules:
         found.append(partial(_renew_seeded, sys.modules["polars"].set_random_seed))
+    if "onnxruntime" in sys.modules:
+        # For sessions that are made from now on: each has its random operators' seeds of it.
+        found.append(partial(_renew_seeded, sys.modules["onnxruntime"].set_seed))
     if "numba._helperlib" in sys.modules:
         found.extend(_of_numba(sys.modules["numba._helperlib"]))
     return found
@@ -55,7 +58,7 @@ def _seeds_of(torch: Any) -> Iterator[Callable[[int], object]]:
 
 
 def _renew_seeded(seed: Callable[[int], object]) -> None:
-    seed(fresh_seed())
+    seed(fresh_seed() >> 1)  # some take a signed number
 
 
 def _of_numba(helpers: Any) -> Iterator[Callable[[], None]]:
@@ -69,6 +72,6 @@ def _renew_state(seed: Callable[[int], object]) -> None:
 
 
 def _renew_tensorflow(tensorflow_random: Any) -> None:
-    tensorflow_random.set_seed(fresh_seed() >> 1)  # it takes a signed number
+    _renew_seeded(tensorflow_random.set_seed)
     # Made anew from the system's randomness when it is next asked for.
     tensorflow_random.set_global_generator(None)

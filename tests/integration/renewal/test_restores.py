@@ -208,6 +208,17 @@ LIBRARIES = {
         "other = numba.njit(lambda: numpy.random.random())",
         "one(), other()",
     ),
+    "onnxruntime": (
+        "import onnxruntime\n"
+        "from onnx import TensorProto, helper\n"
+        "node = helper.make_node('RandomNormal', [], ['y'], shape=[4])\n"
+        "output = helper.make_tensor_value_info('y', TensorProto.FLOAT, [4])\n"
+        "graph = helper.make_graph([node], 'g', [], [output])\n"
+        "opset = helper.make_opsetid('', 17)\n"
+        "model = helper.make_model(graph, opset_imports=[opset], ir_version=9)\n"
+        "content = model.SerializeToString()",
+        "*onnxruntime.InferenceSession(content).run(None, {})[0].tolist()",
+    ),
     "tensorflow": (
         "import tensorflow as tf\ntf.random.set_seed(7)\ntf.random.get_global_generator()",
         "float(tf.random.uniform([])), float(tf.random.get_global_generator().uniform([]))",

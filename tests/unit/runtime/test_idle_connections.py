@@ -57,6 +57,12 @@ def _with_httpx() -> Fetch:
     return lambda url: client.get(url).text
 
 
+def _with_httpx2() -> Fetch:
+    httpx2 = pytest.importorskip("httpx2", reason="httpx2 is not installed")
+    client = httpx2.Client(trust_env=False)
+    return lambda url: str(client.get(url).text)
+
+
 def _with_requests() -> Fetch:
     requests = pytest.importorskip("requests", reason="requests is not installed")
     session = requests.Session()
@@ -70,7 +76,7 @@ def _with_urllib3() -> Fetch:
     return lambda url: str(manager.request("GET", url).data.decode())
 
 
-@pytest.mark.parametrize("client", [_with_httpx, _with_requests, _with_urllib3])
+@pytest.mark.parametrize("client", [_with_httpx, _with_httpx2, _with_requests, _with_urllib3])
 def test_an_idle_connection_is_closed_and_opened_again_when_needed(
     hub: _Hub, client: Callable[[], Fetch]
 ) -> None:

@@ -19,9 +19,15 @@ from bentofn.runtime.manifest import canonical_json
 _ANY_THREADS = "TORCHINDUCTOR_CPP_DYNAMIC_THREADS"
 """Kernels for any number of threads: a snapshot is warmed with one, and an instance has its own."""
 
-_TUNING = {_ANY_THREADS: "1", "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}
-"""With precompiled headers torch has the compiler preprocess all of them for each kernel, also for
-one that it finds in its cache, to see whether they are what they were."""
+_TUNING = {
+    _ANY_THREADS: "1",
+    # With precompiled headers torch has the compiler preprocess all of them for each kernel, also
+    # for one that it finds in its cache, to see whether they are what they were.
+    "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0",
+    # Lines of kernels spell the path of their source, and when that was written.
+    "TRITON_DISABLE_LINE_INFO": "1",
+}
+"""What is set unless the service sets it."""
 
 _NO_WORKERS = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 """What is found is not compiled: no processes for that, each of which would import torch."""
@@ -109,6 +115,7 @@ class Caches:
             patches[hooks.FRAMES] = [self.threads.follow]
         if self.kept is not None:
             codecache.append(hooks.known_source(self.kept[1].torch_key))
+            patches |= {n: [hooks.known_triton(self.kept[1].triton_key)] for n in hooks.TRITON}
         hooks.install(patches)
 
     def _as_in_an_image(self) -> dict[str, str]:
@@ -156,6 +163,7 @@ class Caches:
             versions=_versions(),
             said=hooks.said_by_compiler() if native else {},
             torch_key=hooks.torch_key(),
+            triton_key=hooks.triton_key() if (self.writes / overlay.TRITON).is_dir() else "",
             what=tuple(dict.fromkeys(self.report.compiled or kernels(found))),
         )
 

@@ -29,6 +29,9 @@ WORKERS = "torch._inductor.async_compile"
 METRICS = "torch._dynamo.utils"
 CALLBACKS = "torch._dynamo.callback"
 FRAMES = "torch._dynamo.convert_frame"
+TRITON = ("triton.runtime.cache", "triton.compiler.compiler")
+"""Where Triton computes the key of itself: from 3.5 on, and before."""
+
 
 RESULTS = (
     "torch._inductor.output_code",
@@ -117,6 +120,21 @@ def known_source(torch_key: str) -> Patch:
     return patch
 
 
+def known_triton(key: str) -> Patch:
+    """Tell Triton the key of itself, for which it would read and hash all of its library (449 MB
+    in 3.7).
+
+    Args:
+        key: Computed from the same packages.
+    """
+
+    def patch(module: ModuleType) -> None:
+        if key and hasattr(module, "triton_key"):
+            module.__dict__["triton_key"] = lambda: key
+
+    return patch
+
+
 def tried_before(module: ModuleType) -> None:
     """Have an instruction set's program not tried again that was kept, and none kept that fails:
     this processor is as it was where it was tried."""
@@ -201,6 +219,13 @@ def torch_key() -> str:
     """The digest of torch's source in hex; empty where it was not asked for."""
     compute = getattr(sys.modules.get(CODECACHE), "torch_key", None)
     return compute().hex() if compute is not None else ""
+
+
+def triton_key() -> str:
+    """Triton's key of itself; empty where it has none."""
+    found = (getattr(sys.modules.get(name), "triton_key", None) for name in TRITON)
+    compute = next(filter(None, found), None)
+    return str(compute()) if compute is not None else ""
 
 
 def said_by_compiler() -> dict[str, str]:

@@ -36,6 +36,7 @@ class Kept:
         versions: Name to version of what compiled: ``python``, ``torch``, ``triton``.
         said: Option to what the C++ compiler answers to it, where torch asked.
         torch_key: torch's digest of its own source, in hex; empty where it was not computed.
+        triton_key: Triton's digest of its own source and library; empty where it made nothing.
         what: The functions and kernels that were compiled, for people.
         format: Of the directory.
     """
@@ -44,6 +45,7 @@ class Kept:
     versions: Mapping[str, str]
     said: Mapping[str, str]
     torch_key: str = ""
+    triton_key: str = ""
     what: tuple[str, ...] = ()
     format: int = FORMAT
 
@@ -86,6 +88,7 @@ class Kept:
             versions={str(name): str(value) for name, value in raw["versions"].items()},
             said={str(name): str(value) for name, value in raw["said"].items()},
             torch_key=bytes.fromhex(raw["torch_key"]).hex(),
+            triton_key=str(raw.get("triton_key", "")),
             what=tuple(map(str, raw["what"])),
         )
 

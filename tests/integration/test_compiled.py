@@ -29,12 +29,21 @@ import os
 
 def launch(name: str) -> str:
     from triton import late
+    from triton.runtime import cache
+    assert cache.triton_key() == "of this version"
     path = f"{os.environ['TRITON_CACHE_DIR']}/HASH/{name}.cubin"
     if os.path.exists(path):
         return "found"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     open(path, "w").close()
     return "compiled"
+"""
+KEY = b"""
+import sys
+
+def triton_key() -> str:
+    print("hashing all of Triton", file=sys.stderr)
+    return "of this version"
 """
 SERVICE = """
 import bentofn
@@ -69,6 +78,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 def project(tmp_path_factory: pytest.TempPathFactory, write_wheel) -> Path:  # type: ignore[no-untyped-def]
     project = tmp_path_factory.mktemp("kernels")
     files = {"triton/__init__.py": TRITON, "triton/late.py": b""}
+    files |= {"triton/runtime/__init__.py": b"", "triton/runtime/cache.py": KEY}
     write_wheel(project / "wheels", "triton", "0.0.1+here", files)
     (project / "service.py").write_text(SERVICE)
     (project / "bentofile.yaml").write_text(BENTOFILE)
@@ -121,6 +131,7 @@ def test_a_start_finds_it(home: Home, built: BuildResult) -> None:
     said, log = answer(home, "finds", built.tag, "none", "add")
     assert said == ["found", "found"]
     assert "compiled at this start" not in log
+    assert "hashing" not in log
 
 
 def test_a_machine_that_it_does_not_fit_compiles_once_and_keeps_that(
@@ -135,6 +146,7 @@ def test_a_machine_that_it_does_not_fit_compiles_once_and_keeps_that(
     try:
         said, log = answer(home, "misfit", built.tag, "none", "add")
         assert said[0] == "compiled"
+        assert "hashing" in log
         assert "compiled at this start: add; what is kept with the bento was compiled on un" in log
         wait_for_log(home, "misfit", "kept for this machine what the examples compile")
         for name, snapshot in (("later", "none"), ("template", "template")):

@@ -9,7 +9,7 @@ from bentofn.runtime.kept.host import UNKNOWN, Host, this_host
 from bentofn.runtime.kept.layer import RECORD, Kept, choose
 
 HERE = Host("x86_64", ("avx2", "avx512f"), "NVIDIA H100", "580.126", "x86_64-linux-gnu-g++-14")
-KEPT = Kept(HERE, {"torch": "2.13.0"}, {"-v": "gcc 14"}, "ab" * 32, ("forward (service.py:3)",))
+KEPT = Kept(HERE, {"torch": "2.13.0"}, {"-v": "gcc 14"}, "ab" * 32, "", ("forward (service.py:3)",))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bentofn.runtime import asgi, current, lifecycle, lifeline, on_deployment, threads
-from bentofn.runtime.checkpoints.renewed import renewing
+from bentofn.runtime.checkpoints.renewed import Renewed
 from bentofn.runtime.checkpoints.waiting import VARIABLE
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
@@ -162,9 +162,9 @@ class _Started:
         """Bring it to its snapshot point."""
         os.environ.update(process.env)
         prepared = lifecycle.prepare_service(service)
-        tls = service.config.get("ssl", {})
-        websockets = prepared.app.has_mounts
-        return cls(prepared, asgi.configure(prepared.served, tls, websockets=websockets))
+        tls, websockets = service.config.get("ssl", {}), prepared.app.has_mounts
+        app = Renewed(prepared.served, prepared.instance)
+        return cls(prepared, asgi.configure(app, tls, websockets=websockets))
 
 
 def _answer(service: Service[Any], listener: socket.socket) -> None:
@@ -189,7 +189,7 @@ def _start_checkpointed(service: Service[Any]) -> _Started:
     """Start a service that one process serves, and wait until that process was restored."""
     from bentofn.runtime.checkpoints import waiting  # few services do
 
-    ready = Path(os.environ[VARIABLE]).absolute()
+    ready = Path(os.environ.pop(VARIABLE)).absolute()
     try:
         _set_up(service)
         processes = processes_of(service)
@@ -211,8 +211,7 @@ def _is_one(processes: Sequence[Process]) -> bool:
 
 def _serve_alone(started: _Started, listener: socket.socket) -> None:
     shown = _shown(started.prepared.service, listener)
-    config = renewing(started.config, started.prepared.instance)
-    asgi.run(config, listener, lambda: print(shown, flush=True))
+    asgi.run(started.config, listener, lambda: print(shown, flush=True))
 
 
 def _shown(service: Service[Any], listener: socket.socket) -> str:

@@ -39,7 +39,7 @@ class Identity:
 
     @classmethod
     def now(cls) -> Identity:
-        """That of this process, asked anew: some ten microseconds."""
+        """That of this process, asked anew: some thirty microseconds."""
         return cls(_field(_STAT, _STARTED), _field(_BOOT, 0))
 
 

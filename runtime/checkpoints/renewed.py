@@ -9,48 +9,39 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 
 from bentofn.runtime import lifecycle, renew
 from bentofn.runtime.checkpoints.identity import Watch
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.exchange import ASGIApp, Receive, Scope, Send
-from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.idle_connections import close_idle_connections
 from bentofn.runtime.renew.clocks import find_clocks
 
 
-def renewing(config: ServerConfig, instance: object) -> ServerConfig:
-    """Have what this process serves from now on renewed whenever the process was restored.
-
-    Args:
-        config: How it serves.
-        instance: The service's instance.
-    """
-    return replace(config, app=Renewed(config.app, instance, Watch()))
-
-
 class Renewed:
-    """An ASGI application whose process may be restored from outside.
+    """An ASGI application whose process may be restored from outside, from its start-up on.
 
     Args:
         app: It.
         instance: The service's instance.
-        watch: Notices.
+        watch: Makes what notices.
     """
 
-    def __init__(self, app: ASGIApp, instance: object, watch: Watch) -> None:
+    def __init__(self, app: ASGIApp, instance: object, watch: Callable[[], Watch] = Watch) -> None:
         self._app = app
         self._instance = instance
-        self._watch = watch
-        self._clocks = find_clocks()
+        self._make_watch = watch
+        self._watch: Watch | None = None
+        self._clocks: Sequence[renew.Renewal] = ()
         self._renewing: asyncio.Task[None] | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """See the ASGI specification."""
+        if scope["type"] == "lifespan":  # in each process that serves
+            self._watch, self._clocks = self._make_watch(), find_clocks()
         if self._renewing is None:
-            if not self._watch.is_restored():
+            if self._watch is None or not self._watch.is_restored():
                 return self._app(scope, receive, send)
             self._renewing = asyncio.create_task(self._renew())  # at once: it is noticed only once
         return self._answer_after(self._renewing, scope, receive, send)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from bentofn.runtime import asgi, current, lifecycle, lifeline, original, rehearsal, threads
-from bentofn.runtime.checkpoints.renewed import renewing
+from bentofn.runtime.checkpoints.renewed import Renewed
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.serving import ServerConfig
 from bentofn.runtime.obstacles import Sites
@@ -103,7 +103,7 @@ def _be_alone(role: Role, service: Service[Any], index: int) -> None:
     config = _configure(role, prepared)
     lifecycle.settle()
     run_after_restore(prepared.instance)
-    _serve(role, renewing(config, prepared.instance), index)
+    _serve(role, config, index)
 
 
 def _be_parent(role: Role, service: Service[Any], env: Mapping[str, str]) -> None:
@@ -120,7 +120,7 @@ def _be_parent(role: Role, service: Service[Any], env: Mapping[str, str]) -> Non
         threads.Pools.find().resize(threads.wanted(env, role.process.threads))
         lifecycle.settle()
         run_after_restore(prepared.instance)
-        _serve(role, renewing(config, prepared.instance), 1)
+        _serve(role, config, 1)
         return
     copied = original.make_copyable(prepared.instance)
     workers = Children()
@@ -140,7 +140,7 @@ def _be_worker(
     try:
         current.become_worker(index)
         lifecycle.restore(copied, env, role.process.threads, lambda: None)
-        _serve(role, renewing(config, copied.instance), index)
+        _serve(role, config, index)
     except Exception as error:
         Report(FAILED, role.process.service, lifecycle.explain(error)).send(role.reports)
         return 1
@@ -151,7 +151,7 @@ def _configure(role: Role, prepared: lifecycle.Prepared) -> ServerConfig:
     config = prepared.service.config
     tls = {} if addresses.ROLE in role.env else config.get("ssl", {})
     app = MergedMetrics(prepared.served, prepared.service, role.everyone)
-    return asgi.configure(app, tls, websockets=prepared.app.has_mounts)
+    return asgi.configure(Renewed(app, prepared.instance), tls, websockets=prepared.app.has_mounts)
 
 
 def _serve(role: Role, config: ServerConfig, index: int) -> None:

@@ -22,16 +22,20 @@ class Dice:
 
 def test_all_requests_after_a_restore_wait_until_its_hooks_have_run() -> None:
     dice, identities, clock = Dice(), ["before"], [0.0]
-    watch = Watch(lambda: Identity(identities[-1], ""), lambda: clock[-1])
     seen: list[tuple[int, float]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append((dice.restored, dice.own.random()))
+        if scope["type"] == "http":
+            seen.append((dice.restored, dice.own.random()))
 
-    async def ask(times: int) -> None:
-        await asyncio.gather(*(renewed({"type": "http"}, app, app) for _ in range(times)))
+    async def ask(times: int, kind: str = "http") -> None:
+        await asyncio.gather(*(renewed({"type": kind}, app, app) for _ in range(times)))
+
+    def watch() -> Watch:
+        return Watch(lambda: Identity(identities[-1], ""), lambda: clock[-1])
 
     renewed = Renewed(app, dice, watch)
+    asyncio.run(ask(1, "lifespan"))
     asyncio.run(ask(2))
     drawn = random.Random(7)
     assert seen == [(0, drawn.random()), (0, drawn.random())]

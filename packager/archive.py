@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -17,11 +18,12 @@ from bentofn.packager.arrival import (
     refuse_other,
 )
 from bentofn.packager.arriving_referrers import (
+    NOTHING,
     ArrivingReferrer,
     Check,
     Fits,
+    asked_for,
     read_arriving_referrer,
-    without_snapshots,
 )
 from bentofn.packager.files import make_directory, publish, temporary_file
 from bentofn.packager.lazy.whole import whole_bento
@@ -85,7 +87,10 @@ def export_bento(store: Store, tag: str, target: Path, *, force: bool = False) -
 
 
 def import_bento(
-    store: Store, source: Path, check: Check | None = None, fits: Fits | None = None
+    store: Store,
+    source: Path,
+    check: Check | None = None,
+    fits: Mapping[str, Fits] = NOTHING,
 ) -> Entry:
     """Add the bento of a file; nothing is added unless every byte of it is as its digest says.
 
@@ -93,7 +98,7 @@ def import_bento(
         store: The store.
         source: A file that :func:`export_bento` wrote, or an ``oci-archive:`` of skopeo's.
         check: Refuses a bento by what refers to it.
-        fits: Says which of the bento's snapshots are added; else none is.
+        fits: Which of the bento's snapshots and compiled code are added; else none is.
 
     Returns:
         The bento; one that was there already stays as it is.
@@ -110,7 +115,7 @@ def import_bento(
         if check is not None:
             good = check(arriving.manifest, [each.referrer for each in about], archive.read)
             about = [each for each in about if each.referrer.manifest.digest in good]
-        about = without_snapshots(about, arriving.manifest.digest, fits, archive.read)
+        about = asked_for(about, arriving.manifest.digest, fits, archive.read)
         staged = []
         blobs = (*arriving.blobs, *(blob for each in about for blob in each.blobs))
         for blob in {blob.digest: blob for blob in blobs}.values():

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from bentofn.packager.arrival import check_blobs
 from bentofn.packager.store import Descriptor
 from bentofn.packager.store.blobs import digest_of
-from bentofn.packager.store.descriptors import BENTO_ARTIFACT, MANIFEST, MODEL_ARTIFACT, SNAPSHOT
+from bentofn.packager.store.descriptors import (
+    BENTO_ARTIFACT,
+    COMPILED,
+    MANIFEST,
+    MODEL_ARTIFACT,
+    SNAPSHOT,
+)
 from bentofn.packager.store.referrers import Referrer
 from bentofn.runtime.errors import UserError
 
@@ -22,8 +29,8 @@ MAX_REFERRER_BLOBS = 16
 """Blobs of one referrer."""
 
 MAX_REFERRER_SIZE = 4 << 30
-"""Bytes of all referrers of a bento together, but snapshots, which are only taken where they fit.
-The largest holds the hot pages of an environment."""
+"""Bytes of all referrers of a bento together, but those that are only taken where they fit. The
+largest holds the hot pages of an environment."""
 
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}")  # RFC 6838, section 4.2
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -36,7 +43,15 @@ Check = Callable[[Descriptor, Sequence[Referrer], Read], frozenset[str]]
 digests of the manifests that may come with it."""
 
 Fits = Callable[[Referrer, Read, str], bool]
-"""Whether a snapshot of the bento that arrives, whose digest is given, is of use here."""
+"""Whether a snapshot, or the compiled code, of the bento that arrives, whose digest is given, is of
+use here."""
+
+NOTHING: Mapping[str, Fits] = MappingProxyType({})
+"""Who asks for none of it."""
+
+_ON_REQUEST = (SNAPSHOT, COMPILED)
+"""What is only taken by who asked for it: it runs, and the bento's digest does not say what it
+holds. Whoever may write to the repository can add one."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,7 @@ def check_total(arriving: Sequence[ArrivingReferrer], source: str) -> None:
     Raises:
         UserError: There are too many, or they are too large together.
     """
-    counted = [each for each in arriving if each.referrer.artifact_type != SNAPSHOT]
+    counted = [each for each in arriving if each.referrer.artifact_type not in _ON_REQUEST]
     size = sum(blob.size for each in counted for blob in each.blobs)
     if len(arriving) > MAX_REFERRERS or size > MAX_REFERRER_SIZE:
         raise UserError(
@@ -109,20 +124,29 @@ def check_total(arriving: Sequence[ArrivingReferrer], source: str) -> None:
         )
 
 
-def without_snapshots(
-    arriving: Sequence[ArrivingReferrer], bento: str, fits: Fits | None, read: Read
+def asked_for(
+    arriving: Sequence[ArrivingReferrer], bento: str, fits: Mapping[str, Fits], read: Read
 ) -> list[ArrivingReferrer]:
-    """What comes with a bento: of its snapshots those that fit, and none where nobody asks.
+    """What comes with a bento: of its snapshots and compiled code those that fit, if asked for.
 
-    A snapshot is memory that runs, and the bento's digest does not say what it holds: whoever may
-    write to the repository can add one. So it is only taken by who asked for it.
+    Args:
+        arriving: All that refers to it.
+        bento: Its digest.
+        fits: Artifact type to who says what of it fits; what is in :data:`_ON_REQUEST` and not
+            here stays away.
+        read: Gives the content of a small blob.
     """
+    wanted = {**dict.fromkeys(_ON_REQUEST, _none), **fits}
     return [
         each
         for each in arriving
-        if each.referrer.artifact_type != SNAPSHOT
-        or (fits is not None and fits(each.referrer, read, bento))
+        if each.referrer.artifact_type not in wanted
+        or wanted[each.referrer.artifact_type](each.referrer, read, bento)
     ]
+
+
+def _none(*_: object) -> bool:
+    return False
 
 
 _NOT_REFERRERS = {BENTO_ARTIFACT, MODEL_ARTIFACT}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bentofn.commands.compiled_travel import asking, compiled_document, compiled_option
 from bentofn.commands.keys import read_verify_key, verify_key_option
 from bentofn.commands.models import entry_document
 from bentofn.commands.output import json_option, print_json, progress
@@ -14,6 +15,7 @@ from bentofn.packager.archive import export_bento, import_bento
 from bentofn.packager.bentoml.build import build_export
 from bentofn.packager.bentoml.unpack import holds
 from bentofn.packager.home import Home
+from bentofn.packager.kept.travel import FittingCompiled, keep_arrived
 from bentofn.packager.sizes import human_size
 from bentofn.packager.snapshot.fitting import Fitting
 from bentofn.packager.store import Store
@@ -46,18 +48,21 @@ def export(tag: str, file: Path, force: bool, as_json: bool) -> None:
     help="Of a bento of BentoML, a model or a file of its code that may be a pickle.",
 )  # fmt: skip
 @snapshots_option
+@compiled_option
 @json_option
 def import_(
     file: Path,
     verify_key: Path | None,
     allow_pickles: tuple[str, ...],
     snapshots: bool,
+    compiled: bool,
     as_json: bool,
 ) -> None:
     """Add the bento of a file that `bentofn export` wrote, or build that of a BentoML export."""
     store = Store(Home.default())
     check = requiring(read_verify_key(verify_key), str(file))
     fitting = Fitting(store.home) if snapshots else None
+    code = FittingCompiled() if compiled else None
     with progress() as report:
         report(f"Importing {file}")
         if holds(file, "model.yaml"):
@@ -67,10 +72,12 @@ def import_(
                 raise UserError(f"{file} is of BentoML, which signs nothing; leave out the key.")
             entry = build_export(store, file, allow_pickles, report)
         else:
-            entry = import_bento(store, file, check, fitting)
+            entry = import_bento(store, file, check, asking(fitting, code))
+            if code is not None:
+                keep_arrived(store.home, entry, report)
             if fitting is not None:
                 keep_fitting(store.home, entry, fitting, report)
-    document = fitting_document(fitting, as_json)
+    document = fitting_document(fitting, as_json) | compiled_document(code, as_json)
     if as_json:
         print_json(entry_document(entry) | document)
         return

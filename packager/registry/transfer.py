@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,11 +17,12 @@ from bentofn.packager.arrival import (
     refuse_other,
 )
 from bentofn.packager.arriving_referrers import (
+    NOTHING,
     ArrivingReferrer,
     Check,
     Fits,
+    asked_for,
     read_arriving_referrer,
-    without_snapshots,
 )
 from bentofn.packager.lazy.whole import whole_bento
 from bentofn.packager.registry.at_once import move_blobs
@@ -150,7 +151,7 @@ def pull(
     insecure: bool = False,
     check: Check | None = None,
     lazy: bool = False,
-    fits: Fits | None = None,
+    fits: Mapping[str, Fits] = NOTHING,
     wait: Wait = time.sleep,
 ) -> Transferred:
     """Fetch a bento from a registry; it keeps the name and version that it was built with.
@@ -162,7 +163,7 @@ def pull(
         insecure: Whether plain HTTP is used for a registry that is not on this machine.
         check: Refuses a bento by what refers to it, before its layers are fetched.
         lazy: Whether layers that can wait stay in the registry (:mod:`bentofn.packager.lazy`).
-        fits: Says which of the bento's snapshots are fetched; else none is.
+        fits: Which of the bento's snapshots and compiled code are fetched; else none is.
         wait: Waits so many seconds between two attempts.
 
     Raises:
@@ -184,7 +185,7 @@ def pull(
         if check is not None:
             good = check(arriving.manifest, [each.referrer for each in arrived], fetch.read)
             arrived = [each for each in arrived if each.referrer.manifest.digest in good]
-        arrived = without_snapshots(arrived, arriving.manifest.digest, fits, fetch.read)
+        arrived = asked_for(arrived, arriving.manifest.digest, fits, fetch.read)
         if lazy:  # the others come with the rest
             arrived = [each for each in arrived if each.referrer.artifact_type == PREFETCH]
         for each in arrived:

@@ -17,6 +17,7 @@ BENTO_ARTIFACT = "application/vnd.bentofn.bento.v1+json"
 BENTO_CONFIG = "application/vnd.bentofn.bento.config.v1+json"
 PREFETCH = "application/vnd.bentofn.prefetch.v1"
 SNAPSHOT = "application/vnd.bentofn.snapshot.v1"
+COMPILED = "application/vnd.bentofn.compiled.v1"
 
 # https://github.com/modelpack/model-spec/blob/main/docs/spec.md
 MODEL_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"

@@ -15,6 +15,7 @@ _NAMES = {
     BUNDLE: "the signature",
     "application/vnd.bentofn.prefetch.v1": "the prefetch list",
     "application/vnd.bentofn.snapshot.v1": "the snapshot",
+    "application/vnd.bentofn.compiled.v1": "what was compiled",
 }
 
 

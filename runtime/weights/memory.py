@@ -94,9 +94,11 @@ def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
 
     def piece(offset: int) -> None:
         length = min(_PIECE, size - offset)
-        if _libc.madvise(start + offset, length, _MADV_POPULATE_READ):
+        while _libc.madvise(start + offset, length, _MADV_POPULATE_READ):
             code = ctypes.get_errno()
-            if code != errno.EINVAL:  # an older kernel: pages are mapped when they are used
+            if code == errno.EINVAL:  # an older kernel: pages are mapped when they are used
+                return
+            if code != errno.EINTR:
                 raise OSError(code, os.strerror(code))
 
     began = time.perf_counter()

@@ -120,7 +120,6 @@ class Staging:
     def close(self) -> None:
         """Give back all memory; the next run takes it anew."""
         with self._lock, self.context:
-            self._settle()
             for slot in self._slots:
                 slot.event.destroy()
                 if slot.is_pinned:

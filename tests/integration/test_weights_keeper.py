@@ -319,7 +319,8 @@ def told(path: Path, line: bytes, *files: Path) -> dict[str, Any]:
         connection.connect(str(path))
         connection.settimeout(30)
         sent = socket.send_fds(connection, [line], [file.fileno() for file in opened])
-        connection.sendall(line[sent:])
+        if sent < len(line):  # else it may have answered already, and hung up
+            connection.sendall(line[sent:])
         found: dict[str, Any] = json.loads(receive_line(connection))
         assert connection.recv(1) == b""
         return found

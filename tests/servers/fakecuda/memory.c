@@ -26,7 +26,7 @@ typedef struct Range { uintptr_t start; size_t size; pid_t owner; CUdeviceptr th
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Range *registered, *opened;
-static int streams, events;
+static int streams, events, pending;
 
 static Range **find(Range **list, uintptr_t address, size_t size) {
     for (; *list; list = &(*list)->next)
@@ -78,6 +78,8 @@ size_t fakecudaRegistered(void) {
     return all;
 }
 
+/* Copies that nobody has waited for. */
+int fakecudaPending(void) { return pending; }
 int fakecudaStreams(void) { return streams; }
 int fakecudaEvents(void) { return events; }
 
@@ -108,6 +110,7 @@ static CUresult carry_out(CUstream stream, CUevent until) {
         Step *step = stream->first;
         stream->first = step->next;
         if (!step->next) stream->last = &stream->first;
+        if (!step->event) pending--;
         if (!step->event && !code) code = copy(step);
         int is_last = step->event && step->event == until;
         free(step);
@@ -121,6 +124,7 @@ static void ask(CUstream stream, Step step) {
     *made = step;
     pthread_mutex_lock(&lock);
     *stream->last = made, stream->last = &made->next;
+    if (!step.event) pending++;
     pthread_mutex_unlock(&lock);
 }
 

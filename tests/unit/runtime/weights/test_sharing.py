@@ -44,7 +44,8 @@ def test_an_interrupt_waits_for_what_was_begun() -> None:
 
     def work(item: int) -> None:
         begun.append(item)
-        if len(begun) == 3:
+        time.sleep(0.1)
+        if item == 2:
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.1)
         done.append(item)

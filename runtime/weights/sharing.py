@@ -33,46 +33,67 @@ def share(
             are done then, and no other is begun.
     """
     pending = iter(items)
-    lock = threading.Lock()
+    turn = threading.Condition()
+    busy: set[int] = set()
     failed: list[BaseException] = []
     stopped = stop or threading.Event()
     until = time.monotonic() + patience
 
     def take(alone: bool = False) -> bool:
         """Work on items; returns whether there may be more."""
-        while not (failed or stopped.is_set()):
-            if alone and time.monotonic() >= until:
-                return True
+        me = threading.get_ident()
+        while not alone or time.monotonic() < until:
             try:
-                with lock:
+                with turn:
+                    if failed or stopped.is_set():
+                        return False
                     item = next(pending)
+                    busy.add(me)
                 work(item)
             except StopIteration:
                 return False
             except BaseException as error:
                 failed.append(error)
-        return False
+            finally:
+                with turn:
+                    busy.discard(me)
+                    turn.notify()
+        return True
 
     others: list[threading.Thread] = []
     try:
         if threads > 1 and take(alone=True):
-            others += (threading.Thread(target=take, daemon=True) for _ in range(threads - 1))
             with suppress(RuntimeError):  # the system lets no more be started: fewer do it
-                for thread in others:
+                while len(others) < threads - 1:
+                    thread = threading.Thread(target=take, daemon=True)
                     thread.start()
+                    others.append(thread)
         take()
     except BaseException as error:
         failed.append(error)
-    for thread in others:
-        _wait_for(thread, failed)
+    _end(others, turn, busy, failed)
     if failed:
         raise failed[0]
 
 
-def _wait_for(thread: threading.Thread, failed: list[BaseException]) -> None:
-    """Wait for the end of a thread, whatever comes: it uses what the caller gives back then."""
-    while thread.is_alive():
+def _end(
+    others: Iterable[threading.Thread],
+    turn: threading.Condition,
+    busy: set[int],
+    failed: list[BaseException],
+) -> None:
+    """Wait until no other thread works, whatever comes: it uses what the caller gives back then.
+
+    An interrupted join ends a running thread for Python (3.11's ``Thread._wait_for_tstate_lock``),
+    so it is not what counts.
+    """
+    me = {threading.get_ident()}
+    while True:
         try:
-            thread.join()
+            for thread in others:
+                thread.join()
+            with turn:
+                turn.wait_for(lambda: busy <= me)
+            return
         except BaseException as error:  # such as Ctrl-C
             failed.append(error)

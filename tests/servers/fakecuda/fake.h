@@ -53,6 +53,7 @@ size_t held_around(CUdeviceptr address, CUdeviceptr *start);
 long long fakecudaOnDevice(int pid);
 uint64_t fakecudaContexts(void);
 size_t fakecudaRegistered(void);
+int fakecudaPending(void);
 int fakecudaStreams(void);
 int fakecudaEvents(void);
 void fakecudaReset(void);

@@ -41,17 +41,23 @@ def test_the_first_error_ends_the_work(threads: int) -> None:
 def test_an_interrupt_waits_for_what_was_begun() -> None:
     begun: list[int] = []
     done: list[int] = []
+    has_begun = threading.Event()
 
     def work(item: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            has_begun.wait()
+            return  # and waits for the other
         begun.append(item)
+        has_begun.set()
         time.sleep(0.1)
-        if item == 2:
+        if len(begun) == 1:
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.1)
         done.append(item)
 
     with pytest.raises(KeyboardInterrupt):
-        share(work, range(3), 4)
+        share(work, range(2), 2)
+    assert begun
     assert sorted(begun) == sorted(done)
 
 

@@ -54,6 +54,7 @@ class Model:
         if device.type == "cuda":
             torch.cuda.init()
         self.target = Target(device, staging_of(Library.find(), 0))
+        self.own = torch.Generator(device).manual_seed(7)
         if os.environ["LOADER"] == "bentofn":
             self.weights = load_onto(self.target, [FileSource(file)])
         else:
@@ -65,6 +66,12 @@ class Model:
     def answer(self) -> list[int]:
         weights = [self.weights[name].view(torch.int16) for name in sorted(self.weights)]
         return [int(each.sum(dtype=torch.int64)) for each in weights]
+
+    @bentofn.api
+    def draw(self) -> list[float]:
+        device = self.own.device
+        drawn = torch.rand(2, device=device), torch.rand(2, device=device, generator=self.own)
+        return [number for each in drawn for number in each.tolist()]
 """
 
 PASSED = (VARIABLE, "LD_LIBRARY_PATH")
@@ -101,6 +108,7 @@ async def _measure(setup: Setup, file: Path, tier: str) -> list[Row]:
             await engine.prepare()
             taken = time.perf_counter() - began
             took: list[float] = []
+            drawn: list[float] = []
             wanted = _sums(file)
             until = time.monotonic() + PATIENCE
             while len(took) < setup.rounds and (not took or time.monotonic() < until):
@@ -110,6 +118,9 @@ async def _measure(setup: Setup, file: Path, tier: str) -> list[Row]:
                 took.append(time.perf_counter() - began)
                 if answer != wanted:
                     raise SystemExit(f"tier {tier}: the answer is another one after the restore")
+                drawn += await call(instance, "draw")
+                if len(set(drawn)) < len(drawn):
+                    raise SystemExit(f"tier {tier}: two restores draw the same random numbers")
                 await instance.stop(5.0)
             size = sum(each.disk_size for each in store.list())
     figure = goal(setup, tier, setup.size)

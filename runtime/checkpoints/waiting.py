@@ -31,6 +31,12 @@ a read waits until it was, or until the pod was restored from it.
 Source: the package gke-pod-snapshots-tools 0.1.0, and Modal's client 1.6.4, which reads
 ``restore``, ``resume`` or ``error``."""
 
+DONE = "snapshot-complete"
+"""A file beside it with which NVIDIA's agent says that the checkpoint is taken, so that the process
+which it was taken of shall end.
+
+Source: ``snapshotprotocol`` and ``dynamo.common.snapshot`` of https://github.com/ai-dynamo/dynamo"""
+
 _TICK = 0.01
 """Seconds between two looks; a restored process goes on after half of it."""
 
@@ -62,7 +68,7 @@ def _keep_privileges() -> None:
 
 
 def wait(ready: Path, gvisor: Path = GVISOR) -> None:
-    """Wait to be restored; SIGTERM and SIGINT end the process.
+    """Wait to be restored; SIGTERM, SIGINT and :data:`DONE` end the process.
 
     Args:
         ready: The file that says so meanwhile.
@@ -75,8 +81,10 @@ def wait(ready: Path, gvisor: Path = GVISOR) -> None:
     with _ended_by_sigterm():
         if _asked_of_gvisor(gvisor):
             return
+        done = ready.with_name(DONE)
         try:
             ready.parent.mkdir(parents=True, exist_ok=True)
+            done.unlink(missing_ok=True)  # of an earlier one
             ready.write_text("ready\n", encoding="utf-8")
         except OSError as error:
             raise UserError(
@@ -85,6 +93,8 @@ def wait(ready: Path, gvisor: Path = GVISOR) -> None:
             ) from None
         print(f"Waiting to be checkpointed, until restored or {ready} is gone.", flush=True)
         while Identity.now() == before and ready.exists():
+            if done.exists():
+                sys.exit(0)
             time.sleep(_TICK)
     ready.unlink(missing_ok=True)
 

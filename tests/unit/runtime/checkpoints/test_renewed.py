@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from typing import Any
+
+import pytest
 
 from bentofn.runtime.checkpoints.identity import Identity, Watch
 from bentofn.runtime.checkpoints.renewed import Renewed
 from bentofn.runtime.hooks import after_restore
+
+
+class Broken:
+    @after_restore
+    def connect(self) -> None:
+        raise ValueError("no such database")
 
 
 class Dice:
@@ -46,3 +55,32 @@ def test_all_requests_after_a_restore_wait_until_its_hooks_have_run() -> None:
     assert not {value for _, value in seen[2:]} & {drawn.random() for _ in range(3)}
     asyncio.run(ask(1))
     assert seen[-1][0] == 1
+
+
+def test_a_process_whose_hook_fails_after_a_restore_ends_and_says_why(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    identities, clock = ["before"], [0.0]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    def watch() -> Watch:
+        return Watch(lambda: Identity(identities[-1], ""), lambda: clock[-1])
+
+    async def serve() -> None:
+        renewed = Renewed(app, Broken(), watch)
+        await renewed({"type": "lifespan"}, app, app)
+        identities.append("after")
+        clock.append(60.0)
+        await renewed({"type": "http"}, app, app)
+
+    pid = os.fork()
+    if pid == 0:
+        asyncio.run(serve())
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+    said = capfd.readouterr().err
+    assert "the after_restore hook Broken.connect" in said
+    assert "no such database" in said

@@ -35,14 +35,32 @@ def test_it_waits_until_its_file_is_removed(
     ready, removed = tmp_path / "run" / "ready", threading.Event()
 
     def remove() -> None:
-        while not ready.exists():
-            time.sleep(0.01)
+        wait_for(ready)
         removed.set()
         ready.unlink()
 
     meanwhile(remove)
     wait(ready, NOWHERE)
     assert removed.is_set()
+
+
+def test_it_ends_once_an_agent_says_that_the_checkpoint_is_taken(
+    tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    ready, done = tmp_path / "ready-for-checkpoint", tmp_path / "snapshot-complete"
+    done.touch()  # as left by an earlier one
+    said = threading.Event()
+
+    def say() -> None:
+        wait_for(ready)
+        said.set()
+        done.touch()
+
+    meanwhile(say)
+    with pytest.raises(SystemExit) as ending:
+        wait(ready, NOWHERE)
+    assert ending.value.code == 0
+    assert said.is_set()
 
 
 @pytest.mark.parametrize("said", [b"restore\n", b"resume\n", b"error\n"])
@@ -74,3 +92,8 @@ def test_a_file_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"BENTOFN_CHECKPOINT names .*cannot be written"):
         wait(tmp_path / "file" / "ready", NOWHERE)
+
+
+def wait_for(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.01)

@@ -99,7 +99,8 @@ def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
     pieces = [range(start, min(start + _PIECE, size)) for start in range(0, size, _PIECE)]
     # Asking starts a read of what is missing, in small pages: not where all may be missing.
     ask = _is_cached(descriptor, pieces[0][-1])
-    cached, missing = [], []
+    cached: list[range] = []
+    missing: list[range] = []
     for piece in pieces:
         (cached if ask and _is_cached(descriptor, piece[-1]) else missing).append(piece)
     if missing:

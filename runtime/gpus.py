@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import warnings
@@ -23,6 +24,22 @@ def find_gpus(directory: str = "/dev") -> list[str]:
         return []
     numbers = [found[1] for name in names if (found := re.fullmatch(r"nvidia(\d+)", name))]
     return sorted(numbers, key=int)
+
+
+def visible_gpus(environ: Mapping[str, str], directory: str = "/dev") -> list[str]:
+    """The GPUs that a process of this environment sees, as :data:`VISIBLE` names them, without
+    asking their driver: those that the variable names, else by their order.
+
+    The number of a device file is not that: a container may have ``/dev/nvidia3`` alone, which is
+    0 to CUDA.
+
+    Source: https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html
+    """
+    found = find_gpus(directory)
+    if VISIBLE not in environ:
+        return [str(number) for number in range(len(found))]
+    named = [name.strip() for name in environ[VISIBLE].split(",")]
+    return list(itertools.takewhile(lambda name: name not in ("", "-1"), named)) if found else []
 
 
 def is_allocated(environ: Mapping[str, str]) -> bool:

@@ -82,7 +82,7 @@ class Client:
         return found
 
     def gpus(self) -> dict[str, Any]:
-        """What functions have of GPUs: :class:`bentofn.adapters.local.gpus.GpuMemory`."""
+        """What functions have of GPUs: :class:`bentofn.adapters.local.gpu.memory.GpuMemory`."""
         found: dict[str, Any] = self._asked("GET", "status").get("gpus", {})
         return found
 

@@ -14,8 +14,12 @@ from bentofn.adapters.batching import batching_environment
 from bentofn.adapters.local.bentos import LocalBento
 from bentofn.adapters.protocol import FunctionSpec
 
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-"""The last says where NVIDIA's driver is in many containers (``/usr/local/nvidia/lib64``)."""
+INHERITED = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR",
+    "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER",
+)  # fmt: skip
+"""The last say where NVIDIA's driver is in many containers (``/usr/local/nvidia/lib64``), and which
+GPUs the platform may use."""
 
 MACHINE_LIMIT = max(16, 4 * (os.cpu_count() or 1))
 """Instances of a function that this machine is asked for, where it names no ``maxInstances``."""

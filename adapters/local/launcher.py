@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -27,21 +27,21 @@ from bentofn.adapters.local.engines import (
     TemplateEngine,
     find_python,
 )
-from bentofn.adapters.local.engines.base import ZygoteFailed
-from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
-from bentofn.adapters.local.engines.restored.patience import Patience
+from bentofn.adapters.local.engines.serving import serve
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import instance_environment
+from bentofn.adapters.local.gpu.on_disk import environment_on_disk
+from bentofn.adapters.local.gpu.share import GpuFunction
+from bentofn.adapters.local.gpu.sleeping import Sleeping
+from bentofn.adapters.local.gpu.turns import ALONE, Pooled, Turns
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.logs import LogWriter
+from bentofn.adapters.local.packages import PackagesZygote
 from bentofn.adapters.local.secrets import secrets_of
-from bentofn.adapters.local.turns import Turns
 from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.warm import is_warmable
-from bentofn.packager.snapshot.zygote import Packages
-from bentofn.runtime.layout import BentoRoot
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -57,8 +57,7 @@ class Launcher:
         isolation: What holds the instances to their limits and keeps them apart.
         log: The function's log.
         shared: The platform's.
-        unwanted: Called with an instance that others need to go.
-        urgent: Says whether somebody waits for an instance.
+        pool: The pool that the instances belong to.
     """
 
     def __init__(
@@ -70,8 +69,7 @@ class Launcher:
         isolation: Isolation,
         log: LogWriter,
         shared: Shared,
-        unwanted: Callable[[str], None] = lambda _: None,
-        urgent: Callable[[], bool] = lambda: True,
+        pool: Pooled = ALONE,
     ) -> None:
         self._spec = spec
         self._bento = bento
@@ -84,20 +82,25 @@ class Launcher:
         self._secrets = secrets_of(spec)
         self._python: Path | None = None
         self._plain: Engine | None = None
-        self._zygote: ZygoteEngine | None = None
-        self._shares = spec.settings.snapshot == "auto" and bool(bento.packages)
-        self._patience = Patience()
         self._called_off = threading.Event()
-        self._sharing: asyncio.Task[None] | None = None
-        self.turns = Turns.of(
-            spec, bento, shared, self._how_to_launch, start_timeout, unwanted, urgent,
-            lambda line: self._tell("checkpointed", line),
-        )  # fmt: skip
+        self._packages = PackagesZygote(
+            spec, bento, shared, self._how_to_launch, lambda line: self._tell("zygote", line)
+        )
+        self.turns: Turns | None = None
         """What it does about GPUs; None where it asks for none."""
-        turn = self.turns.preparing if self.turns is not None else nullcontext
+        function = GpuFunction.of(spec, bento.manifest)
+        if function is not None and shared.gpus.there:
+            sleeping = Sleeping(
+                function, shared, self._how_to_launch, start_timeout,
+                lambda line: self._tell("checkpointed", line),
+            )  # fmt: skip
+            self.turns = Turns(
+                function, shared.gpus, sleeping, pool, lambda line: self._tell("gpu", line)
+            )
+        self._turn = self.turns.preparing if self.turns is not None else nullcontext
         self._choice = EngineChoice(
-            spec.settings.snapshot, self._make_engine, start_timeout, self._tell, turn,
-            ("template",) if self.turns is not None and self.turns.on_disk else (),
+            spec.settings.snapshot, self._make_engine, start_timeout, self._tell, self._turn,
+            ("template",) if self._is_on_disk else (),
         )  # fmt: skip
 
     @property
@@ -109,30 +112,31 @@ class Launcher:
     @property
     def note(self) -> str:
         """Why that is not the fastest that the spec allows; empty if it is."""
-        turns = self.turns.note if self.turns is not None else ""
-        return "; ".join(filter(None, (turns, self._choice.note)))
+        if self.turns is None:
+            return self._choice.note
+        copies = self._choice.note if self.turns.may_copy else ""
+        return "; ".join(filter(None, (self.turns.note, copies)))
 
     @property
     def next_kind(self) -> str:
         """What the next start is called: ``restored``, ``zygote`` or ``cold``."""
         if self._is_asleep or self._choice.current is not None:
             return "restored"
-        zygote = self._zygote if self._may_share else None
-        return "zygote" if zygote is not None and zygote.available else "cold"
+        return "zygote" if self._packages.available else "cold"
 
     @property
     def _is_asleep(self) -> bool:
-        return self.turns is not None and self.turns.asleep
+        return self.turns is not None and self.turns.sleeping.has_one()
 
     @property
-    def _may_share(self) -> bool:
-        return self._shares and self._patience.allows(asyncio.get_running_loop().time())
+    def _is_on_disk(self) -> bool:
+        return self.turns is not None and self.turns.function.on_disk
 
     async def recall(self) -> None:
         """Take up what earlier platforms and deployments left on disk for fast starts."""
         await self._choice.recall()
-        if self._choice.current is None and (zygote := await self._zygote_engine()) is not None:
-            await zygote.recall()
+        if self._choice.current is None:
+            await self._packages.recall()
 
     def prepare(self) -> asyncio.Task[None] | None:
         """See :meth:`bentofn.adapters.local.choice.EngineChoice.prepare`."""
@@ -168,7 +172,7 @@ class Launcher:
         except BaseException:
             turns.give(name)
             raise
-        turns.follow(started[0])
+        turns.follow(started[0], woken=woken is not None)
         if woken is None:
             self.prepare()  # it is known now whether it can be copied
         return started
@@ -197,67 +201,22 @@ class Launcher:
         # Not earlier: the two would contend for the processor.
         self.prepare()
         if kind == "cold":
-            self._share()
+            self._packages.warm(self._choice.preparation, self._turn)
         return instance, kind
 
     async def _start_otherwise(self, spec: InstanceSpec) -> tuple[Instance, str]:
         """Start an instance from a zygote if there is one, else plainly."""
-        zygote = await self._zygote_engine()
+        zygote = await self._packages.engine()
         if zygote is not None and zygote.available:
             try:
                 instance = await self._serve(zygote, spec)
-                self._patience.succeeded()
+                self._packages.succeeded()
                 return instance, "zygote"
             except StartTimedOut:
                 raise  # what takes too long with everything imported does so without
             except (StartFailed, EngineRefused) as error:
-                outcome = (
-                    "not started from any more" if self._gives_up(error) else "not started from"
-                )
-                self._log.write("zygote", "platform", f"{outcome}: {error}")
+                self._packages.failed(error)
         return await self._serve(await self._plain_engine(), spec), "cold"
-
-    def _gives_up(self, error: StartFailed | EngineRefused) -> bool:
-        """Whether this function starts from zygotes no more, after what one did not start for."""
-        if isinstance(error, ZygoteFailed):
-            return False  # that is tried again, or given up, for all functions
-        now, lasting = asyncio.get_running_loop().time(), isinstance(error, EngineRefused)
-        return self._patience.failed(now, lasting=lasting, reason=str(error))
-
-    def _share(self) -> None:
-        """Have a zygote of the packages in the background, once what else was begun is done."""
-        if self._sharing is None or self._sharing.done():
-            self._sharing = asyncio.create_task(self._warm_zygote())
-
-    async def _warm_zygote(self) -> None:
-        preparation = self._choice.preparation
-        if preparation is not None:
-            await asyncio.wait([preparation])
-        launch = await self._how_to_launch()
-        if await asyncio.to_thread(launch.would_compile):
-            async with self.turns.preparing() if self.turns is not None else nullcontext():
-                await asyncio.to_thread(launch.have_compiled)
-        zygote = await self._zygote_engine()
-        if zygote is not None:
-            try:
-                await zygote.prepare()
-            except (StartFailed, EngineRefused) as error:
-                self._log.write("zygote", "platform", f"there is none: {error}")
-
-    async def _zygote_engine(self) -> ZygoteEngine | None:
-        """The engine that starts from the packages' zygote; None where this function may not.
-
-        It is restored from disk, or forked where nothing can be. No rehearsal has proved it: what
-        cannot be restored is given up at its first start, and that goes on in another way.
-        """
-        if self._zygote is None and self._may_share:
-            launch = await self._how_to_launch()
-            runtime = BentoRoot(launch.root).runtime.resolve()
-            packages = Packages(self._bento.packages, runtime, launch.python.resolve())
-            self._zygote = ZygoteEngine(
-                packages, self._shared.zygotes, launch, self._shared.kept_zygotes
-            )
-        return self._zygote if self._may_share else None
 
     def keeps(self, instance: Instance) -> bool:
         """Whether what an instance becomes while it serves can be kept for later starts; not with
@@ -267,7 +226,7 @@ class Launcher:
 
     def sleeps(self, instance: Instance) -> bool:
         """Whether an instance can sleep in place of being stopped."""
-        return self.turns is not None and self.turns.may_sleep(instance)
+        return self.turns is not None and self.turns.sleeping.may(instance)
 
     async def stop(self, instance: Instance, grace: float, *, keep: bool) -> None:
         """Stop an instance.
@@ -295,38 +254,30 @@ class Launcher:
     async def close(self) -> None:
         """Stop all that the engines run and remove their sockets."""
         self._called_off.set()
-        if self._sharing is not None:
-            self._sharing.cancel()
-            await asyncio.gather(self._sharing, return_exceptions=True)
-        if self.turns is not None:
-            await self.turns.close()
-        await self._choice.close()
-        for engine in (self._zygote, self._plain):
-            if engine is not None:
-                await engine.close()
-        self._plain = self._zygote = None
+        await self._packages.close()
+        for each in (self.turns, self._choice, self._plain):
+            if each is not None:
+                await each.close()
+        self._plain = None
         remove_tree(self._sockets)
 
     async def _serve(self, engine: Engine, spec: InstanceSpec) -> Instance:
-        try:
-            return await asyncio.wait_for(_ready(engine, spec), self._start_timeout)
-        except asyncio.TimeoutError:
-            raise StartTimedOut(f"it did not serve within {self._start_timeout:g} s") from None
+        return await serve(engine, spec, self._start_timeout)
 
     async def _make_engine(self, name: str) -> Engine:
         launch = await self._how_to_launch()
         if name == "template":
-            zygote = await self._zygote_engine()
+            zygote = await self._packages.engine()
             return TemplateEngine(launch, zygote.template if zygote is not None else None)
-        bento, env, device = self._bento, launch.environment(), None
-        if self.turns is not None and self.turns.on_disk:
-            device, also = await self.turns.to_disk()
-            env |= also
+        bento, env, driver = self._bento, launch.environment(), None
+        if self._is_on_disk:
+            env |= await environment_on_disk(self._shared.gpus)
+            driver = self._shared.gpus.driver
         subject = Subject(
             bento.tag, bento.digest, launch.root, launch.python, env, bento.manifest.envs,
-            is_warmable(bento.manifest.contract), device,
+            is_warmable(bento.manifest.contract), driver.controller if driver is not None else None,
         )  # fmt: skip
-        return CriuEngine(launch, subject, self._shared.restorer, self._start_timeout)
+        return CriuEngine(launch, subject, self._shared.restorer, self._start_timeout, driver)
 
     async def _plain_engine(self) -> Engine:
         if self._plain is None:
@@ -349,13 +300,3 @@ class Launcher:
 
     def _tell(self, engine: str, line: str) -> None:
         self._log.write("snapshot" if engine == "criu" else engine, "platform", line)
-
-
-async def _ready(engine: Engine, spec: InstanceSpec) -> Instance:
-    instance = await engine.start(spec)
-    try:
-        await instance.ready()
-    except BaseException:
-        await asyncio.shield(instance.stop(0.0))
-        raise
-    return instance

@@ -20,7 +20,7 @@ from bentofn.adapters.local.engines.restored.orphans import end_orphans
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.functions import Function
-from bentofn.adapters.local.gpus import GpuMemory
+from bentofn.adapters.local.gpu.memory import GpuMemory
 from bentofn.adapters.local.isolation.policy import confinement_of
 from bentofn.adapters.local.journal.events import Destroyed
 from bentofn.adapters.local.journal.figures import Figures

@@ -33,6 +33,7 @@ from bentofn.adapters.local.core.pool import Pool
 from bentofn.adapters.local.core.profile import Profile
 from bentofn.adapters.local.engines.shared import Shared
 from bentofn.adapters.local.environment import MACHINE_LIMIT, thread_count
+from bentofn.adapters.local.gpu.turns import Pooled
 from bentofn.adapters.local.instances import Instances
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.journal.record import NO_HEADERS, Record
@@ -89,7 +90,7 @@ class Revision:
             timeout = profile.timeouts.start
             self.launcher = Launcher(
                 spec, bento, timeout, sockets, isolation, log, shared,
-                lambda name: self._feed(InstanceUnwanted(name)), lambda: self._pool.urgent,
+                Pooled(lambda name: self._feed(InstanceUnwanted(name)), lambda: self._pool.urgent),
             )  # fmt: skip
         contract = bento.manifest.contract
         rules = profile.pool_rules(spec.settings, contract, MACHINE_LIMIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -173,20 +173,33 @@ def _show(
             speed = f"passes {endpoint.speed:g} times as fast" if endpoint.speed else "stands still"
             moment = f"; there it is {_shown(now)}" if now is not None else ""
             click.echo(f"  its time {speed}{moment}")
-    for each in gpus.get("gpus", ()):
-        held = f"{human_size(each['on_it'])} of {human_size(each['total'])}"
-        click.echo(f"  GPU {each['name']}: {held} for {len(each['instances'])} instances")
-    if gpus.get("sleepers"):
-        click.echo(
-            f"  {gpus['sleepers']} instances sleep, {human_size(gpus['asleep'])} of GPU memory in "
-            f"host memory, of {human_size(gpus['limit'])} that may be there"
-        )
+    for line in _of_gpus(gpus):
+        click.echo(line)
     for each in zygotes:
         memory = human_size(each["memory"]) if each["memory"] is not None else "unknown"
         what = f"process {each['pid']}, {memory} of memory"
         if each["snapshot"]:
             what = f"snapshot {each['snapshot'][:12]}, nothing resident"
         click.echo(f"  zygote of {each['packages']}: {what}, {each['instances']} instances")
+
+
+def _of_gpus(gpus: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of :class:`bentofn.adapters.local.gpu.memory.GpuMemory`."""
+    for each in gpus.get("gpus", ()):
+        total, on_it = each["total"], each["on_it"]
+        yield f"  GPU {each['name']}: {human_size(on_it)} of {human_size(total)} taken"
+        for holding in each["holdings"]:
+            until = "" if holding["known"] else ", all until it is known what it needs"
+            memory = human_size(holding["memory"])
+            yield f"    {memory:>8}  {holding['function']} ({holding['instance']}){until}"
+    for each in gpus.get("waiting", ()):
+        yield f"    waiting   {each['function']} ({each['instance']})"
+    if gpus.get("sleepers"):
+        asleep, limit = human_size(gpus["asleep"]), human_size(gpus["limit"])
+        sleep = (
+            "1 instance sleeps" if gpus["sleepers"] == 1 else f"{gpus['sleepers']} instances sleep"
+        )
+        yield f"  {sleep}: {asleep} of GPU memory in host memory, where {limit} may be"
 
 
 def _seconds(duration: str) -> float:

@@ -39,6 +39,37 @@ class CannotCheckpoint(UserError):  # noqa: N818 - reads as what happened, like 
     """A process or a machine of which nothing can be taken out; the message says what to do."""
 
 
+def start_driver() -> Library:
+    """This machine's driver, with CUDA initialised: that takes seconds.
+
+    Raises:
+        CannotCheckpoint: There is none, or it does not start.
+    """
+    library = Library.find()
+    if library is None:
+        raise CannotCheckpoint("There is no NVIDIA driver here (libcuda.so.1).")
+    try:
+        library.call("cuInit", ctypes.c_uint(0))
+    except CudaError as error:
+        raise CannotCheckpoint(f"The NVIDIA driver does not start: {error.name}.") from error
+    return library
+
+
+def devices_of(library: Library) -> list[Device]:
+    """The machine's GPUs, also where nothing can be checkpointed.
+
+    Args:
+        library: From :func:`start_driver`.
+
+    Raises:
+        CannotCheckpoint: The driver does not say.
+    """
+    try:
+        return find_devices(library)
+    except CudaError as error:
+        raise CannotCheckpoint(f"The driver tells of no GPU: {error}.") from error
+
+
 class LockArguments(ctypes.Structure):
     """CUcheckpointLockArgs; the other calls are given no arguments of their own (NULL)."""
 
@@ -62,32 +93,16 @@ class Checkpoint:
         self.version = version
 
     @classmethod
-    def find(cls) -> Checkpoint:
-        """The calls of this machine's driver, with CUDA initialised: that takes seconds.
+    def of(cls, library: Library) -> Checkpoint:
+        """The calls of a driver.
+
+        Args:
+            library: From :func:`start_driver`.
 
         Raises:
-            CannotCheckpoint: There is no driver that has them.
+            CannotCheckpoint: It does not have them.
         """
-        library = Library.find()
-        if library is None:
-            raise CannotCheckpoint("There is no NVIDIA driver here (libcuda.so.1).")
-        version = _checked_version(library)
-        try:
-            library.call("cuInit", ctypes.c_uint(0))
-        except CudaError as error:
-            raise CannotCheckpoint(f"The NVIDIA driver does not start: {error.name}.") from error
-        return cls(library, version)
-
-    def devices(self) -> list[Device]:
-        """The machine's GPUs.
-
-        Raises:
-            CannotCheckpoint: The driver does not say.
-        """
-        try:
-            return find_devices(self._library)
-        except CudaError as error:
-            raise CannotCheckpoint(f"The driver tells of no GPU: {error}.") from error
+        return cls(library, _checked_version(library))
 
     def state(self, pid: int) -> State:
         """How a process stands.

@@ -22,8 +22,16 @@ from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import asdict
 from typing import Any
 
-from bentofn.runtime.cuda.checkpoint import CannotCheckpoint, Checkpoint, State
+from bentofn.runtime.cuda.checkpoint import (
+    CannotCheckpoint,
+    Checkpoint,
+    State,
+    devices_of,
+    start_driver,
+)
 from bentofn.runtime.cuda.devices import Device
+from bentofn.runtime.cuda.library import Library
+from bentofn.runtime.gpus import VISIBLE
 
 START = 60.0
 """Seconds that CUDA's start may take: it waits for the GPUs to wake without persistence mode."""
@@ -50,10 +58,10 @@ class Controller:
         return int(self._wait("version", 0, START))
 
     def devices(self) -> list[Device]:
-        """The machine's GPUs.
+        """The machine's GPUs, also where nothing can be checkpointed.
 
         Raises:
-            CannotCheckpoint: Nothing can be checkpointed here; the message says why.
+            CannotCheckpoint: There is no driver that tells of them; the message says why.
         """
         return [Device(**each) for each in self._wait("devices", 0, START)]
 
@@ -133,7 +141,7 @@ class _Process:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[remote.fileno()],
-                    env={**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+                    env=_environment(os.environ),
                     start_new_session=True,
                     cwd="/",
                 )
@@ -192,6 +200,14 @@ class _Process:
             asked.set_result(answer["value"])
 
 
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The controller's: its GPUs are numbered as nvidia-smi does, unless the user has named some by
+    their numbers, which are CUDA's."""
+    if VISIBLE in environ:
+        return dict(environ)
+    return {**environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
 class _Orders:
     """What the process does: each order in a thread of its own, as the driver may keep it waiting.
 
@@ -203,7 +219,7 @@ class _Orders:
         self._wire = wire
         self._sending = threading.Lock()
         self._finding = threading.Lock()
-        self._found: Checkpoint | CannotCheckpoint | None = None
+        self._found: Library | CannotCheckpoint | None = None
 
     def serve(self) -> None:
         """Take orders until nobody gives them."""
@@ -215,7 +231,7 @@ class _Orders:
     def _obey(self, order: Mapping[str, Any]) -> None:
         do: Mapping[str, Callable[[int], object]] = {
             "version": lambda _: self._calls().version,
-            "devices": lambda _: [asdict(each) for each in self._calls().devices()],
+            "devices": lambda _: [asdict(each) for each in devices_of(self._driver())],
             "state": lambda pid: int(self._calls().state(pid)),
             "take_out": self._take_out,
             "put_back": self._put_back,
@@ -231,10 +247,13 @@ class _Orders:
             self._wire.sendall(json.dumps(answer).encode() + b"\n")
 
     def _calls(self) -> Checkpoint:
+        return Checkpoint.of(self._driver())
+
+    def _driver(self) -> Library:
         with self._finding:
             if self._found is None:
                 try:
-                    self._found = Checkpoint.find()
+                    self._found = start_driver()
                 except CannotCheckpoint as error:
                     self._found = error
         if isinstance(self._found, CannotCheckpoint):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from uuid import UUID
 
 from bentofn.runtime.cuda.library import Library
 
 _NAME = 128  # bytes for a model's name
+_SLICE = " MIG "
+"""In the name of a slice, such as ``NVIDIA A100-SXM4-40GB MIG 1g.5gb``, whose UUID the driver gives
+then. Source: MIG user guide, "Device Enumeration"; cuDeviceGetUuid_v2 of the CUDA Driver API."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Device:
     """One of them.
 
     Args:
-        id: As ``CUDA_VISIBLE_DEVICES`` names it: ``GPU-`` and its UUID.
+        id: As ``CUDA_VISIBLE_DEVICES`` names it: ``GPU-``, or ``MIG-`` of a slice, and its UUID.
         number: Among those that this process sees.
         model: Its model, such as ``NVIDIA H100 80GB HBM3``.
         memory: Bytes of its memory.
@@ -47,10 +51,7 @@ def find_devices(library: Library) -> list[Device]:
         library.call("cuDeviceGetName", name, _NAME, device)
         library.call("cuDeviceTotalMem_v2", by(memory), device)
         library.call("cuDeviceGetUuid_v2", by(uuid), device)
-        found.append(Device(_named(bytes(uuid)), number, name.value.decode(), memory.value))
+        model = name.value.decode()
+        id_ = f"{'MIG' if _SLICE in model else 'GPU'}-{UUID(bytes=bytes(uuid))}"
+        found.append(Device(id_, number, model, memory.value))
     return found
-
-
-def _named(uuid: bytes) -> str:
-    text = uuid.hex()
-    return f"GPU-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -10,7 +10,7 @@ from bentofn.adapters.local.engines.checkpointed.dormitory import Dormitory
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes, ZygoteStatus
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
-from bentofn.adapters.local.gpus import Gpus
+from bentofn.adapters.local.gpu.gpus import Gpus
 from bentofn.adapters.local.journal.journal import Journal
 
 if TYPE_CHECKING:

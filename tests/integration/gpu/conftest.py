@@ -72,7 +72,8 @@ class Machine:
 
     def deploy(self, name: str, model: int = 1 << 20, weights: str = "", **settings: Any) -> None:
         """Have a function whose model has so many bytes, and that may load a file of weights."""
-        env = {**self.cuda.environment, "MODEL_BYTES": str(model)}
+        env = {name: os.environ[name] for name in os.environ if name.startswith("BENTOFN_FAKECUDA")}
+        env |= {**self.cuda.environment, "MODEL_BYTES": str(model)}
         env |= {"WEIGHTS": weights} if weights else {}
         given = {"cpu": 1, "idle_timeout": 600.0, "max_instances": 1, **settings}
         spec = FunctionSpec(name, str(self._root), FunctionSettings(environment=env, **given))

@@ -32,7 +32,9 @@ def test_the_memory_of_a_gpu_is_shown_with_what_sleeps(machine: Machine, browser
     assert endpoint is not None
     page = browser.new_page()
     page.goto(f"{endpoint.url}/")
-    figure = page.locator(".figures dl > div", has_text="GPU 0")
-    expect(figure).to_contain_text("9.4 MB of 17 MB")
-    expect(figure).to_contain_text("1 instance, 9.4 MB in host memory")
+    gpu, asleep = page.locator(".gpu", has_text="GPU 0"), page.locator(".gpu", has_text="Asleep")
+    expect(gpu).to_contain_text("b 9.4 MB7.3 MB free")
+    expect(gpu).to_contain_text("9.4 MB of 17 MB")
+    expect(asleep).to_contain_text("1 instance in host memory")
+    expect(asleep).to_contain_text("9.4 MB of ")
     assert_accessible(page)

@@ -30,11 +30,14 @@ def test_the_platform_tells_who_has_what_on_a_gpu_and_what_sleeps(
     memory = said["gpus"]
     ((gpu),) = memory["gpus"]
     assert (gpu["name"], gpu["total"], gpu["on_it"]) == ("0 Stand-in", 16 * MIB, 9 * MIB)
-    assert gpu["instances"] == [machine.status("b").instances[0].id]
+    (instance,) = machine.status("b").instances
+    held = {"function": "b", "instance": instance.id, "memory": 9 * MIB, "known": True}
+    assert gpu["holdings"] == [held]
     assert (memory["sleepers"], memory["asleep"]) == (1, 9 * MIB)
     text = bentofn("emulator", "status", home=machine.home.path).stdout
-    assert "GPU 0 Stand-in: 9.4 MB of 16.8 MB for 1 instances" in text
-    assert "1 instances sleep, 9.4 MB of GPU memory in host memory" in text
+    assert "GPU 0 Stand-in: 9.4 MB of 16.8 MB taken" in text
+    assert f"9.4 MB  b ({instance.id})" in text
+    assert "1 instance sleeps: 9.4 MB of GPU memory in host memory" in text
 
 
 def test_the_doctor_says_whether_gpu_memory_can_be_taken_out(

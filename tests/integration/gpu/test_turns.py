@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from instances import eventually
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def test_a_busy_one_is_let_finish_and_who_waits_has_its_turn(
         eventually(lambda: any(each.in_flight for each in machine.status("a").instances))
         waits = threads.submit(machine.call, "b", "predict", x=1.0)
         eventually(lambda: machine.status("a").instances[0].state == "retiring")
+        eventually(lambda: "waits for a GPU that a (" in machine.status("b").note)
+        assert "both wait until a request's timeout" in machine.log("b")
         assert not held.done()
         assert not waits.done()
         again = threads.submit(machine.call, "a", "about")
@@ -51,6 +54,20 @@ def test_a_busy_one_is_let_finish_and_who_waits_has_its_turn(
         assert waits.result(60) > 0
         assert again.result(60)["served"] == 0
     assert max(machine.log(name).count("constructed") for name in ("a", "b")) == 1
+    assert not machine.status("b").note
+
+
+def test_functions_have_gpus_of_their_own_by_uuid(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_FAKECUDA_DEVICES", "3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
+    for name in ("a", "b"):
+        machine.deploy(name, model=9 * MIB)
+        machine.call(name, x=1.0)
+    given = {machine.call(name, "about")["gpus"] for name in "ab"}
+    assert given == {f"GPU-00000000-0000-0000-0000-00000000000{number}" for number in (1, 2)}
+    assert sorted(machine.processes().values()) == [9 * MIB] * 2
 
 
 def test_many_at_once_by_turns(machine: Machine) -> None:

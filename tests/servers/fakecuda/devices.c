@@ -9,13 +9,29 @@ static size_t total(void) {
     return told ? strtoull(told, NULL, 10) : (size_t)1 << 30;
 }
 
+/* By number or UUID; what follows one that there is not is not seen. */
+int visible(int device, int *which) {
+    const char *told = getenv("BENTOFN_FAKECUDA_DEVICES"), *named = getenv("CUDA_VISIBLE_DEVICES");
+    int all = told ? atoi(told) : 1, seen = 0;
+    char text[4096], *rest = NULL;
+    snprintf(text, sizeof text, "%s", named ? named : "");
+    char *name = named ? strtok_r(text, ",", &rest) : NULL;
+    for (int i = 0; named ? name != NULL : i < all; i++) {
+        char *last = name ? strrchr(name, '-') : NULL;
+        int number = !name ? i : last && last != name ? (int)strtol(last + 1, NULL, 16) : atoi(name);
+        if (number < 0 || number >= all) break;
+        if (seen++ == device && which) *which = number;
+        if (name) name = strtok_r(NULL, ",", &rest);
+    }
+    return seen;
+}
+
 enum { DEVICES = 64 };
 static int active[DEVICES]; /* how often each device's context is held */
 
 CUresult cuDeviceGetCount(int *count) {
     ENTER("%s", "");
-    const char *told = getenv("BENTOFN_FAKECUDA_DEVICES");
-    return *count = told ? atoi(told) : 1, OK;
+    return *count = visible(-1, NULL), OK;
 }
 
 CUresult cuDeviceGet(CUdevice *device, int number) {
@@ -25,13 +41,16 @@ CUresult cuDeviceGet(CUdevice *device, int number) {
 
 CUresult cuDeviceGetName(char *name, int size, CUdevice device) {
     ENTER("%d", device);
-    return snprintf(name, size, "Stand-in"), OK;
+    const char *told = getenv("BENTOFN_FAKECUDA_MODEL");
+    return snprintf(name, size, "%s", told ? told : "Stand-in"), OK;
 }
 
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) {
     ENTER("%d", device);
+    int which = 0;
+    visible(device, &which);
     memset(uuid, 0, sizeof *uuid);
-    return uuid->bytes[15] = device, OK;
+    return uuid->bytes[15] = which, OK;
 }
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {

@@ -99,7 +99,7 @@ CUresult cuGetErrorName(CUresult error, const char **name) {
 
 CUresult cuInit(unsigned flags) {
     ENTER("%u", flags);
-    return OK;
+    return visible(-1, NULL) ? OK : NO_DEVICE;
 }
 
 CUresult cuDriverGetVersion(int *version) {

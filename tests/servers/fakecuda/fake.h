@@ -6,7 +6,8 @@
    BENTOFN_FAKECUDA_VERSION=N     what cuDriverGetVersion gives, 13000 by default
    BENTOFN_FAKECUDA_CONTROL=FILE  more such rules, which another process may change at any time
    BENTOFN_FAKECUDA_MEMORY=BYTES  of each device, 1 GiB by default
-   BENTOFN_FAKECUDA_DEVICES=N     how many, 1 by default
+   BENTOFN_FAKECUDA_DEVICES=N     how many, 1 by default; CUDA_VISIBLE_DEVICES leaves some of them
+   BENTOFN_FAKECUDA_MODEL=NAME    what they are called
    Each is looked up at every call. */
 #pragma once
 #include <stddef.h>
@@ -33,6 +34,9 @@ enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEV
 
 /* Logs a call; what it returns is not 0 where the call is told to fail. */
 CUresult enter(const char *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Devices that CUDA_VISIBLE_DEVICES leaves; with a number: which of all that one is. */
+int visible(int device, int *which);
 
 /* A process that is checkpointed waits here (checkpoint.c); other than 0 where it has failed. */
 CUresult gate(const char *call);

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bentofn.runtime.errors import BentoMLConfigException
-from bentofn.runtime.gpus import Allocator, find_gpus, is_allocated
+from bentofn.runtime.gpus import Allocator, find_gpus, is_allocated, visible_gpus
 
 
 def test_the_gpus_of_a_machine_are_its_device_files(tmp_path: Path) -> None:
@@ -13,6 +13,22 @@ def test_the_gpus_of_a_machine_are_its_device_files(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert find_gpus(str(tmp_path)) == ["0", "2", "10"]
     assert find_gpus(str(tmp_path / "none")) == []
+
+
+def test_the_gpus_that_are_seen_are_those_that_a_variable_names_or_all_by_their_order(
+    tmp_path: Path,
+) -> None:
+    def seen(**environ: str) -> list[str]:
+        return visible_gpus(environ, str(tmp_path))
+
+    assert seen(CUDA_VISIBLE_DEVICES="0") == []
+    (tmp_path / "nvidia3").touch()
+    assert seen() == ["0"]  # as in a container that was given one
+    (tmp_path / "nvidia5").touch()
+    assert seen() == ["0", "1"]
+    assert seen(CUDA_VISIBLE_DEVICES="GPU-7, 1") == ["GPU-7", "1"]
+    assert seen(CUDA_VISIBLE_DEVICES="1,-1,0") == ["1"]
+    assert seen(CUDA_VISIBLE_DEVICES="") == []
 
 
 @pytest.mark.parametrize(

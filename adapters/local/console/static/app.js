@@ -1,6 +1,7 @@
 // The console: listens to the platform, and has the parts of the page drawn.
 import { Board } from "./board.js";
 import { attribute, byId, say } from "./dom.js";
+import { Gpus } from "./gpus.js";
 import { Panel } from "./panel.js";
 import { Store } from "./store.js";
 import { Summary } from "./summary.js";
@@ -34,6 +35,7 @@ const select = (name, tab) => {
 };
 
 const summary = new Summary(store, frame);
+const gpus = new Gpus(store);
 const panel = new Panel(store, frame, select);
 const board = new Board(store, frame, (name) => select(name === board.selected ? "" : name, panel.tab));
 
@@ -66,6 +68,7 @@ const tell = (state, text) => {
 const write = (names) => {
   board.update(names);
   summary.update();
+  gpus.update();
   panel.update(names);
   if (calm.matches) draw();
 };

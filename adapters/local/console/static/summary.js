@@ -1,5 +1,5 @@
 // The figures of the whole platform.
-import { byId, bytes, count, duration, make, money, plural, say } from "./dom.js";
+import { byId, count, duration, make, money, say } from "./dom.js";
 import { rate } from "./store.js";
 
 const NAMES = ["Functions", "Instances", "Requests / s", "Median", "99th percentile", "Waiting", "Starts", "Throttled", "Cost so far"];
@@ -9,7 +9,6 @@ export class Summary {
     this.store = store;
     this.frame = frame;
     this.boxes = NAMES.map((name) => this.box(name));
-    this.gpus = [];
   }
 
   box(name) {
@@ -19,20 +18,6 @@ export class Summary {
     const box = make("div", {}, make("dt", { textContent: name }), make("dd", { className: "number" }, text, unit), more);
     byId("figures").append(box);
     return { box, text, unit, more };
-  }
-
-  /** What instances have on each GPU, and of all that sleep in host memory. */
-  memory({ gpus, sleepers, asleep }) {
-    while (this.gpus.length < gpus.length) {
-      const { name } = gpus[this.gpus.length];
-      const made = this.box(`GPU ${name.split(" ")[0]}`);
-      made.box.title = name;
-      this.gpus.push(made);
-    }
-    const slept = sleepers ? `, ${bytes(asleep)} in host memory` : "";
-    return gpus.map(({ on_it: held, total, instances }) => [
-      bytes(held), `of ${bytes(total)}`, `${plural(instances.length, "instance")}${slept}`,
-    ]);
   }
 
   update() {
@@ -64,10 +49,8 @@ export class Summary {
       [count(throttled), "", refused > throttled ? `${count(refused - throttled)} refused otherwise` : "with status 429", throttled > 0],
       costs.length ? [money(costs[0][1], costs[0][0]), "", "as it would be billed"] : ["–", "", "no prices in use"],
     ];
-    values.push(...this.memory(totals.gpus));
-    const boxes = [...this.boxes, ...this.gpus];
     values.forEach(([value, unit, more, bad], index) => {
-      const box = boxes[index];
+      const box = this.boxes[index];
       if (box.text.data !== value) box.text.data = value;
       say(box.unit, unit ? ` ${unit}` : "");
       say(box.more, more);

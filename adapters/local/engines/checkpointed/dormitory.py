@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 
+from bentofn.adapters.local.engines.checkpointed.driver import Driver
 from bentofn.adapters.local.engines.checkpointed.sleeper import Sleeper
 from bentofn.packager.snapshot.limit import size_of
-from bentofn.runtime.cuda.controller import Controller
 
 LIMIT = "BENTOFN_CHECKPOINTS_MAX"
 """Variable with the host memory that GPU memory may take, such as ``64GiB``; 0 is none at all."""
@@ -17,7 +17,7 @@ class Dormitory:
     """They, and who takes their memory off the GPUs."""
 
     def __init__(self) -> None:
-        self.controller = Controller()
+        self.driver = Driver()
         self._sleepers: dict[Sleeper, None] = {}
         self._limit: int | None = None
         self._endings: set[asyncio.Task[None]] = set()
@@ -61,12 +61,12 @@ class Dormitory:
         self._sleepers.pop(sleeper, None)
 
     async def close(self) -> None:
-        """End all, and the controller."""
+        """End all, and the driver's calls."""
         for sleeper in self.sleepers():
             self.take(sleeper)
             await sleeper.end()
         await asyncio.gather(*self._endings, return_exceptions=True)
-        await asyncio.to_thread(self.controller.close)
+        await self.driver.close()
 
     def _ended(self, sleeper: Sleeper) -> None:
         """It may have ended by itself."""

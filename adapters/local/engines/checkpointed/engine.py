@@ -83,7 +83,7 @@ class CheckpointedEngine:
             try:
                 tenancy.begin(instance.pid, lambda _: None)
                 await tenancy.settled()
-                await asyncio.to_thread(self._dormitory.controller.take_out, instance.pid)
+                await self._dormitory.driver.take_out(instance.pid)
             except BaseException as error:
                 await instance.stop(0.0)  # what the driver failed with is of no use any more
                 await tenancy.end()
@@ -143,7 +143,7 @@ class CheckpointedEngine:
         async with place(self._launch, spec) as at:
             try:
                 with stage("gpu.restore", bytes=sleeper.memory):
-                    await asyncio.to_thread(self._dormitory.controller.put_back, sleeper.pid)
+                    await self._dormitory.driver.put_back(sleeper.pid)
                 await sleeper.tell(request, at.wires.remote_fds())
             finally:
                 at.wires.close_remote()

@@ -16,6 +16,7 @@ from bentofn.adapters.local.engines.base import (
     Launch,
     StartFailed,
 )
+from bentofn.adapters.local.engines.checkpointed.driver import Driver
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.bursts import Bursts
@@ -70,15 +71,22 @@ class CriuEngine:
         subject: What the snapshot is taken of.
         restorer: The platform's.
         timeout: Seconds in which the service must reach its snapshot point, and again to dump it.
+        driver: Takes its memory off the GPU, and puts it back; None where it may have none there.
     """
 
     name = "criu"
 
     def __init__(
-        self, launch: Launch, subject: Subject, restorer: Restorer, timeout: float
+        self,
+        launch: Launch,
+        subject: Subject,
+        restorer: Restorer,
+        timeout: float,
+        driver: Driver | None = None,
     ) -> None:
         self._launch = launch
         self._subject = subject
+        self._driver = driver
         self._restorer = restorer
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
@@ -88,7 +96,7 @@ class CriuEngine:
         self._called_off = threading.Event()
         self._instances: set[RunningInstance] = set()
         self._bursts = Bursts(launch, restorer)
-        self._keeps = subject.warmable and subject.device is None
+        self._keeps = subject.warmable and driver is None
 
     async def recall(self) -> bool:
         """Take up the snapshot that is kept from earlier; False where there is none.
@@ -116,14 +124,14 @@ class CriuEngine:
         kept = self._kept
         with self._bursts.start():
             forked = None
-            if self._subject.device is None:  # a fork may use no GPU
+            if self._driver is None:  # a fork may use no GPU
                 forked = await self._bursts.fork(kept.snapshot.images, spec)
             return forked or await self._start_alone(kept, spec)
 
     async def _start_alone(self, kept: _Kept, spec: InstanceSpec) -> RunningInstance:
         instance = await self._restore(kept, spec)
         instance.keep_in(self._instances)
-        if self._subject.device is None:
+        if self._driver is None:
             self._learning.begin(kept.ahead, instance, self._instances)
         return instance
 
@@ -200,7 +208,7 @@ class CriuEngine:
             raise StartFailed(f"the snapshot {kept.snapshot.id[:12]} was removed")
         kept.ahead.start()
         return await restore_instance(
-            self._launch, spec, self._restorer, kept.snapshot.images, request, self._subject.device
+            self._launch, spec, self._restorer, kept.snapshot.images, request, self._driver
         )
 
     async def _have(self, find: Callable[[Criu], Snapshot | None]) -> None:

@@ -7,12 +7,12 @@ import signal
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import InstanceSpec, Launch, StartFailed
+from bentofn.adapters.local.engines.checkpointed.driver import Driver
 from bentofn.adapters.local.engines.places import place
 from bentofn.adapters.local.engines.process import RunningInstance, send_signal
 from bentofn.adapters.local.engines.restored.offspring import Offspring
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.runtime.cuda.checkpoint import CannotCheckpoint
-from bentofn.runtime.cuda.controller import Controller
 from bentofn.runtime.protocol import Restore
 from bentofn.runtime.stages import stage
 
@@ -23,7 +23,7 @@ async def restore_instance(
     restorer: Restorer,
     images: Path,
     request: Restore,
-    device: Controller | None = None,
+    driver: Driver | None = None,
 ) -> RunningInstance:
     """Restore an instance; it is not ready yet when this returns.
 
@@ -33,7 +33,7 @@ async def restore_instance(
         restorer: The platform's.
         images: The images.
         request: What the process is told.
-        device: Puts its memory back on the GPU; None where it has none there.
+        driver: Puts its memory back on the GPU; None where it has none there.
 
     Raises:
         StartFailed: It cannot be restored.
@@ -43,8 +43,8 @@ async def restore_instance(
         try:
             with stage("restore"):
                 offspring = await restorer.restore(images, request, at.wires.remote_fds())
-            if device is not None:
-                await _put_back(device, offspring)
+            if driver is not None:
+                await _put_back(driver, offspring)
         finally:
             at.wires.close_remote()
     return await RunningInstance.of(
@@ -52,10 +52,10 @@ async def restore_instance(
     )
 
 
-async def _put_back(device: Controller, offspring: Offspring) -> None:
+async def _put_back(driver: Driver, offspring: Offspring) -> None:
     try:
         with stage("gpu.restore"):
-            await asyncio.to_thread(device.put_back, offspring.pid)
+            await driver.put_back(offspring.pid)
     except BaseException as error:
         send_signal(offspring.pid, signal.SIGKILL)
         await asyncio.wait([offspring.exit])

@@ -257,3 +257,27 @@ def test_the_gpus_are_named_as_cuda_takes_them(controller: Controller) -> None:
     (device,) = controller.devices()
     assert device.id == "GPU-00000000-0000-0000-0000-000000000000"
     assert (device.number, device.model, device.memory) == (0, "Stand-in", 1 << 30)
+
+
+def test_of_several_gpus_those_are_told_that_the_user_leaves(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_FAKECUDA_DEVICES", "4")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
+    assert [each.id[-2:] for each in controller.devices()] == ["02", "01"]
+
+
+def test_a_slice_of_a_gpu_is_named_as_one(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_FAKECUDA_MODEL", "NVIDIA A100-SXM4-40GB MIG 1g.5gb")
+    (device,) = controller.devices()
+    assert device.id == "MIG-00000000-0000-0000-0000-000000000000"
+
+
+def test_a_driver_that_is_too_old_tells_of_the_gpus(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_FAKECUDA_VERSION", "12040")
+    (device,) = controller.devices()
+    assert device.memory == 1 << 30

@@ -1,10 +1,10 @@
-"""Whose turn it is on which GPU: functions that do not fit there together take turns.
+"""The books of a machine's GPUs.
 
-An instance waits until there is room for what its function was seen to need; the first one, of
-which that is seen when it goes, has a GPU for itself. Where there is no room the instances that are
-idle make it, the one that was used longest ago first; those that are busy finish what they have,
-and are asked to go only when somebody has waited for a while. Who waits with requests is served in
-order of arrival: nobody who came later gets a GPU that an earlier one waits for.
+An instance waits until there is room for what its kind was seen to need; the first one, of which
+that is seen when it goes, has a GPU for itself. Where there is no room the instances that are idle
+make it, the one that was used longest ago first; those that are busy finish what they have, and are
+asked to go only when somebody has waited for a while. Who waits with requests is served in order of
+arrival: nobody who came later gets a GPU that an earlier one waits for.
 
 A ledger decides and does nothing itself, as :class:`~bentofn.adapters.local.core.pool.Pool`.
 """
@@ -15,110 +15,24 @@ import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from bentofn.adapters.local.core.gpu.messages import (
+    Claim,
+    Command,
+    Event,
+    Evict,
+    Forgotten,
+    Gone,
+    Granted,
+    Impossible,
+    Seen,
+    Tick,
+    Waits,
+    WakeAt,
+    Wanted,
+)
+
 PATIENCE = 2.0
 """Seconds that somebody waits for GPUs on which all are busy before those are asked to go."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What an instance needs.
-
-    Args:
-        function: Whose instance it is; they need alike.
-        count: GPUs.
-        memory: Bytes on each; None for what instances of the function were seen to need.
-    """
-
-    function: str
-    count: int = 1
-    memory: int | None = None
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An instance is to be started; answered by :class:`Granted` or :class:`Impossible`."""
-
-    instance: str
-    claim: Claim
-    urgent: bool = True
-
-
-@dataclass(frozen=True)
-class Seen:
-    """How an instance stands.
-
-    Args:
-        instance: It.
-        idle: Whether it serves and has no request.
-        urgent: Whether requests wait for it: others make room only then.
-    """
-
-    instance: str
-    idle: bool = False
-    urgent: bool = True
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is used of the GPU of an instance.
-
-    Args:
-        instance: It.
-        used: Bytes, by whomever: by it alone where it has the GPU for itself.
-        reserved: Bytes that its framework has had at most; 0 where nobody knows.
-    """
-
-    instance: str
-    used: int
-    reserved: int
-
-
-@dataclass(frozen=True)
-class Gone:
-    """An instance has no memory on a GPU any more, or does not wait any more."""
-
-    instance: str
-
-
-@dataclass(frozen=True)
-class Tick:
-    """Time has passed."""
-
-
-Event = Wanted | Seen | Measured | Gone | Tick
-
-
-@dataclass(frozen=True)
-class Granted:
-    """An instance may start, on these GPUs."""
-
-    instance: str
-    gpus: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Evict:
-    """An instance is to go: at once where it is idle, else when it has answered what it has."""
-
-    instance: str
-
-
-@dataclass(frozen=True)
-class Impossible:
-    """An instance can never start here; the reason is a sentence."""
-
-    instance: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class WakeAt:
-    """Send a Tick at this time; it replaces an earlier one."""
-
-    time: float
-
-
-Command = Granted | Evict | Impossible | WakeAt
 
 
 @dataclass
@@ -127,13 +41,14 @@ class Holder:
 
     Args:
         claim: What it needs.
-        since: When it began to wait.
+        since: When it began to wait, with requests if there are any.
         urgent: Whether others make room for it.
         gpus: Those that it has; none while it waits.
         memory: Bytes that it has, or may come to have, on each.
         idle: Whether it serves and has no request.
         leaving: Whether it was told to go.
         used: When it was used last, among all.
+        told: Whether it was said for whom it waits.
     """
 
     claim: Claim
@@ -144,6 +59,7 @@ class Holder:
     idle: bool = False
     leaving: bool = False
     used: int = 0
+    told: bool = False
 
 
 class Ledger:
@@ -158,9 +74,9 @@ class Ledger:
         self.holders: dict[str, Holder] = {}
         """Those that wait too, in order of arrival."""
         self._needs: dict[str, tuple[int, int]] = {}
-        """Function to what its instances need on a GPU, and what of that is not its framework's."""
+        """Kind to what its instances need on a GPU, and what of that is not their framework's."""
         self._homes: dict[str, tuple[str, ...]] = {}
-        """Function to the GPUs that its latest instance had: what is kept of it fits there only."""
+        """Kind to the GPUs that its latest instance had: what is kept of it fits there only."""
         self._uses = itertools.count(1)
         self._commands: list[Command] = []
 
@@ -170,8 +86,14 @@ class Ledger:
 
     def need(self, claim: Claim, gpu: str) -> int:
         """Bytes that an instance is to have on a GPU: all of one where nobody knows."""
-        known = self._needs.get(claim.function, (self.gpus[gpu], 0))[0]
-        return claim.memory if claim.memory is not None else min(known, self.gpus[gpu])
+        if claim.memory is not None:
+            return claim.memory
+        total = self.gpus[gpu]
+        return min(self._needs[claim.kind][0], total) if self.is_known(claim) else total
+
+    def is_known(self, claim: Claim) -> bool:
+        """Whether it is known what an instance needs, so that it has no GPU for itself."""
+        return claim.memory is not None or claim.kind in self._needs
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take an event in and say what to do, in this order.
@@ -189,15 +111,14 @@ class Ledger:
                 else:
                     self.holders[instance] = Holder(claim, now, urgent)
             case Seen(instance, idle, urgent):
-                holder = self.holders.get(instance)
-                if holder is not None:
-                    if holder.idle != idle:
-                        holder.used = next(self._uses)
-                    holder.idle, holder.urgent = idle, urgent
-            case Measured(instance, used, reserved):
-                self._measured(instance, used, reserved)
-            case Gone(instance):
-                self.holders.pop(instance, None)
+                self._seen(instance, idle, urgent, now)
+            case Gone(instance, used, reserved):
+                holder = self.holders.pop(instance, None)
+                if holder is not None and holder.gpus and used is not None:
+                    self._learn(holder.claim, used, reserved)
+            case Forgotten(kind):
+                self._needs.pop(kind, None)
+                self._homes.pop(kind, None)
             case Tick():
                 pass
         self._settle(now)
@@ -211,18 +132,25 @@ class Ledger:
             return f"It needs {claim.count} GPUs and this machine has {len(self.gpus)}."
         return f"It needs {claim.memory} bytes on each GPU, more than those here have."
 
-    def _measured(self, instance: str, used: int, reserved: int) -> None:
+    def _seen(self, instance: str, idle: bool, urgent: bool, now: float) -> None:
         holder = self.holders.get(instance)
-        if holder is None or not holder.gpus:
+        if holder is None:
             return
-        function = holder.claim.function
-        if function in self._needs:
-            need, beside = self._needs[function]
+        if holder.idle != idle:
+            holder.used = next(self._uses)
+        if urgent and not holder.urgent:
+            holder.since = now
+        holder.idle, holder.urgent = idle, urgent
+
+    def _learn(self, claim: Claim, used: int, reserved: int) -> None:
+        if claim.memory is not None:
+            return
+        if claim.kind in self._needs:
+            need, beside = self._needs[claim.kind]
             need = max(need, beside + reserved) if reserved else need
         else:  # it had its GPUs for itself
             need, beside = used, max(0, used - reserved)
-        self._needs[function] = need, beside
-        holder.memory = {gpu: self.need(holder.claim, gpu) for gpu in holder.gpus}
+        self._needs[claim.kind] = need, beside
 
     def _settle(self, now: float) -> None:
         taken: set[str] = set()
@@ -230,7 +158,9 @@ class Ledger:
         wake = float("inf")
         for name, holder in waiting.items():
             if holder.urgent and not self._grant(name, holder, taken):
-                taken |= self._make_room(holder, taken, now)
+                room = self._find_room(holder.claim, taken)
+                taken |= room.keys()
+                self._make_room(name, room, now)
                 wake = min(wake, max(holder.since + PATIENCE, now))
         for name, holder in waiting.items():
             if not holder.urgent:
@@ -250,40 +180,53 @@ class Ledger:
         holder.gpus = tuple(sorted(having[: claim.count]))
         holder.memory = {gpu: self.need(claim, gpu) for gpu in holder.gpus}
         holder.used = next(self._uses)
-        self._homes[claim.function] = holder.gpus
+        self._homes[claim.kind] = holder.gpus
         self._commands.append(Granted(name, holder.gpus))
         return True
 
     def _is_home(self, gpu: str, claim: Claim) -> bool:
-        return gpu in self._homes.get(claim.function, ())
+        return gpu in self._homes.get(claim.kind, ())
 
-    def _make_room(self, holder: Holder, taken: Collection[str], now: float) -> set[str]:
-        """Have others go for an instance that waits; gives the GPUs that nobody later may have."""
-        claim = holder.claim
+    def _find_room(self, claim: Claim, taken: Collection[str]) -> dict[str, list[str]]:
+        """The GPUs that nobody later may have, each with those who have to go from it for a claim:
+        where they are idle if there are such, and were used longest ago."""
         fitting = [gpu for gpu, total in self.gpus.items() if self.need(claim, gpu) <= total]
         plans = {gpu: self._plan(claim, gpu) for gpu in fitting if gpu not in taken}
 
         def cost(gpu: str) -> tuple[bool, bool, bool, int]:
             plan = plans[gpu]
-            busy = any(not self.holders[name].idle for name in plan)
             latest = max((self.holders[name].used for name in plan), default=0)
-            return busy, bool(plan), not self._is_home(gpu, claim), latest
+            return bool(self._busy(plan)), bool(plan), not self._is_home(gpu, claim), latest
 
-        chosen = sorted(plans, key=cost)[: claim.count]
-        may_ask = now >= holder.since + PATIENCE
-        for gpu in chosen:
-            plan = plans[gpu]
-            if may_ask or all(self.holders[name].idle for name in plan):
-                for name in plan:
-                    if not self.holders[name].leaving:
-                        self.holders[name].leaving = True
-                        self._commands.append(Evict(name))
-        return set(chosen)
+        return {gpu: plans[gpu] for gpu in sorted(plans, key=cost)[: claim.count]}
+
+    def _make_room(self, name: str, room: Mapping[str, list[str]], now: float) -> None:
+        """Have others go for an instance that waits."""
+        holder = self.holders[name]
+        is_patient = now < holder.since + PATIENCE
+        others: list[str] = []
+        for gpu, plan in room.items():
+            others += self._busy([*plan, *self._leaving(gpu)])
+            if is_patient and self._busy(plan):
+                continue
+            for each in plan:
+                if not self.holders[each].leaving:
+                    self.holders[each].leaving = True
+                    self._commands.append(Evict(each))
+        if others and not (is_patient or holder.told):
+            holder.told = True
+            self._commands.append(Waits(name, tuple(dict.fromkeys(others))))
+
+    def _busy(self, names: Collection[str]) -> list[str]:
+        return [name for name in names if not self.holders[name].idle]
+
+    def _leaving(self, gpu: str) -> list[str]:
+        return [n for n, each in self.holders.items() if gpu in each.memory and each.leaving]
 
     def _plan(self, claim: Claim, gpu: str) -> list[str]:
         """Who has to go from a GPU for a claim: idle ones first, then who was used longest ago."""
         on_it = {name: each for name, each in self.holders.items() if gpu in each.memory}
-        room = self.free(gpu) + sum(each.memory[gpu] for each in on_it.values() if each.leaving)
+        room = self.free(gpu) + sum(on_it[name].memory[gpu] for name in self._leaving(gpu))
         staying = [name for name, each in on_it.items() if not each.leaving]
         staying.sort(key=lambda name: (not on_it[name].idle, on_it[name].used))
         plan = []

@@ -12,19 +12,19 @@ from hypothesis.stateful import (
     rule,
 )
 
-from bentofn.adapters.local.core.gpu import (
-    PATIENCE,
+from bentofn.adapters.local.core.gpu.ledger import PATIENCE, Ledger
+from bentofn.adapters.local.core.gpu.messages import (
     Claim,
     Command,
     Event,
     Evict,
+    Forgotten,
     Gone,
     Granted,
     Impossible,
-    Ledger,
-    Measured,
     Seen,
     Tick,
+    Waits,
     WakeAt,
     Wanted,
 )
@@ -36,11 +36,17 @@ def of(commands: list[Command], kind: type[Any]) -> list[Any]:
     return [each for each in commands if isinstance(each, kind)]
 
 
+def learnt(ledger: Ledger, name: str, used: int, reserved: int = 0, now: float = 0.0) -> None:
+    """It is known what instances of a function of its own need: the first has gone."""
+    assert of(ledger.handle(Wanted(f"{name}0", Claim(f"f{name}")), now), Granted)
+    ledger.handle(Gone(f"{name}0", used, reserved), now)
+
+
 def running(ledger: Ledger, name: str, used: int | None = None, now: float = 0.0) -> None:
     """An instance of a function of its own, started and idle."""
-    assert of(ledger.handle(Wanted(name, Claim(f"f{name}")), now), Granted)
     if used is not None:
-        ledger.handle(Measured(name, used, 0), now)
+        learnt(ledger, name, used, now=now)
+    assert of(ledger.handle(Wanted(name, Claim(f"f{name}")), now), Granted)
     ledger.handle(Seen(name, idle=True), now)
 
 
@@ -48,25 +54,23 @@ def test_what_was_never_seen_has_a_gpu_for_itself_and_then_what_it_needs() -> No
     ledger = Ledger({"0": 80 * GIB})
     assert ledger.handle(Wanted("a", Claim("fa")), 0.0) == [Granted("a", ("0",))]
     assert ledger.free("0") == 0
-    waits = ledger.handle(Wanted("b", Claim("fb")), 0.0)
-    assert waits == [WakeAt(PATIENCE)]
-    ledger.handle(Measured("a", 20 * GIB, 0), 0.5)
-    ledger.handle(Seen("a", idle=True), 0.5)
-    assert ledger.free("0") == 60 * GIB
-    # b was never seen and wants all of it; a is idle and makes room
-    assert ledger.holders["a"].leaving
-    assert of(ledger.handle(Gone("a"), 1.0), Granted) == [Granted("b", ("0",))]
-    ledger.handle(Measured("b", 30 * GIB, 0), 1.0)
+    assert ledger.handle(Wanted("b", Claim("fb")), 0.0) == [WakeAt(PATIENCE)]
+    # a is idle and makes room
+    assert of(ledger.handle(Seen("a", idle=True), 0.5), Evict) == [Evict("a")]
+    gone = ledger.handle(Gone("a", 20 * GIB), 1.0)
+    assert of(gone, Granted) == [Granted("b", ("0",))]
+    ledger.handle(Gone("b", 30 * GIB), 1.5)
     # now both are known, and fit
-    assert of(ledger.handle(Wanted("a2", Claim("fa")), 2.0), Granted) == [Granted("a2", ("0",))]
+    for name in ("a", "b"):
+        granted = ledger.handle(Wanted(name, Claim(f"f{name}")), 2.0)
+        assert granted == [Granted(name, ("0",))]
     assert ledger.free("0") == 30 * GIB
 
 
 def test_the_one_used_longest_ago_makes_room_and_no_more_than_needed() -> None:
     ledger = Ledger({"0": 80 * GIB})
     for name in ("a", "b", "c"):
-        running(ledger, name, 20 * GIB)
-        ledger.handle(Gone(name), 0.0)
+        learnt(ledger, name, 20 * GIB)
     for name in ("a", "b", "c"):
         running(ledger, name)
     ledger.handle(Seen("a", idle=False), 1.0)
@@ -128,16 +132,55 @@ def test_what_can_never_fit_is_refused_with_a_sentence() -> None:
 
 def test_what_a_framework_had_at_most_is_what_the_next_instance_gets() -> None:
     ledger = Ledger({"0": 80 * GIB})
+    learnt(ledger, "a", 11 * GIB, 10 * GIB)
     running(ledger, "a")
-    ledger.handle(Measured("a", 11 * GIB, 10 * GIB), 0.0)
-    ledger.handle(Measured("a", 70 * GIB, 30 * GIB), 1.0)  # others are there too now
-    ledger.handle(Gone("a"), 2.0)
+    ledger.handle(Gone("a", 70 * GIB, 30 * GIB), 2.0)  # others were there too
     ledger.handle(Wanted("a2", Claim("fa")), 3.0)
     assert ledger.free("0") == 80 * GIB - 31 * GIB
 
 
+def test_who_waits_for_busy_ones_is_told_so_once_and_when_it_has_waited() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    running(ledger, "a", 50 * GIB)
+    ledger.handle(Seen("a", idle=False), 1.0)
+    ledger.handle(Wanted("b", Claim("fb")), 1.0)
+    assert of(ledger.handle(Tick(), 1.0 + PATIENCE / 2), Waits) == []
+    assert of(ledger.handle(Tick(), 1.0 + PATIENCE), Waits) == [Waits("b", ("a",))]
+    assert of(ledger.handle(Tick(), 9.0), Waits) == []
+
+
+def test_somebody_who_waits_without_requests_is_patient_from_the_first_request_on() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    running(ledger, "a", 50 * GIB)
+    ledger.handle(Seen("a", idle=False), 1.0)
+    ledger.handle(Wanted("b", Claim("fb"), urgent=False), 1.0)
+    assert ledger.handle(Seen("b", urgent=True), 100.0) == [WakeAt(100.0 + PATIENCE)]
+    assert of(ledger.handle(Tick(), 100.0 + PATIENCE), Evict) == [Evict("a")]
+
+
+def test_what_a_version_needed_says_nothing_of_what_comes_after_it() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    learnt(ledger, "a", 20 * GIB)
+    ledger.handle(Forgotten("fa"), 1.0)
+    running(ledger, "a")
+    assert ledger.free("0") == 0
+
+
+def test_a_part_that_was_asked_for_stays_what_it_is() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    claim = Claim("f", memory=40 * GIB)
+    for name in ("a", "b"):
+        ledger.handle(Wanted(name, claim), 0.0)
+    ledger.handle(Gone("a", 70 * GIB, 30 * GIB), 1.0)  # b is there too
+    assert ledger.handle(Wanted("a2", claim), 2.0) == [Granted("a2", ("0",))]
+
+
 class Turns(RuleBasedStateMachine):
-    """Functions that come, serve and go at random; what is told to go does, later."""
+    """Functions that come, serve and go at random; what is told to go does, later.
+
+    A checkpoint or a restore that fails, and a process, a controller or a platform that is killed,
+    are all an instance that goes without having been told to.
+    """
 
     @initialize(totals=st.lists(st.integers(4, 16), min_size=1, max_size=3))
     def machine(self, totals: list[int]) -> None:
@@ -149,10 +192,12 @@ class Turns(RuleBasedStateMachine):
         self.urgent: set[str] = set()
         self.busy: set[str] = set()
         self.going: set[str] = set()
+        self.told: set[str] = set()
 
     def feed(self, event: Event) -> None:
         for command in self.ledger.handle(event, self.now):
             if isinstance(command, Granted):
+                self.check_order(command.instance)
                 self.waits.remove(command.instance)
                 self.has[command.instance] = command.gpus
                 self.busy.add(command.instance)  # it starts
@@ -164,9 +209,29 @@ class Turns(RuleBasedStateMachine):
                     oldest = min(self.ledger.holders[name].since for name in self.urgent_waiting())
                     assert self.now >= oldest + PATIENCE, "a busy one was not let be"
                 self.going.add(command.instance)
+            elif isinstance(command, Waits):
+                assert command.instance in self.urgent_waiting()
+                assert command.instance not in self.told, "told twice"
+                assert set(command.others) <= self.busy
+                self.told.add(command.instance)
             elif isinstance(command, Impossible):
                 self.waits.remove(command.instance)
         self.busy &= set(self.has)
+        self.check_first()
+
+    def check_order(self, granted: str) -> None:
+        """On one GPU nobody with requests is overtaken, and the others are by all with some."""
+        if len(self.ledger.gpus) == 1:
+            earlier = self.waits[: self.waits.index(granted)]
+            before = earlier if granted in self.urgent else self.waits
+            assert not self.urgent & set(before), "overtaken"
+
+    def check_first(self) -> None:
+        """The first who waits with requests waits for busy ones, or who were told to go."""
+        first = self.urgent_waiting()[:1]
+        if first and not self.going:
+            assert self.busy, "it waits for idle ones that nobody tells to go"
+            assert self.now < self.ledger.holders[first[0]].since + PATIENCE
 
     def urgent_waiting(self) -> list[str]:
         return [name for name in self.waits if name in self.urgent]
@@ -192,6 +257,11 @@ class Turns(RuleBasedStateMachine):
         (self.urgent.add if urgent else self.urgent.discard)(name)
         self.feed(Seen(name, idle=False, urgent=urgent))
 
+    @rule(function=st.integers(0, 3))
+    def forgotten(self, function: int) -> None:
+        if not any(each.claim.kind == f"f{function}" for each in self.ledger.holders.values()):
+            self.feed(Forgotten(f"f{function}"))
+
     @precondition(lambda self: self.has)
     @rule(data=st.data(), idle=st.booleans())
     def used(self, data: st.DataObject, idle: bool) -> None:
@@ -202,11 +272,11 @@ class Turns(RuleBasedStateMachine):
         self.feed(Seen(name, idle=idle))
 
     @precondition(lambda self: self.has)
-    @rule(data=st.data(), share=st.floats(0, 1))
-    def measured(self, data: st.DataObject, share: float) -> None:
+    @rule(data=st.data(), share=st.floats(0, 1), reserved=st.integers(0, 20))
+    def gone_and_seen(self, data: st.DataObject, share: float, reserved: int) -> None:
+        """It goes, and says what its framework had at most: it may be more than was thought."""
         name = data.draw(st.sampled_from(sorted(self.has)))
-        least = min(self.ledger.holders[name].memory.values())
-        self.feed(Measured(name, int(least * share), 0))
+        self.end(name, int(16 * share), reserved)
 
     @precondition(lambda self: self.has or self.waits)
     @rule(data=st.data())
@@ -218,13 +288,13 @@ class Turns(RuleBasedStateMachine):
         self.now += seconds
         self.feed(Tick())
 
-    def end(self, name: str) -> None:
+    def end(self, name: str, used: int | None = None, reserved: int = 0) -> None:
         self.has.pop(name, None)
         if name in self.waits:
             self.waits.remove(name)
         self.going.discard(name)
         self.busy.discard(name)
-        self.feed(Gone(name))
+        self.feed(Gone(name, used, reserved))
 
     @invariant()
     def never_more_than_there_is(self) -> None:

@@ -1,0 +1,54 @@
+// The memory of GPUs: what instances have of each, who waits, and what sleeps in host memory.
+import { byId, bytes, make, plural } from "./dom.js";
+
+const part = (size, text, kind) => {
+  const node = make("span", { className: kind, title: text, textContent: text });
+  node.style.flexGrow = size;
+  return node;
+};
+
+const row = (name, more, parts, figure) => make(
+  "li", { className: "gpu" },
+  make("p", { className: "gpu-name" }, name, make("small", { textContent: more, title: more })),
+  make("p", { className: "gpu-bar" }, ...parts),
+  make("p", { className: "gpu-figure", textContent: figure }),
+);
+
+const left = (free) => (free > 0 ? [part(free, `${bytes(free)} free`, "free")] : []);
+
+const gpu = ({ name, total, on_it: taken, holdings }) => {
+  const [number, ...model] = name.split(" ");
+  const parts = holdings.map(({ function: owner, memory, known }) => (
+    part(memory, `${owner} ${known ? bytes(memory) : "has it for itself"}`, known ? "known" : "unknown")
+  ));
+  return row(`GPU ${number}`, model.join(" "), [...parts, ...left(total - taken)], `${bytes(taken)} of ${bytes(total)}`);
+};
+
+const asleep = ({ sleepers, asleep: size, limit }) => row(
+  "Asleep", `${plural(sleepers, "instance")} in host memory`,
+  [part(size, bytes(size), "asleep"), ...left(limit - size)], `${bytes(size)} of ${bytes(limit)}`,
+);
+
+const waiting = (instances) => row(
+  "Waiting", "in order of arrival",
+  instances.map(({ function: owner }) => part(1, owner, "waits")), plural(instances.length, "instance"),
+);
+
+export class Gpus {
+  constructor(store) {
+    this.store = store;
+    this.shown = "";
+  }
+
+  update() {
+    const memory = this.store.totals.gpus;
+    const told = JSON.stringify(memory);
+    if (told === this.shown) return;
+    this.shown = told;
+    const rows = memory.gpus.map(gpu);
+    if (memory.waiting.length) rows.push(waiting(memory.waiting));
+    if (memory.sleepers) rows.push(asleep(memory));
+    byId("gpus").hidden = !rows.length;
+    byId("gpu-list").replaceChildren(...rows);
+  }
+}

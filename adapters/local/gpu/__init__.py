@@ -1,0 +1,1 @@
+"""The GPUs of this machine, and what functions do about them: they take turns, and sleep."""

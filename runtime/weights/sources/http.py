@@ -1,35 +1,32 @@
 """A safetensors file that a web server gives in ranges.
 
-Source: https://www.rfc-editor.org/rfc/rfc9110, 13.1.1 (If-Match), 14.2 (Range)
+Source: https://www.rfc-editor.org/rfc/rfc9110, 8.4 (Content-Encoding), 13.1.1 (If-Match), 14.2
+(Range), 14.4 (Content-Range)
 """
 
 from __future__ import annotations
 
 import io
-import threading
-import time
-from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import urljoin, urlsplit
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.header import SafetensorsHeader, header_end, read_header_from
+from bentofn.runtime.weights.sources.address import Address, shown
+from bentofn.runtime.weights.sources.attempts import Attempts
 from bentofn.runtime.weights.sources.base import changed
 
-_ATTEMPTS = 5
-_FIRST_WAIT = 0.1
-"""Seconds before the second attempt; doubled before each further one."""
-
-_TIMEOUT = 30.0
 _REDIRECTS = 5
 _FIRST_READ = 1 << 18
 """Bytes of the first range, in which most headers fit."""
 
+_MOVED = frozenset({301, 302, 303, 307, 308})
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class HttpSource:
-    """A file behind a URL; each thread has a connection of its own.
+    """A file behind a URL; each of several threads has a connection while it reads.
 
     Args:
         url: ``http://`` or ``https://``; redirects are followed once, when it is opened.
@@ -41,150 +38,154 @@ class HttpSource:
     """
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
-        self.url = url
-        self._given = dict(headers or {})
-        self._local = threading.local()
-        self._connections: list[HTTPConnection] = []
+        self.name = shown(url)
+        self._address = Address.of(url)
+        self._given = {**self._address.headers, **(headers or {})}
+        self._idle: list[HTTPConnection] = []
         self._validator: Mapping[str, str | None] = {}
-        start = bytearray(_FIRST_READ)
         try:
-            got, self.size = self._open(start)
+            start = bytearray(self._begin())
+            got = len(start)
             more = header_end(start, self.size) - got
             if more > 0:
-                rest = bytearray(more)
-                self.read(got, memoryview(rest))
-                start[got:] = rest
+                start += bytes(more)
+                self.read(got, memoryview(start)[got:])
             self._header = read_header_from(io.BytesIO(start), self.name, self.size)
         except BaseException:
             self.close()
             raise
 
     @property
-    def name(self) -> str:
-        return self.url.partition("?")[0]  # what follows may be a signature
-
-    @property
     def header(self) -> SafetensorsHeader:
         return self._header
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return int(self._validator["size"] or 0)
+
     def read(self, offset: int, target: memoryview, room: memoryview | None = None) -> None:
         """As :meth:`Source.read`."""
-        failures = 0
+        attempts = Attempts(self.name)
         while target:
+            got = 0
             try:
-                with self._ask(offset, len(target)) as response:
+                with self._asked(offset, len(target)) as response:
                     self._expect(response, offset)
-                    while target:
-                        count = response.readinto(target)
-                        if not count:
-                            raise HTTPException("the connection was closed")
-                        target, offset, failures = target[count:], offset + count, 0
+                    while target and (count := response.readinto(target)):
+                        target, offset, got = target[count:], offset + count, got + count
+                if target:
+                    raise HTTPException("the connection was closed")
             except (OSError, HTTPException) as error:
-                self._forget()
-                failures += 1
-                if failures == _ATTEMPTS:
-                    raise UserError(f"Cannot read {self.name}: {_reason(error)}.") from error
-                time.sleep(_FIRST_WAIT * 2 ** (failures - 1))
+                attempts.failed(error, got)
 
     def check(self) -> None:
         """As :meth:`Source.check`: each range was of the file that was opened."""
 
     def close(self) -> None:
         """As :meth:`Source.close`."""
-        for connection in self._connections:
-            connection.close()
+        while self._idle:
+            self._idle.pop().close()
 
-    def _open(self, start: bytearray) -> tuple[int, int]:
-        """Read the first range; returns how much came, and the file's bytes."""
+    def _begin(self) -> bytes:
+        """The first bytes, wherever the server leads."""
         for _ in range(_REDIRECTS + 1):
-            response = self._first()
-            if response.status in (301, 302, 303, 307, 308) and response.headers["Location"]:
-                response.read()
-                self._follow(urljoin(self.url, response.headers["Location"]))
-                continue
-            if response.status != 206:
-                response.close()
-                if response.status == 200:
-                    raise UserError(f"{self.name} cannot be read in ranges; download it first.")
-                raise UserError(f"Cannot read {self.name}: {response.status} {response.reason}.")
-            size = (response.headers["Content-Range"] or "").rpartition("/")[2]
-            if not size.isdigit():
-                raise UserError(f"{self.name} does not say how long it is; download it first.")
-            self._validator = _validator(response)
-            body = response.read()
-            start[: len(body)] = body
-            del start[len(body) :]
-            return len(body), int(size)
+            start, location = self._first()
+            if location is None:
+                return start
+            self._go(location)
         raise UserError(f"{self.name} leads from one address to another without an end.")
 
-    def _first(self) -> HTTPResponse:
-        for attempt in range(_ATTEMPTS):
+    def _first(self) -> tuple[bytes, str | None]:
+        """The first bytes, or where they are."""
+        attempts = Attempts(self.name)
+        while True:
             try:
-                response = self._ask(0, _FIRST_READ)
-                if response.status not in _AGAIN or attempt == _ATTEMPTS - 1:
-                    return response
-                response.read()
+                with self._asked(0, _FIRST_READ) as response:
+                    location = response.headers["Location"]
+                    if response.status in _MOVED and location:
+                        return b"", location
+                    self._accept(response)
+                    start = response.read(_FIRST_READ)
+                    if len(start) < min(8, self.size):
+                        raise HTTPException("the connection was closed")
+                    return start, None
             except (OSError, HTTPException) as error:
-                self._forget()
-                if attempt == _ATTEMPTS - 1:
-                    raise UserError(f"Cannot read {self.name}: {_reason(error)}.") from error
-            time.sleep(_FIRST_WAIT * 2**attempt)
-        raise AssertionError
+                attempts.failed(error)
 
-    def _follow(self, url: str) -> None:
-        before, after = urlsplit(self.url), urlsplit(url)
-        if before.scheme == "https" and after.scheme != "https":
-            raise UserError(f"{self.name} leads to {after.scheme}://, which is not encrypted.")
-        if before.netloc != after.netloc:
+    def _accept(self, response: HTTPResponse) -> None:
+        """Take the first response for what later ones are compared with."""
+        _check_again(response)
+        found = _validator(response)
+        if response.status not in (200, 206):
+            raise UserError(f"Cannot read {self.name}: {response.status} {response.reason}.")
+        if response.status == 200 or not _begins_at(response, 0):
+            raise UserError(f"{self.name} cannot be read in ranges; download it first.")
+        if not (found["size"] or "").isdigit():
+            raise UserError(f"{self.name} does not say how long it is; download it first.")
+        self._check_encoding(response)
+        self._validator = found
+
+    def _expect(self, response: HTTPResponse, offset: int) -> None:
+        """Check that a response is the range of the same file that was asked for."""
+        _check_again(response)
+        # 412: If-Match failed; 200: the whole of what is there now; 416: it is shorter now.
+        if response.status in (200, 412, 416):
+            raise changed(self.name)
+        if response.status != 206:
+            raise UserError(f"Cannot read {self.name}: {response.status} {response.reason}.")
+        self._check_encoding(response)
+        if _validator(response) != self._validator or not _begins_at(response, offset):
+            raise changed(self.name)
+
+    def _check_encoding(self, response: HTTPResponse) -> None:
+        encoding = response.headers["Content-Encoding"] or "identity"
+        if encoding.lower() != "identity":
+            raise UserError(
+                f"{self.name} is sent compressed ({encoding}), in which there are no ranges of the "
+                "file; have the server send it as it is, or download it first."
+            )
+
+    def _go(self, location: str) -> None:
+        """Ask another address from now on."""
+        before, self._address = self._address, self._address.to(location)
+        if (before.host, before.port) != (self._address.host, self._address.port):
             self._given = {}
-        self._forget()
-        self.url = url
+            self.close()
+        self._given |= self._address.headers
 
-    def _ask(self, offset: int, length: int) -> HTTPResponse:
-        parts = urlsplit(self.url)
+    @contextmanager
+    def _asked(self, offset: int, length: int) -> Iterator[HTTPResponse]:
+        """The response to a request for a range."""
         headers = {"Range": f"bytes={offset}-{offset + length - 1}", "Accept-Encoding": "identity"}
         tag = self._validator.get("ETag")
         if tag and not tag.startswith("W/"):
             headers["If-Match"] = tag
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection = self._connection()
-        connection.request("GET", path, headers=self._given | headers)
-        return connection.getresponse()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._address.connection()
+        try:
+            connection.request("GET", self._address.path, headers=self._given | headers)
+            response = connection.getresponse()
+            yield response
+        except BaseException:
+            connection.close()
+            raise
+        if response.isclosed():
+            self._idle.append(connection)
+        else:  # what was not asked for would be taken for the next response
+            connection.close()
 
-    def _expect(self, response: HTTPResponse, offset: int) -> None:
-        """Check that a response is the range of the same file that was asked for."""
-        if response.status in _AGAIN:
-            raise HTTPException(f"{response.status} {response.reason}")
-        # 412: If-Match failed; 200: the whole of what is there now; 416: it is shorter now.
-        if response.status in (200, 412, 416) or (
-            response.status == 206
-            and (
-                _validator(response) != self._validator
-                or not (response.headers["Content-Range"] or "").startswith(f"bytes {offset}-")
-            )
-        ):
-            self._forget()
-            raise changed(self.name)
-        if response.status != 206:
-            self._forget()
-            raise UserError(f"Cannot read {self.name}: {response.status} {response.reason}.")
 
-    def _connection(self) -> HTTPConnection:
-        found: HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is None:
-            parts = urlsplit(self.url)
-            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-            found = self._local.connection = kind(parts.netloc, timeout=_TIMEOUT)
-            self._connections.append(found)
-        return found
+def _check_again(response: HTTPResponse) -> None:
+    """Raise where the server may answer next time."""
+    if response.status in _AGAIN:
+        raise HTTPException(f"{response.status} {response.reason}")
 
-    def _forget(self) -> None:
-        """Close this thread's connection: the next request opens another."""
-        found: HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is not None:
-            found.close()
-            self._connections.remove(found)
-            self._local.connection = None
+
+def _begins_at(response: HTTPResponse, offset: int) -> bool:
+    return (response.headers["Content-Range"] or "").startswith(f"bytes {offset}-")
 
 
 def _validator(response: HTTPResponse) -> dict[str, str | None]:
@@ -196,7 +197,3 @@ def _validator(response: HTTPResponse) -> dict[str, str | None]:
         "Last-Modified": None if tag else headers["Last-Modified"],
         "size": (headers["Content-Range"] or "").rpartition("/")[2],
     }
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -1,17 +1,22 @@
-"""A safetensors file in S3, read in ranges."""
+"""A safetensors file in S3, read in ranges.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+"""
 
 from __future__ import annotations
 
 import io
 from typing import Any
-from urllib.parse import urlsplit
 
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.header import SafetensorsHeader, header_end, read_header_from
+from bentofn.runtime.weights.sources.attempts import Attempts
 from bentofn.runtime.weights.sources.base import changed
 
 _ATTEMPTS = 5
 _FIRST_READ = 1 << 18
+_CONNECTIONS = 32
+_TIMEOUT = 30.0
 
 
 class S3Source:
@@ -27,42 +32,43 @@ class S3Source:
 
     def __init__(self, url: str) -> None:
         self.name = url
-        parts = urlsplit(url)
-        self._object = {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
-        self._client = _client()
-        first = self._get(f"bytes=0-{_FIRST_READ - 1}")
-        self._object["IfMatch"] = first["ETag"]
-        size = int(first["ContentRange"].rpartition("/")[2])
-        start = bytearray(first["Body"].read())
-        more = header_end(start, size) - len(start)
-        if more > 0:
-            rest = bytearray(more)
-            self.read(len(start), memoryview(rest))
-            start += rest
-        self._header = read_header_from(io.BytesIO(start), url, size)
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        self._object = {"Bucket": bucket, "Key": key}
+        self._validator: tuple[Any, str] | None = None
+        self._client = _client(url)
+        try:
+            start = self._begin()
+            got = len(start)
+            more = header_end(start, self.size) - got
+            if more > 0:
+                start += bytes(more)
+                self.read(got, memoryview(start)[got:])
+            self._header = read_header_from(io.BytesIO(start), url, self.size)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def header(self) -> SafetensorsHeader:
         return self._header
 
+    @property
+    def size(self) -> int:
+        """Bytes of the object."""
+        return int(self._validator[1]) if self._validator else 0
+
     def read(self, offset: int, target: memoryview, room: memoryview | None = None) -> None:
         """As :meth:`Source.read`."""
-        from botocore.exceptions import HTTPClientError, ResponseStreamingError
-        from urllib3.exceptions import HTTPError
-
-        failures = 0
+        attempts = Attempts(self.name)
         while target:
-            body = self._get(f"bytes={offset}-{offset + len(target) - 1}")["Body"]
+            got, body = 0, self._body(offset, len(target))
             try:
-                while target:
-                    count = body.readinto(target)
-                    if not count:
-                        raise ResponseStreamingError(error="the connection was closed")
-                    target, offset, failures = target[count:], offset + count, 0
-            except (OSError, HTTPError, HTTPClientError) as error:
-                failures += 1
-                if failures == _ATTEMPTS:
-                    raise UserError(f"Cannot read {self.name}: {error}.") from error
+                while target and (count := body.readinto(target)):
+                    target, offset, got = target[count:], offset + count, got + count
+                if target:
+                    raise ConnectionError("the connection was closed")
+            except _broken() as error:
+                attempts.failed(error, got)
             finally:
                 body.close()
 
@@ -73,27 +79,72 @@ class S3Source:
         """As :meth:`Source.close`."""
         self._client.close()
 
-    def _get(self, part: str) -> Any:
+    def _begin(self) -> bytearray:
+        """The first bytes."""
+        attempts = Attempts(self.name)
+        while True:
+            body = self._body(0, _FIRST_READ)
+            try:
+                return bytearray(body.read(_FIRST_READ))
+            except _broken() as error:
+                attempts.failed(error)
+            finally:
+                body.close()
+
+    def _body(self, offset: int, length: int) -> Any:
+        """A range of the object, if it is the one that was opened."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        wanted = dict(self._object)
+        if self._validator and self._validator[0]:
+            wanted["IfMatch"] = self._validator[0]
         try:
-            return self._client.get_object(**self._object, Range=part)
+            found = self._client.get_object(**wanted, Range=f"bytes={offset}-{offset + length - 1}")
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code in ("PreconditionFailed", "412", "InvalidRange") and "IfMatch" in self._object:
+            if code in ("PreconditionFailed", "412", "InvalidRange", "416") and self._validator:
                 raise changed(self.name) from error
-            raise UserError(f"Cannot read {self.name}: {error}.") from error
-        except BotoCoreError as error:
-            raise UserError(f"Cannot read {self.name}: {error}.") from error
+            raise _failed(self.name, error) from error
+        except (BotoCoreError, OSError) as error:
+            raise _failed(self.name, error) from error
+        part, _, size = found.get("ContentRange", "").rpartition("/")
+        is_part = part.startswith(f"bytes {offset}-") and size.isdigit()
+        validator = found.get("ETag"), size
+        if not is_part and self._validator is None:
+            found["Body"].close()
+            raise UserError(f"{self.name} cannot be read in ranges; download it first.")
+        if not is_part or validator != (self._validator or validator):
+            found["Body"].close()
+            raise changed(self.name)
+        self._validator = validator
+        return found["Body"]
 
 
-def _client() -> Any:
+def _failed(name: str, error: Exception) -> UserError:
+    why = " ".join(str(error).split())
+    return UserError(f"Cannot read {name}: {why.rstrip('.')}.")
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """What a connection that breaks raises."""
+    from botocore.exceptions import BotoCoreError
+    from urllib3.exceptions import HTTPError
+
+    return OSError, HTTPError, BotoCoreError
+
+
+def _client(url: str) -> Any:
     try:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
     except ModuleNotFoundError as error:
         raise UserError(
             "Weights in S3 need boto3, which is not installed: `pip install bentofn[aws]`."
         ) from error
     retries = {"max_attempts": _ATTEMPTS, "mode": "standard"}
-    return boto3.client("s3", config=Config(max_pool_connections=32, retries=retries))
+    config = Config(max_pool_connections=_CONNECTIONS, retries=retries, read_timeout=_TIMEOUT)
+    try:
+        return boto3.client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:  # a profile or an endpoint that is none
+        raise _failed(url, error) from error

@@ -18,6 +18,7 @@ from bentofn.runtime.checkpoints.waiting import VARIABLE
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.serving import BACKLOG, ServerConfig
+from bentofn.runtime.protocol import TAKEN_OUT
 from bentofn.runtime.service import Service
 from bentofn.runtime.supervisor.machine import processes_of
 from bentofn.runtime.supervisor.plan import ALONE, INHERITED, Process
@@ -190,6 +191,7 @@ def _start_checkpointed(service: Service[Any]) -> _Started:
     from bentofn.runtime.checkpoints import waiting  # few services do
 
     ready = Path(os.environ.pop(VARIABLE)).absolute()
+    os.environ[TAKEN_OUT] = "1"  # for what loads weights, which are dropped
     try:
         _set_up(service)
         processes = processes_of(service)

@@ -20,6 +20,7 @@ from bentofn.runtime.checkpoints.identity import Identity
 from bentofn.runtime.cuda import quiet
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.original import make_copyable
+from bentofn.runtime.protocol import TAKEN_OUT
 
 VARIABLE = "BENTOFN_CHECKPOINT"
 """The file; a service that has this variable waits."""
@@ -60,7 +61,8 @@ def become_restored(instance: object, threads: int, ready: Path) -> None:
     renewable = make_copyable(instance)
     wait(ready)
     print("Going on.", flush=True)
-    lifecycle.restore(renewable, dict(os.environ), threads, _keep_privileges)
+    env = {name: value for name, value in os.environ.items() if name != TAKEN_OUT}
+    lifecycle.restore(renewable, env, threads, _keep_privileges)
 
 
 def _keep_privileges() -> None:

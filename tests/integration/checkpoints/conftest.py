@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,10 +91,24 @@ class Runc:
         criu = next(installed_criu()).path.parent
         self._environ = {**os.environ, "PATH": f"{criu}:{os.environ['PATH']}"}
 
-    def run(self, command: list[str], env: Mapping[str, str], *, io_uring: bool) -> Container:
-        """Start a container; a running uvloop's io_uring, where there is one, CRIU cannot dump."""
+    def run(
+        self,
+        command: list[str],
+        env: Mapping[str, str],
+        *,
+        io_uring: bool,
+        reads: Sequence[Path] = (),
+    ) -> Container:
+        """Start a container.
+
+        Args:
+            command: What runs in it.
+            env: Its variables.
+            io_uring: Whether it may use that; CRIU cannot dump a running uvloop's.
+            reads: Folders that it sees beside this repository, its Python and the project.
+        """
         forbidden = [] if io_uring else ["io_uring_setup"]  # as usual profiles have it
-        _write_bundle(self._folder / "bundle", command, env, forbidden)
+        _write_bundle(self._folder / "bundle", command, env, forbidden, reads)
         return self._start("run", "original")
 
     def checkpoint(self, container: Container) -> None:
@@ -102,6 +120,20 @@ class Runc:
     def restore(self, name: str) -> Container:
         """Have a container go on from what was kept; as often as wanted."""
         return self._start("restore", name, *self._places())
+
+    def pid(self, container: Container) -> int:
+        """The first process of a container, as this machine numbers it."""
+        command = [*self._runc, "state", container.name]
+        for _ in range(500):
+            state = subprocess.run(command, check=False, capture_output=True, timeout=60)
+            if state.returncode == 0 and (pid := json.loads(state.stdout)["pid"]):
+                return int(pid)
+            time.sleep(0.02)
+        raise AssertionError(f"{container.name} does not run")
+
+    def holds(self, data: bytes) -> bool:
+        """Whether these bytes are in the memory that was kept."""
+        return any(data in file.read_bytes() for file in self._folder.glob("images/pages-*.img"))
 
     def _places(self) -> list[str]:
         return [f"--image-path={self._folder}/images", f"--work-path={self._folder}/work"]
@@ -161,8 +193,37 @@ def why_not() -> str:
     return "" if next(installed_criu(), None) else "CRIU is not installed"
 
 
+def ask(port: int, api: str, body: bytes) -> Any:
+    """What a service answers."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/{api}", body, headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def wait_for(port: int) -> None:
+    """Wait until somebody listens."""
+    until = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        assert time.monotonic() < until, "nobody listens"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port of this machine, whose network the containers have."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 def _write_bundle(
-    folder: Path, command: list[str], env: Mapping[str, str], forbidden: list[str]
+    folder: Path,
+    command: list[str],
+    env: Mapping[str, str],
+    forbidden: Sequence[str],
+    reads: Sequence[Path],
 ) -> None:
     root = folder / "rootfs"
     root.mkdir(parents=True)
@@ -172,7 +233,7 @@ def _write_bundle(
         {"destination": "/run", "type": "tmpfs", "source": "tmpfs"},
     ]
     repository = Path(__file__).parents[3]
-    seen = {Path(sys.base_prefix), Path(sys.prefix), repository, folder.parent / "project"}
+    seen = {Path(sys.base_prefix), Path(sys.prefix), repository, folder.parent / "project", *reads}
     for name in SYSTEM:
         path = Path("/", name)
         if path.is_symlink():

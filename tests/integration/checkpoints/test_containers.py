@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import socket
 import sys
-import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .conftest import Container, Runc, why_not
+from .conftest import Container, Runc, ask, free_port, wait_for, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -45,31 +39,8 @@ def test_restored_containers_throw_other_dice(
         copy = ended(runc.restore(name))
         wait_for(port)
         for _ in range(4):
-            told = throw(port)
+            told = ask(port, "throw", b"{}")
             assert told["seen"] == [*START, "after_restore"][: 4 if waits else 5]
             thrown += told["thrown"]
         copy.end()
     assert len(set(thrown)) == len(thrown)
-
-
-def throw(port: int) -> Any:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/throw", b"{}", {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
-
-
-def wait_for(port: int) -> None:
-    until = time.monotonic() + 30
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        assert time.monotonic() < until, "nobody listens"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

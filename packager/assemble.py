@@ -126,7 +126,7 @@ class Assembler:
         with self.step("proof"):
             notes = self._prove(key, bench, environment, manifest)
         with self.step("obstacles"):
-            obstacles = look_once(
+            look = look_once(
                 *(self.inputs, key, python, bench, manifest, self.home, self._trials, self.report)
             )
         with self.step("compiled"):
@@ -134,17 +134,16 @@ class Assembler:
                 *(self.inputs, key, python, bench, manifest, self.home, self.store, self._trials),
                 self.report,
             )
-        if compiled is not None:
-            with self.step("bytecode"):
-                imported = {*description.files, *compiled.modules}
-                bytecode = self._bytecode(environment, sorted(imported))
-            late_ones = (compiled.layer, runtime, code)
-            layers = (*environment.layers, *bytecode, *models.layers, *late_ones)
-            manifest = make_manifest(
-                self.inputs, lock, environment, description.contract, models.references, layers
-            )
+        with self.step("bytecode"):
+            also = (*look.modules, *(compiled.modules if compiled else ()))
+            bytecode = self._bytecode(environment, sorted({*description.files, *also}))
+        own = (compiled.layer, runtime, code) if compiled else (runtime, code)
+        layers = (*environment.layers, *bytecode, *models.layers, *own)
+        manifest = make_manifest(
+            self.inputs, lock, environment, description.contract, models.references, layers
+        )
         notes += self._notes(lock, description, python)
-        return Assembled(manifest, layers, models.wanted, notes, obstacles)
+        return Assembled(manifest, layers, models.wanted, notes, look.obstacles)
 
     def _notes(
         self, lock: Lock, description: Description, python: Mapping[str, bytes]

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 def main(options: Mapping[str, str]) -> int:
     """The ``examples`` process: writes an answer to ``--output`` or stdout.
 
-    It is ``{"answers", "obstacles", "unplaced"}``. An answer is ``{"path", "example", "status",
-    "body"}``, its body in base64. An obstacle is a sentence that says what keeps the service from
-    being snapshotted; if one does not say where it was opened, ``unplaced`` is true, and with
-    ``--lines yes`` more is found out. A service that cannot be constructed or fails at an example
-    gives ``{"error"}`` and exit status 1.
+    It is ``{"answers", "modules", "obstacles", "unplaced"}``. An answer is ``{"path", "example",
+    "status", "body"}``, its body in base64. A module is a file of the packages that is imported by
+    then, such as ``env/numpy/__init__.py``. An obstacle is a sentence that says what keeps the
+    service from being snapshotted; if one does not say where it was opened, ``unplaced`` is true,
+    and with ``--lines yes`` more is found out. A service that cannot be constructed or fails at an
+    example gives ``{"error"}`` and exit status 1.
     """
     from bentofn.runtime import lifecycle
     from bentofn.runtime.http.app import ServiceApp
@@ -52,6 +53,7 @@ def main(options: Mapping[str, str]) -> int:
                 }
                 for answer in answers
             ],
+            "modules": _modules(options["env"]),
             **_obstacles(app.instance, sites),
         }
     except Exception as error:
@@ -62,6 +64,12 @@ def main(options: Mapping[str, str]) -> int:
     else:
         sys.stdout.buffer.write(data + b"\n")
     return 1 if "error" in document else 0
+
+
+def _modules(environment: str) -> list[str]:
+    prefix = f"{environment}/"
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted({f"env/{f[len(prefix) :]}" for f in files if f and f.startswith(prefix)})
 
 
 def _obstacles(instance: object, sites: Sites) -> dict[str, object]:

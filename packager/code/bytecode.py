@@ -57,7 +57,7 @@ def compile_files(
         files: Path below the place to the file on this machine; others than ``.py`` are skipped.
         place: ``src``, ``runtime`` or ``env``.
         target: Whose interpreter compiles.
-        output: A folder for the bytecode.
+        output: A folder for the bytecode; what it has already is not compiled again.
 
     Returns:
         The bytecode as layer entries, and the files that could not be compiled.
@@ -70,6 +70,7 @@ def compile_files(
             str(output / cache_path(path, target)),
         ]
         for path in paths
+        if not (output / cache_path(path, target)).exists()
     ]
     broken = _run(jobs, target) if jobs else []
     by_source = {str(files[path]): path for path in paths}

@@ -39,7 +39,7 @@ class Compiled:
 
     Args:
         layer: The layer of it.
-        modules: What the packages' compilers are, such as ``env/torch/_dynamo/utils.py``.
+        modules: The files of the packages' modules that were imported by then, below the root.
     """
 
     layer: Descriptor
@@ -99,7 +99,7 @@ def compiled_layer(
     found = collect(trial.compiles(root), places=(root,))
     if found is not None:
         layer = put_layer(store, found.entries(), kind="compiled", title=COMPILED)
-        made = Compiled(layer, found.modules)
+        made = Compiled(layer, outcome.modules)
         report(f"Keeping what it compiled, {found.summary}")
     home.directory(path.parent)
     raw = {"layer": made.layer.to_json(), "modules": made.modules} if made else None

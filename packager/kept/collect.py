@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from bentofn.packager.kept.normal import is_own, normal
 from bentofn.packager.layers import LayerFile
 from bentofn.runtime.kept.host import Host
-from bentofn.runtime.kept.layer import FILES, MODULES, RECORD, Kept
+from bentofn.runtime.kept.layer import FILES, RECORD, Kept
 from bentofn.runtime.layout import ARCHIVE_PREFIX
 from bentofn.runtime.manifest import canonical_json
 
@@ -31,13 +30,11 @@ class Collected:
     Args:
         kept: On what, and by what.
         files: Path below :data:`FILES` to the file.
-        modules: What was imported for it of the packages, such as ``env/torch/_dynamo/utils.py``.
         places: Where the service and its compilers stood; none of it is kept.
     """
 
     kept: Kept
     files: dict[str, Path]
-    modules: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
 
     @property
@@ -89,11 +86,10 @@ def collect(
         real = os.path.realpath(path)
         return os.path.isfile(real) and any(real.startswith(f"{each}/") for each in inside)  # noqa: PTH113
 
-    if not leads_inside(directory / RECORD) or not leads_inside(directory / MODULES):
+    if not leads_inside(directory / RECORD):
         return None
     try:
         kept = Kept.from_json((directory / RECORD).read_bytes())
-        modules = tuple(map(str, json.loads((directory / MODULES).read_bytes())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     found = {
@@ -101,7 +97,7 @@ def collect(
         for path in sorted(directory.rglob("*"))
         if path.parent != directory and leads_inside(path) and _is_whole(path, directory)
     }
-    return Collected(kept, found, modules, tuple(map(str, places))) if found else None
+    return Collected(kept, found, tuple(map(str, places))) if found else None
 
 
 def _is_whole(path: Path, directory: Path) -> bool:

@@ -39,6 +39,7 @@ class Outcome:
         last_words: The last line of what the service wrote to stderr.
         obstacles: What keeps the service from being snapshotted, one sentence each.
         unplaced: Whether one does not say where it comes from, and another run may find out.
+        modules: The files of the packages' modules that were imported for it, below the root.
     """
 
     answers: Answers | None
@@ -46,6 +47,7 @@ class Outcome:
     last_words: str = ""
     obstacles: tuple[str, ...] = ()
     unplaced: bool = False
+    modules: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -121,7 +123,8 @@ def _outcome(output: Path, last_words: str) -> Outcome | None:
         return None
     answers, failure = raw.get("answers"), str(raw.get("error", ""))
     obstacles = tuple(map(str, raw.get("obstacles", ())))
-    return Outcome(answers, failure, last_words, obstacles, bool(raw.get("unplaced")))
+    modules = tuple(map(str, raw.get("modules", ())))
+    return Outcome(answers, failure, last_words, obstacles, bool(raw.get("unplaced")), modules)
 
 
 def prove(trial: Trial, slim: Path, plain: Path) -> str | None:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from bentofn.runtime.kept import hooks, overlay
 from bentofn.runtime.kept.host import this_host
-from bentofn.runtime.kept.layer import MODULES, RECORD, Kept, choose
+from bentofn.runtime.kept.layer import RECORD, Kept, choose
 from bentofn.runtime.kept.report import Report, kernels
 from bentofn.runtime.kept.start import WRITES
 from bentofn.runtime.layout import BentoRoot
-from bentofn.runtime.manifest import canonical_json
 
 _ANY_THREADS = "TORCHINDUCTOR_CPP_DYNAMIC_THREADS"
 """Kernels for any number of threads: a snapshot is warmed with one, and an instance has its own."""
@@ -137,17 +136,10 @@ class Caches:
         self.report.started(kernels(found))
         if found and self.recorded:
             (self.writes / RECORD).write_bytes(self._record(found).to_json())
-            (self.writes / MODULES).write_bytes(canonical_json(self._modules()))
 
     def discard(self) -> None:
         """Remove the directory, at the process's end."""
         overlay.discard(self.writes)
-
-    def _modules(self) -> list[str]:
-        """What was imported of the packages: compilers are imported late, and are large."""
-        prefix = f"{self.environment}/"
-        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        return sorted({f"env/{f[len(prefix) :]}" for f in files if f and f.startswith(prefix)})
 
     def _record(self, found: list[Path]) -> Kept:
         host = this_host()

@@ -17,9 +17,6 @@ FORMAT = 1
 RECORD = "kept.json"
 """What it is, beside :data:`FILES`."""
 
-MODULES = "modules.json"
-"""Where a build compiles: what was imported by then, below the environment. It is in no layer."""
-
 FILES = "files"
 """The directories of the compilers, as they wrote them."""
 

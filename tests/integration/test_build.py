@@ -466,6 +466,16 @@ def test_what_a_constructor_imports_is_compiled_too(project: Path, home: Home) -
     assert list((root / "env" / "idna" / "__pycache__").glob("codec.*.pyc"))
 
 
+def test_what_answering_the_examples_imports_has_bytecode_too(home: Home, project: Path) -> None:
+    """As libraries import their parts when these are first used."""
+    lazily = "__import__('importlib').import_module('idna.' + 'codec') and text"
+    service = SERVICE.replace("import idna\n", "")
+    write_project(project, service.replace("idna.encode(text).decode()", lazily))
+    result = run(project, home)
+    root = materialise(home, Store(home).get("bento", result.tag))
+    assert list((root / "env" / "idna" / "__pycache__").glob("codec.*.pyc"))
+
+
 def test_a_missing_model_is_named_before_packages_are_installed(
     tmp_path: Path, project: Path
 ) -> None:

@@ -114,7 +114,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "<lambda> (service.py:8); nothing compiled is kept with the bento yet" in said
     found = collect(folder / "writes", places=[folder])
     assert found is not None
-    assert "env/torch/_dynamo/utils.py" in found.modules
+    assert "env/torch/_dynamo/utils.py" in document["modules"]
     copy_to(folder / "kept" / found.id, found)
     return folder / "kept"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bentofn.packager.kept.collect import collect
 from bentofn.runtime.kept.host import Host
-from bentofn.runtime.kept.layer import MODULES, RECORD, Kept
+from bentofn.runtime.kept.layer import RECORD, Kept
 
 KEPT = Kept(Host("x86_64", ("avx2",)), {}, {})
 
@@ -21,10 +21,8 @@ def test_what_was_compiled_and_what_was_kept_before_are_one_layer(tmp_path: Path
     (writes / "inductor" / "locks" / "x.lock").write_bytes(b"")
     assert collect(writes) is None  # it never came to its end
     (writes / RECORD).write_bytes(KEPT.to_json())
-    (writes / MODULES).write_text('["env/torch/_dynamo/utils.py"]')
     found = collect(writes, [before.parent])
     assert found is not None
-    assert found.modules == ("env/torch/_dynamo/utils.py",)
     assert sorted(found.files) == ["inductor/ab/new.so", "inductor/ab/old.so"]
     assert sorted(entry.path for entry in found.entries()) == [
         f"opt/bento/compiled/{found.id}/files/inductor/ab/new.so",
@@ -36,7 +34,6 @@ def test_what_was_compiled_and_what_was_kept_before_are_one_layer(tmp_path: Path
 def test_nothing_compiled_is_no_layer(tmp_path: Path) -> None:
     assert collect(tmp_path / "none") is None
     (tmp_path / RECORD).write_bytes(KEPT.to_json())
-    (tmp_path / MODULES).write_text("[]")
     assert collect(tmp_path) is None
 
 
@@ -50,7 +47,6 @@ def test_what_is_elsewhere_gets_into_no_layer(tmp_path: Path) -> None:
     (writes / "own" / "folder").symlink_to(secret)
     (writes / "own" / "good.pt2").write_bytes(b"good")
     (writes / RECORD).write_bytes(KEPT.to_json())
-    (writes / MODULES).write_text("[]")
     found = collect(writes)
     assert found is not None
     assert sorted(found.files) == ["own/good.pt2"]

@@ -109,10 +109,19 @@ def in_buffer(tensors: Mapping[str, TensorInfo], whole: torch.Tensor) -> dict[st
 
 
 def cast(tensors: dict[str, torch.Tensor], dtype: torch.dtype | None) -> dict[str, torch.Tensor]:
-    """Tensors of floating-point numbers as another type of these; others as they are."""
+    """Tensors of floating-point numbers as another type of these; others, and those of F4, which
+    torch does not take apart, as they are."""
     if dtype is None:
         return tensors
-    return {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+    import torch
+
+    packed = getattr(torch, TORCH_NAMES["F4"], None)
+
+    def converted(tensor: torch.Tensor) -> torch.Tensor:
+        is_number = tensor.is_floating_point() and tensor.dtype != packed
+        return tensor.to(dtype) if is_number else tensor
+
+    return {name: converted(tensor) for name, tensor in tensors.items()}
 
 
 @contextmanager

@@ -184,6 +184,13 @@ def test_floating_point_numbers_are_cast(load: Load, tmp_path: Path) -> None:
     assert_same(found, {n: t.bfloat16() if t.is_floating_point() else t for n, t in given.items()})
 
 
+@pytest.mark.parametrize("dtype", sorted(each for each in TORCH_NAMES if each.startswith("F")))
+def test_every_floating_point_type_is_cast_or_left(load: Load, tmp_path: Path, dtype: str) -> None:
+    file = write(tmp_path / "x.safetensors", {"a": (dtype, [2, 4])})
+    packed = {"F4": torch.float4_e2m1fn_x2}
+    assert load(file, dtype=torch.bfloat16)["a"].dtype == packed.get(dtype, torch.bfloat16)
+
+
 def test_thousands_of_tiny_tensors(load: Load, tmp_path: Path) -> None:
     given = {f"t.{i}": torch.full((i % 4,), float(i)) for i in range(5000)}
     safetensors.torch.save_file(given, tmp_path / "x.safetensors")

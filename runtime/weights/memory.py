@@ -19,11 +19,15 @@ HUGE = 2 << 20
 
 _MAP_NORESERVE = 0x4000
 _MADV_HUGEPAGE, _MADV_POPULATE_READ = 14, 22
-"""Advice of madvise(2); Python does not name all of it (the last is of Linux 5.14)."""
+"""Advice of madvise(2); Python does not name all of it. The last is of Linux 5.14, and gVisor has
+it not (``Madvise`` in its pkg/sentry/syscalls/linux/sys_mmap.go)."""
 
 _PIECE = 8 * HUGE
 _PATIENCE = 0.01
 """Seconds after which more threads than one map pages: a small file is there by then."""
+
+_BUFFER = 1 << 20
+"""Bytes that are read at once where they are only to be cached; they stay in a core's own cache."""
 
 _SLOW = 1.5e-6
 """Seconds of a fault that maps large pages; one that maps small ones takes longer."""
@@ -105,7 +109,7 @@ def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
         (cached if ask and _is_cached(descriptor, piece[-1]) else missing).append(piece)
     if missing:
         _libc.madvise(address_of(memory), size, _MADV_HUGEPAGE)
-        share(lambda piece: _read(memory, piece), missing, threads, patience=_PATIENCE)
+        share(lambda piece: _read(memory, descriptor, piece), missing, threads, patience=_PATIENCE)
     if cached and _are_small(memory, cached):
         share(lambda piece: _touch(memory, piece[::_AROUND]), cached, threads)
 
@@ -119,14 +123,26 @@ def _are_small(memory: mmap, pieces: Sequence[range]) -> bool:
     return time.thread_time() - began > len(sample) * _SLOW
 
 
-def _read(memory: mmap, piece: range) -> None:
+def _read(memory: mmap, descriptor: int, piece: range) -> None:
     start = address_of(memory) + piece.start
     while _libc.madvise(start, len(piece), _MADV_POPULATE_READ):
         code = ctypes.get_errno()
         if code == errno.EINVAL:  # an older kernel: pages are mapped when they are used
+            _cache(descriptor, piece)
             return
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code))
+
+
+def _cache(descriptor: int, piece: range) -> None:
+    """Have a part of a file in the page cache; what is read goes nowhere else."""
+    buffer = memoryview(bytearray(_BUFFER))
+    at = piece.start
+    while at < piece.stop:
+        count = os.preadv(descriptor, [buffer[: piece.stop - at]], at)
+        if not count:
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+        at += count
 
 
 def _touch(memory: mmap, offsets: Sequence[int]) -> None:

@@ -102,7 +102,7 @@ def load_onto(
         if direct and isinstance(source, FileSource) and not is_being_read(source):
             source.allow_direct()
     found: dict[str, torch.Tensor] = {}
-    is_dropped = TAKEN_OUT in os.environ
+    is_taken_out = TAKEN_OUT in os.environ
     for batch in _batches(sources, dtype, wanted):
         buffers = [torch.empty(p.size, dtype=torch.uint8, device=target.device) for _, p in batch]
         wait_for(target.device)
@@ -112,7 +112,7 @@ def load_onto(
             names = ", ".join(source.name for source in sources)
             raise UserError(f"{names} cannot be copied to {target.device}: {error}.") from error
         for (source, plan), buffer in zip(batch, buffers, strict=True):
-            if is_dropped:
+            if is_taken_out:
                 from bentofn.runtime.weights import dropped  # few processes are kept so
 
                 dropped.remember(source, list(plan.ranges), buffer, target.staging)

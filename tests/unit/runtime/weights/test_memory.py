@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bentofn.runtime.weights.memory import mapped, populate
+from bentofn.runtime.weights import memory as memory_
+from bentofn.runtime.weights.memory import Residency, mapped, populate
 
 SIZE = (50 << 20) + 12_345
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the page cache is Linux's")
@@ -43,6 +44,21 @@ def test_a_mapping_has_what_the_file_has(file: Path, cached: tuple[int, int], th
         memory = mapped(opened.fileno(), SIZE)
         populate(memory, opened.fileno(), threads)
     assert memory[:] == file.read_bytes()
+
+
+@linux
+def test_an_older_kernel_has_the_file_read_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_, "_MADV_POPULATE_READ", 9999)  # which none knows
+    with file.open("rb+") as opened:
+        forget(opened.fileno())
+        populate(mapped(opened.fileno(), SIZE), opened.fileno())
+        residency = Residency(opened.fileno(), SIZE)
+        assert all(residency.has(at, 1) for at in range(0, SIZE, PAGESIZE))
+        forget(opened.fileno())
+        memory = mapped(opened.fileno(), SIZE)
+        opened.truncate(PAGESIZE)
+        with pytest.raises(OSError, match="Bad address"):
+            populate(memory, opened.fileno())
 
 
 @linux

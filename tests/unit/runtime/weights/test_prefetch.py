@@ -23,20 +23,24 @@ if TYPE_CHECKING:
 
 def test_a_file_is_in_memory_when_it_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
-    safetensors.torch.save_file({"a": torch.ones(1 << 20)}, file)
+    safetensors.torch.save_file({"a": torch.ones(8 << 20)}, file)
     descriptor = os.open(file, os.O_RDONLY)
     os.fsync(descriptor)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     prefetch(file).wait()
     size = file.stat().st_size
-    assert Residency(descriptor, size).has(0, size)
+    assert all(Residency(descriptor, size).has(at, 1) for at in range(0, size, 1 << 20))
     os.close(descriptor)
-    assert torch.equal(load_file(file)["a"], torch.ones(1 << 20))
+    assert torch.equal(load_file(file)["a"], torch.ones(8 << 20))
 
 
 def test_what_cannot_be_read_is_told_by_the_load(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     prefetch(tmp_path / "none", tmp_path / "empty").wait()
+    with pytest.raises(UserError, match=r"Cannot read .*none: No such file"):
+        load_file(tmp_path / "none")
+    with pytest.raises(UserError, match="empty is not a whole safetensors file"):
+        load_file(tmp_path / "empty")
 
 
 def test_what_is_never_loaded_leaves_nothing(tmp_path: Path) -> None:

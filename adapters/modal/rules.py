@@ -85,6 +85,8 @@ def _scaling(spec: FunctionSpec) -> Iterator[Problem]:
 
 def _gpus(spec: FunctionSpec, bento: Bento) -> Iterator[Problem]:
     settings = spec.settings
+    resources = bento.manifest.contract.config.get("resources") or {}
+    wanted = str(resources.get("gpu") or 0)
     for asked in _asked(settings):
         kind, _, count = asked.upper().partition(":")
         if kind not in MOST_GPUS:
@@ -93,7 +95,12 @@ def _gpus(spec: FunctionSpec, bento: Bento) -> Iterator[Problem]:
             )
         elif count and not (count.isdecimal() and 1 <= int(count) <= MOST_GPUS[kind]):
             yield _violation("gpu", f"Modal gives 1 to {MOST_GPUS[kind]} of {kind}, not {asked!r}.")
-    resources = bento.manifest.contract.config.get("resources") or {}
+        elif wanted.isdecimal() and int(wanted) > int(count or 1):
+            yield _violation(
+                "gpu",
+                f"{bento.tag} asks for {wanted} GPUs in its resources, and {asked} gives "
+                f"{count or 1}; say {kind}:{wanted}.",
+            )
     if not settings.gpu and resources.get("gpu"):
         yield _violation(
             "gpu",

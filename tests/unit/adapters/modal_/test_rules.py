@@ -84,6 +84,9 @@ def test_a_service_that_wants_a_gpu_gets_one_by_name(tmp_path: Any) -> None:
     wants = bento(tmp_path, config={"resources": {"gpu": 1}})
     assert [field for field, _ in blocking(wants)] == ["gpu"]
     assert blocking(wants, gpu="L4", gpu_snapshot=True) == []
+    two = bento(tmp_path, config={"resources": {"gpu": 2}})
+    ((field, sentence),) = blocking(two, gpu="H100:2", gpu_fallbacks=("L40S",))
+    assert (field, sentence.rpartition("; ")[2]) == ("gpu", "say L40S:2.")
 
 
 def test_streams_are_not_joined(tmp_path: Any) -> None:

@@ -17,6 +17,7 @@ from bentofn.runtime import stages
 from bentofn.runtime.cuda.library import CudaError
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights import staging
+from bentofn.runtime.weights.ahead import reading_ahead
 from bentofn.runtime.weights.plan import Range, chunks
 from bentofn.runtime.weights.sources.base import Source
 from bentofn.runtime.weights.sources.files import FileSource
@@ -117,8 +118,19 @@ def reload() -> None:
     if not dropped:
         return
     with stages.stage("weights.reload", bytes=sum(each.size for each in dropped)):
+        # The driver may still be at work on what else was on the GPU, and the disk is idle.
+        with reading_ahead([each.path for each in dropped]), stages.stage("gpu.wait"):
+            _wait(dropped)
         for each in dropped:
             _reload(each)
+
+
+def _wait(dropped: Sequence[_Loaded]) -> None:
+    for each in dropped:
+        try:
+            each.staging.wait()
+        except CudaError as error:
+            raise UserError(f"{each.device} cannot be used: {error}.") from error
 
 
 def _reload(each: _Loaded) -> None:
@@ -135,6 +147,7 @@ def _reload(each: _Loaded) -> None:
     way = target.staging if target is not None else each.staging
     source = FileSource(each.path)
     try:
+        source.allow_direct()
         wait_for(each.device)
         base = storage.data_ptr()
         jobs = (Job(source, chunk, base) for chunk in chunks(each.ranges, way.tuning.slot))

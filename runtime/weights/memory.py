@@ -8,8 +8,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
 
 from bentofn.runtime.weights.sharing import share
@@ -83,7 +85,12 @@ def private(size: int) -> tuple[mmap, int]:
     return memory, offset
 
 
-def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
+def populate(
+    memory: mmap,
+    descriptor: int,
+    threads: int | None = None,
+    stop: threading.Event | None = None,
+) -> None:
     """Have all of a mapped file read, and mapped where that pays.
 
     What the kernel has in large pages costs a fault for each when it is used, and no less here. In
@@ -95,6 +102,7 @@ def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
         memory: The whole mapping.
         descriptor: The file.
         threads: How many work at most; by default as many as can run.
+        stop: Leaves the rest as it is.
 
     Raises:
         OSError: A page cannot be read, or the file has become shorter (EFAULT).
@@ -109,9 +117,10 @@ def populate(memory: mmap, descriptor: int, threads: int | None = None) -> None:
         (cached if ask and _is_cached(descriptor, piece[-1]) else missing).append(piece)
     if missing:
         _libc.madvise(address_of(memory), size, _MADV_HUGEPAGE)
-        share(lambda piece: _read(memory, descriptor, piece), missing, threads, patience=_PATIENCE)
+        read = partial(_read, memory, descriptor)
+        share(read, missing, threads, patience=_PATIENCE, stop=stop)
     if cached and _are_small(memory, cached):
-        share(lambda piece: _touch(memory, piece[::_AROUND]), cached, threads)
+        share(lambda piece: _touch(memory, piece[::_AROUND]), cached, threads, stop=stop)
 
 
 def _are_small(memory: mmap, pieces: Sequence[range]) -> bool:

@@ -117,6 +117,16 @@ class Staging:
             if failed:
                 raise failed
 
+    def wait(self) -> None:
+        """Wait until the GPU takes orders: it does not while its memory is being put back.
+
+        Raises:
+            CudaError: It cannot be used.
+        """
+        with self.context:
+            for stream in self._streams:
+                stream.synchronize()
+
     def close(self) -> None:
         """Give back all memory; the next run takes it anew."""
         with self._lock, self.context:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -121,6 +123,7 @@ def take_parked(
         with park(wire) as pid:
             if device is not None:
                 _take_out(device, pid)
+            _check_room(pid, staging)
             mapped = mapped_files(pid)
             dump(_beside(criu, pid), pid, dumped, timeout, called_off)
         on_gpu = device is not None
@@ -157,6 +160,18 @@ def _take_out(device: Controller, pid: int) -> None:
         device.take_out(pid)
     except CannotCheckpoint as error:
         raise SnapshotRefused(str(error).rstrip(".")) from error
+
+
+def _check_room(pid: int, staging: Path) -> None:
+    """Refuse to fill a disk that others need too: GPU memory may be larger than what is left."""
+    held = re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    needed = int(held[1]) << 10 if held is not None else 0
+    free = shutil.disk_usage(staging).free
+    if free < needed:
+        raise TakeFailed(
+            f"the disk of {staging.parent} is too full: the snapshot needs {needed / 1e9:.1f} GB "
+            f"there and {free / 1e9:.1f} GB are free; free some space"
+        )
 
 
 def _rehearse(

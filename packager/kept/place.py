@@ -7,7 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
-from bentofn.packager.files import remove_tree, temporary_directory
+from bentofn.packager.files import (
+    remove_tree,
+    sync_directory,
+    sync_file,
+    temporary_directory,
+)
 from bentofn.packager.home import Home
 from bentofn.packager.kept.collect import Collected
 from bentofn.runtime.kept.layer import FILES, RECORD
@@ -24,10 +29,20 @@ def keep(home: Home, digest: str, found: Collected) -> None:
     target = home.directory(kept_place(home, digest)) / found.id
     with temporary_directory(target.parent) as scratch:
         copy_to(scratch, found)
-        scratch.chmod(0o755)
-        remove_tree(target)
-        scratch.rename(target)
+        put_in_place(scratch, target)
     link_kept(home, digest)
+
+
+def put_in_place(made: Path, target: Path) -> None:
+    """Have a directory stand where starts look, durably: a part of a program would end them."""
+    for folder, _, names in os.walk(made):
+        for name in names:
+            sync_file(Path(folder, name))
+        sync_directory(Path(folder))
+    made.chmod(0o755)
+    remove_tree(target)
+    made.rename(target)
+    sync_directory(target.parent)
 
 
 def copy_to(directory: Path, found: Collected) -> None:

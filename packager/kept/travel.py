@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bentofn.packager.arriving_referrers import Read
-from bentofn.packager.files import remove_tree, temporary_directory
+from bentofn.packager.files import temporary_directory
 from bentofn.packager.home import Home
 from bentofn.packager.kept.collect import COMPILED, directory_of
-from bentofn.packager.kept.place import kept_place, link_kept
+from bentofn.packager.kept.place import kept_place, link_kept, put_in_place
 from bentofn.packager.layers import collect_tree, put_layer, unpack_layer
 from bentofn.packager.layers.stream import DamagedLayer
 from bentofn.packager.store import Descriptor, Entry, Store
@@ -114,9 +114,7 @@ def keep_arrived(home: Home, entry: Entry, report: Callable[[str], None]) -> Non
             with temporary_directory(home.directory(place)) as scratch:
                 _unpack(store, entry, referrer.layers[1], target.name, scratch)
                 (scratch / RECORD).write_bytes(kept.to_json())
-                scratch.chmod(0o755)
-                remove_tree(target)
-                scratch.rename(target)
+                put_in_place(scratch, target)
             link_kept(home, entry.digest)
 
 

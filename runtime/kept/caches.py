@@ -89,9 +89,13 @@ class Caches:
         if self.kept is None or self.writes.is_dir():
             return
         path, kept = self.kept
-        overlay.lay(self.writes, path)
-        if self._needs_stand_in(kept):
-            overlay.stand_in(self.writes, kept.said)
+        try:
+            overlay.lay(self.writes, path)
+            if self._needs_stand_in(kept):
+                overlay.stand_in(self.writes, kept.said)
+        except OSError as error:  # the service may do without
+            overlay.discard(self.writes)
+            self.report.unusable = str(error)
 
     def _needs_stand_in(self, kept: Kept) -> bool:
         return bool(kept.said) and not self.compiler and not os.environ.get("CXX")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.kept import start
+from bentofn.runtime.kept.hooks import same_options
 
 
 def kept_file(name: str, make: Callable[[Path], object]) -> Path:
@@ -42,7 +43,8 @@ def kept_file(name: str, make: Callable[[Path], object]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, suffix=".tmp") as making:
         made = Path(making, name)
-        make(made)
+        with same_options():
+            make(made)
         if not made.is_file():
             raise UserError(f"kept_file({name!r}): nothing was written to the path that was given.")
         made.replace(path)  # another process may have been first

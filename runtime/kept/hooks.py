@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import importlib
 import importlib.abc
 import importlib.machinery
 import json
@@ -17,7 +18,7 @@ import os
 import shlex
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +30,7 @@ WORKERS = "torch._inductor.async_compile"
 METRICS = "torch._dynamo.utils"
 CALLBACKS = "torch._dynamo.callback"
 FRAMES = "torch._dynamo.convert_frame"
+OPTIONS = "torch._inductor.config"
 TRITON = ("triton.runtime.cache", "triton.compiler.compiler")
 """Where Triton computes the key of itself: from 3.5 on, and before."""
 
@@ -206,6 +208,24 @@ def before_compiling(call: Callable[[], None]) -> bool:
         return False
     handler.register_start_callback(lambda *_: call())  # torch 2.6 gives nothing
     return True
+
+
+@contextlib.contextmanager
+def same_options() -> Iterator[None]:
+    """Have torch's options afterwards as they were before.
+
+    AOTInductor writes into them what it found out of the machine, and the keys of what
+    torch.compile makes have them: later starts, which find the package, would look for others.
+    """
+    options = importlib.import_module(OPTIONS) if "torch" in sys.modules else None
+    copied = getattr(options, "get_config_copy", dict)
+    before: dict[str, Any] = copied()
+    try:
+        yield
+    finally:
+        for name, value in copied().items():
+            if name in before and value != before[name]:
+                setattr(options, name, before[name])
 
 
 def end_workers() -> None:

@@ -23,11 +23,13 @@ class Report:
     Args:
         reasons: Why nothing that is kept fits this machine ("it was compiled ...").
         has_kept: Whether anything that is kept is used.
+        unusable: Why it could not be made to stand where compilers look.
         starting: Whether the service is still starting: all of that is told at once.
     """
 
     reasons: Sequence[str] = ()
     has_kept: bool = False
+    unusable: str = ""
     starting: bool = True
     compiled: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -69,6 +71,8 @@ class Report:
         _say(f"compiled at this start{took}: {', '.join(what[:_SHOWN])}{more}; {self._why()}")
 
     def _why(self) -> str:
+        if self.unusable:
+            return f"what is kept with the bento cannot be laid out: {self.unusable}"
         if self.has_kept:
             return (
                 "what is kept with the bento was compiled of other code, shapes or options; "

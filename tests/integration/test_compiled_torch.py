@@ -42,6 +42,32 @@ class Compiled:
         return round(float(self.run(torch.ones(rows, 8))), 3)
 """
 
+PACKAGED = """
+import torch
+import bentofn
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return (x.cos() * x).sum(1)
+
+def package(path):
+    rows = ({{0: torch.export.Dim("rows", min=2, max=512)}},)
+    program = torch.export.export(Net(), (torch.ones(4, 8),), dynamic_shapes=rows)
+    torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+
+@bentofn.service
+class Compiled:
+    def __init__(self) -> None:
+        path = str(bentofn.kept_file("first.pt2", package))
+        self.first = torch._inductor.aoti_load_package(path)
+        self.second = torch.compile(Net(), dynamic=True)
+
+    @bentofn.api(examples=[{{"rows": {rows}}}])
+    def total(self, rows: int) -> list[float]:
+        x = torch.ones(rows, 8)
+        return [float(self.first(x).sum()), float(self.second(x).sum())]
+"""
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Path to content of all files below a folder."""
@@ -59,7 +85,9 @@ RESIZED = """
 """What a copy does that gets a number of threads of its own; says how often torch compiled."""
 
 
-def root_at(path: Path, rows: int, compiled: Path | None = None, more: str = "") -> BentoRoot:
+def root_at(
+    path: Path, rows: int, compiled: Path | None = None, more: str = "", service: str = SERVICE
+) -> BentoRoot:
     """A root of the service with this interpreter's packages.
 
     Args:
@@ -67,11 +95,12 @@ def root_at(path: Path, rows: int, compiled: Path | None = None, more: str = "")
         rows: Of the example.
         compiled: What is kept.
         more: What the endpoint does instead of returning what it computes.
+        service: Its source.
     """
     root = BentoRoot(path)
     stage(root.runtime, runtime_files())
     root.source.mkdir()
-    text = SERVICE.format(rows=rows)
+    text = service.format(rows=rows)
     if more:
         text = text.replace("return ", "").replace("import torch", f"import torch\n{START}") + more
     (root.source / "service.py").write_text(text)
@@ -150,6 +179,23 @@ def test_the_same_service_elsewhere_gives_the_same_bytes(
     copy_to(folder / "kept" / found.id, found)
     assert contents(folder / "kept") == contents(kept)
     assert not [path for path, data in contents(kept).items() if str(kept.parent).encode() in data]
+
+
+def test_packages_and_dynamic_shapes_are_found_without_a_compiler(
+    tmp_path: Path, no_compiler: str
+) -> None:
+    built = root_at(tmp_path / "built", 3, service=PACKAGED)
+    _, said = ask(built, **{WRITES: str(tmp_path / "writes")})
+    assert "first.pt2, forward (service.py:6); nothing compiled is kept" in said
+    found = collect(tmp_path / "writes")
+    assert found is not None
+    copy_to(tmp_path / "kept" / found.id, found)
+    other = root_at(tmp_path / "other", 5, tmp_path / "kept", service=PACKAGED)
+    document, said = ask(other, PATH=no_compiler)
+    [answer] = document["answers"]
+    expected = pytest.approx(5 * 8 * math.cos(1), abs=1e-2)
+    assert json.loads(base64.b64decode(answer["body"])) == [expected, expected]
+    assert "compiled" not in said
 
 
 def test_what_is_not_kept_is_compiled_and_told(kept: Path, tmp_path: Path) -> None:

@@ -22,16 +22,21 @@ TUNED = (
 
 
 @pytest.fixture
-def compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is none of a bento yet, and afterwards again."""
+    for name in (start.WRITES, *start.VARIABLES, *TUNED):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(start, "_current", [])
+
+
+@pytest.fixture
+def compiling(tmp_path: Path, outside: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This process is one of a bento that compiles; what it writes is looked at afterwards."""
     root = BentoRoot(tmp_path / "root")
     (root.environment / "torch").mkdir(parents=True)
     monkeypatch.setenv("BENTOFN_ROOT", str(root.path))
     monkeypatch.setenv(start.WRITES, str(tmp_path / "writes"))
-    for name in (*start.VARIABLES, *TUNED):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(start, "_current", [])
     start.begin()
     return tmp_path / "writes"
 
@@ -47,27 +52,45 @@ def test_a_file_is_made_once_and_kept(compiling: Path, capsys: pytest.CaptureFix
     assert (compiling / "kept.json").exists()
 
 
-def test_a_copy_finds_it_before_anything_is_compiled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def root_with(tmp_path: Path, package: bytes) -> BentoRoot:
+    """A root that keeps a file for this machine."""
     root = BentoRoot(tmp_path / "root")
     (root.environment / "torch").mkdir(parents=True)
     place = root.compiled / "here"
     (place / "files" / "own").mkdir(parents=True)
-    (place / "files" / "own" / "encoder.pt2").write_bytes(MADE)
+    (place / "files" / "own" / "encoder.pt2").write_bytes(package)
     host = replace(this_host(), compiler="", gpu="", driver="")
     (place / "kept.json").write_bytes(Kept(host, {}, {}).to_json())
-    monkeypatch.setenv("BENTOFN_ROOT", str(root.path))
+    return root
+
+
+def test_a_copy_finds_it_before_anything_is_compiled(
+    tmp_path: Path, outside: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_ROOT", str(root_with(tmp_path, MADE).path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    for name in (start.WRITES, *start.VARIABLES, *TUNED):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(start, "_current", [])
     monkeypatch.setattr(start, "_later", [True])  # as where torch tells before it compiles
     start.begin()
     start.copied()
     found = kept_file("encoder.pt2", lambda path: pytest.fail("it is kept"))
     assert found.read_bytes() == MADE
+
+
+def test_a_start_that_has_no_room_for_what_is_kept_goes_on(
+    tmp_path: Path,
+    outside: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = root_with(tmp_path, MADE)
+    monkeypatch.setenv("BENTOFN_ROOT", str(root.path))
+    (tmp_path / "full").touch()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "full"))
+    start.begin()
+    start.made("encoder.pt2", 1.0)
+    start.answered()
+    said = capsys.readouterr().err
+    assert "encoder.pt2; what is kept with the bento cannot be laid out: [Errno 20]" in said
 
 
 def test_one_that_fails_leaves_nothing(compiling: Path) -> None:

@@ -31,6 +31,7 @@ def test_a_start_that_compiles_nothing_says_nothing(capsys: pytest.CaptureFixtur
     [
         (Report(), "nothing compiled is kept with the bento yet"),
         (Report(has_kept=True), "of other code, shapes or options"),
+        (Report(has_kept=True, unusable="No space left on device"), "No space left on device."),
         (Report(("for NVIDIA A100, and this machine has no GPU",)), "was compiled for NVIDIA A100"),
     ],
 )

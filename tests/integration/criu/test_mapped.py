@@ -20,10 +20,11 @@ import pytest
 from bentofn.packager.snapshot.criu import images
 from bentofn.packager.snapshot.criu.binary import Criu
 from bentofn.packager.snapshot.criu.dump import dump
+from bentofn.packager.snapshot.criu.filling import is_filled
 from bentofn.packager.snapshot.criu.hot import hot_set, load_hot_set, touched_by
 from bentofn.packager.snapshot.criu.readahead import ReadAhead
 from bentofn.packager.snapshot.criu.rewrite import RAW, Rewritten, rewrite
-from bentofn.packager.snapshot.criu.rpc import Restored
+from bentofn.packager.snapshot.criu.rpc import Paused, Restored
 from bentofn.packager.snapshot.criu.worker import prime
 
 SECONDS = 60.0
@@ -58,7 +59,7 @@ LIFE = """
 import faulthandler, gc, hashlib, mmap, subprocess, tempfile
 shared = mmap.mmap(-1, 1 << 20)
 shared.write(b"shared")
-big = bytearray(os.urandom(6 << 20))
+big = bytearray(os.urandom(10 << 20))
 small = [os.urandom(100) for _ in range(20000)]
 grown = bytearray(1 << 20)
 stop = threading.Event()
@@ -135,7 +136,7 @@ class Snapshot:
         self.images = root / "images"
         self.rewritten: Rewritten | None = None
 
-    def take(self, lines: str) -> None:
+    def take(self, lines: str, *, on_gpu: bool = False) -> None:
         wire, ready = self.root / "wire", self.root / "ready"
         script = PARKED + textwrap.dedent(lines) + WAIT
         python = [sys.executable, "-I", "-c", script, str(wire), str(ready)]
@@ -148,7 +149,7 @@ class Snapshot:
         children = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text().split()
         dump(self.criu, int(children[0]), self.dumped, SECONDS)
         outside.communicate()
-        self.rewritten = rewrite(self.dumped, self.images, self.images, wire)
+        self.rewritten = rewrite(self.dumped, self.images, self.images, wire, on_gpu=on_gpu)
 
     def start(self, stack: ExitStack) -> Callable[[], dict[str, Any]]:
         worker = prime(self.criu.command)
@@ -186,8 +187,10 @@ def stack() -> Iterator[ExitStack]:
         yield running
 
 
-def test_a_restored_process_lives_on(snapshot: Snapshot, stack: ExitStack) -> None:
-    snapshot.take(LIFE)
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_a_restored_process_lives_on(snapshot: Snapshot, stack: ExitStack, on_gpu: bool) -> None:
+    snapshot.take(LIFE, on_gpu=on_gpu)
+    assert is_filled(snapshot.images) == on_gpu
     assert snapshot.rewritten is not None
     assert snapshot.rewritten.mapped_bytes > 20 * snapshot.rewritten.copied_bytes
     assert snapshot.rewritten.mappings < snapshot.rewritten.mappings_before
@@ -216,6 +219,21 @@ def test_a_restored_process_lives_on(snapshot: Snapshot, stack: ExitStack) -> No
         assert not re.search(rf"rw-s .*/{RAW}", maps)
         assert pid > 1
     assert kept == {path: path.stat().st_mtime_ns for path in snapshot.images.iterdir()}
+
+
+def test_nothing_is_left_of_a_process_whose_memory_nobody_fills(snapshot: Snapshot) -> None:
+    snapshot.take(LIFE, on_gpu=True)
+    worker = prime(snapshot.criu.command)
+    worker.request(snapshot.images)
+    while not (isinstance(said := worker.said(SECONDS), Paused) and said.has_memory):
+        assert isinstance(said, Paused), worker.errors()
+        assert worker.go_on(said, snapshot.images) is None
+    assert Path(f"/proc/{said.pid}").exists()
+    worker.rpc.close()  # as a platform does that is killed
+    worker.wire.close()
+    assert worker.process.wait(SECONDS)
+    os.waitpid(said.pid, 0)
+    assert not Path(f"/proc/{said.pid}").exists()
 
 
 def test_images_of_this_criu_come_back_byte_by_byte(snapshot: Snapshot) -> None:

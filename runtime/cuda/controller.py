@@ -39,6 +39,9 @@ LOCK = 10.0
 """Seconds that a process's work on the GPU may take to come to its end."""
 MOVE = 120.0
 """Seconds that the memory of a process may take: 80 GB at a hundredth of the bus's speed."""
+_END = 5.0
+"""Seconds that a killed process may take; one that waits in the kernel for a GPU that does not
+answer takes longer."""
 
 
 class Controller:
@@ -98,35 +101,30 @@ class Controller:
             process.end()
 
     def _wait(self, order: str, pid: int, timeout: float) -> Any:
-        asked = self._order(order, pid)
+        process = self._running()
         try:
-            return asked.result(timeout)
+            return process.ask(order, pid).result(timeout)
         except TookTooLong:
-            self._give_up()
+            self._give_up(process)
             raise CannotCheckpoint(f"the driver did not answer within {timeout:g} s") from None
 
-    def _order(self, order: str, pid: int) -> Future[Any]:
+    def _running(self) -> _Process:
         with self._lock:
             if self._closed:
-                return _failed("the platform ends")
+                raise CannotCheckpoint("the platform ends")
             if self._process is None or not self._process.alive:
                 try:
                     self._process = _Process()
                 except OSError as error:
-                    return _failed(f"the controller cannot be started: {error.strerror}")
-            return self._process.ask(order, pid)
+                    why = f"the controller cannot be started: {error.strerror}"
+                    raise CannotCheckpoint(why) from error
+            return self._process
 
-    def _give_up(self) -> None:
+    def _give_up(self, process: _Process) -> None:
         with self._lock:
-            process, self._process = self._process, None
-        if process is not None:
-            process.end()
-
-
-def _failed(why: str) -> Future[Any]:
-    failed: Future[Any] = Future()
-    failed.set_exception(CannotCheckpoint(why))
-    return failed
+            if self._process is process:  # and not one that was started since
+                self._process = None
+        process.end()
 
 
 class _Process:
@@ -169,35 +167,45 @@ class _Process:
         return answer
 
     def end(self) -> None:
-        """Kill it and wait."""
-        self._popen.kill()
-        self._popen.wait()
+        """Kill it and wait, unless the driver holds it."""
+        self._kill()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError), self._socket.makefile("rb") as lines:
+        # Whatever it says that is no answer ends it.
+        with contextlib.suppress(Exception), self._socket.makefile("rb") as lines:
             for line in lines:
                 self._answer(json.loads(line))
         with self._lock:
             self.alive = False
             left = list(self._asked)
-        self._popen.kill()
-        status = self._popen.wait()
+        status = self._kill()
+        why = f"the controller ended with status {status}"
+        if status is None:
+            why = "the controller ended its work, and the driver keeps its process"
         for number in left:
-            why = f"the controller ended with status {status}"
             self._answer({"number": number, "error": why})
         self._socket.close()
 
+    def _kill(self) -> int | None:
+        """End it; returns its status, None where the driver holds it."""
+        self._popen.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._popen.wait(_END)
+        return None
+
     def _answer(self, answer: Mapping[str, Any]) -> None:
+        error = answer.get("error")
+        value = None if error else answer["value"]
         with self._lock:
             asked = self._asked.pop(answer["number"], None)
-        if asked is None or not asked.set_running_or_notify_cancel():
+        if asked is None:
             return
-        if "error" in answer:
-            asked.set_exception(CannotCheckpoint(answer["error"]))
+        if error:
+            asked.set_exception(CannotCheckpoint(error))
         else:
-            asked.set_result(answer["value"])
+            asked.set_result(value)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

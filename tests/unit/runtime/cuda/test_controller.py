@@ -221,6 +221,62 @@ def test_an_order_that_takes_too_long_ends_the_controller(
     assert children() == before
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["[]", "{}", "nonsense", '{"number": 1}', '{"number": [1], "value": 0}', '"' + "x" * 99999],
+)
+def test_a_controller_that_says_nonsense_is_ended(
+    controller: Controller,
+    fake_cuda: FakeCuda,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+) -> None:
+    before = children()
+    other = tmp_path / "other"
+    other.write_text(f"#!/bin/bash\necho '{line}' >&$3\nexec sleep 60\n")
+    other.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(other))
+        with pytest.raises(CannotCheckpoint, match="the controller ended"):
+            controller.version()
+    eventually(lambda: children() == before)
+    assert controller.version() >= 12080
+
+
+def test_a_controller_that_cannot_be_started(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with pytest.raises(CannotCheckpoint, match="cannot be started: No such file"):
+        controller.version()
+
+
+def test_two_platforms_at_once(fake_cuda: FakeCuda, target: Target, controller: Controller) -> None:
+    others = Controller()
+    with Target(fake_cuda.path).process as process, ThreadPoolExecutor() as threads:
+
+        def rounds(controller: Controller, pid: int) -> None:
+            for _ in range(10):
+                controller.take_out(pid)
+                assert fake_cuda.on_device(pid) == 0
+                controller.put_back(pid)
+
+        turns = [
+            threads.submit(rounds, controller, target.pid),
+            threads.submit(rounds, others, process.pid),
+        ]
+        for turn in turns:
+            turn.result(30)
+        process.kill()
+    controller.take_out(target.pid)
+    with pytest.raises(CannotCheckpoint, match="another program has locked it"):
+        others.take_out(target.pid)
+    controller.put_back(target.pid)
+    assert target.answer() == str(SUM)
+    others.close()
+
+
 def test_a_controller_ends_with_who_started_it(fake_cuda: FakeCuda, tmp_path: Path) -> None:
     program = """
 from bentofn.runtime.cuda.controller import Controller

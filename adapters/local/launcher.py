@@ -83,9 +83,6 @@ class Launcher:
         self._python: Path | None = None
         self._plain: Engine | None = None
         self._called_off = threading.Event()
-        self._packages = PackagesZygote(
-            spec, bento, shared, self._how_to_launch, lambda line: self._tell("zygote", line)
-        )
         self.turns: Turns | None = None
         """What it does about GPUs; None where it asks for none."""
         function = GpuFunction.of(spec, bento.manifest)
@@ -97,6 +94,11 @@ class Launcher:
             self.turns = Turns(
                 function, shared.gpus, sleeping, pool, lambda line: self._tell("gpu", line)
             )
+        # A zygote would have to be of a process that sees the GPUs that an instance is given.
+        shares = spec.settings.snapshot == "auto" and self.turns is None
+        self._packages = PackagesZygote(
+            bento, shares, shared, self._how_to_launch, lambda line: self._tell("zygote", line)
+        )
         self._turn = self.turns.preparing if self.turns is not None else nullcontext
         self._choice = EngineChoice(
             spec.settings.snapshot, self._make_engine, start_timeout, self._tell, self._turn,

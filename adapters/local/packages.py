@@ -12,7 +12,6 @@ from bentofn.adapters.local.engines.base import ZygoteFailed
 from bentofn.adapters.local.engines.forked.zygote import ZygoteEngine
 from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.shared import Shared
-from bentofn.adapters.protocol import FunctionSpec
 from bentofn.packager.snapshot.zygote import Packages
 from bentofn.runtime.layout import BentoRoot
 
@@ -24,8 +23,8 @@ class PackagesZygote:
     cannot be restored is given up at its first start, and that goes on in another way.
 
     Args:
-        spec: The function.
         bento: What it runs.
+        shares: Whether it may start from one at all.
         shared: The platform's.
         how_to_launch: What its processes are started with.
         tell: Takes what its log is told.
@@ -33,14 +32,14 @@ class PackagesZygote:
 
     def __init__(
         self,
-        spec: FunctionSpec,
         bento: LocalBento,
+        shares: bool,
         shared: Shared,
         how_to_launch: Callable[[], Awaitable[Launch]],
         tell: Callable[[str], None],
     ) -> None:
         self._packages = bento.packages
-        self._shares = spec.settings.snapshot == "auto" and bool(bento.packages)
+        self._shares = shares and bool(bento.packages)
         self._shared = shared
         self._how_to_launch = how_to_launch
         self._tell = tell

@@ -193,7 +193,7 @@ def _of_gpus(gpus: Mapping[str, Any]) -> Iterator[str]:
             memory = human_size(holding["memory"])
             yield f"    {memory:>8}  {holding['function']} ({holding['instance']}){until}"
     for each in gpus.get("waiting", ()):
-        yield f"    waiting   {each['function']} ({each['instance']})"
+        yield f"    {'waits':>8}  {each['function']} ({each['instance']})"
     if gpus.get("sleepers"):
         asleep, limit = human_size(gpus["asleep"]), human_size(gpus["limit"])
         sleep = (

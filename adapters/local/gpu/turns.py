@@ -155,9 +155,9 @@ class Turns:
 
     def _wait_for(self, name: str, others: str) -> None:
         self._waits[name] = (
-            f"waits for a GPU that {others} is busy on; should what that does call "
-            f"{self.function.name}, both wait until a request's timeout: have each ask for a part "
-            "of a GPU (gpu: 0.5), or give them GPUs of their own"
+            f"waits for a GPU that {others} is busy on; "
+            f"if that in turn calls {self.function.name}, both wait until a request's timeout: "
+            "have each ask for a part of a GPU (gpu: 0.5), or give them GPUs of their own"
         )
         self._tell(f"{name} {self._waits[name]}")
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from instances import eventually
 
+from bentofn.adapters.local import daemon
+
 if TYPE_CHECKING:
     from conftest import Machine
 
@@ -36,6 +38,7 @@ def test_functions_that_fit_together_stay(machine: Machine) -> None:
 def test_a_busy_one_is_let_finish_and_who_waits_has_its_turn(
     machine: Machine, tmp_path: Path
 ) -> None:
+    daemon.start(machine.home, 0, speed=10)
     machine.deploy("a", model=9 * MIB)
     machine.deploy("b", model=9 * MIB)
     gate = tmp_path / "gate"

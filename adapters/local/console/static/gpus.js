@@ -14,19 +14,19 @@ const row = (name, more, parts, figure) => make(
   make("p", { className: "gpu-figure", textContent: figure }),
 );
 
-const left = (free) => (free > 0 ? [part(free, `${bytes(free)} free`, "free")] : []);
+const left = (free) => part(Math.max(0, free), free > 0 ? `${bytes(free)} free` : "", "free");
 
 const gpu = ({ name, total, on_it: taken, holdings }) => {
   const [number, ...model] = name.split(" ");
   const parts = holdings.map(({ function: owner, memory, known }) => (
     part(memory, `${owner} ${known ? bytes(memory) : "has it for itself"}`, known ? "known" : "unknown")
   ));
-  return row(`GPU ${number}`, model.join(" "), [...parts, ...left(total - taken)], `${bytes(taken)} of ${bytes(total)}`);
+  return row(`GPU ${number}`, model.join(" "), [...parts, left(total - taken)], `${bytes(taken)} of ${bytes(total)}`);
 };
 
 const asleep = ({ sleepers, asleep: size, limit }) => row(
-  "Asleep", `${plural(sleepers, "instance")} in host memory`,
-  [part(size, bytes(size), "asleep"), ...left(limit - size)], `${bytes(size)} of ${bytes(limit)}`,
+  "Asleep", "in host memory",
+  [part(size, plural(sleepers, "instance"), "asleep"), left(limit - size)], `${bytes(size)} of ${bytes(limit)}`,
 );
 
 const waiting = (instances) => row(
@@ -45,10 +45,7 @@ export class Gpus {
     const told = JSON.stringify(memory);
     if (told === this.shown) return;
     this.shown = told;
-    const rows = memory.gpus.map(gpu);
-    if (memory.waiting.length) rows.push(waiting(memory.waiting));
-    if (memory.sleepers) rows.push(asleep(memory));
-    byId("gpus").hidden = !rows.length;
-    byId("gpu-list").replaceChildren(...rows);
+    byId("gpus").hidden = !memory.gpus.length;
+    byId("gpu-list").replaceChildren(...memory.gpus.map(gpu), waiting(memory.waiting), asleep(memory));
   }
 }

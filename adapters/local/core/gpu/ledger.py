@@ -34,6 +34,9 @@ from bentofn.adapters.local.core.gpu.messages import (
 PATIENCE = 2.0
 """Seconds that somebody waits for GPUs on which all are busy before those are asked to go."""
 
+TOLD_AFTER = 10.0
+"""Seconds that somebody waits before it is said for whom: long enough for most requests."""
+
 
 @dataclass
 class Holder:
@@ -161,12 +164,17 @@ class Ledger:
                 room = self._find_room(holder.claim, taken)
                 taken |= room.keys()
                 self._make_room(name, room, now)
-                wake = min(wake, max(holder.since + PATIENCE, now))
+                wake = min(wake, self._next_look(holder, now))
         for name, holder in waiting.items():
             if not holder.urgent:
                 self._grant(name, holder, taken)
         if now < wake < float("inf"):
             self._commands.append(WakeAt(wake))
+
+    def _next_look(self, holder: Holder, now: float) -> float:
+        """When time alone changes what is done for one that waits."""
+        times = (holder.since + PATIENCE, holder.since + TOLD_AFTER)
+        return next((time for time in times if now < time), float("inf"))
 
     def _grant(self, name: str, holder: Holder, taken: Collection[str]) -> bool:
         """Give an instance GPUs that have room for it, if there are as many."""
@@ -213,7 +221,7 @@ class Ledger:
                 if not self.holders[each].leaving:
                     self.holders[each].leaving = True
                     self._commands.append(Evict(each))
-        if others and not (is_patient or holder.told):
+        if others and now >= holder.since + TOLD_AFTER and not holder.told:
             holder.told = True
             self._commands.append(Waits(name, tuple(dict.fromkeys(others))))
 

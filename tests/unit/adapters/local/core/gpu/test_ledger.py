@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from bentofn.adapters.local.core.gpu.ledger import PATIENCE, Ledger
+from bentofn.adapters.local.core.gpu.ledger import PATIENCE, TOLD_AFTER, Ledger
 from bentofn.adapters.local.core.gpu.messages import (
     Claim,
     Command,
@@ -144,9 +144,9 @@ def test_who_waits_for_busy_ones_is_told_so_once_and_when_it_has_waited() -> Non
     running(ledger, "a", 50 * GIB)
     ledger.handle(Seen("a", idle=False), 1.0)
     ledger.handle(Wanted("b", Claim("fb")), 1.0)
-    assert of(ledger.handle(Tick(), 1.0 + PATIENCE / 2), Waits) == []
-    assert of(ledger.handle(Tick(), 1.0 + PATIENCE), Waits) == [Waits("b", ("a",))]
-    assert of(ledger.handle(Tick(), 9.0), Waits) == []
+    assert ledger.handle(Tick(), 1.0 + PATIENCE) == [Evict("a"), WakeAt(1.0 + TOLD_AFTER)]
+    assert ledger.handle(Tick(), 1.0 + TOLD_AFTER) == [Waits("b", ("a",))]
+    assert ledger.handle(Tick(), 99.0) == []
 
 
 def test_somebody_who_waits_without_requests_is_patient_from_the_first_request_on() -> None:
@@ -212,6 +212,7 @@ class Turns(RuleBasedStateMachine):
             elif isinstance(command, Waits):
                 assert command.instance in self.urgent_waiting()
                 assert command.instance not in self.told, "told twice"
+                assert self.now >= self.ledger.holders[command.instance].since + TOLD_AFTER
                 assert set(command.others) <= self.busy
                 self.told.add(command.instance)
             elif isinstance(command, Impossible):

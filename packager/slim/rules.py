@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-RULES_VERSION = 5
+RULES_VERSION = 6
 """Raised when the same files would be slimmed into others."""
 
 SYMBOLS = "debug symbols"
@@ -40,11 +40,13 @@ class Rule:
         name: What the report calls them.
         pattern: Matches their whole path.
         keep: Matches, as a whole, those that stay all the same.
+        in_whole: Whether it holds for packages of :data:`WHOLE` too.
     """
 
     name: str
     pattern: re.Pattern[str]
     keep: re.Pattern[str] | None = None
+    in_whole: bool = False
 
 
 WHOLE = frozenset(
@@ -54,8 +56,8 @@ WHOLE = frozenset(
         *("jedi", "mypy", "pyright", "cmake", "ziglang", "skbuild", "pybind11", "Cython"),
     }
 )
-"""Top-level packages of which nothing goes: they compile, link or read, while they run, what is
-rubbish elsewhere (headers, device libraries, stubs)."""
+"""Top-level packages of which hardly anything goes: they compile, link or read, while they run,
+what is rubbish elsewhere (headers, device libraries, stubs)."""
 
 RULES = (
     Rule(TESTS, re.compile(r"[^/]+/(.+/)?tests?/.+")),
@@ -66,6 +68,16 @@ RULES = (
         re.compile(
             r"torch/lib/lib(torchbind_test|jitbackend_test|backend_with_compiler|aoti_custom_ops)\.so"
         ),
+    ),
+    # A second build of NVRTC, the solver for several GPUs, and what profilers read counters with:
+    # neither torch nor the libraries that it links to open them.
+    Rule(
+        "CUDA's spare libraries",
+        re.compile(
+            r"nvidia/.+/lib(nvrtc(-builtins)?\.alt|cusolverMg|nvperf_host|nvperf_target)\.so[0-9.]*"
+            r"|triton/backends/nvidia/lib/cupti/lib(.+_static\.a|nvperf_(host|target)\.so)"
+        ),
+        in_whole=True,
     ),
     Rule("Windows programs", re.compile(r"(setuptools|pip/_vendor/distlib|distlib)/[^/]+\.exe")),
     Rule(
@@ -98,9 +110,10 @@ _TESTS_FOLDER = re.compile(r"([^/]+/(?:.+?/)??tests?)/.+")
 
 def rule_of(path: str) -> str | None:
     """The name of the rule by which a file goes, or None."""
-    if path.split("/")[0] in WHOLE:
-        return None
+    is_whole = path.split("/")[0] in WHOLE
     for rule in RULES:
+        if is_whole and not rule.in_whole:
+            continue
         if rule.pattern.fullmatch(path) and not (rule.keep and rule.keep.fullmatch(path)):
             return rule.name
     return None

@@ -268,6 +268,7 @@ async def test_at_the_end_what_is_asked_is_answered_and_nothing_more(path: str) 
     async with serving() as (server, connect, _):
         idle, asking = await connect(), await connect()
         await idle.ask(post("/page"))
+        server.began.clear()
         asking.writer.write(post(path))
         await soon(server.began)
         closing = asyncio.ensure_future(server.front.close(PATIENCE))

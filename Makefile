@@ -36,6 +36,7 @@ bench: .venv/installed-dev  ## Measure, and write the tables to benchmarks/resul
 	$(BIN)/python benchmarks/weights.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/deploy.py
+	$(BIN)/python benchmarks/compiled.py
 	$(BIN)/python benchmarks/render.py
 
 clean:  ## Remove what the targets above made

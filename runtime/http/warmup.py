@@ -6,6 +6,7 @@ And once more in the first process that is restored from a snapshot (:func:`send
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,10 @@ from bentofn.runtime.io.spec import EndpointSpec
 from bentofn.runtime.stages import stage
 
 T = TypeVar("T")
+
+_GRAPHS = "torch._inductor.cudagraph_trees"
+"""Loaded where torch.compile makes CUDA graphs, which it records when a function is called for the
+second time (``CUDAGraphTreeManager._run`` of torch 2.13)."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Answer:
 def warm_up(app: ServiceApp) -> list[str]:
     """Send every declared example through an application that is not serving yet.
 
+    Where CUDA graphs are recorded they are sent twice, so that no request waits for that.
     Afterwards no thread, no loop and no count of it is left. The ``on_startup`` and
     ``on_shutdown`` methods are not run: the instance that is started later runs them.
 
@@ -50,6 +56,8 @@ def warm_up(app: ServiceApp) -> list[str]:
         UserError: An example is answered with a status of 400 or more.
     """
     answer_examples(app)
+    if _GRAPHS in sys.modules:
+        answer_examples(app)
     return [spec.method.route for spec in app.specs if spec.method.examples]
 
 

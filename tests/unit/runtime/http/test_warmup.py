@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Generator
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -52,6 +53,15 @@ def test_every_example_is_answered_and_nothing_is_left() -> None:
     assert app.instance.seen == [["a"], ["b", "c"], "x", [1, 2]]  # type: ignore[attr-defined]
     assert threading.active_count() == before
     assert not app.ready
+
+
+def test_examples_are_answered_twice_where_the_second_records_cuda_graphs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Warm.to_asgi()
+    monkeypatch.setitem(sys.modules, "torch._inductor.cudagraph_trees", ModuleType("trees"))
+    warm_up(app)
+    assert app.instance.seen == [["a"], ["b", "c"], "x", [1, 2]] * 2  # type: ignore[attr-defined]
 
 
 async def test_a_warmed_application_counts_from_zero() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from bentofn.runtime.stages import stage
-from bentofn.runtime.weights.loading import load_file
+from bentofn.runtime.weights.loading import load_files
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def load_model(
     model: torch.nn.Module,
-    filename: str | os.PathLike[str],
+    filename: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     strict: bool = True,
     device: str | int | torch.device = "cpu",
     *,
@@ -23,12 +23,14 @@ def load_model(
     dtype: torch.dtype | None = None,
     assign: bool | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Give a module the weights of a file; takes what ``safetensors.torch.load_model`` takes.
+    """Give a module the weights of a file, or of several: the shards of a model.
+
+    It takes what ``safetensors.torch.load_model`` takes.
 
     Args:
         model: The module. Built ``with torch.device("meta")`` it costs neither time nor memory.
-        filename: The file.
-        strict: Whether a name that is missing in the file or in the module is an error.
+        filename: The file, or all of its shards.
+        strict: Whether a name that is missing in the files or in the module is an error.
         device: Where the tensors are loaded.
         backend: As for :func:`load_file`.
         dtype: As for :func:`load_file`.
@@ -46,7 +48,8 @@ def load_model(
         before = _tensors(model)
         if assign is None:
             assign = any(tensor.is_meta for tensor in before.values())
-        loaded = load_file(filename, device, backend=backend, dtype=dtype)
+        files = [filename] if isinstance(filename, str | os.PathLike) else filename
+        loaded = load_files(files, device, backend=backend, dtype=dtype)
         shared = _shared(before, loaded)
         incompatible = model.load_state_dict(loaded, strict=False, assign=assign)
         missing, unexpected = set(incompatible.missing_keys), list(incompatible.unexpected_keys)

@@ -13,6 +13,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from bentofn.runtime.weights import hub
 from bentofn.runtime.weights.hub import Reader, accelerate
 
 
@@ -129,3 +130,25 @@ def test_from_pretrained_gives_the_same_model(
     assert found.lm_head.weight is found.model.embed_tokens.weight
     if dtype == torch.float32:
         assert torch.equal(found.model.norm.weight, made.model.norm.weight)
+
+
+@pytest.mark.parametrize("shards", ["10GB", "20KB"])
+def test_diffusers_gives_the_same_model_which_needs_diffusers(tmp_path: Path, shards: str) -> None:
+    diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed")
+    torch.manual_seed(0)
+    made = diffusers.UNet2DModel(
+        sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    made.save_pretrained(tmp_path, max_shard_size=shards)
+    loaded: list[str] = []
+    with accelerate(), pytest.MonkeyPatch.context() as patch:
+        load = hub.load_file
+        patch.setattr(hub, "load_file", lambda name, *a: loaded.append(name) or load(name, *a))
+        found = diffusers.UNet2DModel.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    assert len(loaded) == len(list(tmp_path.glob("*.safetensors")))
+    wanted = diffusers.UNet2DModel.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    assert all(
+        torch.equal(found.state_dict()[name], each) for name, each in wanted.state_dict().items()
+    )

@@ -64,6 +64,18 @@ def test_a_module_on_no_device_takes_the_files_tensors(model: Tied, file: Path) 
     assert not any(tensor.is_meta for tensor in empty.state_dict().values())
 
 
+def test_a_module_gets_the_weights_of_all_shards(model: Tied, tmp_path: Path) -> None:
+    tensors = {name: each for name, each in model.state_dict().items() if name != "head.weight"}
+    files = [tmp_path / f"{number}.safetensors" for number in range(len(tensors))]
+    for file, (name, tensor) in zip(files, tensors.items(), strict=True):
+        safetensors.torch.save_file({name: tensor}, file)
+    with torch.device("meta"):
+        empty = Tied().eval()
+    assert load_model(empty, files) == ([], [])
+    assert torch.equal(answer(empty), answer(model))
+    assert load_model(empty, files[1:], strict=False)[0] == ["embedding.weight"]
+
+
 def test_the_files_tensors_are_taken_where_that_is_asked_for(model: Tied, file: Path) -> None:
     other = Tied().eval()
     assert load_model(other, file, assign=True, dtype=torch.float64) == ([], [])

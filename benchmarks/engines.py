@@ -72,4 +72,4 @@ def starter(engine: Engine) -> Starter:
         await instance.ready()
         return instance
 
-    return start
+    return Starter(start)

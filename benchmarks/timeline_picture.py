@@ -29,6 +29,12 @@ KINDS = {
 }  # fmt: skip
 """Category of a stage to the colour that it has; any other is the server's."""
 
+HOW = {
+    "criu": "Restored from its snapshot", "template": "Forked from a template",
+    "checkpointed": "Woken with its GPU memory in host memory",
+}  # fmt: skip
+"""Kinds of starts beside the plain one."""
+
 STYLE = """
       text { fill: #1f2328 }
       .page { fill: #ffffff; stroke: #d0d7de }
@@ -187,7 +193,7 @@ def draw(document: dict[str, Any]) -> str:
     lanes, y = panel(plain, 64, scale)
     body += [*axis(48, y, longest, scale), *lanes]
     small = y + 54
-    body.append(_heading(small, f"Restored from its snapshot: {_time(restored.took)}, same scale"))
+    body.append(_heading(small, f"{HOW[restored.name]}: {_time(restored.took)}, same scale"))
     end = LEFT + restored.took * scale
     whole = Box("", "whole", 0.0, restored.took, 0)
     body += list(_slice(whole, small + 12, scale))

@@ -21,11 +21,26 @@ from bentofn.runtime.stages import stage
 _NEEDS_CREDENTIALS = (401, 403)
 """What middleware answers an example, which holds none; the warm-up passes it by."""
 
-Starter = Callable[[str, Mapping[str, str]], Awaitable[Instance]]
-"""Starts an instance of this name, with these variables among its own, that serves."""
-
 GRACE = 5.0
 """Seconds that an instance has to end after it answered."""
+
+
+async def stop(instance: Instance) -> None:
+    """End an instance that has answered."""
+    await instance.stop(GRACE)
+
+
+@dataclass(frozen=True)
+class Starter:
+    """How one kind of start is done, and undone.
+
+    Args:
+        start: Starts an instance of this name, with these variables among its own, that serves.
+        end: Ends one, so that the next can start.
+    """
+
+    start: Callable[[str, Mapping[str, str]], Awaitable[Instance]]
+    end: Callable[[Instance], Awaitable[None]] = stop
 
 
 @dataclass(frozen=True)
@@ -102,9 +117,11 @@ async def compare(
     """
     arms = {name: Arm() for name in starters}
     for number in range(rounds):
-        for name, start in starters.items():
+        for name, starter in starters.items():
             telling = Telling(name, folder / f"{name}-{number}.stages")
-            timeline, reply = await first_reply(start, f"bench-{name}-{number}", question, telling)
+            timeline, reply = await first_reply(
+                starter, f"bench-{name}-{number}", question, telling
+            )
             arms[name].timelines.append(timeline)
             arms[name].replies.append(reply)
     _check(arms)
@@ -112,12 +129,12 @@ async def compare(
 
 
 async def first_reply(
-    start: Starter, name: str, question: Question, telling: Telling
+    starter: Starter, name: str, question: Question, telling: Telling
 ) -> tuple[Timeline, bytes]:
     """Start an instance, ask it, and end it.
 
     Args:
-        start: Starts it.
+        starter: Starts it.
         name: Its name.
         question: What is asked.
         telling: Takes down the stages.
@@ -126,7 +143,7 @@ async def first_reply(
         UserError: It does not start, or answers with an error.
     """
     with telling.listening():
-        instance = await start(name, telling.variables)
+        instance = await starter.start(name, telling.variables)
         try:
             upstream = Upstream(instance.socket_path)
             try:
@@ -141,7 +158,7 @@ async def first_reply(
             if response.status >= 400 and response.status not in _NEEDS_CREDENTIALS:
                 raise UserError(f"{name} answered with status {response.status}.")
         finally:
-            await instance.stop(GRACE)
+            await starter.end(instance)
     return telling.timeline(ended), reply
 
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bentofn.adapters.local.bench import Arm, Question, Starter, compare, first_reply
+from bentofn.adapters.local.bench import (
+    GRACE,
+    Arm,
+    Question,
+    Starter,
+    compare,
+    first_reply,
+    stop,
+)
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.core.tuning import profile_of
 from bentofn.adapters.local.engines import Instance
@@ -106,9 +114,9 @@ async def measure(
             report(f"Starting {bento.tag} {rounds} times: {' and '.join(starters)}")
             arms = await compare(starters, question, rounds, folder)
             timelines = []
-            for kind, start in starters.items() if traced else ():
+            for kind, starter in starters.items() if traced else ():
                 telling = Telling(kind, folder / f"{kind}.stages", imports=True)
-                timeline, _ = await first_reply(start, f"traced-{kind}", question, telling)
+                timeline, _ = await first_reply(starter, f"traced-{kind}", question, telling)
                 timelines.append(timeline)
     return Measured(bento.tag, question.path, arms, timelines, note)
 
@@ -128,6 +136,10 @@ async def _starters(
     try:
         if spec.settings.snapshot != "none":
             report(f"Preparing what {bento.tag} starts from")
+            if launcher.turns is not None:
+                # What it has on a GPU is known when it is there, and may sleep from then on.
+                first, _ = await launcher.launch("bench", thread_count(spec, bento), also)
+                await launcher.stop(first, GRACE, keep=True)
             if (preparation := launcher.prepare()) is not None:
                 await preparation
             if launcher.snapshot != "none":
@@ -154,6 +166,7 @@ def _starter(
 ) -> Starter:
     threads = thread_count(spec, bento)
     restores = launcher.snapshot != "none"
+    sleeps = launcher.snapshot == "checkpointed"
 
     async def start(name: str, variables: Mapping[str, str]) -> Instance:
         instance, kind = await launcher.launch(name, threads, {**also, **variables})
@@ -162,4 +175,7 @@ def _starter(
             raise UserError(f"{bento.tag} was not restored: {launcher.note or 'it started anew'}.")
         return instance
 
-    return start
+    async def sleep(instance: Instance) -> None:
+        await launcher.stop(instance, GRACE, keep=True)
+
+    return Starter(start, sleep if sleeps else stop)

@@ -70,14 +70,19 @@ class Machine:
         self.cuda = cuda
         self._root = root
 
-    def deploy(self, name: str, model: int = 1 << 20, weights: str = "", **settings: Any) -> None:
-        """Have a function whose model has so many bytes, and that may load a file of weights."""
+    def spec(
+        self, name: str, model: int = 1 << 20, weights: str = "", **settings: Any
+    ) -> FunctionSpec:
+        """A function whose model has so many bytes, and that may load a file of weights."""
         env = {name: os.environ[name] for name in os.environ if name.startswith("BENTOFN_FAKECUDA")}
         env |= {**self.cuda.environment, "MODEL_BYTES": str(model)}
         env |= {"WEIGHTS": weights} if weights else {}
         given = {"cpu": 1, "idle_timeout": 600.0, "max_instances": 1, **settings}
-        spec = FunctionSpec(name, str(self._root), FunctionSettings(environment=env, **given))
-        self.adapter.apply(spec, lambda _: None)
+        return FunctionSpec(name, str(self._root), FunctionSettings(environment=env, **given))
+
+    def deploy(self, name: str, **settings: Any) -> None:
+        """Have a function, as :meth:`spec` takes it."""
+        self.adapter.apply(self.spec(name, **settings), lambda _: None)
 
     def call(self, name: str, route: str = "predict", **body: Any) -> Any:
         """What a function answers."""

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bentofn.runtime import lifeline
+from bentofn.runtime import lifeline, own_loop
 from bentofn.runtime.errors import BentoMLException, UserError
 from bentofn.runtime.event_loop import is_importable, new_event_loop
 from bentofn.runtime.http.connection import Connection
@@ -79,17 +79,9 @@ def run(
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(serve())
-        loop.run_until_complete(_finish(loop))
+        loop.run_until_complete(own_loop.end(loop))
     except BentoMLException as error:
         raise UserError(str(error)) from None
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-
-
-async def _finish(loop: asyncio.AbstractEventLoop) -> None:
-    left = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    await loop.shutdown_asyncgens()

@@ -161,9 +161,9 @@ def _run(hook: Hook, kind: str) -> None:
         with stage(f"hook {_name(hook)}"):
             result = hook()
             if inspect.iscoroutine(result):
-                import asyncio  # takes longer to import than all of this package's declarations
+                from bentofn.runtime.own_loop import run_to_end  # asyncio takes long to import
 
-                asyncio.run(result)
+                run_to_end(result)
     except (Exception, SystemExit) as error:
         traceback.print_exception(type(error), error, error.__traceback__)
         raise UserError(_why_failed(hook, kind, error)) from error

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from bentofn.runtime.context import EXAMPLE
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.exchange import Message, Scope
 from bentofn.runtime.io.spec import EndpointSpec
+from bentofn.runtime.own_loop import run_to_end
 from bentofn.runtime.stages import stage
-
-T = TypeVar("T")
 
 _GRAPHS = "torch._inductor.cudagraph_trees"
 """Loaded where torch.compile makes CUDA graphs, which it records when a function is called for the
@@ -63,7 +62,7 @@ def warm_up(app: ServiceApp) -> list[str]:
 
 def answer_examples(app: ServiceApp) -> list[Answer]:
     """What every declared example is answered with; leaves and raises what :func:`warm_up` does."""
-    return _run_to_end(_answer_examples(app))
+    return run_to_end(_answer_examples(app))
 
 
 async def send_examples(app: ServiceApp) -> list[Answer]:
@@ -132,14 +131,3 @@ async def _post(app: ServiceApp, path: str, body: bytes, content_type: str) -> t
     answered.set()
     status: int = messages[0]["status"]
     return status, b"".join(message.get("body", b"") for message in messages[1:])
-
-
-def _run_to_end(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop of its own. ``asyncio.Runner`` would do, but needs Python 3.11."""
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(main)
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()

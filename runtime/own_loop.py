@@ -1,7 +1,7 @@
 """A coroutine run to its end where nothing serves: an example, a hook.
 
 Its loop ends with it, and with the loop what belongs to it. A client of the service's that keeps a
-connection for its next request (httpx, aiohttp) would find it bound to a loop that is closed, and
+connection for its next request, as httpx does, would find it bound to a loop that is closed, and
 fail; closed with the loop, it is as one that the server has closed, and another is opened.
 """
 

@@ -14,6 +14,7 @@ from bentofn.adapters.local.core.constants import PLAIN
 from bentofn.adapters.local.core.profile import Profile, load_profile
 from bentofn.adapters.local.core.tuning import profile_of
 from bentofn.adapters.local.engines.shared import Shared
+from bentofn.adapters.local.gpu.share import GpuFunction
 from bentofn.adapters.local.isolation.policy import Isolation
 from bentofn.adapters.local.journal.events import Deployed
 from bentofn.adapters.local.journal.journal import Journal
@@ -99,6 +100,8 @@ class Function:
             if preparation is not None:
                 progress("Preparing fast starts")
                 await preparation
+            if GpuFunction.of(spec, bento.manifest) and not self._shared.gpus.there:
+                progress("This machine has no GPU, which the service asks for: it does without")
             progress("Starting an instance")
             await revision.verify()
         except BaseException as error:

@@ -68,6 +68,8 @@ class Machine:
         self.adapter = LocalAdapter(home, port=0)
         self.home = home
         self.cuda = cuda
+        self.told: list[str] = []
+        """What deployments said on their way."""
         self._root = root
 
     def spec(
@@ -82,7 +84,7 @@ class Machine:
 
     def deploy(self, name: str, **settings: Any) -> None:
         """Have a function, as :meth:`spec` takes it."""
-        self.adapter.apply(self.spec(name, **settings), lambda _: None)
+        self.adapter.apply(self.spec(name, **settings), self.told.append)
 
     def call(self, name: str, route: str = "predict", **body: Any) -> Any:
         """What a function answers."""

@@ -40,6 +40,12 @@ def test_the_platform_tells_who_has_what_on_a_gpu_and_what_sleeps(
     assert "1 instance sleeps: 9.4 MB of GPU memory in host memory" in text
 
 
+def test_a_deployment_says_that_the_machine_has_no_gpu(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "dev" / "nvidia0").unlink()
+    machine.deploy("a", snapshot="none")
+    assert "This machine has no GPU, which the service asks for: it does without" in machine.told
+
+
 def test_the_doctor_says_whether_gpu_memory_can_be_taken_out(
     fake_cuda: FakeCuda, tmp_path: Path, bentofn: Bentofn
 ) -> None:

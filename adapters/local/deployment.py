@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bentofn.adapters.local.engines.base import Launch
-from bentofn.adapters.local.engines.process import kill_session
+from bentofn.adapters.local.engines.children import kill_session
 from bentofn.adapters.local.interpreter import boot_command
 from bentofn.runtime.errors import UserError
 

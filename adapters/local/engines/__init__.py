@@ -3,8 +3,10 @@
 - :mod:`base` says what an engine is; :mod:`plain` starts an interpreter for each instance.
 - :mod:`forked` forks instances out of a process that is kept, a ``Parent``.
 - :mod:`restored` restores them from disk with CRIU workers that are started ahead.
-- :mod:`process` follows what was started, over the :mod:`sockets` that it was given;
-  :mod:`children` starts processes in namespaces of their own.
+- :mod:`checkpointed` has them sleep in their process, and wakes them.
+- :mod:`process` follows what was started, over the :mod:`sockets` that it was given: what it says
+  (:mod:`inbox`) and writes (:mod:`output`); :mod:`children` starts processes in namespaces of their
+  own.
 - :mod:`shared` holds what the functions of one platform have in common.
 """
 

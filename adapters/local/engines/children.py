@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ class Process(Protocol):
     async def wait(self) -> int:
         """Wait until it has ended; returns its exit status, negative for a signal."""
 
-    def send_signal(self, signal: int) -> None:
+    def send_signal(self, signum: int) -> None:
         """Send it a signal, unless it has ended."""
 
 
@@ -51,9 +52,9 @@ class Child:
         """See :class:`Process`."""
         return await asyncio.shield(self._ended)
 
-    def send_signal(self, signal: int) -> None:
+    def send_signal(self, signum: int) -> None:
         """See :class:`Process`."""
-        self._popen.send_signal(signal)
+        self._popen.send_signal(signum)
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._handle)
@@ -137,3 +138,17 @@ def number_here(handle: int) -> int:
         return 0
     finally:
         os.close(handle)
+
+
+def send_signal(pid: int, signum: signal.Signals) -> None:
+    """Send a signal to a process, unless it has ended."""
+    if pid > 0:  # 0 is one that has ended, and would be all of our own to the kernel
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signum)
+
+
+def kill_session(leader: int) -> None:
+    """Kill what a process that led a session started and left behind, and it if it still runs."""
+    if leader > 0:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The platform's view of one process that it started: its events, its output, its end."""
+"""The platform's view of one instance that it started: its events, its orders, its end."""
 
 from __future__ import annotations
 
@@ -7,99 +7,16 @@ import contextlib
 import os
 import signal
 import socket
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Log, StartFailed
-from bentofn.adapters.local.engines.logs import LogPipe
-from bentofn.adapters.local.engines.sockets import Wires, readable
+from bentofn.adapters.local.engines.children import kill_session, send_signal
+from bentofn.adapters.local.engines.inbox import Inbox, read_to_end
+from bentofn.adapters.local.engines.output import Output, ended
+from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.adapters.local.isolation.policy import Tenancy
-from bentofn.runtime.protocol import (
-    Decoder,
-    Failed,
-    Message,
-    OnDevice,
-    Park,
-    ProtocolError,
-    Ready,
-    Refused,
-    Sleep,
-    encode,
-)
-
-_MOST_FDS = 64  # that may come with what is read at once: one with each clone's message
-
-DRAIN = 1.0
-"""Seconds for what a process said before it ended; its children may hold the pipes open longer."""
-
-
-class Inbox:
-    """What a process says, and the descriptors that it sends along.
-
-    Args:
-        control: The platform's end of its control socket.
-    """
-
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._fds: deque[int] = deque()
-
-    async def messages(self) -> AsyncIterator[Message]:
-        """Its messages, until it ends or says something that is no message."""
-        decoder = Decoder()
-        try:
-            with contextlib.suppress(ConnectionError, ProtocolError):
-                while data := await self._receive():
-                    for message in decoder.feed(data):
-                        yield message
-        finally:
-            while (fd := self.take_fd()) is not None:
-                os.close(fd)
-
-    def take_fd(self) -> int | None:
-        """The descriptor that came with the message that was just given, if one did."""
-        return self._fds.popleft() if self._fds else None
-
-    async def _receive(self) -> bytes:
-        while True:
-            try:
-                data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, _MOST_FDS)
-            except BlockingIOError:
-                await readable(self._control.fileno())
-            else:
-                self._fds.extend(fds)
-                return data
-
-
-class Output:
-    """Where a process's lines go, and the last that it wrote to stderr."""
-
-    def __init__(self, id_: str, log: Log) -> None:
-        self._id = id_
-        self._log = log
-        self._pipes: list[LogPipe] = []
-        self.last_error = ""
-
-    async def follow(self, wires: Wires) -> None:
-        """Read both streams until they end."""
-        self._pipes = [
-            await LogPipe.read(wires.stdout, lambda line: self._log(self._id, "stdout", line)),
-            await LogPipe.read(wires.stderr, self._error_line),
-        ]
-
-    async def drained(self) -> None:
-        """Wait a moment for the lines of a process that has ended."""
-        if self._pipes:
-            await asyncio.wait([pipe.ended for pipe in self._pipes], timeout=DRAIN)
-
-    def warn(self, sentence: str) -> None:
-        """Write a line of the platform's own beside the process's."""
-        self._log(self._id, "platform", sentence)
-
-    def _error_line(self, line: str) -> None:
-        self.last_error = line.strip() or self.last_error
-        self._log(self._id, "stderr", line)
+from bentofn.runtime.protocol import Failed, OnDevice, Park, Ready, Refused, Sleep, encode
 
 
 class RunningInstance:
@@ -263,8 +180,7 @@ class RunningInstance:
         if not self._left.done():
             kill_session(self.pid)
         await self._output.drained()
-        await asyncio.wait([self._reading], timeout=DRAIN)
-        self._reading.cancel()
+        await read_to_end(self._reading)
         self._control.close()
         self.socket_path.unlink(missing_ok=True)
         await self._tenancy.end()
@@ -287,28 +203,3 @@ class RunningInstance:
                 self._failure = StartFailed(message.error)
             elif isinstance(message, Refused):
                 self._failure = EngineRefused(message.error)
-
-
-def send_signal(pid: int, signum: signal.Signals) -> None:
-    """Send a signal to a process, unless it has ended."""
-    if pid > 0:  # 0 is one that has ended, and would be all of our own to the kernel
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signum)
-
-
-def kill_session(leader: int) -> None:
-    """Kill what a process that led a session started and left behind, and it if it still runs."""
-    if leader > 0:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
-
-
-def ended(status: int | None, output: Output) -> str:
-    """The sentence for a process that ended without saying why."""
-    if status is None:
-        how = "its template ended"
-    elif status < 0:
-        how = f"signal {signal.Signals(-status).name} ended it"
-    else:
-        how = f"it exited with status {status}"
-    return f"{output.last_error} ({how})" if output.last_error else f"{how} before it was ready"

@@ -11,7 +11,7 @@ from typing import Any
 
 from bentofn.adapters.local.engines import children
 from bentofn.adapters.local.engines.base import StartFailed
-from bentofn.adapters.local.engines.process import kill_session
+from bentofn.adapters.local.engines.children import kill_session
 from bentofn.adapters.local.isolation.limits import MEBI
 from bentofn.adapters.local.isolation.memory import peak_of_all
 from bentofn.adapters.local.isolation.policy import Tenancy

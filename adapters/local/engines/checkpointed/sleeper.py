@@ -8,7 +8,7 @@ import signal
 import socket
 from dataclasses import dataclass, field
 
-from bentofn.adapters.local.engines.process import kill_session, send_signal
+from bentofn.adapters.local.engines.children import kill_session, send_signal
 from bentofn.adapters.local.isolation.policy import Tenancy
 from bentofn.runtime.protocol import Restore, encode
 

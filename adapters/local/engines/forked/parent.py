@@ -10,17 +10,12 @@ import socket
 from typing import Any
 
 from bentofn.adapters.local.engines.base import EngineRefused, InstanceSpec, Launch, StartFailed
-from bentofn.adapters.local.engines.children import Process, number_here
+from bentofn.adapters.local.engines.children import Process, kill_session, number_here
+from bentofn.adapters.local.engines.inbox import Inbox, read_to_end
+from bentofn.adapters.local.engines.output import Output, ended
 from bentofn.adapters.local.engines.places import place
 from bentofn.adapters.local.engines.plain import status_of
-from bentofn.adapters.local.engines.process import (
-    DRAIN,
-    Inbox,
-    Output,
-    RunningInstance,
-    ended,
-    kill_session,
-)
+from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.runtime.protocol import (
     Exited,
@@ -165,8 +160,7 @@ class Parent:
         status = await status_of(self._process)
         kill_session(self._process.pid)
         await self._output.drained()
-        await asyncio.wait([reading], timeout=DRAIN)
-        reading.cancel()
+        await read_to_end(reading)
         self._control.close()
         if not self._ready.done():
             failure = self._failure or StartFailed(ended(status, self._output))

@@ -15,8 +15,9 @@ from bentofn.adapters.local.engines.base import (
     ZygoteFailed,
 )
 from bentofn.adapters.local.engines.forked.parent import Parent, ParentGoneError
+from bentofn.adapters.local.engines.output import Output
 from bentofn.adapters.local.engines.plain import spawn, stop_all
-from bentofn.adapters.local.engines.process import Output, RunningInstance
+from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.sockets import Wires
 

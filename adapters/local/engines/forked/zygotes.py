@@ -15,8 +15,8 @@ from pathlib import Path
 
 from bentofn.adapters.local.engines.base import EngineRefused, StartFailed
 from bentofn.adapters.local.engines.forked.parent import PackageStartsThreads, Parent
+from bentofn.adapters.local.engines.output import Output
 from bentofn.adapters.local.engines.plain import spawn_command
-from bentofn.adapters.local.engines.process import Output
 from bentofn.adapters.local.engines.recent import Recent
 from bentofn.adapters.local.engines.restored.patience import Patience
 from bentofn.adapters.local.engines.sockets import Wires

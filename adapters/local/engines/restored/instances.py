@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bentofn.adapters.local.engines.base import InstanceSpec, Launch, StartFailed
 from bentofn.adapters.local.engines.checkpointed.driver import Driver
+from bentofn.adapters.local.engines.children import send_signal
 from bentofn.adapters.local.engines.places import place
-from bentofn.adapters.local.engines.process import RunningInstance, send_signal
+from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.offspring import Offspring
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.runtime.cuda.checkpoint import CannotCheckpoint

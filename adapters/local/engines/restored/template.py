@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bentofn.adapters.local.engines.base import TEMPLATE_ID, Launch
 from bentofn.adapters.local.engines.forked.parent import Parent
-from bentofn.adapters.local.engines.process import Output
+from bentofn.adapters.local.engines.output import Output
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.sockets import Wires
 from bentofn.runtime.protocol import Restore

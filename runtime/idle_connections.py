@@ -11,21 +11,36 @@ import gc
 import sys
 from typing import Any
 
+_HTTPCORES = ("httpcore", "httpcore2")
+
 
 def close_idle_connections() -> None:
     """Close what urllib3 (requests, boto3), httpcore (httpx, most SDKs) and httpcore2 (httpx2,
     huggingface_hub) keep but do not use.
     """
-    for module, name, close in (
-        ("urllib3.connectionpool", "HTTPConnectionPool", _close_urllib3),
-        ("httpcore", "ConnectionPool", _close_httpcore),
-        ("httpcore2", "ConnectionPool", _close_httpcore),
-    ):
-        if module in sys.modules:
-            kind = getattr(sys.modules[module], name)
-            # isinstance would ask lazy objects for their class, and so make them.
-            for pool in [each for each in _objects() if issubclass(type(each), kind)]:
-                close(pool)
+    for pool in _all("urllib3.connectionpool", "HTTPConnectionPool"):
+        _close_urllib3(pool)
+    for module in _HTTPCORES:
+        for pool in _all(module, "ConnectionPool"):
+            for connection in _idle(pool):
+                connection.close()
+
+
+async def close_idle_connections_of_loop() -> None:
+    """Close those that the asynchronous clients of the same libraries keep on this loop."""
+    for module in _HTTPCORES:
+        for pool in _all(module, "AsyncConnectionPool"):
+            for connection in _idle(pool):
+                await connection.aclose()
+
+
+def _all(module: str, name: str) -> list[Any]:
+    """Every object of a class, whose module may not be loaded."""
+    if module not in sys.modules:
+        return []
+    kind = getattr(sys.modules[module], name)
+    # isinstance would ask lazy objects for their class, and so make them.
+    return [each for each in _objects() if issubclass(type(each), kind)]
 
 
 def _objects() -> list[Any]:
@@ -47,7 +62,5 @@ def _close_urllib3(pool: Any) -> None:
             connection.close()
 
 
-def _close_httpcore(pool: Any) -> None:
-    for connection in pool.connections:
-        if connection.is_idle():
-            connection.close()
+def _idle(pool: Any) -> list[Any]:
+    return [connection for connection in pool.connections if connection.is_idle()]

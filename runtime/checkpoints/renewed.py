@@ -15,7 +15,10 @@ from bentofn.runtime import lifecycle, renew
 from bentofn.runtime.checkpoints.identity import Watch
 from bentofn.runtime.hooks import run_after_restore
 from bentofn.runtime.http.exchange import ASGIApp, Receive, Scope, Send
-from bentofn.runtime.idle_connections import close_idle_connections
+from bentofn.runtime.idle_connections import (
+    close_idle_connections,
+    close_idle_connections_of_loop,
+)
 from bentofn.runtime.renew.clocks import find_clocks
 
 
@@ -57,6 +60,7 @@ class Renewed:
         try:
             renew.renew([*self._clocks, *renew.find(self._instance)])
             close_idle_connections()
+            await close_idle_connections_of_loop()
             await asyncio.to_thread(run_after_restore, self._instance)  # hooks may be coroutines
         except Exception as error:
             print(f"Error: {lifecycle.explain(error)}", file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from bentofn.runtime.idle_connections import close_idle_connections
+from bentofn.runtime.idle_connections import (
+    close_idle_connections,
+    close_idle_connections_of_loop,
+)
 
 Fetch = Callable[[str], str]
 
@@ -86,6 +90,23 @@ def test_an_idle_connection_is_closed_and_opened_again_when_needed(
     close_idle_connections()
     assert hub.left.acquire(timeout=10), "its end has reached the server"
     assert fetch(hub.url) == "weights"
+    assert len(set(hub.callers)) == 2
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_an_idle_connection_of_an_asynchronous_client_is_closed_too(
+    hub: _Hub, library: str
+) -> None:
+    kind = pytest.importorskip(library).AsyncClient
+
+    async def fetch_around_closing() -> None:
+        async with kind(trust_env=False) as client:
+            await client.get(hub.url)
+            await close_idle_connections_of_loop()
+            assert await asyncio.to_thread(hub.left.acquire, timeout=10)
+            assert (await client.get(hub.url)).text == "weights"
+
+    asyncio.run(fetch_around_closing())
     assert len(set(hub.callers)) == 2
 
 

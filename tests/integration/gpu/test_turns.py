@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,3 +94,21 @@ def test_gpus_of_which_the_driver_tells_nothing_are_for_one_at_a_time(machine: M
         assert machine.call(name, x=1.0) == first[name]
         eventually(lambda: len(machine.processes()) == 1)
     assert "tells of no GPU" in machine.status("a").note
+
+
+def test_a_function_that_wants_more_instances_than_fit_keeps_the_one_that_it_has(
+    machine: Machine, tmp_path: Path
+) -> None:
+    daemon.start(machine.home, 0, speed=10)
+    machine.deploy("a", model=9 * MIB, max_instances=2, concurrency=1)
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as threads:
+        held = threads.submit(machine.call, "a", "hold", gate=str(gate))
+        eventually(lambda: any(each.in_flight for each in machine.status("a").instances))
+        waits = threads.submit(machine.call, "a", "about")
+        eventually(lambda: len(machine.status("a").instances) == 2)
+        time.sleep(0.5)  # more than PATIENCE of the platform's time
+        gate.touch()
+        assert held.result(60) is True
+        assert waits.result(60)["restored"] == 1
+    assert "ready, restored" not in machine.log("a")

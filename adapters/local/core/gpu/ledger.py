@@ -3,8 +3,9 @@
 An instance waits until there is room for what its kind was seen to need; the first one, of which
 that is seen when it goes, has a GPU for itself. Where there is no room the instances that are idle
 make it, the one that was used longest ago first; those that are busy finish what they have, and are
-asked to go only when somebody has waited for a while. Who waits with requests is served in order of
-arrival: nobody who came later gets a GPU that an earlier one waits for.
+asked to go only when somebody has waited for a while, and none for another of its own kind, which
+would serve the same requests. Who waits with requests is served in order of arrival: nobody who
+came later gets a GPU that an earlier one waits for.
 
 A ledger decides and does nothing itself, as :class:`~bentofn.adapters.local.core.pool.Pool`.
 """
@@ -75,7 +76,7 @@ class Ledger:
     def __init__(self, gpus: Mapping[str, int]) -> None:
         self.gpus = dict(gpus)
         self.holders: dict[str, Holder] = {}
-        """Those that wait too, in order of arrival."""
+        """Those that wait too, in the order in which they have their turns."""
         self._needs: dict[str, tuple[int, int]] = {}
         """Kind to what its instances need on a GPU, and what of that is not their framework's."""
         self._homes: dict[str, tuple[str, ...]] = {}
@@ -197,16 +198,22 @@ class Ledger:
 
     def _find_room(self, claim: Claim, taken: Collection[str]) -> dict[str, list[str]]:
         """The GPUs that nobody later may have, each with those who have to go from it for a claim:
-        where they are idle if there are such, and were used longest ago."""
+        where they are idle if there are such, and were used longest ago.
+
+        None where others of the claim's own kind leave too few: what waits for these keeps nobody
+        else from a GPU."""
         fitting = [gpu for gpu, total in self.gpus.items() if self.need(claim, gpu) <= total]
-        plans = {gpu: self._plan(claim, gpu) for gpu in fitting if gpu not in taken}
+        plans = {gpu: plan for gpu in fitting if (plan := self._plan(claim, gpu)) is not None}
+        if len(plans) < claim.count:
+            return {}
 
         def cost(gpu: str) -> tuple[bool, bool, bool, int]:
             plan = plans[gpu]
             latest = max((self.holders[name].used for name in plan), default=0)
             return bool(self._busy(plan)), bool(plan), not self._is_home(gpu, claim), latest
 
-        return {gpu: plans[gpu] for gpu in sorted(plans, key=cost)[: claim.count]}
+        open_ = sorted((gpu for gpu in plans if gpu not in taken), key=cost)
+        return {gpu: plans[gpu] for gpu in open_[: claim.count]}
 
     def _make_room(self, name: str, room: Mapping[str, list[str]], now: float) -> None:
         """Have others go for an instance that waits."""
@@ -221,9 +228,17 @@ class Ledger:
                 if not self.holders[each].leaving:
                     self.holders[each].leaving = True
                     self._commands.append(Evict(each))
+                    self._queue_anew(self.holders[each].claim.kind, now)
         if others and now >= holder.since + TOLD_AFTER and not holder.told:
             holder.told = True
             self._commands.append(Waits(name, tuple(dict.fromkeys(others))))
+
+    def _queue_anew(self, kind: str, now: float) -> None:
+        """A kind has had its turn: others of it that wait come after those who wait for that."""
+        for name, holder in list(self.holders.items()):
+            if holder.claim.kind == kind and not holder.gpus:
+                holder.since = now
+                self.holders[name] = self.holders.pop(name)
 
     def _busy(self, names: Collection[str]) -> list[str]:
         return [name for name in names if not self.holders[name].idle]
@@ -231,15 +246,20 @@ class Ledger:
     def _leaving(self, gpu: str) -> list[str]:
         return [n for n, each in self.holders.items() if gpu in each.memory and each.leaving]
 
-    def _plan(self, claim: Claim, gpu: str) -> list[str]:
-        """Who has to go from a GPU for a claim: idle ones first, then who was used longest ago."""
+    def _plan(self, claim: Claim, gpu: str) -> list[str] | None:
+        """Who has to go from a GPU for a claim: idle ones first, then who was used longest ago;
+        None where others of its own kind would have to."""
         on_it = {name: each for name, each in self.holders.items() if gpu in each.memory}
         room = self.free(gpu) + sum(on_it[name].memory[gpu] for name in self._leaving(gpu))
-        staying = [name for name, each in on_it.items() if not each.leaving]
+        staying = [
+            name
+            for name, each in on_it.items()
+            if not each.leaving and each.claim.kind != claim.kind
+        ]
         staying.sort(key=lambda name: (not on_it[name].idle, on_it[name].used))
         plan = []
         while room < self.need(claim, gpu) and staying:
             name = staying.pop(0)
             room += on_it[name].memory[gpu]
             plan.append(name)
-        return plan
+        return plan if room >= self.need(claim, gpu) else None

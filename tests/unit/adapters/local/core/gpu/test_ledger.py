@@ -175,6 +175,33 @@ def test_a_part_that_was_asked_for_stays_what_it_is() -> None:
     assert ledger.handle(Wanted("a2", claim), 2.0) == [Granted("a2", ("0",))]
 
 
+def test_a_further_instance_of_a_function_has_none_of_its_own_go() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    learnt(ledger, "a", 50 * GIB)
+    ledger.handle(Wanted("a1", Claim("fa")), 1.0)
+    ledger.handle(Wanted("a2", Claim("fa")), 1.0)
+    for seconds in range(2, 99):
+        commands = ledger.handle(Tick(), float(seconds))
+        assert of(commands, Evict) == of(commands, Waits) == []
+    # nor does it keep others from what there is, or from a turn
+    assert ledger.handle(Wanted("b", Claim("fb", memory=20 * GIB)), 99.0)[0] == Granted("b", ("0",))
+    ledger.handle(Seen("b", idle=True), 100.0)
+    ledger.handle(Wanted("c", Claim("fc", memory=80 * GIB)), 100.0)
+    assert of(ledger.handle(Tick(), 100.0 + PATIENCE), Evict) == [Evict("b"), Evict("a1")]
+    ledger.handle(Gone("b"), 103.0)
+    assert of(ledger.handle(Gone("a1"), 103.0), Granted) == [Granted("c", ("0",))]
+    assert of(ledger.handle(Tick(), 103.0 + PATIENCE), Evict) == [Evict("c")]
+    assert of(ledger.handle(Gone("c"), 106.0), Granted) == [Granted("a2", ("0",))]
+
+
+def test_who_could_not_start_for_its_own_function_has_nobody_go_elsewhere() -> None:
+    ledger = Ledger({"0": 80 * GIB, "1": 80 * GIB, "2": 80 * GIB})
+    ledger.handle(Wanted("a1", Claim("fa", count=2)), 0.0)
+    ledger.handle(Wanted("b", Claim("fb")), 0.0)
+    ledger.handle(Seen("b", idle=True), 0.0)
+    assert of(ledger.handle(Wanted("a2", Claim("fa", count=2)), 1.0), Evict) == []
+
+
 class Turns(RuleBasedStateMachine):
     """Functions that come, serve and go at random; what is told to go does, later.
 
@@ -182,8 +209,14 @@ class Turns(RuleBasedStateMachine):
     are all an instance that goes without having been told to.
     """
 
-    @initialize(totals=st.lists(st.integers(4, 16), min_size=1, max_size=3))
-    def machine(self, totals: list[int]) -> None:
+    @initialize(
+        totals=st.lists(st.integers(4, 16), min_size=1, max_size=3),
+        claims=st.lists(
+            st.tuples(st.integers(1, 3), st.none() | st.integers(1, 16)), min_size=4, max_size=4
+        ),
+    )
+    def machine(self, totals: list[int], claims: list[tuple[int, int | None]]) -> None:
+        self.claims = [Claim(f"f{number}", *each) for number, each in enumerate(claims)]
         self.ledger = Ledger({str(number): total for number, total in enumerate(totals)})
         self.now = 0.0
         self.names = 0
@@ -209,6 +242,7 @@ class Turns(RuleBasedStateMachine):
                     oldest = min(self.ledger.holders[name].since for name in self.urgent_waiting())
                     assert self.now >= oldest + PATIENCE, "a busy one was not let be"
                 self.going.add(command.instance)
+                self.queue_anew(command.instance)
             elif isinstance(command, Waits):
                 assert command.instance in self.urgent_waiting()
                 assert command.instance not in self.told, "told twice"
@@ -220,17 +254,28 @@ class Turns(RuleBasedStateMachine):
         self.busy &= set(self.has)
         self.check_first()
 
+    def queue_anew(self, evicted: str) -> None:
+        """Those of a function that had its turn come after the others."""
+        kind = self.kind(evicted)
+        self.waits.sort(key=lambda name: self.kind(name) == kind)
+
+    def kind(self, name: str) -> str:
+        return self.ledger.holders[name].claim.kind
+
+    def is_behind_its_own(self, name: str) -> bool:
+        return self.kind(name) in {self.kind(each) for each in self.has.keys() - self.going}
+
     def check_order(self, granted: str) -> None:
         """On one GPU nobody with requests is overtaken, and the others are by all with some."""
         if len(self.ledger.gpus) == 1:
             earlier = self.waits[: self.waits.index(granted)]
-            before = earlier if granted in self.urgent else self.waits
-            assert not self.urgent & set(before), "overtaken"
+            before = self.urgent & set(earlier if granted in self.urgent else self.waits)
+            assert all(self.is_behind_its_own(name) for name in before), "overtaken"
 
     def check_first(self) -> None:
         """The first who waits with requests waits for busy ones, or who were told to go."""
         first = self.urgent_waiting()[:1]
-        if first and not self.going:
+        if first and not self.going and not self.is_behind_its_own(first[0]):
             assert self.busy, "it waits for idle ones that nobody tells to go"
             assert self.now < self.ledger.holders[first[0]].since + PATIENCE
 
@@ -239,17 +284,15 @@ class Turns(RuleBasedStateMachine):
 
     @rule(
         function=st.integers(0, 3),
-        count=st.integers(1, 3),
-        memory=st.none() | st.integers(1, 16),
         urgent=st.booleans(),
     )
-    def wanted(self, function: int, count: int, memory: int | None, urgent: bool) -> None:
+    def wanted(self, function: int, urgent: bool) -> None:
         self.names += 1
         name = f"i{self.names}"
         self.waits.append(name)
         if urgent:
             self.urgent.add(name)
-        self.feed(Wanted(name, Claim(f"f{function}", count, memory), urgent))
+        self.feed(Wanted(name, self.claims[function], urgent))
 
     @precondition(lambda self: self.waits)
     @rule(data=st.data(), urgent=st.booleans())
@@ -309,6 +352,9 @@ class Turns(RuleBasedStateMachine):
             if not first:
                 return
             self.now += PATIENCE
+            for name in sorted(self.has.keys() - self.going):  # nobody asks any more
+                if self.kind(name) == self.kind(first[0]):
+                    self.end(name)
             self.feed(Tick())
             assert first[0] not in self.waits or self.going, "nobody goes for who waits"
             for name in sorted(self.going):

@@ -23,17 +23,17 @@ from bentofn.adapters.local.engines import (
     Restorer,
     StartFailed,
 )
+from bentofn.adapters.local.engines.checkpointed.driver import Driver
 from bentofn.packager.home import Home
 from bentofn.packager.snapshot.criu.binary import CriuUnfit, find_criu
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.store import SnapshotStore
-from bentofn.runtime.cuda.controller import Controller
 from bentofn.runtime.cuda.library import VARIABLE
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
 from bentofn.runtime.protocol import GPUS, TAKEN_OUT
 from gpu.setup import Setup, bring_in
-from gpu.tiers import controller, goal
+from gpu.tiers import goal
 
 SERVICE = """
 import os
@@ -102,8 +102,8 @@ def on_disk(setup: Setup, file: Path, tier: str) -> Iterator[Row]:
 async def _measure(setup: Setup, file: Path, tier: str) -> list[Row]:
     own = {"MODEL": str(file), "DEVICE": str(setup.device), "LOADER": LOADERS[tier], GPUS: "0"}
     own |= {name: os.environ[name] for name in PASSED if name in os.environ}
-    with TemporaryDirectory(dir=setup.folder) as folder, controller() as resident:
-        async with _engine(Path(folder), own, resident) as (engine, store):
+    with TemporaryDirectory(dir=setup.folder) as folder:
+        async with _engine(Path(folder), own) as (engine, store):
             began = time.perf_counter()
             await engine.prepare()
             taken = time.perf_counter() - began
@@ -133,7 +133,7 @@ async def _measure(setup: Setup, file: Path, tier: str) -> list[Row]:
 
 @asynccontextmanager
 async def _engine(
-    folder: Path, own: Mapping[str, str], resident: Controller
+    folder: Path, own: Mapping[str, str]
 ) -> AsyncIterator[tuple[CriuEngine, SnapshotStore]]:
     home = Home(folder / "home")
     root = make_root(folder / "root", SERVICE, "Model")
@@ -141,15 +141,15 @@ async def _engine(
     env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **own}
     sockets = folder / "s"
     sockets.mkdir(mode=0o700)
-    lines = Lines()
+    lines, driver = Lines(), Driver()
     launch = Launch(root, Path(sys.executable), env, sockets, lines)
     subject = Subject(
         "model:1", "sha256:0", root, Path(sys.executable), {**launch.environment(), TAKEN_OUT: "1"},
-        {}, False, resident,
+        {}, False, driver.controller,
     )  # fmt: skip
     store = SnapshotStore(home)
     restorer = Restorer(store)
-    engine = CriuEngine(launch, subject, restorer, TIMEOUT)
+    engine = CriuEngine(launch, subject, restorer, TIMEOUT, driver)
     try:
         yield engine, store
     except (StartFailed, EngineRefused):
@@ -158,6 +158,7 @@ async def _engine(
     finally:
         await engine.close()
         await restorer.close()
+        await driver.close()
 
 
 def _see_all(root: Path) -> None:

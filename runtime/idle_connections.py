@@ -7,9 +7,10 @@ section 9.5): the service need not know.
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Any
+
+from bentofn.runtime.objects import known_objects
 
 _HTTPCORES = ("httpcore", "httpcore2")
 
@@ -40,18 +41,7 @@ def _all(module: str, name: str) -> list[Any]:
         return []
     kind = getattr(sys.modules[module], name)
     # isinstance would ask lazy objects for their class, and so make them.
-    return [each for each in _objects() if issubclass(type(each), kind)]
-
-
-def _objects() -> list[Any]:
-    """All that the collector knows; what was frozen, it does not list."""
-    if not gc.get_freeze_count():
-        return gc.get_objects()
-    gc.unfreeze()
-    try:
-        return gc.get_objects()
-    finally:
-        gc.freeze()
+    return [each for each in known_objects() if issubclass(type(each), kind)]
 
 
 def _close_urllib3(pool: Any) -> None:

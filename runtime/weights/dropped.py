@@ -7,7 +7,6 @@ the bytes, which a GPU makes as fast as it reads its own memory.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bentofn.runtime import stages
 from bentofn.runtime.cuda.library import CudaError
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.objects import known_objects
 from bentofn.runtime.weights import staging
 from bentofn.runtime.weights.ahead import reading_ahead
 from bentofn.runtime.weights.plan import Range, chunks
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 _ROW = 4096
-"""Words of 8 bytes whose sum is compared."""
+"""Words of 8 bytes in a row of the table whose sums are compared."""
 
 
 @dataclass(eq=False)
@@ -165,7 +165,7 @@ def _has_graphs() -> bool:
     """Whether anything on a GPU was captured that is still to be replayed."""
     import torch
 
-    return any(issubclass(type(each), torch.cuda.CUDAGraph) for each in gc.get_objects())
+    return any(issubclass(type(each), torch.cuda.CUDAGraph) for each in known_objects())
 
 
 def _bytes_of(storage: torch.UntypedStorage, device: torch.device) -> torch.Tensor:
@@ -175,10 +175,12 @@ def _bytes_of(storage: torch.UntypedStorage, device: torch.device) -> torch.Tens
 
 
 def _sums(buffer: torch.Tensor) -> torch.Tensor:
-    """What tells bytes from others: a sum for each 32 KiB, and the last bytes themselves."""
+    """What tells bytes from others: sums of the rows and of the columns of a table with rows of
+    32 KiB, and the last bytes themselves. Rows alone would not see words that change places.
+    """
     import torch
 
     whole = buffer.numel() // (8 * _ROW)
     words = buffer[: whole * 8 * _ROW].view(torch.int64).view(whole, _ROW)
-    sums = words.sum(1).cpu()
-    return torch.cat([sums, buffer[whole * 8 * _ROW :].cpu().to(torch.int64)])
+    rest = buffer[whole * 8 * _ROW :].cpu().to(torch.int64)
+    return torch.cat([words.sum(1).cpu(), words.sum(0).cpu(), rest])

@@ -85,7 +85,9 @@ class Sleeping:
             return None
         try:
             return await serve(engine, spec)
-        except (StartFailed, EngineRefused) as error:
+        except EngineRefused:
+            return None  # another start was sooner
+        except StartFailed as error:
             self._tell(f"an instance that slept was not woken: {error}")
             self._failed(error)
             return None

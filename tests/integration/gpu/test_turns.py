@@ -112,3 +112,25 @@ def test_a_function_that_wants_more_instances_than_fit_keeps_the_one_that_it_has
         assert held.result(60) is True
         assert waits.result(60)["restored"] == 1
     assert "ready, restored" not in machine.log("a")
+
+
+def test_of_two_that_start_at_once_where_one_sleeps_one_wakes(
+    machine: Machine, tmp_path: Path
+) -> None:
+    daemon.start(machine.home, 0, speed=10)
+    machine.deploy("a", model=5 * MIB, max_instances=2, concurrency=1, idle_timeout=2.0)
+    eventually(lambda: machine.status("a").state == "zero")
+    machine.deploy("b", model=9 * MIB)
+    gates = {name: str(tmp_path / name) for name in "ab"}
+    with ThreadPoolExecutor() as threads:
+        busy = threads.submit(machine.call, "b", "hold", gate=gates["b"])
+        eventually(lambda: any(each.in_flight for each in machine.status("b").instances))
+        held = [threads.submit(machine.call, "a", "hold", gate=gates["a"]) for _ in range(2)]
+        eventually(lambda: len(machine.status("a").instances) == 2)
+        Path(gates["b"]).touch()
+        assert busy.result(60) is True
+        eventually(lambda: sum(each.in_flight for each in machine.status("a").instances) == 2)
+        Path(gates["a"]).touch()
+        assert all(each.result(60) for each in held)
+    assert "ready, restored" in machine.log("a")
+    assert "was not woken" not in machine.log("a")

@@ -115,6 +115,7 @@ def _copyable(
     app: ServiceApp, config: ServerConfig, control: Channel, why_not: WhyNot, sites: Sites
 ) -> Original | None:
     stages.end()  # each copy says for itself whether it is asked
+    app.end_threads()  # a copy drops its privileges in its main thread alone
     refusal = why_not([control.fileno()], sites)
     if refusal is not None:
         control.send(Refused(refusal))

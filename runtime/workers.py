@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -53,14 +54,12 @@ class Workers:
         return await future
 
     def close(self, patience: float = _PATIENCE) -> None:
-        """Drop what has not begun, and wait for what runs.
+        """Drop what has not begun, wait for what runs, and end the threads.
 
         Args:
             patience: Seconds after which what still runs is left to the end of the process.
         """
-        with contextlib.suppress(Empty):
-            while (job := self._jobs.get_nowait()) is not None:
-                job[0].cancel()
+        self._drop()
         for _ in self._threads:
             self._jobs.put(None)
         end = time.monotonic() + patience
@@ -68,6 +67,23 @@ class Workers:
             thread.join(max(0.0, end - time.monotonic()))
         self._threads.clear()
         self._idle.clear()
+
+    async def rest(self, patience: float = _PATIENCE) -> None:
+        """Drop what has not begun and wait for what runs, as :meth:`close`; the threads stay."""
+        self._drop()
+        if not self._threads:
+            return
+        met = threading.Barrier(len(self._threads))
+        meetings = [asyncio.get_running_loop().create_future() for _ in self._threads]
+        for meeting in meetings:
+            self._jobs.put((meeting, partial(_meet, met, patience)))
+        await asyncio.wait(meetings, timeout=patience)
+        self._idle = deque([None] * len(self._threads))
+
+    def _drop(self) -> None:
+        with contextlib.suppress(Empty):
+            while (job := self._jobs.get_nowait()) is not None:
+                job[0].cancel()
 
     def _find_thread(self) -> None:
         """Have a thread for one more job, where there may be one."""
@@ -94,6 +110,11 @@ class Workers:
                 future.get_loop().call_soon_threadsafe(_settle, future, result, error)
             # What it took and gave is not kept until the next one.
             del job, future, call, result, error
+
+
+def _meet(met: threading.Barrier, patience: float) -> None:
+    with contextlib.suppress(threading.BrokenBarrierError):
+        met.wait(patience)
 
 
 def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:

@@ -12,6 +12,7 @@ from bentofn.runtime.batching.deployed import as_deployed
 from bentofn.runtime.context import Context, current_context
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.hooks import Hook, marked
+from bentofn.runtime.http import graphs
 from bentofn.runtime.http.admission import Admission, Counted, failed
 from bentofn.runtime.http.cors import with_cors
 from bentofn.runtime.http.endpoint import Endpoint
@@ -60,6 +61,7 @@ class ServiceApp:
         self.ready = False
         self._secret = b""
         self._threads: int = service.config.get("threads", 1)
+        self._workers: Workers | None = None
         self._ids = RequestIds()
         self._server = f"BentoFN Service/{service.name}".encode("latin-1", "replace")
         self.admission = Admission(service.config.get("traffic", {}))
@@ -137,7 +139,7 @@ class ServiceApp:
         """
         self._secret = addresses.own_secret()  # a copy of the process has its own
         self._ids = RequestIds()  # not those of a process that this one is a copy of
-        self._workers = Workers(self._threads, self.service.name)
+        self._workers = workers = self._workers or Workers(self._threads, self.service.name)
         metrics = Metrics(
             self.service.name,
             self.version,
@@ -147,7 +149,7 @@ class ServiceApp:
         self.admission.metrics = metrics
         for endpoint in self._endpoints:
             count = partial(metrics.batch, endpoint.spec.method.name)
-            endpoint.open(self._workers, self._threads, count)
+            endpoint.open(workers, self._threads, count)
         if hooks:
             await _run_all(marked(self.instance, "on_startup"))
             if self._mounts:
@@ -157,7 +159,8 @@ class ServiceApp:
         self.ready = True
 
     async def stop(self, *, hooks: bool = True) -> None:
-        """Let what runs end, and give back every thread.
+        """Let what runs end, and give back every thread, but for those that have CUDA graphs: the
+        next :meth:`start` calls the service's methods on them again.
 
         Args:
             hooks: Whether the service's ``on_shutdown`` methods run.
@@ -171,8 +174,17 @@ class ServiceApp:
             if self._mounts:
                 await self._mounts.stop()
             await _run_all(marked(self.instance, "on_shutdown"))
-        self._workers.close()
+        if self._workers is not None and graphs.are_recorded():
+            await self._workers.rest()
+        else:
+            self.end_threads()
         self.admission.close()
+
+    def end_threads(self) -> None:
+        """End those that :meth:`stop` left, if any."""
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

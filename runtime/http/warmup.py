@@ -6,22 +6,18 @@ And once more in the first process that is restored from a snapshot (:func:`send
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bentofn.runtime.context import EXAMPLE
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.http import graphs
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.exchange import Message, Scope
 from bentofn.runtime.io.spec import EndpointSpec
 from bentofn.runtime.own_loop import run_to_end
 from bentofn.runtime.stages import stage
-
-_GRAPHS = "torch._inductor.cudagraph_trees"
-"""Loaded where torch.compile makes CUDA graphs, which it records when a function is called for the
-second time (``CUDAGraphTreeManager._run`` of torch 2.13)."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,10 @@ class Answer:
 def warm_up(app: ServiceApp) -> list[str]:
     """Send every declared example through an application that is not serving yet.
 
-    Where CUDA graphs are recorded they are sent twice, so that no request waits for that.
-    Afterwards no thread, no loop and no count of it is left. The ``on_startup`` and
-    ``on_shutdown`` methods are not run: the instance that is started later runs them.
+    Where CUDA graphs are recorded they are sent twice, for torch records a function when a thread
+    calls it again (``CUDAGraphTreeManager._run`` of 2.13), and the threads stay that have them.
+    Elsewhere no thread is left afterwards, and never a loop or a count of it. The ``on_startup``
+    and ``on_shutdown`` methods are not run: the instance that is started later runs them.
 
     Returns:
         The routes that were warmed.
@@ -55,7 +52,7 @@ def warm_up(app: ServiceApp) -> list[str]:
         UserError: An example is answered with a status of 400 or more.
     """
     answer_examples(app)
-    if _GRAPHS in sys.modules:
+    if graphs.are_recorded():
         answer_examples(app)
     return [spec.method.route for spec in app.specs if spec.method.examples]
 

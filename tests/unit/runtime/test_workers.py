@@ -136,3 +136,39 @@ async def test_a_close_does_not_wait_for_ever() -> None:
     assert not held.done()
     gate.set()
     assert await held
+
+
+async def test_threads_that_rest_are_the_same_afterwards() -> None:
+    workers = Workers(3, "w")
+    threads: set[int] = set()
+    both = threading.Barrier(2)
+
+    def meet() -> None:
+        threads.add(threading.get_ident())
+        both.wait(10)
+
+    for _ in range(3):
+        await asyncio.gather(*(workers.run(meet) for _ in range(2)))
+        await workers.rest()
+    assert len(threads) == 2
+    workers.close()
+
+
+async def test_a_rest_waits_for_what_runs_but_not_for_ever() -> None:
+    workers = Workers(1, "w")
+    began, gate = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        began.set()
+        return gate.wait(20)
+
+    held = asyncio.ensure_future(workers.run(hold))
+    dropped = asyncio.ensure_future(workers.run(gate.clear))
+    assert await asyncio.to_thread(began.wait, 10)
+    await workers.rest(patience=0.01)
+    assert dropped.cancelled()
+    assert not held.done()
+    gate.set()
+    await workers.rest()
+    assert await held
+    workers.close()

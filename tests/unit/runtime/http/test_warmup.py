@@ -55,13 +55,53 @@ def test_every_example_is_answered_and_nothing_is_left() -> None:
     assert not app.ready
 
 
-def test_examples_are_answered_twice_where_the_second_records_cuda_graphs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    app = Warm.to_asgi()
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has a GPU and torch's CUDA graphs."""
     monkeypatch.setitem(sys.modules, "torch._inductor.cudagraph_trees", ModuleType("trees"))
+    monkeypatch.setitem(sys.modules, "torch.cuda", cuda := ModuleType("cuda"))
+    cuda.is_initialized = lambda: True  # type: ignore[attr-defined]
+
+
+@bentofn.service
+class Recorded:
+    """As torch does, it runs at a thread's first call, records at the second, and replays."""
+
+    def __init__(self) -> None:
+        self.of_thread = threading.local()
+
+    @bentofn.api(examples=[{}])
+    def calls(self) -> int:
+        self.of_thread.calls = getattr(self.of_thread, "calls", 0) + 1
+        return int(self.of_thread.calls)
+
+
+async def served(app: ServiceApp) -> int:
+    """What it answers to a request once it is started; it is stopped again."""
+    await app.start()
+    try:
+        return int((await _post(app, "/calls", b"{}", "application/json"))[1])
+    finally:
+        await app.stop()
+
+
+def test_no_request_waits_for_cuda_graphs_to_be_recorded(graphs: None) -> None:
+    app, before = Recorded.to_asgi(), threading.active_count()
     warm_up(app)
-    assert app.instance.seen == [["a"], ["b", "c"], "x", [1, 2]] * 2  # type: ignore[attr-defined]
+    assert asyncio.run(served(app)) == 3
+    assert asyncio.run(served(app)) == 4  # as after it has slept
+    app.end_threads()
+    assert threading.active_count() == before
+
+
+def test_where_nothing_is_on_a_gpu_no_thread_is_kept(
+    graphs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["torch.cuda"], "is_initialized", lambda: False)
+    app, before = Recorded.to_asgi(), threading.active_count()
+    warm_up(app)
+    assert threading.active_count() == before
+    assert asyncio.run(served(app)) == 1
 
 
 async def test_a_warmed_application_counts_from_zero() -> None:

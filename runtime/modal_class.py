@@ -57,23 +57,28 @@ class Served:
         self._renewals = renew.find_imported([each.inner for each in services])
 
     def construct(self) -> None:
-        """Bring the service to its snapshot point.
+        """Bring the service to its snapshot point, and the GPU to rest.
 
         Raises:
-            UserError: The service cannot be served, or an example is not answered.
+            UserError: The service cannot be served, an example is not answered, or what it has on
+                GPUs cannot be kept.
             Exception: Whatever its constructor raises.
         """
-        self._prepared = prepared = lifecycle.prepare(self._where)
+        self._prepared = lifecycle.prepare(self._where)
         quiet.settle()  # Modal takes the GPU's memory too, where gpuSnapshot says so
         lifecycle.settle()
-        self._renewals = renew.find(prepared.instance)
+        self._renewals = renew.find(self._prepared.instance)
 
     def go_on(self) -> None:
-        """Become a container of its own: once, after the restore where there is a snapshot."""
+        """Become a container of its own: once, after the restore where there is a snapshot.
+
+        Raises:
+            Exception: What a start that is not kept raises, or an after-restore hook.
+        """
         renew.renew(self._renewals)
-        if self._prepared is None:
-            self.construct()
-        assert self._prepared is not None
+        if self._prepared is None:  # what uses GPUs by then stays there
+            self._prepared = lifecycle.prepare(self._where)
+            lifecycle.settle()
         run_after_restore(self._prepared.instance)
         rules = json.loads(os.environ.get(CORS, "{}"))
         self._app = with_cors(self._prepared.served, rules)

@@ -41,8 +41,17 @@ _CONSTRUCT = '''    @modal.enter(snap={snap})
         from bentofn.runtime.modal_class import Served
 
         self.served = Served(ROOT, {cpus})
-        self.served.{method}()
-'''
+{kept}'''
+
+_KEPT = {
+    "service": ("imported, constructed, warmed up", "        self.served.construct()\n"),
+    "imports": (
+        "what the service imports; its constructor needs the GPU",
+        "        self.served.load()\n",
+    ),
+    "none": ("there is none", ""),
+}
+"""What is in a snapshot: how that is told, and the line that makes it."""
 
 _GO_ON = '''
     @modal.enter(snap=False)
@@ -161,9 +170,5 @@ class Shape:
         return self.web and self.batching is not None
 
     def _start(self) -> str:
-        if self.snapshot == "imports":
-            what, method = "what the service imports; its constructor needs the GPU", "load"
-        else:
-            what, method = "imported, constructed, warmed up", "construct"
-        snap = self.snapshot != "none"
-        return _CONSTRUCT.format(snap=snap, what=what, cpus=self.cpus, method=method)
+        what, kept = _KEPT[self.snapshot]
+        return _CONSTRUCT.format(snap=bool(kept), what=what, cpus=self.cpus, kept=kept)

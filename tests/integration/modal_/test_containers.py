@@ -79,6 +79,21 @@ def test_a_container_whose_gpu_memory_does_not_come_back_starts_without_its_snap
     assert "greeting you" in again
 
 
+@pytest.mark.parametrize("settings", [{}, {"snapshot": "none"}], ids=["imports", "none"])
+def test_gpus_that_nccl_joins_are_in_the_way_of_no_snapshot_that_leaves_them_out(
+    deploy: Any, adapter: ModalAdapter, settings: Any
+) -> None:
+    deploy(url=None, gpu="L4:2", environment={"NCCL": "1"}, **settings)
+    answer = adapter.invoke("greeter", b'{"name": "me"}', api="greet")
+    assert b"".join(answer.body) == b"Hello, me!"
+
+
+def test_gpus_that_nccl_joins_are_not_kept(deploy: Any, adapter: ModalAdapter) -> None:
+    deploy(url=None, gpu="L4:2", gpu_snapshot=True, environment={"NCCL": "1"})
+    with pytest.raises(UserError, match="destroy_process_group"):
+        list(adapter.invoke("greeter", b"{}", api="greet").body)
+
+
 def test_a_hook_that_fails_after_the_restore_says_so(deploy: Any, adapter: ModalAdapter) -> None:
     deploy(environment={"FAIL_LATER": "1"})
     with pytest.raises(UserError, match=r"after_restore hook Greeter.renewed .*no such database"):

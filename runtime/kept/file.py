@@ -3,7 +3,9 @@ of TensorRT and the like."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from pathlib import Path
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.kept import start
 from bentofn.runtime.kept.hooks import same_options
+from bentofn.runtime.layout import BentoRoot
 
 
 def kept_file(name: str, make: Callable[[Path], object]) -> Path:
@@ -23,11 +26,15 @@ def kept_file(name: str, make: Callable[[Path], object]) -> Path:
         package = bentofn.kept_file("encoder.pt2", lambda path: export(model, str(path)))
         self.encoder = torch._inductor.aoti_load_package(str(package))
 
-    In a project that is not built, and in a bento without torch and Triton, it is made every time.
+    In a project that is not built, and in a bento without torch and Triton or with variables that
+    say where these compile, it is made every time.
 
     Args:
         name: The file's name, with the ending that its readers want.
         make: Writes it, to the path that it is given.
+
+    Returns:
+        Where it is, to be read; copies of this process find it there too.
 
     Raises:
         UserError: The name is a path, or nothing was written.
@@ -35,10 +42,10 @@ def kept_file(name: str, make: Callable[[Path], object]) -> Path:
     """
     if name != os.path.basename(name) or name in ("", ".", ".."):  # noqa: PTH119
         raise UserError(f"kept_file takes the name of a file, not {name!r}.")
-    directory = start.own_directory() or Path(tempfile.mkdtemp(prefix="bentofn-kept-"))
+    directory = start.own_directory() or _temporary()
     path = directory / name
     if path.exists():
-        return path
+        return path.resolve()  # a copy of this process has another directory, and its own links
     began = time.monotonic()
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, suffix=".tmp") as making:
@@ -50,3 +57,10 @@ def kept_file(name: str, make: Callable[[Path], object]) -> Path:
         made.replace(path)  # another process may have been first
     start.made(name, time.monotonic() - began)
     return path
+
+
+def _temporary() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="bentofn-kept-"))
+    if BentoRoot.current() is None:  # else the process may be copied, and this one's end is not all
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +80,18 @@ def test_a_copy_finds_it_before_anything_is_compiled(
     assert found.read_bytes() == MADE
 
 
+def test_a_service_may_keep_the_path_for_the_copies_of_its_process(
+    tmp_path: Path, outside: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_ROOT", str(root_with(tmp_path, MADE).path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    start.begin()
+    found = kept_file("encoder.pt2", lambda path: pytest.fail("it is kept"))
+    for directory in tmp_path.glob("bentofn-compiles-*"):  # it goes with the process
+        shutil.rmtree(directory)
+    assert found.read_bytes() == MADE
+
+
 def test_a_start_that_has_no_room_for_what_is_kept_goes_on(
     tmp_path: Path,
     outside: None,
@@ -105,6 +121,17 @@ def test_without_a_bento_it_is_made_every_time(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(start, "_current", [])
     made = {kept_file("x", lambda path: path.write_bytes(MADE)) for _ in range(2)}
     assert len(made) == 2
+
+
+def test_what_a_project_makes_goes_with_its_process(tmp_path: Path) -> None:
+    code = "import bentofn; print(bentofn.kept_file('x', lambda path: path.touch()))"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("BENTOFN_ROOT", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True
+    )
+    assert done.stdout.startswith(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "/etc/passwd"])

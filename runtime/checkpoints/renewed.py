@@ -42,12 +42,15 @@ class Renewed:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """See the ASGI specification."""
         if scope["type"] == "lifespan":  # in each process that serves
-            self._watch, self._clocks = self._make_watch(), find_clocks()
+            self._begin()
         if self._renewing is None:
             if self._watch is None or not self._watch.is_restored():
                 return self._app(scope, receive, send)
             self._renewing = asyncio.create_task(self._renew())  # at once: it is noticed only once
         return self._answer_after(self._renewing, scope, receive, send)
+
+    def _begin(self) -> None:
+        self._watch, self._clocks = self._make_watch(), find_clocks()
 
     async def _answer_after(
         self, renewing: asyncio.Task[None], scope: Scope, receive: Receive, send: Send
@@ -58,12 +61,13 @@ class Renewed:
     async def _renew(self) -> None:
         print("Restored from a checkpoint: renewing.", flush=True)
         try:
-            renew.renew([*self._clocks, *renew.find(self._instance)])
+            renew.renew(self._clocks)
+            self._begin()  # when it was started is told by its clocks, as they are now
+            renew.renew(renew.find(self._instance))
             close_idle_connections()
             await close_idle_connections_of_loop()
             await asyncio.to_thread(run_after_restore, self._instance)  # hooks may be coroutines
         except Exception as error:
             print(f"Error: {lifecycle.explain(error)}", file=sys.stderr, flush=True)
             os._exit(1)
-        self._clocks = find_clocks()
         self._renewing = None

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import random
+import time
+import traceback
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -10,6 +14,8 @@ import pytest
 from bentofn.runtime.checkpoints.identity import Identity, Watch
 from bentofn.runtime.checkpoints.renewed import Renewed
 from bentofn.runtime.hooks import after_restore
+from bentofn.runtime.renew.clocks import _set_on as set_on
+from bentofn.runtime.renew.clocks import find_clocks
 
 
 class Broken:
@@ -57,6 +63,29 @@ def test_all_requests_after_a_restore_wait_until_its_hooks_have_run() -> None:
     assert seen[-1][0] == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set the clock of a process on")
+@pytest.mark.skipif(not find_clocks(), reason="this kernel has no time namespaces")
+def test_its_clock_goes_on_and_its_hooks_run_once() -> None:
+    """When a process was started is told by its clock, which is set on."""
+    dice, clock = Dice(), [0.0]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    async def serve() -> None:
+        renewed = Renewed(app, dice, lambda: Watch(clock=lambda: clock[-1]))
+        await renewed({"type": "lifespan"}, app, app)
+        before = time.monotonic()
+        set_on(-100.0, ctypes.CDLL(None, use_errno=True))  # stood still, as in a restored process
+        for _ in range(3):
+            clock.append(clock[-1] + 60.0)
+            await renewed({"type": "http"}, app, app)
+        assert dice.restored == 1
+        assert time.monotonic() > before
+
+    assert _status_of(serve) == 0
+
+
 def test_a_process_whose_hook_fails_after_a_restore_ends_and_says_why(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -75,12 +104,21 @@ def test_a_process_whose_hook_fails_after_a_restore_ends_and_says_why(
         clock.append(60.0)
         await renewed({"type": "http"}, app, app)
 
-    pid = os.fork()
-    if pid == 0:
-        asyncio.run(serve())
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 1
+    assert _status_of(serve) == 1
     said = capfd.readouterr().err
     assert "the after_restore hook Broken.connect" in said
     assert "no such database" in said
+
+
+def _status_of(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """The exit status of a process that does this; 2 where it raises."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            asyncio.run(main())
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(2)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping
 from importlib import import_module
 
-_BEGAN = time.monotonic_ns()
+_BEGAN = time.time_ns()
 
 PLACES = ("root", "source", "runtime", "env")
 """Options that every process takes: a bento's root, or its parts where there is no root yet."""

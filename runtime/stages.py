@@ -8,7 +8,9 @@ names a file that a process appends its stages to, one JSON object a line; a cop
 (restored or forked) finds it among the variables that it is given. The platform's own are told to
 what :func:`telling_to` names.
 
-All times are nanoseconds of CLOCK_MONOTONIC, which all processes of a host have in common.
+All times are nanoseconds of the wall clock (CLOCK_REALTIME), which all processes of a host have in
+common. The monotonic clock of a restored process may be its own
+(:mod:`bentofn.runtime.renew.clocks`).
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class Stage:
 
     Args:
         name: What; a part of something else has that in front: ``weights.read``.
-        began: When, in nanoseconds of CLOCK_MONOTONIC.
+        began: When, in nanoseconds since 1970.
         ended: When it was over; not before it began.
         process: Whose it is, by the number that it has for itself.
         thread: Its thread's number.
@@ -156,7 +158,7 @@ class _Timed:
         self._began = 0
 
     def __enter__(self) -> None:
-        self._began = time.monotonic_ns()
+        self._began = time.time_ns()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
@@ -169,7 +171,7 @@ _NOBODY_ASKS = contextlib.nullcontext()
 
 
 def _finish(tell: Tell, name: str, began: int, details: Mapping[str, Any]) -> None:
-    ended, thread = time.monotonic_ns(), threading.current_thread()
+    ended, thread = time.time_ns(), threading.current_thread()
     tell(Stage(name, began, ended, os.getpid(), threading.get_native_id(), thread.name, details))
 
 

@@ -43,7 +43,7 @@ def watch(*, imports: bool) -> None:
     find_and_load = getattr(whole._find_and_load, _TOLD, whole._find_and_load)
 
     def load(name: str, import_: Any) -> Any:
-        began = time.monotonic_ns()
+        began = time.time_ns()
         try:
             return find_and_load(name, import_)
         finally:
@@ -75,7 +75,7 @@ def _told(call: Any, stage: str) -> Any:
 
     @wraps(function)
     def told(*args: Any, **kwargs: Any) -> Any:
-        began = time.monotonic_ns()
+        began = time.time_ns()
         try:
             return function(*args, **kwargs)
         finally:
@@ -86,5 +86,5 @@ def _told(call: Any, stage: str) -> Any:
 
 
 def _tell(name: str, began: int) -> None:
-    if asked() and time.monotonic_ns() - began >= SHORTEST:
+    if asked() and time.time_ns() - began >= SHORTEST:
         since(name, began)

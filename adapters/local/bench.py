@@ -152,7 +152,7 @@ async def first_reply(
                 with stage("request", path=question.path):
                     response = await upstream.send(method, question.path, headers, question.body)
                     reply = await response.read()
-                ended = time.monotonic_ns()
+                ended = time.time_ns()
             finally:
                 await upstream.close()
             if response.status >= 400 and response.status not in _NEEDS_CREDENTIALS:

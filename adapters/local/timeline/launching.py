@@ -37,7 +37,7 @@ async def launch_traced(
     try:
         with telling.listening():
             instance, kind = await launcher.launch(name, threads, telling.variables)
-        traces.started(function, name, telling.timeline(time.monotonic_ns()))
+        traces.started(function, name, telling.timeline(time.time_ns()))
     finally:
         telling.file.unlink(missing_ok=True)
     return instance, kind

@@ -41,7 +41,7 @@ class Timeline:
 
     Args:
         name: What is started, and how.
-        began: When it was asked for, in nanoseconds of CLOCK_MONOTONIC.
+        began: When it was asked for, in nanoseconds since 1970.
         ended: When the first answer was there.
         platform: What the platform told.
         instance: What the instance told.
@@ -82,7 +82,7 @@ class Telling:
     name: str
     file: Path
     imports: bool = False
-    began: int = field(default_factory=time.monotonic_ns)
+    began: int = field(default_factory=time.time_ns)
     _platform: list[Stage] = field(default_factory=list)
 
     @property

@@ -247,11 +247,9 @@ class Spans:
 
 def _add_stages(request: _Request, start: Context, timeline: Timeline) -> None:
     """The stages of a start, each within what it is part of, as far as the request saw them."""
-    epoch = time.time_ns() - time.monotonic_ns()
     within: dict[tuple[str, tuple[str, ...]], Context] = {}
     for each in timeline.slices():
-        ended = each.stage.ended + epoch
-        if ended <= request.began:
+        if each.stage.ended <= request.began:
             continue
         parent = within.get((each.origin, each.path[:-1]), start)
         attributes = {f"bentofn.{name}": _attribute(of) for name, of in each.stage.details.items()}
@@ -259,9 +257,9 @@ def _add_stages(request: _Request, start: Context, timeline: Timeline) -> None:
             each.stage.name,
             parent,
             attributes={"bentofn.stage.in": each.origin, **attributes},
-            start_time=max(each.stage.began + epoch, request.began),
+            start_time=max(each.stage.began, request.began),
         )
-        span.end(ended)
+        span.end(each.stage.ended)
         within[each.origin, each.path] = set_span_in_context(span, parent)
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from trace_events import slices_of
@@ -63,6 +68,36 @@ def test_the_interpreter_is_between_the_process_and_its_first_line(tmp_path: Pat
     assert told["interpreter"].began == timeline.platform[0].ended
     assert told["interpreter"].ended == told["boot"].began
     assert told["interpreter"].thread == told["boot"].thread
+
+
+def may_have_time_namespaces() -> bool:
+    command = ["unshare", "--time", "true"]
+    return shutil.which("unshare") is not None and not subprocess.call(
+        command, stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.parametrize("seconds", [-5, 3600])
+def test_a_restored_process_with_a_monotonic_clock_of_its_own_is_told_of(
+    tmp_path: Path, seconds: int
+) -> None:
+    """As of every service that keeps threads (:mod:`bentofn.runtime.renew.clocks`)."""
+    if not may_have_time_namespaces():
+        pytest.skip("no time namespace may be made here")
+    code = """
+import os
+from bentofn.runtime import stages
+stages.begin(os.environ)
+with stages.stage("orders"):
+    pass
+"""
+    telling = Telling("criu", tmp_path / "stages")
+    with telling.listening(), stage("restore"):
+        command = ["unshare", "--time", f"--monotonic={seconds}", sys.executable, "-c", code]
+        subprocess.run(command, env={**os.environ, **telling.variables}, check=True, timeout=60)
+    timeline = telling.timeline(telling.began)
+    (restore,), (orders,) = timeline.platform, timeline.instance
+    assert restore.began <= orders.began <= orders.ended <= restore.ended
 
 
 def test_what_an_earlier_start_told_into_the_file_is_left_out(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def live(
             control.send(Failed(lifecycle.explain(error)))
             return 1
         if orders.wire is None:
+            _tell_of_gpus(control)
             return 0
         from bentofn.runtime import sleeping  # few instances do
 
@@ -95,7 +96,6 @@ def _go_on(renew: Callable[[], None], config: ServerConfig) -> ServerConfig:
 
 
 def _tell_ready(control: Channel) -> None:
-    _tell_of_gpus(control)
     control.send(Ready(os.getpid()))
 
 

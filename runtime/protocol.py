@@ -109,17 +109,20 @@ class Sleep:
 
 @dataclass(frozen=True)
 class OnDevice:
-    """What is used of a GPU that a process has a context on, told before it is ready.
+    """What a process has on GPUs, told at its snapshot point and when it serves no more.
 
     Args:
-        used: Bytes, by whomever: by it alone where it has the GPU for itself.
-        reserved: Bytes that its framework has had at most; 0 where nobody knows.
+        used: Bytes of the GPU that it needs most of, while its framework has what it has had there
+            at most. By whomever: by it alone where it has the GPU for itself.
+        reserved: Bytes that its framework has had on one at most; 0 where nobody knows.
         early: Whether it is told at the snapshot point: the process cannot be copied then.
+        now: Bytes that it has on all of them; 0 in what older runtimes tell.
     """
 
     used: int
     reserved: int
     early: bool = False
+    now: int = 0
 
 
 @dataclass(frozen=True)

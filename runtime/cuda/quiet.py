@@ -47,14 +47,16 @@ def on_device(*, early: bool = False) -> OnDevice | None:
         early: Whether this is the snapshot point.
     """
     library = _loaded()
-    used = _used(library) if library is not None else None
-    if used is None:
+    used = _used(library) if library is not None else {}
+    if not used:
         return None
-    torch, reserved = used_torch(), 0
-    if torch is not None:
-        for device in range(torch.cuda.device_count()):
-            reserved = max(reserved, torch.cuda.max_memory_reserved(device))
-    return OnDevice(used, reserved, early)
+    torch = used_torch()
+    if torch is None:
+        return OnDevice(max(used.values()), 0, early, sum(used.values()))
+    now = {device: torch.cuda.memory_reserved(device) for device in used}
+    most = {device: torch.cuda.max_memory_reserved(device) for device in used}
+    needed = max(used[device] - now[device] + most[device] for device in used)
+    return OnDevice(needed, max(most.values()), early, sum(now.values()) or sum(used.values()))
 
 
 def used_torch() -> Any:
@@ -74,9 +76,9 @@ def _loaded() -> Library | None:
     return None
 
 
-def _used(library: Library) -> int | None:
-    """Of the most used GPU that this process has a context on."""
-    found = None
+def _used(library: Library) -> dict[int, int]:
+    """Of each GPU that this process has a context on, by its number."""
+    found = {}
     free, total, context = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_void_p()
     by = ctypes.byref
     with contextlib.suppress(CudaError):
@@ -88,7 +90,7 @@ def _used(library: Library) -> int | None:
                 library.call("cuCtxPopCurrent_v2", by(context))
             finally:
                 library.call("cuDevicePrimaryCtxRelease_v2", number)
-            found = max(found or 0, total.value - free.value)
+            found[number] = total.value - free.value
     return found
 
 

@@ -50,7 +50,7 @@ class RunningInstance:
         self._exit = exit_
         self._left = asyncio.get_running_loop().create_future()
         self.on_device: OnDevice | None = None
-        """What it said last of what it has on a GPU."""
+        """What it has on a GPU, as it said when it served no more."""
         self.holds_early = False
         """Whether it had something there at its snapshot point."""
         self._tenancy = tenancy
@@ -197,7 +197,9 @@ class RunningInstance:
                     self._tenancy.serves()
                     self._ready.set_result(None)
             elif isinstance(message, OnDevice):
-                self.on_device = message
+                # What it has before it is ready lacks what requests need.
+                if self._ready.done():
+                    self.on_device = message
                 self.holds_early |= message.early
             elif isinstance(message, Failed):
                 self._failure = StartFailed(message.error)

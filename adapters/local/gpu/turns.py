@@ -115,8 +115,6 @@ class Turns:
     def follow(self, instance: Instance, *, woken: bool) -> None:
         """An instance serves: learn when it has nothing on a GPU any more, and what it has had.
 
-        Not before: what it has when it is ready lacks what requests need.
-
         Args:
             instance: It.
             woken: Whether it slept, and so came by no snapshot point.

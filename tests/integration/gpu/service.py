@@ -79,6 +79,10 @@ class Model:
         }
 
     @bentofn.api
+    def grow(self, size: int) -> None:
+        self.cuda.call("cuMemAlloc_v2", ctypes.byref(ctypes.c_uint64()), ctypes.c_size_t(size))
+
+    @bentofn.api
     def sums(self) -> list[float]:
         return [float(each.double().sum()) for each in self.tensors.values()]
 

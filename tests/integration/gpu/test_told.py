@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +40,25 @@ def test_the_platform_tells_who_has_what_on_a_gpu_and_what_sleeps(
     assert "GPU 0 Stand-in: 9.4 MB of 16.8 MB taken" in text
     assert f"9.4 MB  b ({instance.id})" in text
     assert "1 instance sleeps: 9.4 MB of GPU memory in host memory" in text
+
+
+def test_what_an_instance_needs_is_what_it_has_when_it_serves_no_more(
+    machine: Machine, bentofn: Bentofn
+) -> None:
+    def has() -> tuple[int, bool]:
+        said = json.loads(bentofn("emulator", "status", "--json", home=machine.home.path).stdout)
+        (holding,) = said["gpus"]["gpus"][0]["holdings"]
+        return holding["memory"], holding["known"]
+
+    machine.deploy("a", snapshot="none", idle_timeout=2.0)
+    (process,) = machine.processes()
+    os.kill(process, signal.SIGKILL)  # one that is killed tells nothing
+    eventually(lambda: machine.status("a").state == "zero")
+    machine.call("a", "grow", size=8 * MIB)
+    assert has() == (16 * MIB, False)
+    eventually(lambda: machine.status("a").state == "zero")
+    machine.call("a", x=1.0)
+    assert has() == (9 * MIB, True)
 
 
 def test_a_deployment_says_that_the_machine_has_no_gpu(machine: Machine, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from bentofn.runtime.cuda import quiet
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import Library
+from bentofn.runtime.protocol import OnDevice
 from bentofn.runtime.weights.staging import staging_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,25 @@ def test_what_a_process_has_is_told_once_it_has_a_context(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert said == [None, None, None, {"used": 4096, "reserved": 0, "early": False}]
+    assert said == [None, None, None, {"used": 4096, "reserved": 0, "early": False, "now": 4096}]
+
+
+def test_what_is_needed_is_what_the_framework_had_at_most_and_what_goes_is_what_it_has(
+    fake_cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_FAKECUDA_DEVICES", "2")
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)  # no GPU to do it with
+    monkeypatch.setattr(torch.cuda, "memory_reserved", [1000, 3000].__getitem__)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", [9000, 3000].__getitem__)
+    library = Library.find()
+    assert library is not None
+    memory = ctypes.c_uint64()
+    contexts = [Context(library, device) for device in range(2)]
+    library.call("cuMemAlloc_v2", ctypes.byref(memory), ctypes.c_size_t(4096))
+    free, total = contexts[0].free_memory()
+    held = quiet.on_device()
+    library.call("cuMemFree_v2", memory)
+    assert held == OnDevice(total - free - 1000 + 9000, 9000, now=4000)
 
 
 class StandIn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from bentofn.adapters.local.engines import (
@@ -12,6 +13,7 @@ from bentofn.adapters.local.engines import (
     Launch,
     StartFailed,
 )
+from bentofn.adapters.local.engines.checkpointed.dormitory import LIMIT
 from bentofn.adapters.local.engines.checkpointed.engine import CheckpointedEngine
 from bentofn.adapters.local.engines.process import RunningInstance
 from bentofn.adapters.local.engines.restored.patience import Patience
@@ -49,7 +51,8 @@ class Sleeping:
         self._tell = tell
         self._engine: CheckpointedEngine | None = None
         self._patience = Patience()
-        self._falling = 0
+        self._falling: Counter[tuple[str, ...]] = Counter()
+        """On which GPUs instances are about to sleep."""
         self._fell = asyncio.Condition()
 
     @property
@@ -57,7 +60,7 @@ class Sleeping:
         """Why its instances cannot sleep; empty where they can, or are not to."""
         if not self._wanted:
             return ""
-        why = self._gpus.note or self._patience.reason
+        why = self._why_none or self._patience.reason
         return f"instances give up their process with the GPU: {why}" if why else ""
 
     def has_one(self, gpus: tuple[str, ...] | None = None) -> bool:
@@ -69,17 +72,16 @@ class Sleeping:
         return self._engine is not None and self._engine.sleeps(gpus)
 
     def may(self, instance: Instance) -> bool:
-        """Whether an instance can sleep in place of being stopped."""
-        now = asyncio.get_running_loop().time()
+        """Whether an instance can sleep in place of being stopped, in a while after a failure."""
         kind = isinstance(instance, RunningInstance)
-        return self._wanted and kind and not self._gpus.note and self._patience.allows(now)
+        return self._wanted and kind and not self._why_none and not self._patience.exhausted
 
     async def wake(
         self, serve: Serve, spec: InstanceSpec, gpus: tuple[str, ...]
     ) -> Instance | None:
         """Wake an instance that sleeps, if one does on the GPUs that were given."""
         async with self._fell:  # one that falls asleep wakes sooner than another starts
-            await self._fell.wait_for(lambda: not self._falling or self.has_one(gpus))
+            await self._fell.wait_for(lambda: not self._falling[gpus] or self.has_one(gpus))
         engine = self._engine
         if engine is None or not engine.sleeps(gpus):
             return None
@@ -94,12 +96,13 @@ class Sleeping:
 
     async def put(self, instance: Instance, gpus: tuple[str, ...]) -> bool:
         """Have an instance sleep that has these GPUs; it has ended when this returns True."""
-        if not gpus or not self.may(instance):
+        now = asyncio.get_running_loop().time()
+        if not gpus or not self.may(instance) or not self._patience.allows(now):
             return False
         if self._engine is None:
             launch = await self._how_to_launch()
             self._engine = CheckpointedEngine(launch, self._dormitory, self._timeout)
-        self._falling += 1
+        self._falling[gpus] += 1
         try:
             await self._engine.keep(instance, gpus)
         except (StartFailed, EngineRefused) as error:
@@ -107,7 +110,7 @@ class Sleeping:
             self._failed(error)
             return False
         finally:
-            self._falling -= 1
+            self._falling[gpus] -= 1
             async with self._fell:
                 self._fell.notify_all()
         self._patience.succeeded()
@@ -117,6 +120,11 @@ class Sleeping:
         """End what sleeps."""
         if self._engine is not None:
             await self._engine.close()
+
+    @property
+    def _why_none(self) -> str:
+        """Why none can sleep on this platform."""
+        return self._gpus.note or ("" if self._dormitory.limit else f"{LIMIT} is 0")
 
     def _failed(self, error: Exception) -> None:
         now = asyncio.get_running_loop().time()

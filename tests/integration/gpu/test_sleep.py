@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import pytest
 from instances import alive, eventually
 
 from bentofn.adapters.local import daemon
+from bentofn.adapters.local.engines.restored.patience import RETRY_AFTER
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -60,6 +63,36 @@ def test_whatever_the_driver_fails_with_the_next_start_is_a_plain_one(
     assert machine.log("a").count("constructed") >= 2
 
 
+def test_one_that_was_started_right_after_a_failure_sleeps_later(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine.cuda.fail("cuCheckpointProcessLock=801")
+    machine.deploy("a", idle_timeout=0.1)
+    eventually(lambda: machine.status("a").state == "zero")
+    machine.cuda.fail()
+    gate = tmp_path / "gate"
+    with ThreadPoolExecutor() as threads:
+        held = threads.submit(machine.call, "a", "hold", gate=str(gate))
+        time.sleep(RETRY_AFTER[0])
+        gate.touch()
+        assert held.result(60) is True
+    asleep(machine)
+
+
+def test_a_driver_that_hangs_keeps_no_other_gpu_and_nobody_who_ends_the_instance(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_FAKECUDA_DEVICES", "2")
+    machine.cuda.hang("cuCheckpointProcessCheckpoint")
+    machine.deploy("a", idle_timeout=0.2)
+    eventually(lambda: "cuCheckpointProcessCheckpoint" in machine.cuda.calls())
+    assert machine.call("a", x=2.0) > 0
+    eventually(lambda: len(machine.processes()) == 2)
+    for process in machine.processes():
+        os.kill(process, signal.SIGKILL)
+    eventually(lambda: machine.status("a").state == "zero")
+
+
 def test_one_that_ends_while_it_sleeps_is_not_waited_for(machine: Machine) -> None:
     machine.deploy("a", idle_timeout=0.2)
     first = machine.call("a", x=2.0)
@@ -102,15 +135,18 @@ def test_none_sleeps_where_the_setting_forbids_it(machine: Machine) -> None:
     assert machine.processes() == {}
 
 
+@pytest.mark.parametrize(
+    ("most", "why"), [("1KiB", "too little host memory"), ("0", "BENTOFN_CHECKPOINTS_MAX is 0")]
+)
 def test_none_sleeps_where_host_memory_may_not_be_taken(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, most: str, why: str
 ) -> None:
-    monkeypatch.setenv("BENTOFN_CHECKPOINTS_MAX", "1KiB")
+    monkeypatch.setenv("BENTOFN_CHECKPOINTS_MAX", most)
     machine.deploy("a", idle_timeout=0.2)
     machine.call("a", x=1.0)
     eventually(lambda: machine.status("a").state == "zero")
     assert machine.processes() == {}
-    assert "too little host memory" in machine.status("a").note
+    assert why in machine.status("a").note
 
 
 def test_a_driver_without_checkpoints_is_said_and_the_function_works(

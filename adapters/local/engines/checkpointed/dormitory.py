@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from bentofn.adapters.local.engines.base import EngineRefused
 from bentofn.adapters.local.engines.checkpointed.driver import Driver
 from bentofn.adapters.local.engines.checkpointed.sleeper import Sleeper
 from bentofn.packager.snapshot.limit import size_of
@@ -14,12 +17,20 @@ LIMIT = "BENTOFN_CHECKPOINTS_MAX"
 
 
 class Dormitory:
-    """They, and who takes their memory off the GPUs."""
+    """They, and who takes their memory off the GPUs.
+
+    Raises:
+        UserError: :data:`LIMIT` is no size.
+    """
 
     def __init__(self) -> None:
+        installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        self.limit = size_of(LIMIT, installed // 2)
+        """Bytes that may be in host memory: half of the machine's, unless the variable says."""
         self.driver = Driver()
         self._sleepers: dict[Sleeper, None] = {}
-        self._limit: int | None = None
+        self._coming = 0
+        """Bytes of those that are about to sleep."""
         self._endings: set[asyncio.Task[None]] = set()
 
     @property
@@ -27,34 +38,39 @@ class Dormitory:
         """Bytes of GPU memory that are in host memory."""
         return sum(each.memory for each in self._sleepers)
 
-    @property
-    def limit(self) -> int:
-        """Bytes that may be there: half of the machine's memory, unless the variable says.
-
-        Raises:
-            UserError: The variable is no size.
-        """
-        if self._limit is None:
-            installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            self._limit = size_of(LIMIT, installed // 2)
-        return self._limit
-
     def sleepers(self) -> list[Sleeper]:
         """Those that sleep, the one that has slept longest first."""
         return list(self._sleepers)
 
-    def has_room(self, memory: int) -> bool:
-        """Whether something of this size may sleep at all."""
-        return memory <= self.limit and self.limit > 0
+    @asynccontextmanager
+    async def room(self, memory: int) -> AsyncIterator[None]:
+        """Keep host memory inside of the block for one that is about to sleep.
 
-    async def put(self, sleeper: Sleeper) -> None:
-        """One sleeps from now on; others that have slept longer may have to end for it."""
+        Those that have slept longest end first where there is too little: the memory is taken
+        before it is seen whether there is enough.
+
+        Args:
+            memory: Bytes.
+
+        Raises:
+            EngineRefused: So much may not be there.
+        """
+        if self._coming + memory > self.limit:
+            raise EngineRefused("there is too little host memory for what it has on the GPU")
+        self._coming += memory
+        try:
+            while self.memory + self._coming > self.limit:
+                oldest = next(iter(self._sleepers))
+                self.take(oldest)
+                await oldest.end()
+            yield
+        finally:
+            self._coming -= memory
+
+    def put(self, sleeper: Sleeper) -> None:
+        """One sleeps from now on."""
         self._sleepers[sleeper] = None
         sleeper.exit.add_done_callback(lambda _: self._ended(sleeper))
-        while self.memory > self.limit and len(self._sleepers) > 1:
-            oldest = next(iter(self._sleepers))
-            self.take(oldest)
-            await oldest.end()
 
     def take(self, sleeper: Sleeper) -> None:
         """One sleeps no more."""

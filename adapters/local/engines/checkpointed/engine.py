@@ -18,6 +18,7 @@ from bentofn.adapters.local.engines.checkpointed.sleeper import Sleeper
 from bentofn.adapters.local.engines.places import place
 from bentofn.adapters.local.engines.plain import stop_all
 from bentofn.adapters.local.engines.process import RunningInstance
+from bentofn.adapters.local.isolation.policy import Tenancy
 from bentofn.runtime.cuda.checkpoint import CannotCheckpoint
 from bentofn.runtime.errors import UserError
 from bentofn.runtime.layout import BentoRoot
@@ -74,31 +75,20 @@ class CheckpointedEngine:
         if not (runtime / "sleeping.py").exists():
             raise EngineRefused("the runtime in its bento is too old to sleep; build it again")
         wire = await instance.sleep(self._timeout)
+        held = instance.on_device
+        memory = held.now or held.reserved or held.used if held is not None else 0
         try:
-            held = instance.on_device
-            memory = max(held.reserved or held.used, 0) if held is not None else 0
-            if not self._dormitory.has_room(memory):
-                raise EngineRefused("there is too little host memory for what it has on the GPU")
-            tenancy = self._launch.tenancy(InstanceSpec(f"{instance.id}-asleep"), limited=False)
-            try:
-                tenancy.begin(instance.pid, lambda _: None)
-                await tenancy.settled()
-                await self._dormitory.driver.take_out(instance.pid)
-            except BaseException as error:
-                await instance.stop(0.0)  # what the driver failed with is of no use any more
-                await tenancy.end()
-                if isinstance(error, CannotCheckpoint):
-                    raise EngineRefused(str(error).rstrip(".")) from error
-                raise
+            async with self._dormitory.room(memory):
+                tenancy = await self._take_out(instance)
+                pid, exit_ = instance.leave(ASLEEP)
+                sleeper = Sleeper(instance.id, pid, exit_, wire, tenancy, gpus, memory)
+                self._sleepers.add(sleeper)
+                exit_.add_done_callback(lambda _: self._sleepers.discard(sleeper))
+                await instance.wait()
         except BaseException:
             wire.close()
             raise
-        pid, exit_ = instance.leave(ASLEEP)
-        sleeper = Sleeper(instance.id, pid, exit_, wire, tenancy, gpus, memory)
-        self._sleepers.add(sleeper)
-        exit_.add_done_callback(lambda _: self._sleepers.discard(sleeper))
-        await instance.wait()
-        await self._dormitory.put(sleeper)
+        self._dormitory.put(sleeper)
 
     async def start(self, spec: InstanceSpec) -> RunningInstance:
         """Wake the one that has slept shortest; it is not ready yet when this returns.
@@ -137,6 +127,21 @@ class CheckpointedEngine:
                 found = sleeper
         return found
 
+    async def _take_out(self, instance: RunningInstance) -> Tenancy:
+        """Have an instance's memory taken off its GPUs; returns where that counts from now on."""
+        tenancy = self._launch.tenancy(InstanceSpec(f"{instance.id}-asleep"), limited=False)
+        try:
+            tenancy.begin(instance.pid, lambda _: None)
+            await tenancy.settled()
+            await _while_it_lives(instance, self._dormitory.driver.take_out(instance.pid))
+        except BaseException as error:
+            await instance.stop(0.0)  # what the driver failed with is of no use any more
+            await tenancy.end()
+            if isinstance(error, CannotCheckpoint):
+                raise EngineRefused(str(error).rstrip(".")) from error
+            raise
+        return tenancy
+
     async def _wake(self, sleeper: Sleeper, spec: InstanceSpec) -> RunningInstance:
         env = self._launch.environment(spec)
         request = Restore("instance", spec.instance_id, spec.threads, env)
@@ -158,6 +163,23 @@ class CheckpointedEngine:
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+
+
+async def _while_it_lives(instance: RunningInstance, order: Coroutine[Any, Any, None]) -> None:
+    """Wait for the driver, which may hang: whoever stops the instance meanwhile does not.
+
+    Raises:
+        StartFailed: The instance has ended.
+    """
+    work, end = asyncio.create_task(order), asyncio.create_task(instance.wait())
+    try:
+        await asyncio.wait([work, end], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise StartFailed("it ended")
+        await work
+    finally:
+        work.cancel()
+        end.cancel()
 
 
 async def _vacate(moved: Coroutine[Any, Any, None], sleeper: Sleeper) -> None:

@@ -199,7 +199,7 @@ class _Process:
         error = answer.get("error")
         value = None if error else answer["value"]
         with self._lock:
-            asked = self._asked.pop(answer["number"], None)
+            asked = self._asked.pop(int(answer["number"]), None)
         if asked is None:
             return
         if error:

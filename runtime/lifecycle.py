@@ -31,6 +31,7 @@ from bentofn.runtime.loading import load_service
 from bentofn.runtime.log_files import close_log_files
 from bentofn.runtime.logs import show_services_logs
 from bentofn.runtime.manifest import BentoManifest
+from bentofn.runtime.progress_bars import end_monitors
 from bentofn.runtime.proxy import addresses, disconnect
 from bentofn.runtime.service import Service
 from bentofn.runtime.stages import stage
@@ -185,6 +186,7 @@ def end_before_copy(instance: object) -> None:
         disconnect(service)
     close_idle_connections()
     close_log_files()
+    end_monitors()
 
 
 def _bento() -> tuple[str, str] | None:

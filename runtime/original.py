@@ -11,6 +11,7 @@ from importlib import import_module
 from bentofn.runtime import asgi, lifecycle, lifeline, rehearsal, renew, stages
 from bentofn.runtime.http.app import ServiceApp
 from bentofn.runtime.http.serving import ServerConfig
+from bentofn.runtime.kept import start as kept
 from bentofn.runtime.obstacles import Sites
 from bentofn.runtime.protocol import Channel, Failed, Refused
 
@@ -120,4 +121,5 @@ def _copyable(
     if refusal is not None:
         control.send(Refused(refusal))
         return None
+    kept.settled()
     return Original(make_copyable(app.instance), app, config)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from bentofn.runtime import lifeline, original, threads
 from bentofn.runtime.clones import Nursery
 from bentofn.runtime.http.serving import ServerConfig
+from bentofn.runtime.kept import start as kept
 from bentofn.runtime.namespaces import Namespaces, isolate
 from bentofn.runtime.obstacles.forks import why_not_fork
 from bentofn.runtime.original import Original
@@ -37,6 +38,7 @@ def serve(prepared: Original, control: Channel) -> int:
     """
     clone = Nursery(control).serve()
     if clone is None:
+        kept.end()
         os._exit(0)
     request = clone.request
 

@@ -141,6 +141,10 @@ class Caches:
         if found and self.recorded:
             (self.writes / RECORD).write_bytes(self._record(found).to_json())
 
+    def has_compiled(self) -> bool:
+        """Whether something stands in the directory that is no link to what is kept."""
+        return any(True for _ in overlay.written(self.writes))
+
     def discard(self) -> None:
         """Remove the directory, at the process's end."""
         overlay.discard(self.writes)

@@ -76,6 +76,14 @@ def keeps(path: str) -> bool:
     return any(each.recorded and path.startswith(f"{each.writes}/") for each in _current)
 
 
+def settled() -> None:
+    """This process is about to be copied, and killed in the end: its directory goes now, unless it
+    has compiled something itself, which copies may map. Copies have their own."""
+    for caches in _current:
+        if not caches.has_compiled():
+            end()
+
+
 def copied() -> None:
     """This process is a copy, with an environment of its own."""
     for caches in _current:
@@ -96,11 +104,11 @@ def _take(caches: Caches) -> None:
     if not _current:
         import atexit
 
-        atexit.register(_end)
+        atexit.register(end)
     _current[:] = [caches]
 
 
-def _end() -> None:
+def end() -> None:
     """Remove the directory that nobody else looks at; a copy's end removes its own."""
     for caches in _current:
         if not caches.recorded:

@@ -92,6 +92,21 @@ def test_a_service_may_keep_the_path_for_the_copies_of_its_process(
     assert found.read_bytes() == MADE
 
 
+def test_a_process_that_is_copied_leaves_no_directory(
+    tmp_path: Path, outside: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOFN_ROOT", str(root_with(tmp_path, MADE).path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    start.begin()
+    assert len(list(tmp_path.glob("bentofn-compiles-*"))) == 1
+    start.settled()
+    assert list(tmp_path.glob("bentofn-compiles-*")) == []
+    assert kept_file("encoder.pt2", lambda path: pytest.fail("it is kept")).read_bytes() == MADE
+    kept_file("another.pt2", lambda path: path.write_bytes(MADE))
+    start.settled()
+    assert len(list(tmp_path.glob("bentofn-compiles-*"))) == 1  # copies may map it
+
+
 def test_a_start_that_has_no_room_for_what_is_kept_goes_on(
     tmp_path: Path,
     outside: None,

@@ -42,6 +42,16 @@ def dtype_of(name: str, info: TensorInfo) -> torch.dtype:
     return found
 
 
+def _dtypes_of(tensors: Mapping[str, TensorInfo]) -> dict[str, tuple[torch.dtype, int]]:
+    """The element type and its bytes, for each type of the format that is there."""
+    found: dict[str, tuple[torch.dtype, int]] = {}
+    for name, info in tensors.items():
+        if info.dtype not in found:
+            dtype = dtype_of(name, info)
+            found[info.dtype] = dtype, dtype.itemsize
+    return found
+
+
 def shape_of(name: str, info: TensorInfo) -> tuple[int, ...]:
     """The shape of a tensor in elements of :func:`dtype_of`.
 
@@ -70,19 +80,21 @@ def in_memory(
     """
     import torch
 
+    dtypes = _dtypes_of(tensors)
+
     def view(name: str, info: TensorInfo) -> torch.Tensor:
-        dtype, shape = dtype_of(name, info), shape_of(name, info)
+        dtype, size = dtypes[info.dtype]
+        shape = shape_of(name, info)
         count, offset = info.stop - info.start, start + info.start
         if not count:
             return torch.empty(shape, dtype=dtype)
-        if info.dtype != "F4" and offset % dtype.itemsize == 0:
-            count //= dtype.itemsize
-            flat = torch.frombuffer(memory, dtype=dtype, count=count, offset=offset)
+        if info.dtype != "F4" and offset % size == 0:
+            flat = torch.frombuffer(memory, dtype=dtype, count=count // size, offset=offset)
         else:
             raw = torch.frombuffer(memory, dtype=torch.uint8, count=count, offset=offset)
             # What does not begin at a multiple of its elements' size cannot be used as it lies.
-            flat = (raw.clone() if offset % dtype.itemsize else raw).view(dtype)
-        return flat.view(shape)
+            flat = (raw.clone() if offset % size else raw).view(dtype)
+        return flat if len(shape) == 1 else flat.view(shape)
 
     return {name: view(name, info) for name, info in tensors.items()}
 
@@ -98,12 +110,14 @@ def in_buffer(tensors: Mapping[str, TensorInfo], whole: torch.Tensor) -> dict[st
         UserError: As :func:`dtype_of` and :func:`shape_of`.
     """
 
+    dtypes = _dtypes_of(tensors)
+
     def view(name: str, info: TensorInfo) -> torch.Tensor:
-        dtype, shape = dtype_of(name, info), shape_of(name, info)
+        dtype, size = dtypes[info.dtype]
         part = whole[info.start : info.stop]
-        if info.start % dtype.itemsize:
+        if info.start % size:
             part = part.clone()
-        return part.view(dtype).view(shape)
+        return part.view(dtype).view(shape_of(name, info))
 
     return {name: view(name, info) for name, info in tensors.items()}
 

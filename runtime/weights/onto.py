@@ -116,9 +116,26 @@ def load_onto(
                 from bentofn.runtime.weights import dropped  # few processes are kept so
 
                 dropped.remember(source, list(plan.ranges), buffer, target.staging)
-            found |= cast(in_buffer(plan.tensors, buffer), dtype)
+            found |= _cast(in_buffer(plan.tensors, buffer), buffer, dtype)
     for source in sources:
         source.check()
+    return found
+
+
+def _cast(
+    tensors: dict[str, torch.Tensor], buffer: torch.Tensor, dtype: torch.dtype | None
+) -> dict[str, torch.Tensor]:
+    """Tensors cast; what little is not gets memory of its own, or it would keep all of the buffer.
+
+    Args:
+        tensors: Views of the buffer.
+        buffer: It.
+        dtype: As for :func:`bentofn.runtime.weights.tensors.cast`.
+    """
+    found = cast(tensors, dtype)
+    views = {name: each for name, each in found.items() if each is tensors[name]}
+    if sum(each.nbytes for each in views.values()) < buffer.nbytes / 2:
+        found |= {name: each.clone() for name, each in views.items()}
     return found
 
 

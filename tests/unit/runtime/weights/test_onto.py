@@ -148,6 +148,16 @@ def test_floating_point_numbers_are_cast(target: Target, tmp_path: Path) -> None
     )
 
 
+def test_what_is_not_cast_keeps_no_memory_of_what_is(target: Target, tmp_path: Path) -> None:
+    given = {"weight": torch.randn(1000, 1000), "ids": torch.arange(9)}
+    found = load_onto(target, [save(tmp_path, given)], dtype=torch.bfloat16)
+    assert found["ids"].untyped_storage().nbytes() == given["ids"].nbytes
+    mostly = {"weight": torch.randn(1000, 1000), "norm": torch.randn(9).half()}
+    found = load_onto(target, [save(tmp_path, mostly)], dtype=torch.float32)
+    held = sum(each.untyped_storage().nbytes() for each in found.values())
+    assert held < 1.1 * mostly["weight"].nbytes
+
+
 def test_slices_onto_a_gpu(target: Target, tmp_path: Path) -> None:
     source = save(tmp_path, many())
     found = load_onto(

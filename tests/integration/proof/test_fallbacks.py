@@ -87,7 +87,7 @@ def test_a_snapshot_from_another_type_of_cpu_is_said_and_not_restored(deployed: 
 
 
 @with_criu
-def test_a_full_disk_during_the_dump_is_said(deployed: Deployed) -> None:
+def test_a_disk_without_room_for_the_snapshot_is_said(deployed: Deployed) -> None:
     store = SnapshotStore(deployed.home)
     for snapshot in store.list():
         store.delete(snapshot)
@@ -99,7 +99,7 @@ def test_a_full_disk_during_the_dump_is_said(deployed: Deployed) -> None:
         found = deployed.deploy(snapshot="auto")
         assert found.snapshot == "template"
         assert (
-            "the disk that the snapshot is written to is full; free some space there" in found.note
+            f"the disk of {deployed.home.snapshots} is too full: the snapshot needs" in found.note
         )
         assert deployed.draw(5)
     finally:

@@ -155,6 +155,10 @@ needs_namespaces = pytest.mark.skipif(
     or Path("/proc/sys/user/max_user_namespaces").read_text().strip() == "0",
     reason="users have no namespaces of their own here",
 )
+needs_users_fuse = pytest.mark.skipif(
+    not Path("/dev/fuse").exists() or Path("/dev/fuse").stat().st_mode & 0o006 != 0o006,
+    reason="only root may open /dev/fuse here",
+)
 
 
 @needs_root
@@ -168,6 +172,7 @@ def test_what_a_user_starts_may_mount_only_where_it_is_meant_to() -> None:
 @needs_root
 @needs_fuse
 @needs_namespaces
+@needs_users_fuse
 def test_a_user_mounts_fuse_in_a_namespace_of_his_own_and_is_told_that_erofs_is_for_root() -> None:
     assert run(PROBE, "fuse").returncode == 0
     refused = run(PROBE, "erofs")

@@ -21,6 +21,7 @@ SHALLOW = 4
 
 KINDS = {
     "process": "platform", "restore": "platform", "request": "platform", "fork": "platform",
+    "gpu": "platform",
     "interpreter": "python", "boot": "python", "import": "imports",
     "manifest": "python", "construct": "model", "weights": "model", "module": "model",
     "cuda": "model", "app": "python", "warm-up": "warm", "example": "warm", "answer": "answer",
@@ -115,8 +116,8 @@ def _boxes(slices: Sequence[dict[str, Any]], zero: float) -> Iterator[Box]:
         around.append(each["ts"] + each["dur"])
 
 
-def panel(start: Start, top: int, scale: float) -> tuple[list[str], int]:
-    """The lanes of a start; returns their lines and where they end.
+def panel(start: Start, top: int, scale: float) -> tuple[list[str], int, int]:
+    """The lanes of a start and their legend; returns the lines, and where each of the two ends.
 
     Args:
         start: It.
@@ -132,18 +133,24 @@ def panel(start: Start, top: int, scale: float) -> tuple[list[str], int]:
             lines += _slice(box, y + box.depth * (LANE + GAP), scale)
         unnamed += [box for box in drawn if box.depth == 0 and not _label(box, scale)]
         y += (1 + max((box.depth for box in drawn), default=0)) * (LANE + GAP) + 5
-    lines += _legend(sorted(unnamed, key=lambda box: box.began), y + 6)
-    return lines, y
+    legend, end = _legend(sorted(unnamed, key=lambda box: box.began), y + 6)
+    return lines + legend, y, end
 
 
-def _legend(boxes: Sequence[Box], y: int) -> Iterator[str]:
-    """What is too short for its name, in the order of time."""
-    x = 28.0
+def _legend(boxes: Sequence[Box], y: int) -> tuple[list[str], int]:
+    """What is too short for its name, in the order of time; and where its last line begins."""
+    lines, x = [], 28.0
     for box in boxes:
         text = f"{box.name} {_time(box.took)}"
-        yield f'<rect class="slice {box.kind}" x="{x:.1f}" y="{y}" width="10" height="10" rx="2"/>'
-        yield f'<text class="small" x="{x + 14:.1f}" y="{y + 9}">{escape(text)}</text>'
-        x += 26 + len(text) * LETTER
+        width = 26 + len(text) * LETTER
+        if x + width > RIGHT:
+            x, y = 28.0, y + 18
+        lines.append(
+            f'<rect class="slice {box.kind}" x="{x:.1f}" y="{y}" width="10" height="10" rx="2"/>'
+            f'<text class="small" x="{x + 14:.1f}" y="{y + 9}">{escape(text)}</text>'
+        )
+        x += width
+    return lines, y
 
 
 def _label(box: Box, scale: float) -> str:
@@ -187,29 +194,29 @@ def draw(document: dict[str, Any]) -> str:
     if len(starts) != 2:
         raise SystemExit("The trace has no start of two kinds; make it without --snapshot none.")
     plain, restored = starts
-    longest = plain.took
+    longest = max(plain.took, restored.took)
     scale, zoom = (RIGHT - LEFT) / longest, (RIGHT - LEFT) / restored.took
     body = [_heading(34, f"Started plainly: {_time(plain.took)}")]
-    lanes, y = panel(plain, 64, scale)
-    body += [*axis(48, y, longest, scale), *lanes]
-    small = y + 54
+    lanes, bottom, y = panel(plain, 64, scale)
+    body += [*axis(48, bottom, longest, scale), *lanes]
+    small = y + 48
     body.append(_heading(small, f"{HOW[restored.name]}: {_time(restored.took)}, same scale"))
     end = LEFT + restored.took * scale
-    whole = Box("", "whole", 0.0, restored.took, 0)
+    whole = Box(HOW[restored.name], "whole", 0.0, restored.took, 0)
     body += list(_slice(whole, small + 12, scale))
     large = small + 84
     corner = small + 12 + LANE
     path = f"M{LEFT} {corner}V{large}M{end:.1f} {corner}L{RIGHT} {large}"
     body.append(f'<path class="zoom" d="{path}"/>')
-    lanes, bottom = panel(restored, large + 18, zoom)
+    lanes, bottom, y = panel(restored, large + 18, zoom)
     body += [*axis(large, bottom, restored.took, zoom), *lanes]
     about = document["otherData"]
     body.append(
-        f'<text class="small" x="28" y="{bottom + 42}">{escape(about["bento"].partition(":")[0])}, '
+        f'<text class="small" x="28" y="{y + 36}">{escape(about["bento"].partition(":")[0])}, '
         f"from nothing running to the whole first answer; one start of each kind, every import "
         f"told of.</text>"
     )
-    height = bottom + 58
+    height = y + 52
     title = f"A plain start of {plain.took:.0f} ms beside a restored one of {restored.took:.0f} ms"
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '

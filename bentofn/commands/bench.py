@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -53,6 +54,9 @@ def cold_start(
     """
     from bentofn.adapters.local.timeline.cold_starts import measure, spec_of
 
+    # Before minutes of starts, not after.
+    if trace is not None and not os.access(trace.parent, os.W_OK | os.X_OK):
+        raise UserError(f"{trace} cannot be written: {trace.parent} is no folder to write to.")
     home = Home.default()
     with progress() as report:
         spec = spec_of(home, target, cast("Snapshot | None", snapshot))

@@ -142,11 +142,11 @@ def test_what_cannot_be_meant_is_said_in_one_sentence(bentofn: Bentofn, home: Ho
     unknown = bentofn("bench", "cold-start", "absent", home=home.path, check=False)
     assert unknown.returncode == 1
     assert "absent" in unknown.stderr
-    nowhere = ("-n", "1", "--snapshot", "none", "--trace", "/none/trace.json")
-    refused = bentofn("bench", "cold-start", "echo", *nowhere, home=home.path, check=False)
-    assert refused.returncode == 1
-    assert "/none/trace.json cannot be written" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    nowhere = ("bench", "cold-start", "echo", "--trace", "/none/trace.json")
+    refused = bentofn(*nowhere, home=home.path, check=False)
+    assert (refused.returncode, refused.stderr) == (
+        1, "Error: /none/trace.json cannot be written: /none is no folder to write to.\n",
+    )  # fmt: skip
 
 
 def test_a_bento_that_is_served_tells_of_its_start_up_to_the_end_of_its_first_request(

@@ -45,7 +45,8 @@ class FunctionSettings:
         gpu_snapshot: Whether a snapshot holds the GPU's memory too.
         cpu: Cores an instance may use.
         scratch: MiB of ``/tmp``.
-        gpu: GPU name, with ``:count``, such as ``L4`` or ``H100:2``.
+        gpu: GPU name, with ``:count``, such as ``L4`` or ``H100:2``; target local takes a number
+            too.
         gpu_fallbacks: Those that will do where that one cannot be had, the best first.
         architecture: The processor's.
         regions: Where it may run, the first one preferred.

@@ -67,7 +67,8 @@ class GpuFunction:
 def _share_of(given: str | None, resources: dict[str, Any]) -> Share | None:
     wanted: Any = resources.get("gpu")
     if given is not None:
-        wanted = given.partition(":")[2] or 1
+        model, _, count = given.partition(":")
+        wanted = count or (1 if model[:1].isalpha() else model)
     try:
         number = float(wanted)
     except (TypeError, ValueError):

@@ -27,6 +27,8 @@ def asked(wanted: Any, envs: dict[str, str] | None = None, **settings: Any) -> G
         (0.5, {}, Share(part=0.5)),
         (None, {"gpu": "h100"}, Share(1)),
         (1, {"gpu": "h100:2"}, Share(2)),
+        (1, {"gpu": "0.5"}, Share(part=0.5)),
+        (None, {"gpu": "2"}, Share(2)),
         (None, {}, None),
         (0, {}, None),
         ([0, 1], {}, None),

@@ -123,7 +123,7 @@ def take_parked(
         with park(wire) as pid:
             if device is not None:
                 _take_out(device, pid)
-            _check_room(pid, staging)
+            _check_room(pid, staging, on_gpu=device is not None)
             mapped = mapped_files(pid)
             dump(_beside(criu, pid), pid, dumped, timeout, called_off)
         on_gpu = device is not None
@@ -162,10 +162,12 @@ def _take_out(device: Controller, pid: int) -> None:
         raise SnapshotRefused(str(error).rstrip(".")) from error
 
 
-def _check_room(pid: int, staging: Path) -> None:
-    """Refuse to fill a disk that others need too: GPU memory may be larger than what is left."""
-    held = re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    needed = int(held[1]) << 10 if held is not None else 0
+def _check_room(pid: int, staging: Path, *, on_gpu: bool) -> None:
+    """Refuse to fill a disk that others need too."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    held = sum(map(int, re.findall(r"^(?:RssAnon|VmSwap):\s+(\d+) kB", status, re.MULTILINE))) << 10
+    # What was dumped is written once more, to be mapped; most of what was on a GPU is not.
+    needed = held if on_gpu else 2 * held
     free = shutil.disk_usage(staging).free
     if free < needed:
         raise TakeFailed(

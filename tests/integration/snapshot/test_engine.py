@@ -153,11 +153,13 @@ def offspring() -> Callable[[], set[int]]:
     return lambda: descendants(os.getpid()) - others
 
 
-def kill_workers() -> None:
-    """Kill every CRIU that this process started."""
-    for pid in descendants(os.getpid()):
-        if b"swrk" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGKILL)
+def signal_workers(signum: int) -> bool:
+    """Send a signal to every CRIU that this process started; whether there was one."""
+    pids = descendants(os.getpid())
+    workers = [pid for pid in pids if b"swrk" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for pid in workers:
+        os.kill(pid, signum)
+    return bool(workers)
 
 
 def damage(home: Home) -> None:
@@ -171,12 +173,12 @@ def left(home: Home) -> list[Path]:
     return [path for path in home.snapshots.iterdir() if path.is_dir()]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB."""
+@pytest.fixture(params=[8, 120])
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of so many MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={request.param}m", "tmpfs", str(disk)]
     if subprocess.run(command, check=False).returncode:
         pytest.skip("nothing can be mounted here")
     yield disk
@@ -245,10 +247,22 @@ async def test_workers_that_somebody_kills_are_replaced(
     async with running(echo, home, sockets) as engine:
         await started(engine, InstanceSpec("first"))
         for _ in range(3):
-            kill_workers()
+            signal_workers(signal.SIGKILL)
             instance = await started(engine, InstanceSpec("next"))
             assert await call(instance, "echo", text="a") == "a"
             await instance.stop(10)
+
+
+async def test_a_worker_that_hangs_fails_the_start_with_how_long_it_took(
+    echo: Path, home: Home, sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bentofn.adapters.local.engines.restored.restorer.TIMEOUT", 0.3)
+    async with running(echo, home, sockets) as engine:
+        await engine.prepare()
+        while not signal_workers(signal.SIGSTOP):  # noqa: ASYNC110 - it is primed by and by
+            await asyncio.sleep(0.01)
+        with pytest.raises(StartFailed, match=r"CRIU could not restore it: it took over 0\.3 s"):
+            await started(engine, InstanceSpec("one"))
 
 
 async def test_a_hook_that_raises_fails_the_start(
@@ -406,12 +420,15 @@ class Service:
     assert len(left(home)) == 1
 
 
-async def test_a_disk_that_is_full_is_named_and_nothing_is_left(
-    echo: Path, small_disk: Path, sockets: Path, offspring: Callable[[], set[int]]
+async def test_a_disk_without_room_is_named_and_left_as_it_is(
+    criu: Criu, tmp_path: Path, small_disk: Path, sockets: Path, offspring: Callable[[], set[int]]
 ) -> None:
-    home = Home(small_disk / "home")
-    async with running(echo, home, sockets) as engine:
-        with pytest.raises(EngineRefused, match=r"(?i)full|no space"):
+    """What is dumped is written a second time, to be mapped: twice 64 MB are more than 120."""
+    holds = "self.events: list[str] = []; self.held = bytearray(64 << 20)"
+    code = ECHO.replace("self.events: list[str] = []", holds)
+    root, home = make_root(tmp_path / "root", code), Home(small_disk / "home")
+    async with running(root, home, sockets) as engine:
+        with pytest.raises(EngineRefused, match=r"too full: the snapshot needs 0\.\d GB there"):
             await asyncio.wait_for(engine.prepare(), PATIENCE)
     assert left(home) == []
     eventually(lambda: not offspring())

@@ -165,17 +165,14 @@ class Restorer:
     ) -> Offspring | RestoreFailed:
         loop = asyncio.get_running_loop()
         worker.wire.setblocking(False)
-        try:
+        # What CRIU answers, or that it does not, says why it does not take all of it.
+        with stage("restore.message"), contextlib.suppress(OSError):
+            worker.request(images)
             # CRIU works while the process's orders are written to where it will find them.
-            with stage("restore.message"):
-                worker.request(images)
-                data = encode(replace(request, private_mounts=True))
-                sent = socket.send_fds(worker.wire, [data], given)
-                await loop.sock_sendall(worker.wire, data[sent:])
-            result = await _answer(worker, images)
-        except (OSError, asyncio.TimeoutError):
-            # Whatever it was, no answer is an answer.
-            result = worker.response(images, 0.0)
+            data = encode(replace(request, private_mounts=True))
+            sent = socket.send_fds(worker.wire, [data], given)
+            await loop.sock_sendall(worker.wire, data[sent:])
+        result = await _answer(worker, images)
         if isinstance(result, Restored):
             worker.wire.close()
             self._let_go(asyncio.to_thread(worker.release))
@@ -234,8 +231,11 @@ def _find() -> Criu:
 
 async def _answer(worker: Worker, images: Path) -> Restored | RestoreFailed:
     while True:
-        with stage("restore.criu"):
-            await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
+        try:
+            with stage("restore.criu"):
+                await asyncio.wait_for(readable(worker.rpc.fileno(), worker.ended), TIMEOUT)
+        except asyncio.TimeoutError:
+            return RestoreFailed(f"it took over {TIMEOUT:g} s")
         said = worker.said(0.0)
         if not isinstance(said, Paused):
             return said

@@ -62,7 +62,7 @@ class EngineChoice:
         make: Callable[[str], Awaitable[Engine]],
         timeout: float,
         tell: Callable[[str, str], None],
-        turn: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+        turn: Callable[[], AbstractAsyncContextManager[object]] = contextlib.nullcontext,
         without: Collection[str] = (),
     ) -> None:
         self._setting = setting

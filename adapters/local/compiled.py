@@ -13,6 +13,7 @@ from bentofn.adapters.local.engines.base import Log
 from bentofn.packager.home import Home
 from bentofn.packager.kept.first_use import FirstUse
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.kept.host import this_host
 
 _ID = "compiled"
 """Whose lines in a function's log those of this are."""
@@ -26,6 +27,7 @@ class FunctionCompiles:
         home: The home.
         bento: The bento.
         python: Its interpreter.
+        gpu: Whether the function is given GPUs where there are any.
         log: The function's.
         loop: The platform's, in whose thread the log is written.
         called_off: Set when nobody wants it any more.
@@ -34,6 +36,7 @@ class FunctionCompiles:
     home: Home
     bento: LocalBento
     python: Path
+    gpu: bool
     log: Log
     loop: asyncio.AbstractEventLoop
     called_off: threading.Event
@@ -53,8 +56,8 @@ class FunctionCompiles:
     def _use(self, env: Mapping[str, str]) -> FirstUse:
         bento = self.bento
         return FirstUse(
-            self.home, bento.digest, bento.root, bento.manifest, self.python, env, self._tell,
-            self.called_off,
+            self.home, bento.digest, bento.root, bento.manifest, self.python, env, this_host(env),
+            self.gpu, self._tell, self.called_off,
         )  # fmt: skip
 
     def _tell(self, line: str) -> None:

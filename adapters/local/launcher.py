@@ -39,6 +39,7 @@ from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.packages import PackagesZygote
 from bentofn.adapters.local.secrets import secrets_of
 from bentofn.adapters.protocol import FunctionSpec
+from bentofn.packager.code.gpu import names_gpu
 from bentofn.packager.files import remove_tree
 from bentofn.packager.snapshot.obtain import Subject
 from bentofn.packager.snapshot.warm import is_warmable
@@ -292,13 +293,18 @@ class Launcher:
         self._sockets.mkdir(mode=0o700, exist_ok=True)
         python = self._python
         first = FunctionCompiles(
-            self._shared.restorer.store.home, self._bento, python, self._log.write,
-            asyncio.get_running_loop(), self._called_off,
+            self._shared.restorer.store.home, self._bento, python, self._is_given_gpus,
+            self._log.write, asyncio.get_running_loop(), self._called_off,
         )  # fmt: skip
         return Launch(
             self._bento.root.path, python, self._environment, self._sockets, self._log.write,
             self._isolation, first,
         )  # fmt: skip
+
+    @property
+    def _is_given_gpus(self) -> bool:
+        resources = self._bento.manifest.contract.config.get("resources")
+        return self._spec.settings.gpu is not None or names_gpu(resources)
 
     def _tell(self, engine: str, line: str) -> None:
         self._log.write("snapshot" if engine == "criu" else engine, "platform", line)

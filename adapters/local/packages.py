@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from bentofn.adapters.local.bentos import LocalBento
@@ -85,7 +85,7 @@ class PackagesZygote:
     def warm(
         self,
         after: asyncio.Task[None] | None,
-        turn: Callable[[], AbstractAsyncContextManager[None]],
+        turn: Callable[[], AbstractAsyncContextManager[Mapping[str, str] | None]],
     ) -> None:
         """Have one in the background.
 
@@ -111,14 +111,14 @@ class PackagesZygote:
     async def _warm(
         self,
         after: asyncio.Task[None] | None,
-        turn: Callable[[], AbstractAsyncContextManager[None]],
+        turn: Callable[[], AbstractAsyncContextManager[Mapping[str, str] | None]],
     ) -> None:
         if after is not None:
             await asyncio.wait([after])
         launch = await self._how_to_launch()
         if await asyncio.to_thread(launch.would_compile):
-            async with turn():
-                await asyncio.to_thread(launch.have_compiled)
+            async with turn() as gpus:
+                await asyncio.to_thread(launch.have_compiled, gpus)
         engine = await self.engine()
         if engine is not None:
             try:

@@ -10,6 +10,7 @@ from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.environment import instance_environment
 from bentofn.adapters.local.interpreter import find_python
 from bentofn.adapters.protocol import FunctionSpec
+from bentofn.packager.code.gpu import names_gpu
 from bentofn.packager.home import Home
 from bentofn.packager.kept.first_use import FirstUse
 from bentofn.packager.snapshot.criu.binary import find_criu
@@ -20,6 +21,7 @@ from bentofn.packager.snapshot.obtain import Subject, key_of, obtain, recall
 from bentofn.packager.snapshot.snapshot import Snapshot
 from bentofn.packager.snapshot.store import SnapshotStore
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.kept.host import this_host as compiled_host
 
 Report = Callable[[str], None]
 
@@ -82,8 +84,9 @@ def take_snapshot(
     if kept is not None:
         store.refuse_if_used(kept)
     use = FirstUse(
-        home, bento.digest, bento.root, bento.manifest, subject.python, subject.env, report,
-        threading.Event(),
+        home, bento.digest, bento.root, bento.manifest, subject.python, subject.env,
+        compiled_host(subject.env), names_gpu(bento.manifest.contract.config.get("resources")),
+        report, threading.Event(),
     )  # fmt: skip
     if use.is_due():
         use.make()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bentofn.runtime.gpus import find_gpus
 from bentofn.runtime.kept import hooks, overlay
 from bentofn.runtime.kept.host import this_host
 from bentofn.runtime.kept.layer import RECORD, Kept, choose
@@ -29,7 +30,8 @@ _TUNING = {
 """What is set unless the service sets it."""
 
 _NO_WORKERS = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-"""What is found is not compiled: no processes for that, each of which would import torch."""
+"""What is found is not compiled: no processes for that, each of which would import torch. A process
+that is there to compile has them."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Caches:
         """Tell the libraries of the directory, by the environment."""
         for variable, name in overlay.VARIABLES.items():
             os.environ[variable] = str(self.writes / name)
-        for variable, value in {**_TUNING, **(_NO_WORKERS if self.kept else {})}.items():
+        finds = self.kept is not None and not self.recorded
+        for variable, value in {**_TUNING, **(_NO_WORKERS if finds else {})}.items():
             os.environ.setdefault(variable, value)
         if self.kept is None:
             return
@@ -137,6 +140,8 @@ class Caches:
         """The service has answered its examples: tell what was compiled, and note of what it is."""
         hooks.end_workers()  # no copy could share them
         found = list(overlay.written(self.writes)) if self.writes.is_dir() else []
+        if self.kept is not None and not self.kept[1].host.gpu and find_gpus() and _uses_gpu():
+            self.report.reasons = ("without a GPU",)
         self.report.started(kernels(found))
         if found and self.recorded:
             (self.writes / RECORD).write_bytes(self._record(found).to_json())

@@ -109,16 +109,20 @@ def kept_below(directories: Sequence[Path]) -> Iterator[tuple[Path, Kept]]:
 def choose(
     directories: Sequence[Path], here: Host
 ) -> tuple[tuple[Path, Kept] | None, tuple[str, ...]]:
-    """What is used on a machine, or why each is not ("it was compiled ...").
+    """What is used on a machine, or why each is not ("it was compiled ..."): the first that fits,
+    but what was compiled without a GPU only where nothing else does.
 
     Args:
         directories: Where to look, in this order.
         here: The machine.
     """
-    reasons = []
+    fitting, reasons = [], []
     for path, kept in kept_below(directories):
         reason = kept.mismatch(here)
         if reason is None:
-            return (path, kept), ()
-        reasons.append(reason)
-    return None, tuple(reasons)
+            fitting.append((path, kept))
+        else:
+            reasons.append(reason)
+    if not fitting:
+        return None, tuple(reasons)
+    return max(fitting, key=lambda each: bool(each[1].host.gpu)), ()

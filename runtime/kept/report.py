@@ -21,7 +21,7 @@ class Report:
     """What torch says that it compiled, at the start and after.
 
     Args:
-        reasons: Why nothing that is kept fits this machine ("it was compiled ...").
+        reasons: Why what is kept does not fit this machine ("it was compiled ...").
         has_kept: Whether anything that is kept is used.
         unusable: Why it could not be made to stand where compilers look.
         starting: Whether the service is still starting: all of that is told at once.
@@ -73,13 +73,13 @@ class Report:
     def _why(self) -> str:
         if self.unusable:
             return f"what is kept with the bento cannot be laid out: {self.unusable}"
+        if self.reasons:
+            return "; ".join(f"what is kept with the bento was compiled {r}" for r in self.reasons)
         if self.has_kept:
             return (
                 "what is kept with the bento was compiled of other code, shapes or options; "
                 "build it again"
             )
-        if self.reasons:
-            return "; ".join(f"what is kept with the bento was compiled {r}" for r in self.reasons)
         return "nothing compiled is kept with the bento yet"
 
 

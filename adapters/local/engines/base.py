@@ -161,10 +161,14 @@ class Launch:
         own = {"BENTOFN_ROOT": str(self.root), **self.isolation.environment}
         return {**self.env, **(spec.env if spec else {}), **own}
 
-    def have_compiled(self) -> None:
-        """Have what the service compiles kept, before what is to be copied is started; blocks."""
+    def have_compiled(self, gpus: Mapping[str, str] | None = None) -> None:
+        """Have what the service compiles kept, before what is to be copied is started; blocks.
+
+        Args:
+            gpus: What tells it its GPUs.
+        """
         if self.compile_first is not None:
-            self.compile_first.have(self.environment())
+            self.compile_first.have({**self.environment(), **(gpus or {})})
 
     def would_compile(self) -> bool:
         """Whether :meth:`have_compiled` has anything to do."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bentofn.adapters.local.engines import Instance, InstanceSpec
@@ -126,15 +126,18 @@ class Turns:
         following.add_done_callback(self._follows.discard)
 
     @contextlib.asynccontextmanager
-    async def preparing(self) -> AsyncIterator[None]:
+    async def preparing(self) -> AsyncIterator[Mapping[str, str]]:
         """Have a GPU inside of the block, for a start that is to be kept.
 
         Where instances of the function run, nobody makes room for it: it is they who would.
+
+        Yields:
+            What tells a process its GPUs.
         """
         turn = self._turn(f"{self.function.name}-{os.urandom(4).hex()}")
-        await self._gpus.take(turn, urgent=not self._has)
+        gpus = await self._gpus.take(turn, urgent=not self._has)
         try:
-            yield
+            yield in_environment(gpus)
         finally:
             self._gpus.give(turn.name)
 

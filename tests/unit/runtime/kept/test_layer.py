@@ -54,6 +54,15 @@ def test_the_first_that_fits_is_chosen_and_what_is_none_is_passed_over(tmp_path:
     )  # fmt: skip
 
 
+def test_what_was_compiled_for_the_gpu_goes_before_what_was_without(tmp_path: Path) -> None:
+    without = replace(KEPT, host=replace(HERE, gpu="", driver=""))
+    for name, kept in (("a", without), ("b", KEPT)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / RECORD).write_bytes(kept.to_json())
+    assert choose((tmp_path,), HERE) == ((tmp_path / "b", KEPT), ())
+    assert choose((tmp_path,), without.host) == ((tmp_path / "a", without), ())
+
+
 def test_this_machine_knows_its_processor_and_its_compiler(tmp_path: Path) -> None:
     program = tmp_path / "g++-99"
     program.touch(0o755)

@@ -31,6 +31,10 @@ def test_a_start_that_compiles_nothing_says_nothing(capsys: pytest.CaptureFixtur
     [
         (Report(), "nothing compiled is kept with the bento yet"),
         (Report(has_kept=True), "of other code, shapes or options"),
+        (
+            Report(("without a GPU",), has_kept=True),
+            "was compiled without a GPU.",
+        ),
         (Report(has_kept=True, unusable="No space left on device"), "No space left on device."),
         (Report(("for NVIDIA A100, and this machine has no GPU",)), "was compiled for NVIDIA A100"),
     ],

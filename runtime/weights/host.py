@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from mmap import mmap
 
+from bentofn.runtime.errors import UserError
 from bentofn.runtime.weights.memory import cpus, mapped, populate, private
 from bentofn.runtime.weights.plan import Range, chunks
 from bentofn.runtime.weights.sharing import share
@@ -28,8 +29,7 @@ def map_file(file: FileSource) -> mmap:
     with any mapping; who renames a new one over it does not.
 
     Raises:
-        UserError: The file was changed meanwhile.
-        OSError: It cannot be read.
+        UserError: The file was changed meanwhile, or cannot be read.
     """
     try:
         memory = mapped(file.descriptor, file.size)
@@ -39,7 +39,7 @@ def map_file(file: FileSource) -> mmap:
         # The file is as long as it was, so that the page is there and the disk does not give it.
         code = getattr(error, "errno", None) or errno.EINVAL
         code = errno.EIO if code == errno.EFAULT else code
-        raise OSError(code, os.strerror(code), file.name) from error
+        raise UserError(f"Cannot read {file.name}: {os.strerror(code)}.") from error
     file.check()
     return memory
 
@@ -56,8 +56,8 @@ def read_ranges(source: Source, ranges: Iterable[Range], size: int) -> tuple[mma
         The memory, and the offset in it at which the buffer begins.
 
     Raises:
-        UserError: The file was changed meanwhile.
-        OSError: It cannot be read.
+        UserError: The file was changed meanwhile, or cannot be read.
+        OSError: There is no such memory.
     """
     memory, start = private(size)
     with memoryview(memory) as view, view[start:] as buffer:

@@ -103,7 +103,8 @@ class Staging:
         """Read and copy everything; it is all there, or the error is raised.
 
         Raises:
-            UserError, OSError: Something cannot be read.
+            UserError: Something cannot be read.
+            OSError: There is no memory for the ring.
             CudaError: Something cannot be copied.
         """
         with self._lock:

@@ -46,8 +46,8 @@ def fill(images: Path, pid: int) -> None:
         pid: It.
 
     Raises:
-        UserError: The file was changed or removed.
-        OSError: It cannot be read, there is no memory, or the process has ended.
+        UserError: The file was changed or removed, or cannot be read.
+        OSError: There is no memory, or the process has ended.
     """
     ranges = [Range(*each) for each in json.loads((images / TABLE).read_bytes())["ranges"]]
     source = LocalFile(images / RAW)

@@ -33,7 +33,6 @@ class Source(Protocol):
 
         Raises:
             UserError: It was changed since it was opened, or cannot be read any more.
-            OSError: It cannot be read.
         """
 
     def check(self) -> None:

@@ -53,7 +53,10 @@ class LocalFile:
         if room is not None and self._direct is not None and not self._is_cached(offset, target):
             done = self._read_direct(offset, len(target), room)
         while done < len(target):
-            count = os.preadv(self.descriptor, [target[done:]], offset + done)
+            try:
+                count = os.preadv(self.descriptor, [target[done:]], offset + done)
+            except OSError as error:
+                raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
             if not count:
                 raise changed(self.path)
             done += count

@@ -7,6 +7,7 @@ driver copies as late as it may.
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -254,7 +255,7 @@ def faulty_reads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 LOADER = """
-import sys, torch
+import ctypes, sys, torch
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import Library
 from bentofn.runtime.weights.loading import load_file
@@ -268,6 +269,7 @@ if way == "gpu":
     found = load_onto(Target(torch.device("cpu"), staging), [FileSource(file)])
 else:
     found = load_file(file, backend="mmap" if way == "mapped" else "pread")
+assert ctypes.c_int.in_dll(ctypes.CDLL(None), "faults").value > 1
 torch.save({name: tensor.clone() for name, tensor in found.items()}, file + ".loaded")
 """
 
@@ -277,6 +279,9 @@ def test_reads_that_are_short_or_interrupted_are_repeated(
     fake_cuda: FakeCuda, faulty_reads: Path, tmp_path: Path, way: str
 ) -> None:
     file, given = saved(tmp_path)
+    with file.open("rb") as opened:  # what is not cached is read past the page cache, or mapped
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     environment = {**os.environ, "LD_PRELOAD": str(faulty_reads)}
     subprocess.run([sys.executable, "-c", LOADER, way, str(file)], check=True, env=environment)
     assert_same(torch.load(f"{file}.loaded"), given)
@@ -331,6 +336,19 @@ def test_a_file_that_another_takes_the_place_of_while_it_is_read(
     other, _ = saved(tmp_path, "other")
     meanwhile(lambda: other.replace(file))
     assert_same(load(file), given)
+
+
+def test_a_disk_that_fails_is_told_with_the_file(
+    load: Load, meanwhile: Callable[[Callable[[], None]], None], tmp_path: Path
+) -> None:
+    file, _ = saved(tmp_path)
+
+    def fail() -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    meanwhile(fail)
+    with pytest.raises(UserError, match=r"Cannot read .*x\.safetensors: Input/output error"):
+        load(file)
 
 
 def held(fake: FakeCuda) -> dict[str, int]:

@@ -191,6 +191,7 @@ def _start_checkpointed(service: Service[Any]) -> _Started:
     from bentofn.runtime.checkpoints import waiting  # few services do
 
     ready = Path(os.environ.pop(VARIABLE)).absolute()
+    waiting.withdraw(ready)
     os.environ[TAKEN_OUT] = "1"  # for what loads weights, which are dropped
     try:
         _set_up(service)

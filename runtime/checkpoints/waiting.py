@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bentofn.runtime import lifecycle
@@ -98,7 +98,13 @@ def wait(ready: Path, gvisor: Path = GVISOR) -> None:
             if done.exists():
                 sys.exit(0)
             time.sleep(_TICK)
-    ready.unlink(missing_ok=True)
+    withdraw(ready)
+
+
+def withdraw(ready: Path) -> None:
+    """Nobody waits yet, or any more: an earlier process may have left its file in a volume."""
+    with suppress(OSError):  # what is wrong with it is told when it is to be written
+        ready.unlink(missing_ok=True)
 
 
 def _asked_of_gvisor(path: Path) -> bool:
@@ -108,10 +114,13 @@ def _asked_of_gvisor(path: Path) -> bool:
     except OSError:
         return False
     print("Asking gVisor for a checkpoint.", flush=True)
-    with file:
-        file.write(b"1")
-        said = file.read(16)
-    if b"error" in said:
+    try:
+        with file:
+            file.write(b"1")
+            failed = b"error" in file.read(16)
+    except OSError:
+        failed = True
+    if failed:
         print("gVisor could not take a checkpoint; the service starts without.", file=sys.stderr)
     return True
 

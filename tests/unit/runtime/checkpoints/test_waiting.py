@@ -88,6 +88,13 @@ def test_gvisor_is_asked_for_a_checkpoint(
     assert ("could not" in capsys.readouterr().err) == (said == b"error\n")
 
 
+def test_a_gvisor_that_takes_none_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wait(tmp_path / "ready", Path("/dev/full"))  # which can be opened and not written
+    assert "gVisor could not take a checkpoint" in capsys.readouterr().err
+
+
 def test_a_file_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"BENTOFN_CHECKPOINT names .*cannot be written"):

@@ -127,13 +127,14 @@ def _outcome(output: Path, last_words: str) -> Outcome | None:
     return Outcome(answers, failure, last_words, obstacles, bool(raw.get("unplaced")), modules)
 
 
-def prove(trial: Trial, slim: Path, plain: Path) -> str | None:
+def prove(trial: Trial, slim: Path, plain: Path, *, at_once: bool = True) -> str | None:
     """Compare what a service answers in two roots.
 
     Args:
         trial: How to run its examples.
         slim: The root with the slimmed environment.
         plain: The root with the same environment as it was installed.
+        at_once: Whether the two run beside each other; a GPU that holds a model may not hold two.
 
     Returns:
         Why nothing could be compared, if so, as a sentence.
@@ -141,7 +142,7 @@ def prove(trial: Trial, slim: Path, plain: Path) -> str | None:
     Raises:
         UserError: The slimmed environment fails, or answers something else.
     """
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2 if at_once else 1) as pool:
         ours, theirs = pool.map(trial.run, (slim, plain))
     if theirs.answers is None:
         return (

@@ -14,6 +14,7 @@ from bentofn.packager.home import Home
 from bentofn.packager.layer_cache import layer_key
 from bentofn.packager.roots.stage import stage_root
 from bentofn.packager.slim.proof import Trial, prove
+from bentofn.runtime.gpus import find_gpus
 from bentofn.runtime.manifest import BentoManifest, canonical_json
 
 
@@ -54,7 +55,8 @@ def prove_once(
             settings = inputs.requirements.settings
             install(bench.lock, settings, bench.target, plain, inputs.project, home)
         trial = Trial(bench.target, manifest.envs, home)
-        return prove(trial, root("slim", bench.tree()), root("plain", plain))
+        slim = root("slim", bench.tree())
+        return prove(trial, slim, root("plain", plain), at_once=not find_gpus())
 
     key = layer_key("proof", imports, sorted({model.digest for model in manifest.models}))
     return cached_proof(home, key, make)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentofn.packager.slim.proof import equal
+from bentofn.packager.environment.target import find_target
+from bentofn.packager.home import Home
+from bentofn.packager.slim.proof import Outcome, Trial, equal, prove
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -48,3 +52,23 @@ def test_order_does_not_matter(first: object, second: object) -> None:
 )
 def test_equality(first: object, second: object, same: bool) -> None:
     assert equal(first, second) is same
+
+
+class OnOneGpu(Trial):
+    """A service whose model fits on the GPU once; it has not all of it yet while it starts."""
+
+    gpu = threading.Lock()
+
+    def run(self, root: Path, *options: str) -> Outcome:
+        if not self.gpu.acquire(blocking=False):
+            return Outcome(None, "CUDA out of memory")
+        try:
+            threading.Event().wait(0.05)
+            return Outcome(())
+        finally:
+            self.gpu.release()
+
+
+def test_a_gpu_that_holds_the_model_once_is_no_reason_against_slimming(tmp_path: Path) -> None:
+    trial = OnOneGpu(find_target(None, None), {}, Home(tmp_path))
+    assert prove(trial, tmp_path / "slim", tmp_path / "plain", at_once=False) is None

@@ -187,10 +187,11 @@ def _of_gpus(gpus: Mapping[str, Any]) -> Iterator[str]:
     """Lines of :class:`bentofn.adapters.local.gpu.memory.GpuMemory`."""
     for each in gpus.get("gpus", ()):
         total, on_it = each["total"], each["on_it"]
-        yield f"  GPU {each['name']}: {human_size(on_it)} of {human_size(total)} taken"
+        taken = f"{human_size(on_it)} of {human_size(total)} taken"
+        yield f"  GPU {each['name']}: {taken if total else 'its driver tells of no memory'}"
         for holding in each["holdings"]:
             until = "" if holding["known"] else ", all until it is known what it needs"
-            memory = human_size(holding["memory"])
+            memory = human_size(holding["memory"]) if total else "has it"
             yield f"    {memory:>8}  {holding['function']} ({holding['instance']}){until}"
     for each in gpus.get("waiting", ()):
         yield f"    {'waits':>8}  {each['function']} ({each['instance']})"

@@ -36,7 +36,8 @@ DEVICES = "BENTOFN_DEVICES"
 """Variable with the directory in place of ``/dev``, for tests."""
 
 _UNKNOWN = 1000
-"""Stands for the memory of a GPU whose driver does not say: parts of it can be asked for."""
+"""Stands for the memory of a GPU whose driver does not say: parts of it can be asked for. None has
+so little."""
 
 
 @dataclass(frozen=True)
@@ -165,21 +166,7 @@ class Gpus:
         ledger, dormitory = self._ledger, self._dormitory
         if ledger is None:
             return GpuMemory()
-        uses = tuple(
-            GpuUse(
-                f"{device.number} {device.model}".strip(),
-                device.memory,
-                device.memory - ledger.free(gpu),
-                tuple(
-                    Holding(
-                        self._function(name), name, each.memory[gpu], ledger.is_known(each.claim)
-                    )
-                    for name, each in ledger.holders.items()
-                    if gpu in each.memory
-                ),
-            )
-            for gpu, device in self._devices.items()
-        )
+        uses = tuple(self._use(ledger, gpu, device) for gpu, device in self._devices.items())
         waiting = tuple(
             Waiting(self._function(name), name)
             for name, each in ledger.holders.items()
@@ -192,6 +179,22 @@ class Gpus:
         """Wake nobody any more."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def _use(self, ledger: Ledger, gpu: str, device: Device) -> GpuUse:
+        tells = device.memory != _UNKNOWN
+        holdings = tuple(
+            Holding(
+                self._function(name),
+                name,
+                each.memory[gpu] if tells else 0,
+                ledger.is_known(each.claim),
+            )
+            for name, each in ledger.holders.items()
+            if gpu in each.memory
+        )
+        on_it = sum(each.memory for each in holdings)
+        name = f"{device.number} {device.model}".strip()
+        return GpuUse(name, device.memory if tells else 0, on_it, holdings)
 
     def _function(self, name: str) -> str:
         return self._turns[name][0].function

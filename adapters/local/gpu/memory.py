@@ -12,7 +12,7 @@ class Holding:
     Args:
         function: Its function.
         instance: Its name.
-        memory: Bytes that it has, or may come to have.
+        memory: Bytes that it has, or may come to have; 0 where the GPU's driver tells of none.
         known: Whether it needs so much; else it has what there is, until it goes for the first
             time.
     """
@@ -37,8 +37,8 @@ class GpuUse:
 
     Args:
         name: Its number and model.
-        total: Its memory.
-        on_it: What instances have there, all together.
+        total: Its memory; 0 where its driver does not tell.
+        on_it: What instances have there, all together; 0 the same.
         holdings: They.
     """
 

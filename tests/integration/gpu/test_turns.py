@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,11 @@ from instances import eventually
 from bentofn.adapters.local import daemon
 
 if TYPE_CHECKING:
+    import subprocess
+
     from conftest import Machine
 
+Bentofn = Callable[..., "subprocess.CompletedProcess[str]"]
 MIB = 1 << 20
 
 
@@ -85,7 +89,9 @@ def test_many_at_once_by_turns(machine: Machine) -> None:
     eventually(lambda: sum(machine.processes().values()) <= 16 * MIB)
 
 
-def test_gpus_of_which_the_driver_tells_nothing_are_for_one_at_a_time(machine: Machine) -> None:
+def test_gpus_of_which_the_driver_tells_nothing_are_for_one_at_a_time(
+    machine: Machine, bentofn: Bentofn
+) -> None:
     machine.cuda.fail("cuDeviceTotalMem_v2=999")
     for name in ("a", "b"):
         machine.deploy(name)
@@ -94,6 +100,8 @@ def test_gpus_of_which_the_driver_tells_nothing_are_for_one_at_a_time(machine: M
         assert machine.call(name, x=1.0) == first[name]
         eventually(lambda: len(machine.processes()) == 1)
     assert "tells of no GPU" in machine.status("a").note
+    told = bentofn("emulator", "status", home=machine.home.path).stdout
+    assert "GPU 0: its driver tells of no memory\n      has it  a (" in told
 
 
 def test_a_function_that_wants_more_instances_than_fit_keeps_the_one_that_it_has(

@@ -19,14 +19,15 @@ const left = (free) => part(Math.max(0, free), free > 0 ? `${bytes(free)} free` 
 const gpu = ({ name, total, on_it: taken, holdings }) => {
   const [number, ...model] = name.split(" ");
   const parts = holdings.map(({ function: owner, memory, known }) => (
-    part(memory, `${owner} ${known ? bytes(memory) : "has it for itself"}`, known ? "known" : "unknown")
+    part(memory || 1, `${owner} ${known ? memory ? bytes(memory) : "" : "has it for itself"}`, known ? "known" : "unknown")
   ));
-  return row(`GPU ${number}`, model.join(" "), [...parts, left(total - taken)], `${bytes(taken)} of ${bytes(total)}`);
+  const figure = total ? `${bytes(taken)} of ${bytes(total)}` : "memory unknown";
+  return row(`GPU ${number}`, model.join(" "), [...parts, left(total - taken)], figure);
 };
 
 const asleep = ({ sleepers, asleep: size, limit }) => row(
   "Asleep", "in host memory",
-  [part(size, plural(sleepers, "instance"), "asleep"), left(limit - size)], `${bytes(size)} of ${bytes(limit)}`,
+  [part(size, sleepers ? plural(sleepers, "instance") : "", "asleep"), left(limit - size)], `${bytes(size)} of ${bytes(limit)}`,
 );
 
 const waiting = (instances) => row(

@@ -89,8 +89,8 @@ def starts_of(document: dict[str, Any]) -> Iterator[Start]:
             continue
         began, ended = whole["ts"], whole["ts"] + whole["dur"]
         during = [
-            each for each in slices
-            if began <= each["ts"] <= ended and each is not whole and each["dur"] > 0
+            {**each, "dur": min(each["dur"], ended - each["ts"])} for each in slices
+            if began <= each["ts"] < ended and each is not whole and each["dur"] > 0
         ]  # fmt: skip
         ours = [each for each in during if names[each["pid"]] == "platform"]
         theirs = [each for each in during if names[each["pid"]] != "platform"]

@@ -8,7 +8,12 @@ import stat
 from bentofn.runtime.obstacles.found import HOOK, Obstacle
 from bentofn.runtime.obstacles.sites import Sites
 
-GPU = Obstacle("holds GPU memory", advice=f"move its tensors to the GPU {HOOK}")
+GPU = Obstacle(
+    "holds GPU memory",
+    advice="a function that asks for a GPU sleeps with that in host memory instead, or has it in "
+    "its snapshot too with gpuSnapshot: true; where neither can be, move its tensors to the GPU "
+    f"{HOOK}",
+)
 
 _GPU = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 

@@ -65,7 +65,7 @@ END = """\
         (
             "(00.1) Error (criu/files-ext.c:94): Can't dump file 7 of that type [20666] (chr 195:255)",
             Holdings(descriptors={7: "/dev/nvidiactl"}),
-            "holds GPU memory; move its tensors",
+            "holds GPU memory; a function that asks for a GPU sleeps with that in host memory instead",
         ),
         (
             "(00.1) Error (criu/files-ext.c:94): Can't dump file 3 of that type [20666] (chr 10:229)",

@@ -148,6 +148,7 @@ def _reload(each: _Loaded) -> None:
     source = FileSource(each.path)
     try:
         source.allow_direct()
+        _bytes_of(storage, each.device).zero_()  # between slices, as it was
         wait_for(each.device)
         base = storage.data_ptr()
         jobs = (Job(source, chunk, base) for chunk in chunks(each.ranges, way.tuning.slot))

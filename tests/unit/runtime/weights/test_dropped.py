@@ -67,6 +67,26 @@ def test_slices_are_read_again(target: Target, tmp_path: Path) -> None:
     assert torch.equal(found["large"], given["large"][3:5, 100:200])
 
 
+@pytest.fixture
+def dirty_memory() -> Iterator[None]:
+    """What torch allocates is not zeros."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_bytes_between_slices_are_nobodys(
+    target: Target, tmp_path: Path, dirty_memory: None
+) -> None:
+    given = save(tmp_path / "x.safetensors")
+    wanted = {"large": (slice(3, 5), slice(0, 7)), "half": (slice(1, 4),)}
+    found = load_onto(target, [FileSource(tmp_path / "x.safetensors")], wanted=wanted)
+    assert dropped.drop() > 0
+    dropped.reload()
+    assert torch.equal(found["large"], given["large"][3:5, :7])
+    assert torch.equal(found["half"], given["half"][1:4])
+
+
 def add(tensor: torch.Tensor) -> None:
     tensor[2999, 999] += 1
 

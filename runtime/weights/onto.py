@@ -96,31 +96,40 @@ def load_onto(
         UserError: A file was changed meanwhile or cannot be read, or a copy failed.
         torch.OutOfMemoryError: The GPU has no room.
     """
-    import torch
-
     for source in sources:
         if direct and isinstance(source, FileSource) and not is_being_read(source):
             source.allow_direct()
     found: dict[str, torch.Tensor] = {}
+    for batch in _batches(sources, dtype, wanted):
+        found |= _load(target, batch, dtype)
+    for source in sources:
+        source.check()
+    return found
+
+
+def _load(
+    target: Target, batch: Sequence[tuple[Source, Plan]], dtype: torch.dtype | None
+) -> dict[str, torch.Tensor]:
+    """What is read together; nothing but the tensors is left on the GPU."""
+    import torch
+
     is_taken_out = TAKEN_OUT in os.environ
     # What is dropped and read again must be the same, also the bytes between slices.
     make = torch.zeros if is_taken_out else torch.empty
-    for batch in _batches(sources, dtype, wanted):
-        buffers = [make(p.size, dtype=torch.uint8, device=target.device) for _, p in batch]
-        wait_for(target.device)
-        try:
-            target.staging.run(_jobs(batch, buffers, target.staging))
-        except CudaError as error:
-            names = ", ".join(source.name for source in sources)
-            raise UserError(f"{names} cannot be copied to {target.device}: {error}.") from error
-        for (source, plan), buffer in zip(batch, buffers, strict=True):
-            if is_taken_out:
-                from bentofn.runtime.weights import dropped  # few processes are kept so
+    buffers = [make(plan.size, dtype=torch.uint8, device=target.device) for _, plan in batch]
+    wait_for(target.device)
+    try:
+        target.staging.run(_jobs(batch, buffers, target.staging))
+    except CudaError as error:
+        names = ", ".join(source.name for source, _ in batch)
+        raise UserError(f"{names} cannot be copied to {target.device}: {error}.") from error
+    found: dict[str, torch.Tensor] = {}
+    for (source, plan), buffer in zip(batch, buffers, strict=True):
+        if is_taken_out:
+            from bentofn.runtime.weights import dropped  # few processes are kept so
 
-                dropped.remember(source, list(plan.ranges), buffer, target.staging)
-            found |= _cast(in_buffer(plan.tensors, buffer), buffer, dtype)
-    for source in sources:
-        source.check()
+            dropped.remember(source, list(plan.ranges), buffer, target.staging)
+        found |= _cast(in_buffer(plan.tensors, buffer), buffer, dtype)
     return found
 
 

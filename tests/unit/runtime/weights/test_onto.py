@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import safetensors.torch
@@ -16,6 +17,7 @@ import torch
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import Library
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.weights import onto
 from bentofn.runtime.weights.onto import Target, load_onto
 from bentofn.runtime.weights.sources.files import FileSource
 from bentofn.runtime.weights.staging import Staging, Tuning
@@ -156,6 +158,24 @@ def test_what_is_not_cast_keeps_no_memory_of_what_is(target: Target, tmp_path: P
     found = load_onto(target, [save(tmp_path, mostly)], dtype=torch.float32)
     held = sum(each.untyped_storage().nbytes() for each in found.values())
     assert held < 1.1 * mostly["weight"].nbytes
+
+
+def test_a_cast_has_one_part_of_a_file_on_the_gpu_twice(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onto, "_GROUP", 1 << 20)
+    there: list[int] = []
+
+    class Watched(FileSource):
+        def read(self, *arguments: Any) -> None:
+            tensors = (each for each in gc.get_objects() if issubclass(type(each), torch.Tensor))
+            there.append(sum(each.nbytes for each in tensors if each.dtype == torch.uint8))
+            super().read(*arguments)
+
+    given = {str(number): torch.randn(1 << 18) for number in range(4)}
+    source = Watched(save(tmp_path, given).path)
+    load_onto(target, [source], dtype=torch.bfloat16)
+    assert max(there) == 1 << 20
 
 
 def test_slices_onto_a_gpu(target: Target, tmp_path: Path) -> None:

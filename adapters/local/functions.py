@@ -20,7 +20,14 @@ from bentofn.adapters.local.journal.events import Deployed
 from bentofn.adapters.local.journal.journal import Journal
 from bentofn.adapters.local.logs import LogWriter
 from bentofn.adapters.local.revision import Revision
-from bentofn.adapters.local.services import Services, bento_of, entry_spec, in_order, spec_of
+from bentofn.adapters.local.services import (
+    Services,
+    bento_of,
+    entry_spec,
+    in_order,
+    spec_of,
+    with_gpus_of_services,
+)
 from bentofn.adapters.local.state import Deployment
 from bentofn.adapters.local.stats import Stats
 from bentofn.adapters.local.tasks import FunctionTasks
@@ -159,6 +166,7 @@ class Function:
         contracts = in_order(bento.manifest.contract.services)
         if not contracts:
             return self._revision(spec, bento, version)
+        spec = with_gpus_of_services(spec, bento.manifest.contract)
         own = self._make_directory()
         visible = own.parent.with_name(f"{own.parent.name}-services") / own.name
         services = Services([each.name for each in contracts], visible)

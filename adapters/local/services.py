@@ -205,6 +205,22 @@ def spec_of(
     return FunctionSpec(f"{spec.name}.{name}", spec.bento, settings)
 
 
+def with_gpus_of_services(spec: FunctionSpec, contract: ServiceContract) -> FunctionSpec:
+    """A function, each of whose services has the GPUs that it asks for itself if any does.
+
+    Its own ``gpu`` would give each of them one, also those that only call the others: these would
+    wait for the GPU of who waits for their answer.
+
+    Args:
+        spec: The function.
+        contract: The entry's.
+    """
+    every = (contract, *contract.services)
+    if not any((each.config.get("resources") or {}).get("gpu") for each in every):
+        return spec
+    return dataclasses.replace(spec, settings=dataclasses.replace(spec.settings, gpu=None))
+
+
 def entry_spec(spec: FunctionSpec, environment: Mapping[str, str]) -> FunctionSpec:
     """A function with what tells its instances where the services are."""
     given = {**spec.settings.environment, **environment}

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from bentofn.adapters.local.services import entry_spec, in_order, memory_of, spec_of
+from bentofn.adapters.local.services import (
+    entry_spec,
+    in_order,
+    memory_of,
+    spec_of,
+    with_gpus_of_services,
+)
 from bentofn.adapters.protocol import FunctionSettings, FunctionSpec
 from bentofn.adapters.url import Url
 from bentofn.runtime.manifest import ServiceContract
@@ -38,6 +44,15 @@ def test_a_service_runs_as_it_says_and_otherwise_as_its_function() -> None:
     )
     assert entry_spec(spec, {"B": "2"}).settings.environment == {"A": "1", "B": "2"}
     assert entry_spec(spec, {}) == spec
+
+
+def test_a_functions_gpu_is_for_those_of_its_services_that_ask_for_one() -> None:
+    spec = FunctionSpec("reviews", "reviews:1", FunctionSettings(gpu="L4"))
+    model = ServiceContract("Model", "s:Model", {"resources": {"gpu": 1}})
+    entry = ServiceContract("Entry", "s:Entry", services=(model,))
+    assert with_gpus_of_services(spec, entry).settings.gpu is None
+    none = ServiceContract("Entry", "s:Entry", services=(ServiceContract("Words", "s:Words"),))
+    assert with_gpus_of_services(spec, none) == spec
 
 
 def test_services_come_after_those_that_they_depend_on() -> None:

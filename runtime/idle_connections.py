@@ -8,6 +8,7 @@ section 9.5): the service need not know.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from bentofn.runtime.objects import known_objects
@@ -32,7 +33,8 @@ async def close_idle_connections_of_loop() -> None:
     for module in _HTTPCORES:
         for pool in _all(module, "AsyncConnectionPool"):
             for connection in _idle(pool):
-                await connection.aclose()
+                with suppress(RuntimeError):  # of a loop that has ended; its socket goes with it
+                    await connection.aclose()
 
 
 def _all(module: str, name: str) -> list[Any]:

@@ -110,6 +110,18 @@ def test_an_idle_connection_of_an_asynchronous_client_is_closed_too(
     assert len(set(hub.callers)) == 2
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_connection_of_a_loop_that_has_ended_is_in_nobodys_way(hub: _Hub, library: str) -> None:
+    client = pytest.importorskip(library).AsyncClient(trust_env=False)
+
+    async def fetch() -> str:
+        return str((await client.get(hub.url)).text)
+
+    assert asyncio.run(fetch()) == "weights"
+    asyncio.run(close_idle_connections_of_loop())
+    assert asyncio.run(fetch()) == "weights"
+
+
 def test_the_connections_of_one_that_has_served_are_closed_too(hub: _Hub) -> None:
     fetch = _with_httpx()
     fetch(hub.url)

@@ -96,7 +96,10 @@ def measure(
                 table.add(row)
                 if json is not None:
                     table.write(json)
-        except (Exception, SystemExit, OutOfTime):
+        except OutOfTime:
+            ok = False
+            print(f"{name}: there is no time left for the rest of it", flush=True)
+        except (Exception, SystemExit):
             ok = False
             print(f"{name} failed:\n{traceback.format_exc()}"[-4000:], flush=True)
         finally:

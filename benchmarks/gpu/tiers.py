@@ -8,10 +8,8 @@ those rows are left out by name.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,6 @@ from typing import Any
 
 from table import Row
 
-import bentofn
 from bentofn.runtime.cuda.controller import Controller
 from gpu.model import model_file
 from gpu.setup import Setup, apart, bring_in
@@ -138,15 +135,12 @@ class Worker:
 def worker(setup: Setup, file: Path) -> Iterator[Worker]:
     """A process that has loaded the model; it has ended afterwards."""
     script = Path(__file__).with_name("tiers_worker.py")
-    root = Path(bentofn.__path__[0]).parent
-    path = os.pathsep.join([str(root), sysconfig.get_path("purelib")])
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, str(script), str(file), setup.device.type],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,
     )
     try:

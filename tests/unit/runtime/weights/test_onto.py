@@ -166,14 +166,17 @@ def test_a_cast_has_one_part_of_a_file_on_the_gpu_twice(
     monkeypatch.setattr(onto, "_GROUP", 1 << 20)
     there: list[int] = []
 
+    def in_bytes() -> int:
+        tensors = (each for each in gc.get_objects() if issubclass(type(each), torch.Tensor))
+        return sum(each.nbytes for each in tensors if each.dtype == torch.uint8)
+
     class Watched(FileSource):
         def read(self, *arguments: Any) -> None:
-            tensors = (each for each in gc.get_objects() if issubclass(type(each), torch.Tensor))
-            there.append(sum(each.nbytes for each in tensors if each.dtype == torch.uint8))
+            there.append(in_bytes() - before)
             super().read(*arguments)
 
     given = {str(number): torch.randn(1 << 18) for number in range(4)}
-    source = Watched(save(tmp_path, given).path)
+    source, before = Watched(save(tmp_path, given).path), in_bytes()
     load_onto(target, [source], dtype=torch.bfloat16)
     assert max(there) == 1 << 20
 

@@ -256,11 +256,18 @@ def explain(error: BaseException) -> str:
     """One sentence for what kept a service from starting.
 
     A :class:`UserError` is its own sentence; of anything else the sentence says the type, the
-    message and the line it came from, and the traceback is printed for the log.
+    message and the last line of the project's that it came through (else the line that raised it),
+    and the traceback is printed for the log.
     """
     if isinstance(error, UserError):
         return str(error)
     traceback.print_exception(type(error), error, error.__traceback__)
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    own = [each for each in frames if _is_of_project(each.filename)]
+    where = [f" ({Path(each.filename).name}:{each.lineno})" for each in (own or frames)[-1:]]
+    return f"{type(error).__name__}: {error}{''.join(where)}"
+
+
+def _is_of_project(file: str) -> bool:
+    """Whether a file is of the project, which :func:`load_service` has put first."""
+    return Path(file).is_relative_to(sys.path[0]) and "site-packages" not in file

@@ -156,7 +156,8 @@ async def first_reply(
             finally:
                 await upstream.close()
             if response.status >= 400 and response.status not in _NEEDS_CREDENTIALS:
-                raise UserError(f"{name} answered with status {response.status}.")
+                said = reply[:500].decode(errors="replace")
+                raise UserError(f"{name} answers {question.path} with {response.status}: {said}")
         finally:
             await starter.end(instance)
     return telling.timeline(ended), reply

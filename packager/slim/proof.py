@@ -53,7 +53,7 @@ class Outcome:
     def reason(self) -> str:
         """What failed and, if the service wrote anything else, its last line."""
         words = self.last_words
-        return self.failure if words in ("", self.failure) else f"{self.failure} ({words})"
+        return self.failure if words in self.failure else f"{self.failure} ({words})"
 
 
 @dataclass(frozen=True)

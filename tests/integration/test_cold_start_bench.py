@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +148,24 @@ def test_what_cannot_be_meant_is_said_in_one_sentence(bentofn: Bentofn, home: Ho
     assert (refused.returncode, refused.stderr) == (
         1, "Error: /none/trace.json cannot be written: /none is no folder to write to.\n",
     )  # fmt: skip
+
+
+def test_a_service_that_does_not_start_is_told_with_its_line_and_leaves_no_trace(
+    bentofn: Bentofn, home: Home, tmp_path: Path
+) -> None:
+    (tmp_path / "service.py").write_text(
+        "import os\nimport bentofn\n@bentofn.service\nclass Broken:\n"
+        "    def __init__(self):\n        self.url = os.environ['ABSENT']\n"
+    )
+    bentofn("build", str(tmp_path), home=home.path)
+    command = ("bench", "cold-start", "broken", "--trace", str(tmp_path / "trace.json"))
+    done = bentofn(*command, home=home.path, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert re.fullmatch(
+        r"Error: broken:\w+ does not start: KeyError: 'ABSENT' \(service\.py:6\)\.", last
+    )
+    assert not (tmp_path / "trace.json").exists()
 
 
 def test_a_bento_that_is_served_tells_of_its_start_up_to_the_end_of_its_first_request(

@@ -270,6 +270,10 @@ BROKEN = {
         "def __init__(self):\n        raise ValueError('no weights')",
         "ValueError: no weights (service.py:6)",
     ),
+    "variable": (
+        "def __init__(self):\n        import os\n        self.url = os.environ['ABSENT']",
+        "KeyError: 'ABSENT' (service.py:7)",
+    ),
     "exit": (
         "def __init__(self):\n        import os, sys\n"
         "        print('cannot go on', file=sys.stderr, flush=True)\n        os._exit(3)",

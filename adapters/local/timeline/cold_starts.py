@@ -21,7 +21,7 @@ from bentofn.adapters.local.bench import (
 )
 from bentofn.adapters.local.bentos import LocalBento, resolve_bento
 from bentofn.adapters.local.core.tuning import profile_of
-from bentofn.adapters.local.engines import Instance
+from bentofn.adapters.local.engines import Instance, StartFailed
 from bentofn.adapters.local.engines.forked.zygotes import Zygotes
 from bentofn.adapters.local.engines.restored.restorer import Restorer
 from bentofn.adapters.local.engines.restored.zygotes import KeptZygotes
@@ -169,7 +169,10 @@ def _starter(
     sleeps = launcher.snapshot == "checkpointed"
 
     async def start(name: str, variables: Mapping[str, str]) -> Instance:
-        instance, kind = await launcher.launch(name, threads, {**also, **variables})
+        try:
+            instance, kind = await launcher.launch(name, threads, {**also, **variables})
+        except StartFailed as error:
+            raise UserError(f"{bento.tag} does not start: {str(error).rstrip('.')}.") from error
         if restores and kind != "restored":
             await instance.stop(0.0)
             raise UserError(f"{bento.tag} was not restored: {launcher.note or 'it started anew'}.")

@@ -72,3 +72,15 @@ class OnOneGpu(Trial):
 def test_a_gpu_that_holds_the_model_once_is_no_reason_against_slimming(tmp_path: Path) -> None:
     trial = OnOneGpu(find_target(None, None), {}, Home(tmp_path))
     assert prove(trial, tmp_path / "slim", tmp_path / "plain", at_once=False) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("", "KeyError: 'A' (service.py:6)"),
+        ("KeyError: 'A'", "KeyError: 'A' (service.py:6)"),
+        ("no disk", "KeyError: 'A' (service.py:6) (no disk)"),
+    ],
+)
+def test_a_failure_is_told_once(words: str, reason: str) -> None:
+    assert Outcome(None, "KeyError: 'A' (service.py:6)", words).reason == reason

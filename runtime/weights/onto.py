@@ -154,14 +154,18 @@ def _batches(
     sources: Sequence[Source], dtype: torch.dtype | None, wanted: Wanted | None
 ) -> Iterator[list[tuple[Source, Plan]]]:
     """What is read together: everything, or little at a time where it is cast."""
-    if wanted is not None:
-        yield [(source, sliced(source.header, wanted)) for source in sources]
-    elif dtype is None:
-        yield [(source, whole(source.header)) for source in sources]
-    else:
-        for source in sources:
-            for plan in in_groups(source.header, _GROUP):
+    if dtype is None:
+        yield [
+            (each, whole(each.header) if wanted is None else sliced(each.header, wanted))
+            for each in sources
+        ]
+        return
+    for source in sources:
+        for plan in in_groups(source.header, _GROUP):
+            if wanted is None:
                 yield [(source, plan)]
+            elif part := {name: wanted[name] for name in plan.tensors if name in wanted}:
+                yield [(source, sliced(source.header, part))]
 
 
 def _jobs(

@@ -160,8 +160,9 @@ def test_what_is_not_cast_keeps_no_memory_of_what_is(target: Target, tmp_path: P
     assert held < 1.1 * mostly["weight"].nbytes
 
 
+@pytest.mark.parametrize("wanted", [None, {"0": (slice(100),), "2": (), "3": ()}])
 def test_a_cast_has_one_part_of_a_file_on_the_gpu_twice(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Any
 ) -> None:
     monkeypatch.setattr(onto, "_GROUP", 1 << 20)
     there: list[int] = []
@@ -177,7 +178,10 @@ def test_a_cast_has_one_part_of_a_file_on_the_gpu_twice(
 
     given = {str(number): torch.randn(1 << 18) for number in range(4)}
     source, before = Watched(save(tmp_path, given).path), in_bytes()
-    load_onto(target, [source], dtype=torch.bfloat16)
+    found = load_onto(target, [source], dtype=torch.bfloat16, wanted=wanted)
+    assert_same(
+        found, {n: given[n][i].bfloat16() for n, i in (wanted or dict.fromkeys(given, ())).items()}
+    )
     assert max(there) == 1 << 20
 
 

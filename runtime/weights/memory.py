@@ -190,6 +190,9 @@ def _is_cached(descriptor: int, at: int) -> bool:
 class Residency:
     """What the page cache holds of a file, by mincore(2); nothing is read for it.
 
+    Linux tells those only who own the file or may write it; to others it says that all is there
+    (``can_do_mincore`` in mm/mincore.c).
+
     Args:
         descriptor: The file.
         size: Its bytes.

@@ -36,7 +36,7 @@ def test_the_first_error_ends_the_work(threads: int) -> None:
     with pytest.raises(KeyError, match="5"):
         share(work, range(10_000), threads)
     assert len(begun) < 10_000
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # of others some may have ended
 
 
 def test_an_interrupt_waits_for_what_was_begun() -> None:

@@ -15,6 +15,14 @@ GPU = Obstacle(
     f"{HOOK}",
 )
 
+CUDA_SOCKET = b"\0cuda-uvmfd-"
+"""How the name begins at which NVIDIA's library listens in each process that uses CUDA; the pid
+namespace and the process follow.
+
+Source: ``isCUDAUVMFDListener`` in deploy/snapshot/internal/criu/restore_images.go of
+https://github.com/ai-dynamo/dynamo
+"""
+
 _GPU = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 
 _MEMORY = 1

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 
+from bentofn.runtime.obstacles.devices import CUDA_SOCKET, GPU
 from bentofn.runtime.obstacles.found import Obstacle
 from bentofn.runtime.obstacles.sites import Sites
 
@@ -24,8 +25,15 @@ def find_in_socket(fd: int, sites: Sites) -> Obstacle | None:
         sites: Where it was connected or bound.
     """
     with socket.socket(fileno=os.dup(fd)) as copy:
+        if _is_cudas(copy):
+            return GPU
         what, verb = _what(copy, sites)
     return Obstacle(what, sites.of_socket(fd), verb) if what else None
+
+
+def _is_cudas(copy: socket.socket) -> bool:
+    name = copy.getsockname() if copy.family == socket.AF_UNIX else ""
+    return isinstance(name, bytes) and name.startswith(CUDA_SOCKET)
 
 
 def far_end(connection: socket.socket, sites: Sites) -> str:

@@ -7,15 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from bentofn.packager.snapshot.criu.images import REGULAR_FILE, FileEntry, RegularFile
+from bentofn.packager.snapshot.criu.schema import message_class
 from bentofn.runtime.errors import UserError
+from bentofn.runtime.obstacles.devices import CUDA_SOCKET
 
 WIRE = "bentofn/wire"
 """The name under which the images know the placeholder that a socket takes the place of at a
 restore: the key of CRIU's inherit-fd."""
 
+_INODE = (1 << 31) - 1
+LISTENER = f"socket:[{_INODE}]"
+"""The same of the socket at which NVIDIA's library listens: two processes cannot have one name, so
+each restore is given another socket. By this number the images know it, which no other has."""
+
 
 def renamed(entries: tuple[FileEntry, ...], wire: Path) -> list[FileEntry]:
-    """The entries with the placeholder named WIRE, and no digests that a restore would check.
+    """The entries with the placeholder named WIRE, the library's socket with the number of
+    LISTENER, and no digests that a restore would check.
 
     The platform checks a snapshot's files once, when they arrive; a restore compares sizes.
 
@@ -32,9 +40,20 @@ def renamed(entries: tuple[FileEntry, ...], wire: Path) -> list[FileEntry]:
             "take the snapshot again."
         )
     return [
-        entry if entry.reg is None else replace(entry, reg=_named(entry.reg, wire))
+        _with_listener(entry) if entry.reg is None else replace(entry, reg=_named(entry.reg, wire))
         for entry in entries
     ]
+
+
+def _with_listener(entry: FileEntry) -> FileEntry:
+    """The entry with the number of LISTENER if it is that."""
+    file = message_class("SocketFile").FromString(entry.rest)
+    found = message_class("UnixSocket").FromString(file.usk)
+    if not found.name.startswith(CUDA_SOCKET):
+        return entry
+    found.ino = _INODE
+    file.usk = found.SerializeToString()
+    return replace(entry, rest=file.SerializeToString())
 
 
 def _named(file: RegularFile, wire: Path) -> RegularFile:

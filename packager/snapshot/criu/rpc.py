@@ -8,6 +8,7 @@ Source: https://criu.org/RPC
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,18 +59,18 @@ class Paused:
 
 
 def restore_request(
-    images: Path, key: str, fd: int, work_dir: int, *, pauses: bool = False
+    images: Path, given: Mapping[str, int], work_dir: int, *, pauses: bool = False
 ) -> bytes:
     """The request to restore a process as a child of CRIU's own parent.
 
     Args:
         images: The directory of its images.
-        key: Name, in the images, of the file in whose place a descriptor is put.
-        fd: That descriptor, in CRIU's process.
+        given: Names, in the images, of files, to the descriptors that are put in their places, in
+            CRIU's process. A file that is not there is none's.
         work_dir: Descriptor, in the process that made CRIU's socket, of the directory for what CRIU
             leaves beside the images otherwise.
     """
-    inherited = message_class("InheritedFd")(key=key, fd=fd)
+    inherited = [message_class("InheritedFd")(key=key, fd=fd) for key, fd in given.items()]
     options = message_class("Options")(
         images_dir_fd=-1,
         images_dir=os.fspath(images),
@@ -80,7 +81,7 @@ def restore_request(
         rst_sibling=True,
         manage_cgroups=True,
         manage_cgroups_mode=_CGROUPS_IGNORED,
-        inherit_fd=[inherited.SerializeToString()],
+        inherit_fd=[each.SerializeToString() for each in inherited],
     )
     request = message_class("Request")(type=_RESTORE, opts=options.SerializeToString())
     data: bytes = request.SerializeToString()

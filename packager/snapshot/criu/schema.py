@@ -15,6 +15,8 @@ _MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "Inventory": (("img_version", 1, "uint32"),),
     "Process": (("pid", 1, "uint32"),),
     "FileEntry": (("type", 1, "uint32"), ("id", 2, "uint32"), ("reg", 3, "bytes")),
+    "SocketFile": (("usk", 16, "bytes"),),
+    "UnixSocket": (("ino", 2, "uint32"), ("name", 11, "bytes")),
     "RegularFile": (
         ("id", 1, "uint32"),
         ("flags", 2, "uint32"),

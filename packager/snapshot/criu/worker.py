@@ -20,13 +20,13 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from bentofn.packager.snapshot.criu.filling import fill, is_filled
-from bentofn.packager.snapshot.criu.open_files import WIRE
+from bentofn.packager.snapshot.criu.open_files import LISTENER, WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     MAX_RESPONSE,
     Paused,
@@ -68,7 +68,8 @@ class Worker:
         ended: Descriptor that is readable when CRIU has ended.
         rpc: Our end of its request socket; packets.
         wire: Our end of the wire, through which the restored process is told what to be.
-        wire_fd: The other end, in CRIU's process and what it restores.
+        given: In CRIU's process: the wire's other end, and a socket that listens at a name of its
+            own, by the names of what they take the place of.
         links: What its descriptors are called, by which what it began to restore is known.
         log: What CRIU writes.
         work_dir: Where it leaves what nobody reads.
@@ -78,7 +79,7 @@ class Worker:
     ended: int
     rpc: socket.socket
     wire: socket.socket
-    wire_fd: int
+    given: Mapping[str, int]
     links: frozenset[str]
     log: IO[bytes]
     work_dir: int
@@ -90,7 +91,7 @@ class Worker:
             OSError: The worker has ended.
         """
         pauses = is_filled(images)
-        request = restore_request(images, WIRE, self.wire_fd, self.work_dir, pauses=pauses)
+        request = restore_request(images, self.given, self.work_dir, pauses=pauses)
         self.rpc.sendall(request)
 
     def response(self, images: Path, timeout: float = 60.0) -> Restored | RestoreFailed:
@@ -263,13 +264,17 @@ def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
         rpc, remote_rpc = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.enter_context(rpc)
         theirs.enter_context(remote_rpc)
+        listener = theirs.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        listener.bind("")  # the kernel gives it a name (autobind of unix(7))
+        listener.listen()
+        given = {WIRE: remote_wire.fileno(), LISTENER: listener.fileno()}
         log = ours.enter_context(tempfile.TemporaryFile(dir=owner))
         process = subprocess.Popen(
             [*_PRIVATE_MOUNTS, *command, "swrk", str(remote_rpc.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            pass_fds=[remote_rpc.fileno(), remote_wire.fileno()],
+            pass_fds=[remote_rpc.fileno(), *given.values()],
             cwd="/",
             env={**os.environ, **_NO_BREAKPOINTS},
             start_new_session=True,
@@ -285,4 +290,4 @@ def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
             process.wait()
             raise
         ours.pop_all()
-        return Worker(process, ended, rpc, wire, remote_wire.fileno(), links, log, work_dir)
+        return Worker(process, ended, rpc, wire, given, links, log, work_dir)

@@ -12,6 +12,8 @@ import pytest
 from instances import alive, eventually
 
 from bentofn.adapters.local import daemon
+from bentofn.packager.snapshot.criu.rpc import Restored
+from bentofn.packager.snapshot.criu.worker import prime
 
 if TYPE_CHECKING:
     from conftest import Machine
@@ -56,6 +58,24 @@ def test_instances_are_restored_from_disk_with_their_gpu_memory(on_disk: Machine
     assert len(drawn) == 2 * ROUNDS
     assert on_disk.log("a").count("constructed") == constructed
     assert on_disk.log("a").count("ready, restored") >= ROUNDS
+
+
+def test_two_are_restored_at_once(on_disk: Machine, criu: Criu) -> None:
+    """Though NVIDIA's library listens in both, at one name when the process was kept."""
+    on_disk.deploy("a", gpu_snapshot=True)
+    on_disk.call("a", x=2.0)
+    kept(on_disk)
+    (images,) = on_disk.home.snapshots.glob("*/images")
+    workers = [prime(criu.command) for _ in range(2)]
+    for worker in workers:
+        worker.request(images)
+    restored = [worker.response(images) for worker in workers]
+    for worker in workers:
+        worker.release()
+        worker.wire.close()  # by which what was restored ends
+    for each in restored:
+        assert isinstance(each, Restored), each
+        os.waitpid(each.pid, 0)
 
 
 @pytest.mark.slow

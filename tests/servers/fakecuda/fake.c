@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { NAMES = 128 };
@@ -97,9 +100,22 @@ CUresult cuGetErrorName(CUresult error, const char **name) {
     return *name = NULL, INVALID_VALUE;
 }
 
+/* As the driver does, under a name that two restores of one process would both have. */
+static CUresult listens(void) {
+    static int listener = -1;
+    struct stat namespace;
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    if (listener >= 0 || stat("/proc/self/ns/pid", &namespace)) return OK;
+    int length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "cuda-uvmfd-%lu-%d",
+                          (unsigned long)namespace.st_ino, getpid());
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + 1 + length + 1;
+    listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    return bind(listener, (struct sockaddr *)&name, size) || listen(listener, 1) ? 304 : OK;
+}
+
 CUresult cuInit(unsigned flags) {
     ENTER("%u", flags);
-    return visible(-1, NULL) ? OK : NO_DEVICE;
+    return visible(-1, NULL) ? listens() : NO_DEVICE;
 }
 
 CUresult cuDriverGetVersion(int *version) {

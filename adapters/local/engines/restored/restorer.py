@@ -224,7 +224,7 @@ def _find() -> Criu:
     criu = find_criu()
     ensure_kdat(criu)
     # What they load is loaded here, and not by the first request that waits.
-    restore_request(Path("/"), WIRE, 0, 0)
+    restore_request(Path("/"), {WIRE: 0}, 0)
     parse_response(b"")
     return criu
 

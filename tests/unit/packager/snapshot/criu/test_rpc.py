@@ -27,14 +27,15 @@ def restored(pid: int) -> bytes:
 
 
 @given(st.text(min_size=1).filter(lambda text: "\0" not in text), st.integers(0, 1 << 20))
-def test_a_request_says_what_to_restore_and_with_which_socket(name: str, fd: int) -> None:
+def test_a_request_says_what_to_restore_and_with_which_sockets(name: str, fd: int) -> None:
     images = Path("/snapshots") / name.encode("utf-8", "ignore").decode().strip("/")
-    request = message_class("Request").FromString(restore_request(images, "the/wire", fd, 7))
+    given = {"the/wire": fd, "another": fd + 1}
+    request = message_class("Request").FromString(restore_request(images, given, 7))
     options = message_class("Options").FromString(request.opts)
-    (inherited,) = map(message_class("InheritedFd").FromString, options.inherit_fd)
+    inherited = map(message_class("InheritedFd").FromString, options.inherit_fd)
     assert request.type == 2
     assert options.images_dir == str(images)
-    assert (inherited.key, inherited.fd) == ("the/wire", fd)
+    assert {each.key: each.fd for each in inherited} == given
     assert options.work_dir_fd == 7
     assert options.rst_sibling
     assert options.log_to_stderr

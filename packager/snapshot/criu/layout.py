@@ -97,6 +97,8 @@ def place(spans: Iterable[Span]) -> tuple[list[int], int]:
 
 def _masks(span: Span) -> list[int]:
     first = span.start % HUGE // PAGESIZE
-    bits = ((1 << (span.end - span.start) // PAGESIZE) - 1) << first
-    blocks = -(-bits.bit_length() // _PAGES)
-    return [bits >> (index * _PAGES) & ((1 << _PAGES) - 1) for index in range(blocks)]
+    last = first + (span.end - span.start) // PAGESIZE
+    return [
+        (1 << min(last - block, _PAGES)) - (1 << max(first - block, 0))
+        for block in range(0, last, _PAGES)
+    ]

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from bentofn.packager.files import make_directory, remove_tree
 from bentofn.packager.locks import locked
 from bentofn.packager.snapshot.criu.causes import cause_of, holdings_of
-from bentofn.packager.snapshot.criu.installed import Criu
+from bentofn.packager.snapshot.criu.installed import NO_PLUGINS, Criu
 from bentofn.runtime.errors import UserError
 
 _MOUNT_POINT = "proc.crtools"
@@ -151,6 +151,7 @@ def _wait(command: list[str], log: BinaryIO, timeout: float, called_off: threadi
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=log,
+        env={**os.environ, **NO_PLUGINS},
         start_new_session=True,
         umask=0o077,
     )

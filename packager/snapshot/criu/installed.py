@@ -22,6 +22,12 @@ FACTS = "criu.json"
 """File that the set-up script writes beside the program: the paths of its dynamic linker, its
 libraries and itself, relative to the folder."""
 
+NO_PLUGINS = {"CRIU_LIBS_DIR": "/proc/self/ns"}
+"""Variables by which a CRIU looks for plugins where none are. That for CUDA, where a host has it,
+would put GPU memory back by itself, and leave nothing for the platform to put back.
+
+Source: ``cr_plugin_init`` of criu/plugin.c, ``cuda_plugin_resume_devices_late`` of plugins/cuda"""
+
 _SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where distributions put it, which a user's PATH often lacks."""
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from bentofn.packager.snapshot.criu.filling import fill, is_filled
+from bentofn.packager.snapshot.criu.installed import NO_PLUGINS
 from bentofn.packager.snapshot.criu.open_files import LISTENER, WIRE
 from bentofn.packager.snapshot.criu.rpc import (
     MAX_RESPONSE,
@@ -276,7 +277,7 @@ def prime(command: Sequence[str], owner: Path | None = None) -> Worker:
             stderr=log,
             pass_fds=[remote_rpc.fileno(), *given.values()],
             cwd="/",
-            env={**os.environ, **_NO_BREAKPOINTS},
+            env={**os.environ, **_NO_BREAKPOINTS, **NO_PLUGINS},
             start_new_session=True,
         )
         try:

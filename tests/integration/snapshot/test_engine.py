@@ -253,6 +253,18 @@ async def test_workers_that_somebody_kills_are_replaced(
             await instance.stop(10)
 
 
+async def test_plugins_of_criu_have_no_hand_in_it(
+    criu: Criu, tmp_path: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "cuda_plugin.so").touch()  # with which CRIU does not begin
+    monkeypatch.setenv("CRIU_LIBS_DIR", str(tmp_path / "plugins"))
+    root, home = make_root(tmp_path / "root", ECHO), Home(tmp_path / "home")
+    async with running(root, home, sockets) as engine:
+        instance = await started(engine, InstanceSpec("one"))
+        assert await call(instance, "echo", text="a") == "a"
+
+
 async def test_a_worker_that_hangs_fails_the_start_with_how_long_it_took(
     echo: Path, home: Home, sockets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

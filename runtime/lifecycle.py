@@ -241,11 +241,13 @@ def restore(
     """
     with stage("environment"):
         take_environment(env, count, copied.pools)
-    with stage("renew"):
-        renew.renew(copied.renewals)
+    # Before torch's generators on a GPU, which wait until the driver has put its memory back: the
+    # weights' file is read meanwhile.
     dropped = sys.modules.get("bentofn.runtime.weights.dropped")
     if dropped is not None:
         dropped.reload()
+    with stage("renew"):
+        renew.renew(copied.renewals)
     with stage("seal"):
         seal()
     with stage("after_restore"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from bentofn.runtime import lifecycle, renew, threads
 from bentofn.runtime.cuda.context import Context
 from bentofn.runtime.cuda.library import Library
 from bentofn.runtime.errors import UserError
@@ -56,6 +58,19 @@ def test_tensors_are_the_same_objects_with_the_same_values(target: Target, tmp_p
         assert {name: id(tensor) for name, tensor in found.items()} == before
         assert all(torch.equal(found[name], tensor) for name, tensor in given.items())
         assert torch.equal(part, given["large"][7])
+
+
+def test_nothing_waits_for_the_gpu_before_they_are_read(target: Target, tmp_path: Path) -> None:
+    save(tmp_path / "x.safetensors")
+    found = load_onto(target, [FileSource(tmp_path / "x.safetensors")])
+    seen: list[int] = []
+    renewals = [lambda: seen.append(found["large"].untyped_storage().nbytes())]
+    copied = lifecycle.Renewable(object(), renewals, threads.Pools.find())
+    before, number = dict(os.environ), torch.get_num_threads()
+    dropped.drop()
+    lifecycle.restore(copied, before, number, lambda: None)
+    renew.renew_environment(before)
+    assert seen == [SIZE]
 
 
 def test_slices_are_read_again(target: Target, tmp_path: Path) -> None:

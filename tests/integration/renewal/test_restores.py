@@ -53,7 +53,8 @@ def another_openssl():
     for line in open("/proc/self/maps"):
         path = line.split()[-1]
         if os.path.basename(path).startswith("libcrypto"):
-            return ctypes.CDLL(shutil.copy(path, tempfile.mkdtemp()))
+            folder = tempfile.mkdtemp(dir=os.path.dirname(__file__))
+            return ctypes.CDLL(shutil.copy(path, folder))
 
 
 def drawn(function, *arguments):

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -263,6 +264,19 @@ def test_it_ends_when_it_is_told_to_and_leaves_no_socket(
     keeper.send_signal(end)
     assert keeper.wait(timeout=30) == 0
     assert not path.exists()
+
+
+def test_it_outlives_that_it_has_no_descriptors_left(
+    keeper: Keeper, path: Path, tmp_path: Path
+) -> None:
+    before = resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE, (1, before[1]))
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.connect(str(path))
+        with pytest.raises(subprocess.TimeoutExpired):
+            keeper.wait(timeout=0.5)
+    resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE, before)
+    assert "not one of bentofn's" in told(path, b"\n")["error"]
 
 
 def test_a_socket_that_a_dead_keeper_left_is_replaced(keeper: Keeper, path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
 import sys
 import threading
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -28,6 +30,9 @@ from bentofn.runtime.weights.sources.local import identity_of
 _REQUEST_TIME = 5.0
 """Seconds in which a request must have come."""
 
+_BREATH = 0.1
+"""Seconds before a connection is taken that there was no descriptor for."""
+
 
 class Keeper:
     """Keeps files and copies them.
@@ -48,12 +53,15 @@ class Keeper:
         self._lock = threading.Lock()
 
     def serve(self, listener: socket.socket) -> None:
-        """Answer until the listener is closed."""
+        """Answer for ever."""
         while True:
             try:
                 connection, _ = listener.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                time.sleep(_BREATH)
+                continue
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:

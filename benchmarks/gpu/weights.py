@@ -95,27 +95,31 @@ def _state(
     left = dict(loaders)  # those that run here
     samples: dict[str, list[float]] = {name: [] for name in loaders}
     began = time.monotonic()
-    for turn in range(setup.rounds):
-        for name, load in list(left.items()):
-            late = time.monotonic() - began > PATIENCE and samples["bentofn"]
-            if state == "evicted" and (late or turn >= (3 if name == "bentofn" else 1)):
-                continue  # a disk is slow, and a minute is long
-            if name != "bentofn" and turn >= PEER_ROUNDS:
-                continue
-            gc.collect()  # what still maps the file would keep it in the page cache
-            prepare(file)
-            try:
-                seconds, found = setup.timed(lambda: load(file, setup.device))  # noqa: B023
-                compare(found, reference, name)
-                del found
-            except (Exception, SystemExit) as error:  # a peer that does not run here is said to
-                if name == "bentofn":
-                    raise
-                print(f"{name} failed: {type(error).__name__}: {error}"[:300], flush=True)
-                del left[name]
-                continue
-            samples[name].append(seconds)
-    yield from _shown(setup, state, samples, limits)
+    try:
+        for turn in range(setup.rounds):
+            for name, load in list(left.items()):
+                late = time.monotonic() - began > PATIENCE and samples["bentofn"]
+                if state == "evicted" and (late or turn >= (3 if name == "bentofn" else 1)):
+                    continue  # a disk is slow, and a minute is long
+                if name != "bentofn" and turn >= PEER_ROUNDS:
+                    continue
+                gc.collect()  # what still maps the file would keep it in the page cache
+                prepare(file)
+                try:
+                    seconds, found = setup.timed(lambda: load(file, setup.device))  # noqa: B023
+                    compare(found, reference, name)
+                    del found
+                except (Exception, SystemExit) as error:  # a peer that does not run here is said to
+                    if name == "bentofn":
+                        samples[name].clear()  # what gives other bytes once has no figure
+                        raise
+                    print(f"{name} failed: {type(error).__name__}: {error}"[:300], flush=True)
+                    del left[name]
+                    continue
+                samples[name].append(seconds)
+    finally:  # where there is no time for the rest, or it fails, what was measured is shown
+        if samples["bentofn"]:
+            yield from _shown(setup, state, samples, limits)
 
 
 def _shown(

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import threading
-import time
 from collections.abc import Sequence
 from functools import partial
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, PROT_READ, PROT_WRITE, mmap
@@ -30,9 +30,6 @@ _PATIENCE = 0.01
 
 _BUFFER = 1 << 20
 """Bytes that are read at once where they are only to be cached; they stay in a core's own cache."""
-
-_SLOW = 1.5e-6
-"""Seconds of a fault that maps large pages; one that maps small ones takes longer."""
 
 _AROUND = 64 << 10
 """Bytes that one page fault maps. Source: fault_around_bytes of mm/memory.c, by default"""
@@ -124,12 +121,19 @@ def populate(
 
 
 def _are_small(memory: mmap, pieces: Sequence[range]) -> bool:
-    """Whether what is cached is mostly in small pages, by what faults of a few places take."""
+    """Whether what is cached is mostly in small pages: each fault maps few of them then."""
     some = pieces[:: len(pieces) // 4 + 1]
     sample = [at for piece in some for at in piece[:HUGE:_AROUND]]
-    began = time.thread_time()
+    before = _faults()
     _touch(memory, sample)
-    return time.thread_time() - began > len(sample) * _SLOW
+    return _faults() - before > len(sample) / 2
+
+
+def _faults() -> int:
+    """Page faults of this thread that read nothing from a disk."""
+    if not hasattr(resource, "RUSAGE_THREAD"):  # of Linux alone
+        return 0
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
 
 
 def _read(memory: mmap, descriptor: int, piece: range) -> None:

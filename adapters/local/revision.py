@@ -255,7 +255,8 @@ class Revision:
         turns = self.launcher.turns if isinstance(self.launcher, Launcher) else None
         if turns is not None:
             for name, each in self._pool.instances.items():
-                turns.seen(name, idle=each.state == "ready" and not each.in_flight)
+                idle = each.state == "ready" and not each.in_flight
+                turns.seen(name, idle=idle, serves=each.state in ("ready", "retiring"))
 
     def _tick(self) -> None:
         self._feed(Tick())

@@ -141,11 +141,12 @@ class Gpus:
             self.give(turn.name)
             raise
 
-    def seen(self, name: str, *, idle: bool, urgent: bool) -> None:
-        """Say how an instance stands."""
+    def seen(self, name: str, *, idle: bool, urgent: bool, serves: bool) -> None:
+        """Say how an instance stands: see :class:`Seen`."""
         holder = self._ledger.holders.get(name) if self._ledger is not None else None
-        if holder is not None and (holder.idle, holder.urgent) != (idle, urgent):
-            self._feed(Seen(name, idle, urgent))
+        now = idle, urgent, serves
+        if holder is not None and (holder.idle, holder.urgent, holder.serves) != now:
+            self._feed(Seen(name, *now))
 
     def give(self, name: str, held: OnDevice | None = None) -> None:
         """An instance has nothing on a GPU any more, or does not wait for one any more.

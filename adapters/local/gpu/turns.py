@@ -103,9 +103,9 @@ class Turns:
         """See :meth:`bentofn.adapters.local.gpu.sleeping.Sleeping.put`."""
         return await self.sleeping.put(instance, self._has.get(instance.id, ()))
 
-    def seen(self, name: str, *, idle: bool) -> None:
-        """Say how an instance stands."""
-        self._gpus.seen(name, idle=idle, urgent=self._pool.urgent())
+    def seen(self, name: str, *, idle: bool, serves: bool) -> None:
+        """See :class:`bentofn.adapters.local.core.gpu.messages.Seen`."""
+        self._gpus.seen(name, idle=idle, urgent=self._pool.urgent(), serves=serves)
 
     def give(self, name: str, held: OnDevice | None = None) -> None:
         """An instance did not start, or has ended; with what it said of what it had."""

@@ -3,9 +3,9 @@
 An instance waits until there is room for what its kind was seen to need; the first one, of which
 that is seen when it goes, has a GPU for itself. Where there is no room the instances that are idle
 make it, the one that was used longest ago first; those that are busy finish what they have, and are
-asked to go only when somebody has waited for a while, and none for another of its own kind, which
-would serve the same requests. Who waits with requests is served in order of arrival: nobody who
-came later gets a GPU that an earlier one waits for.
+asked to go only when they have served, and somebody has waited, for a while, and none for another
+of its own kind, which would serve the same requests. Who waits with requests is served in order of
+arrival: nobody who came later gets a GPU that an earlier one waits for.
 
 A ledger decides and does nothing itself, as :class:`~bentofn.adapters.local.core.pool.Pool`.
 """
@@ -33,7 +33,8 @@ from bentofn.adapters.local.core.gpu.messages import (
 )
 
 PATIENCE = 2.0
-"""Seconds that somebody waits for GPUs on which all are busy before those are asked to go."""
+"""Seconds that somebody waits for GPUs on which all are busy before those are asked to go, and that
+each of these serves at least: to take its place takes seconds too."""
 
 TOLD_AFTER = 10.0
 """Seconds that somebody waits before it is said for whom: long enough for most requests."""
@@ -50,7 +51,9 @@ class Holder:
         gpus: Those that it has; none while it waits.
         memory: Bytes that it has, or may come to have, on each.
         idle: Whether it serves and has no request.
-        leaving: Whether it was told to go.
+        serves: Whether it takes or answers requests.
+        serves_since: When that began; None before.
+        leaving: Whether it was told to go, or goes by itself.
         used: When it was used last, among all.
         told: Whether it was said for whom it waits.
     """
@@ -61,6 +64,8 @@ class Holder:
     gpus: tuple[str, ...] = ()
     memory: Mapping[str, int] = field(default_factory=dict)
     idle: bool = False
+    serves: bool = False
+    serves_since: float | None = None
     leaving: bool = False
     used: int = 0
     told: bool = False
@@ -114,8 +119,8 @@ class Ledger:
                     self._commands.append(Impossible(instance, refusal))
                 else:
                     self.holders[instance] = Holder(claim, now, urgent)
-            case Seen(instance, idle, urgent):
-                self._seen(instance, idle, urgent, now)
+            case Seen(instance, idle, urgent, serves):
+                self._seen(instance, idle, urgent, serves, now)
             case Gone(instance, used, reserved):
                 holder = self.holders.pop(instance, None)
                 if holder is not None and holder.gpus and used is not None:
@@ -136,7 +141,7 @@ class Ledger:
             return f"It needs {claim.count} GPUs and this machine has {len(self.gpus)}."
         return f"It needs {claim.memory} bytes on each GPU, more than those here have."
 
-    def _seen(self, instance: str, idle: bool, urgent: bool, now: float) -> None:
+    def _seen(self, instance: str, idle: bool, urgent: bool, serves: bool, now: float) -> None:
         holder = self.holders.get(instance)
         if holder is None:
             return
@@ -145,6 +150,12 @@ class Ledger:
         if urgent and not holder.urgent:
             holder.since = now
         holder.idle, holder.urgent = idle, urgent
+        if holder.gpus:
+            holder.serves = serves
+            if serves and holder.serves_since is None:
+                holder.serves_since = now
+            if not serves and holder.serves_since is not None:
+                holder.leaving = True
 
     def _learn(self, claim: Claim, used: int, reserved: int) -> None:
         if claim.memory is not None:
@@ -164,18 +175,12 @@ class Ledger:
             if holder.urgent and not self._grant(name, holder, taken):
                 room = self._find_room(holder.claim, taken)
                 taken |= room.keys()
-                self._make_room(name, room, now)
-                wake = min(wake, self._next_look(holder, now))
+                wake = min(wake, self._make_room(name, room, now))
         for name, holder in waiting.items():
             if not holder.urgent:
                 self._grant(name, holder, taken)
         if now < wake < float("inf"):
             self._commands.append(WakeAt(wake))
-
-    def _next_look(self, holder: Holder, now: float) -> float:
-        """When time alone changes what is done for one that waits."""
-        times = (holder.since + PATIENCE, holder.since + TOLD_AFTER)
-        return next((time for time in times if now < time), float("inf"))
 
     def _grant(self, name: str, holder: Holder, taken: Collection[str]) -> bool:
         """Give an instance GPUs that have room for it, if there are as many."""
@@ -215,14 +220,17 @@ class Ledger:
         open_ = sorted((gpu for gpu in plans if gpu not in taken), key=cost)
         return {gpu: plans[gpu] for gpu in open_[: claim.count]}
 
-    def _make_room(self, name: str, room: Mapping[str, list[str]], now: float) -> None:
-        """Have others go for an instance that waits."""
+    def _make_room(self, name: str, room: Mapping[str, list[str]], now: float) -> float:
+        """Have others go for an instance that waits; returns when to look again."""
         holder = self.holders[name]
-        is_patient = now < holder.since + PATIENCE
+        times = [holder.since + TOLD_AFTER]
         others: list[str] = []
         for gpu, plan in room.items():
-            others += self._busy([*plan, *self._leaving(gpu)])
-            if is_patient and self._busy(plan):
+            leaving = [each for each in self._leaving(gpu) if not self._has_served(each)]
+            others += self._busy([*plan, *leaving])
+            patient_until = max((self._patient_until(holder, each) for each in plan), default=now)
+            times.append(patient_until)
+            if now < patient_until:
                 continue
             for each in plan:
                 if not self.holders[each].leaving:
@@ -232,6 +240,19 @@ class Ledger:
         if others and now >= holder.since + TOLD_AFTER and not holder.told:
             holder.told = True
             self._commands.append(Waits(name, tuple(dict.fromkeys(others))))
+        return min((time for time in times if room and now < time), default=float("inf"))
+
+    def _patient_until(self, holder: Holder, other: str) -> float:
+        """Until when one that waits lets another be."""
+        each = self.holders[other]
+        if each.idle:
+            return holder.since
+        serves_since = float("inf") if each.serves_since is None else each.serves_since
+        return max(holder.since, serves_since) + PATIENCE
+
+    def _has_served(self, name: str) -> bool:
+        """Whether an instance serves no more: it is about to give up its memory."""
+        return self.holders[name].serves_since is not None and not self.holders[name].serves
 
     def _queue_anew(self, kind: str, now: float) -> None:
         """A kind has had its turn: others of it that wait come after those who wait for that."""

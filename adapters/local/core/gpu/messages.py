@@ -37,11 +37,13 @@ class Seen:
         instance: It.
         idle: Whether it serves and has no request.
         urgent: Whether requests wait for it: others make room only then.
+        serves: Whether it takes or answers requests; one that does no more is about to go.
     """
 
     instance: str
     idle: bool = False
     urgent: bool = True
+    serves: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from hypothesis import settings
@@ -54,7 +55,7 @@ def test_what_was_never_seen_has_a_gpu_for_itself_and_then_what_it_needs() -> No
     ledger = Ledger({"0": 80 * GIB})
     assert ledger.handle(Wanted("a", Claim("fa")), 0.0) == [Granted("a", ("0",))]
     assert ledger.free("0") == 0
-    assert ledger.handle(Wanted("b", Claim("fb")), 0.0) == [WakeAt(PATIENCE)]
+    assert ledger.handle(Wanted("b", Claim("fb")), 0.0) == [WakeAt(TOLD_AFTER)]
     # a is idle and makes room
     assert of(ledger.handle(Seen("a", idle=True), 0.5), Evict) == [Evict("a")]
     gone = ledger.handle(Gone("a", 20 * GIB), 1.0)
@@ -179,6 +180,7 @@ def test_a_further_instance_of_a_function_has_none_of_its_own_go() -> None:
     ledger = Ledger({"0": 80 * GIB})
     learnt(ledger, "a", 50 * GIB)
     ledger.handle(Wanted("a1", Claim("fa")), 1.0)
+    ledger.handle(Seen("a1"), 1.0)
     ledger.handle(Wanted("a2", Claim("fa")), 1.0)
     for seconds in range(2, 99):
         commands = ledger.handle(Tick(), float(seconds))
@@ -190,8 +192,30 @@ def test_a_further_instance_of_a_function_has_none_of_its_own_go() -> None:
     assert of(ledger.handle(Tick(), 100.0 + PATIENCE), Evict) == [Evict("b"), Evict("a1")]
     ledger.handle(Gone("b"), 103.0)
     assert of(ledger.handle(Gone("a1"), 103.0), Granted) == [Granted("c", ("0",))]
+    ledger.handle(Seen("c"), 103.0)
     assert of(ledger.handle(Tick(), 103.0 + PATIENCE), Evict) == [Evict("c")]
     assert of(ledger.handle(Gone("c"), 106.0), Granted) == [Granted("a2", ("0",))]
+
+
+def test_a_busy_one_serves_for_a_while_however_long_others_have_waited_while_it_started() -> None:
+    ledger = Ledger({"0": 80 * GIB})
+    ledger.handle(Wanted("a", Claim("fa")), 0.0)
+    ledger.handle(Wanted("b", Claim("fb")), 0.0)
+    assert of(ledger.handle(Tick(), 9.0), Evict) == []
+    assert ledger.handle(Seen("a"), 9.5)[-1] == WakeAt(TOLD_AFTER)
+    assert ledger.handle(Tick(), TOLD_AFTER) == [Waits("b", ("a",)), WakeAt(9.5 + PATIENCE)]
+    assert of(ledger.handle(Tick(), 9.5 + PATIENCE), Evict) == [Evict("a")]
+
+
+def test_one_that_serves_no_more_is_waited_for_and_not_told_to_go_nor_of() -> None:
+    ledger = Ledger({"0": 80 * GIB, "1": 80 * GIB})
+    for name in ("a", "b"):
+        running(ledger, name)
+    ledger.handle(Seen("b", idle=False, serves=False), 1.0)
+    for seconds in range(2, 20):
+        commands = ledger.handle(Wanted("c", Claim("fc")) if seconds == 2 else Tick(), seconds)
+        assert of(commands, Evict) == of(commands, Waits) == []
+    assert of(ledger.handle(Gone("b"), 20.0), Granted) == [Granted("c", ("1",))]
 
 
 def test_who_could_not_start_for_its_own_function_has_nobody_go_elsewhere() -> None:
@@ -220,12 +244,15 @@ class Turns(RuleBasedStateMachine):
         self.ledger = Ledger({str(number): total for number, total in enumerate(totals)})
         self.now = 0.0
         self.names = 0
+        self.kinds: dict[str, str] = {}
         self.has: dict[str, tuple[str, ...]] = {}
         self.waits: list[str] = []
         self.urgent: set[str] = set()
         self.busy: set[str] = set()
         self.going: set[str] = set()
         self.told: set[str] = set()
+        self.serves_since: dict[str, float] = {}
+        self.done: set[str] = set()
 
     def feed(self, event: Event) -> None:
         for command in self.ledger.handle(event, self.now):
@@ -240,14 +267,15 @@ class Turns(RuleBasedStateMachine):
                 assert command.instance not in self.going, "told twice"
                 if command.instance in self.busy:
                     oldest = min(self.ledger.holders[name].since for name in self.urgent_waiting())
-                    assert self.now >= oldest + PATIENCE, "a busy one was not let be"
+                    since = max(oldest, self.serves_since[command.instance])
+                    assert self.now >= since + PATIENCE, "a busy one was not let be"
                 self.going.add(command.instance)
                 self.queue_anew(command.instance)
             elif isinstance(command, Waits):
                 assert command.instance in self.urgent_waiting()
                 assert command.instance not in self.told, "told twice"
                 assert self.now >= self.ledger.holders[command.instance].since + TOLD_AFTER
-                assert set(command.others) <= self.busy
+                assert set(command.others) <= self.busy - self.done
                 self.told.add(command.instance)
             elif isinstance(command, Impossible):
                 self.waits.remove(command.instance)
@@ -256,14 +284,10 @@ class Turns(RuleBasedStateMachine):
 
     def queue_anew(self, evicted: str) -> None:
         """Those of a function that had its turn come after the others."""
-        kind = self.kind(evicted)
-        self.waits.sort(key=lambda name: self.kind(name) == kind)
-
-    def kind(self, name: str) -> str:
-        return self.ledger.holders[name].claim.kind
+        self.waits.sort(key=lambda name: self.kinds[name] == self.kinds[evicted])
 
     def is_behind_its_own(self, name: str) -> bool:
-        return self.kind(name) in {self.kind(each) for each in self.has.keys() - self.going}
+        return self.kinds[name] in {self.kinds[each] for each in self.has.keys() - self.going}
 
     def check_order(self, granted: str) -> None:
         """On one GPU nobody with requests is overtaken, and the others are by all with some."""
@@ -277,7 +301,11 @@ class Turns(RuleBasedStateMachine):
         first = self.urgent_waiting()[:1]
         if first and not self.going and not self.is_behind_its_own(first[0]):
             assert self.busy, "it waits for idle ones that nobody tells to go"
-            assert self.now < self.ledger.holders[first[0]].since + PATIENCE
+            since = self.ledger.holders[first[0]].since
+            assert any(
+                self.now < max(since, self.serves_since.get(name, inf)) + PATIENCE
+                for name in self.busy
+            ), "it waits for busy ones that nobody tells to go"
 
     def urgent_waiting(self) -> list[str]:
         return [name for name in self.waits if name in self.urgent]
@@ -290,6 +318,7 @@ class Turns(RuleBasedStateMachine):
         self.names += 1
         name = f"i{self.names}"
         self.waits.append(name)
+        self.kinds[name] = self.claims[function].kind
         if urgent:
             self.urgent.add(name)
         self.feed(Wanted(name, self.claims[function], urgent))
@@ -310,10 +339,23 @@ class Turns(RuleBasedStateMachine):
     @rule(data=st.data(), idle=st.booleans())
     def used(self, data: st.DataObject, idle: bool) -> None:
         name = data.draw(st.sampled_from(sorted(self.has)))
-        if name in self.going and not idle:
+        if name in self.done or (name in self.going and not idle):
             return  # it gets no more requests
+        self.serve(name, idle=idle)
+
+    def serve(self, name: str, *, idle: bool) -> None:
+        self.serves_since.setdefault(name, self.now)
         (self.busy.discard if idle else self.busy.add)(name)
         self.feed(Seen(name, idle=idle))
+
+    @precondition(lambda self: self.serves_since)
+    @rule(data=st.data())
+    def stops(self, data: st.DataObject) -> None:
+        """It goes by itself, and has its memory for a while yet."""
+        name = data.draw(st.sampled_from(sorted(self.serves_since)))
+        for known in (self.busy, self.going, self.done):
+            known.add(name)
+        self.feed(Seen(name, idle=False, serves=False))
 
     @precondition(lambda self: self.has)
     @rule(data=st.data(), share=st.floats(0, 1), reserved=st.integers(0, 20))
@@ -338,6 +380,8 @@ class Turns(RuleBasedStateMachine):
             self.waits.remove(name)
         self.going.discard(name)
         self.busy.discard(name)
+        self.done.discard(name)
+        self.serves_since.pop(name, None)
         self.feed(Gone(name, used, reserved))
 
     @invariant()
@@ -351,15 +395,15 @@ class Turns(RuleBasedStateMachine):
             first = self.urgent_waiting()[:1]
             if not first:
                 return
+            for name in sorted(self.has.keys() - self.serves_since.keys()):
+                self.serve(name, idle=name not in self.busy)
             self.now += PATIENCE
             for name in sorted(self.has.keys() - self.going):  # nobody asks any more
-                if self.kind(name) == self.kind(first[0]):
+                if self.kinds[name] == self.kinds[first[0]]:
                     self.end(name)
             self.feed(Tick())
             assert first[0] not in self.waits or self.going, "nobody goes for who waits"
             for name in sorted(self.going):
-                self.busy.discard(name)
-                self.feed(Seen(name, idle=True))
                 self.end(name)
         assert not getattr(self, "waits", []) or not self.urgent_waiting(), "starved"
 

@@ -13,6 +13,9 @@ def find_identity() -> list[Callable[[], None]]:
     """A function for each module that is loaded and remembers such things."""
     found: list[Callable[[], None]] = []
     platform, metrics = sys.modules.get("platform"), sys.modules.get("prometheus_client")
+    locks = getattr(sys.modules.get("filelock._api"), "_FORK_STATE", None)
+    if hasattr(locks, "reset_synchronization"):  # of filelock 4.2
+        found.append(partial(_renew_locks, locks))
     if "logging" in sys.modules:
         found.append(partial(_renew_logging, sys.modules["logging"]))
     if platform is not None:
@@ -21,6 +24,13 @@ def find_identity() -> list[Callable[[], None]]:
     if collector is not None and sys.platform == "linux":
         found.append(partial(_renew_metrics, collector))
     return found
+
+
+def _renew_locks(state: Any) -> None:
+    """That it forks: a copy that has the same process id, each in a pid namespace of its own, takes
+    itself for the process that has not finished that, and waits for it."""
+    if state.admission_closed:
+        state.reset_synchronization()
 
 
 def _renew_logging(logging: Any) -> None:

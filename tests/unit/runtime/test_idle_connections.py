@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -137,3 +140,31 @@ def test_a_connection_in_use_is_left_alone(hub: _Hub) -> None:
     with httpx.Client(trust_env=False) as client, client.stream("GET", hub.url) as answer:
         close_idle_connections()
         assert b"".join(answer.iter_bytes()) == b"weights"
+
+
+def test_a_connection_over_a_named_socket_is_closed_too(tmp_path: Path) -> None:
+    class UnixHub(socketserver.UnixStreamServer):
+        def get_request(self) -> tuple[Any, Any]:
+            return super().get_request()[0], ("local", 0)
+
+    class Handler(_KeepsAlive):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def handle(self) -> None:
+            BaseHTTPRequestHandler.handle(self)
+            ended.set()
+
+    ended = threading.Event()
+    path = str(tmp_path / "hub")
+    with UnixHub(path, Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        transport = httpx.HTTPTransport(uds=path)
+        with httpx.Client(transport=transport, trust_env=False) as client:
+            client.get("http://hub/")
+            close_idle_connections()
+            assert ended.wait(10)
+        thread.join()

@@ -8,6 +8,7 @@ with a secret that tells them from other functions' instances.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hmac
 import os
@@ -159,6 +160,8 @@ class Services:
         for listener in self._listeners.values():
             listener.close()
         remove_tree(self._directory)
+        with contextlib.suppress(OSError):  # others of the platform's are there
+            self._directory.parent.rmdir()
 
 
 def in_order(services: Sequence[ServiceContract]) -> list[ServiceContract]:

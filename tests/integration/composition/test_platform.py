@@ -52,7 +52,10 @@ def test_a_new_version_has_services_of_its_own_and_a_platform_takes_them_up(
     assert ask(deployed.url) == MOODS
     ids = {each.id.split("-")[0] for each in eventually(lambda: only(adapter).instances)}
     assert "v2" in ids
+    place = service_place(adapter)
+    assert place.is_dir()
     daemon.stop(adapter._home)
+    assert not place.exists()
     endpoint = daemon.ensure_running(adapter._home, 0)
     assert ask(f"{endpoint.url}/reviews") == MOODS
 
@@ -98,10 +101,15 @@ def eventually(check: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
+def service_place(adapter: LocalAdapter) -> Path:
+    """The directory of the services' sockets."""
+    place = daemon._socket_directory(adapter._home)
+    return place.with_name(f"{place.name}-services")
+
+
 def service_sockets(adapter: LocalAdapter) -> list[Path]:
     """The sockets of the services, which only this user can reach."""
-    place = daemon._socket_directory(adapter._home)
-    visible = place.with_name(f"{place.name}-services")
+    visible = service_place(adapter)
     assert visible.stat().st_mode & 0o077 == 0
     found = [path for path in visible.glob("*/*.sock") if path.is_socket()]
     assert len(found) == 2

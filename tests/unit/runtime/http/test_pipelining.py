@@ -42,7 +42,8 @@ class Listening(Gated):
 
 def held() -> int:
     """Requests that the server has read and not answered."""
-    return sum(isinstance(each, Cycle) for each in gc.get_objects())
+    # isinstance would ask proxies, whose objects may have gone.
+    return sum(issubclass(type(each), Cycle) for each in gc.get_objects())
 
 
 async def test_a_client_that_sends_without_end_is_read_as_it_is_answered() -> None:

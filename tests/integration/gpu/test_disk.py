@@ -90,10 +90,13 @@ def test_weights_are_not_on_the_disk_and_read_again(on_disk: Machine, tmp_path: 
     marker = values[1000:1100].numpy().tobytes()
     for image in on_disk.home.snapshots.glob("*/images/*"):
         assert marker not in image.read_bytes(), image
-    constructed = on_disk.log("a").count("constructed")
+    constructed, drawn = on_disk.log("a").count("constructed"), set()
     for _ in range(ROUNDS):
         assert on_disk.call("a", "sums") == first
+        about = on_disk.call("a", "about")
+        drawn |= {about["random"], about["numpy"]}
         forget(on_disk)
+    assert len(drawn) == 2 * ROUNDS
     assert on_disk.log("a").count("constructed") == constructed
 
 

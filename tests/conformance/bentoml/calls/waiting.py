@@ -37,7 +37,7 @@ def _behind_another(server: Server, path: str, *others: str) -> list[list[object
 
 def _one_fails(server: Server) -> list[list[object]]:
     """What the requests of a batch get of which one fails."""
-    for _ in range(20):  # BentoML's batcher does not always take both
+    for _ in range(100):  # BentoML's batcher does not always take both
         seen = _behind_another(server, "/items", "good", "bad")
         if ["good", "bad"] in server(COUNTS).body["batches"]:
             return seen
